@@ -1,0 +1,1 @@
+"""Entry points: flags become one Config, the Config becomes a run directory."""

@@ -1,0 +1,1 @@
+"""word2vec as pure JAX functions: skip-gram and CBOW with negative sampling."""

@@ -1,0 +1,92 @@
+"""The spine: what a token passes through on its way from text to vector.
+
+Letters, in every docstring and shape comment:
+  V vocabulary rows     D embedding size       N corpus tokens
+  T centres a step      W largest window       C input slots a row
+  K negatives a positive (largest)             O output slots a row
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import struct
+
+
+class UserError(Exception):
+    """A mistake of the user's: its text is the one line that the user sees; exit status 1."""
+
+
+class Vocab(NamedTuple):
+    """Word types, most frequent first; the id of a word is its place."""
+
+    words: tuple[str, ...]  # [V]
+    counts: np.ndarray  # [V] int64, occurrences in the corpus
+
+
+class Corpus(NamedTuple):
+    """A text as ids, on the host."""
+
+    ids: np.ndarray  # [N] int32, tokens of the vocabulary in text order
+    line_ends: np.ndarray  # [lines] int64, line i is ids[line_ends[i-1]:line_ends[i]]
+    vocab: Vocab
+    words: int  # words read, those that the vocabulary leaves out included
+    sha256: str  # of the text read, uncompressed
+
+
+class Params(NamedTuple):
+    """The two embedding tables."""
+
+    input: jax.Array  # [V, D] the word vectors: centres (skip-gram), contexts (CBOW)
+    output: jax.Array  # [V, D] output embeddings: contexts (skip-gram), centres (CBOW)
+
+
+class Batch(NamedTuple):
+    """Where both models and all engines meet: T rows of weighted inputs and labelled outputs."""
+
+    inputs: jax.Array  # [T, C] int32 ids
+    input_weights: jax.Array  # [T, C] float32, a row sums to 1, or to 0 where there is no input
+    outputs: jax.Array  # [T, O] int32 ids, positives first, then noise
+    labels: jax.Array  # [T, O] float32, 1 for a positive, 0 for noise
+    weights: jax.Array  # [T, O] float32, 0 where a slot is empty
+
+
+@struct.dataclass
+class Hyper:
+    """What may differ between members of one compiled program: traced, never static."""
+
+    learning_rate: jax.Array  # [] float32, the rate that the schedule starts from
+    keep: jax.Array  # [V] float32, probability that subsampling keeps an occurrence
+    noise: jax.Array  # [V] float32, noise distribution Pn, sums to 1
+    window: jax.Array  # [] int32, at most W
+    negatives: jax.Array  # [] int32, at most K
+    beta1: jax.Array  # [] float32, Adam's
+    beta2: jax.Array  # [] float32, Adam's
+    epsilon: jax.Array  # [] float32, Adam's and Adagrad's
+    weight_decay: jax.Array  # [] float32, AdamW's
+    momentum: jax.Array  # [] float32, SGD's
+
+
+@struct.dataclass
+class TrainState:
+    """All that a run must keep to go on."""
+
+    params: Params
+    opt_state: Any  # optax's
+    step: jax.Array  # [] int32, updates made
+
+
+class Metrics(NamedTuple):
+    """Sums and counts over rows, normalised once, when they are read."""
+
+    loss: jax.Array  # [] sum over positives of the K-noise loss
+    positives: jax.Array  # [] number of positives
+    objective: jax.Array  # [] sum over rows of what was minimised a row
+    rows: jax.Array  # [] rows (centres) with at least one positive
+
+
+class WordVectors(NamedTuple):
+    """What a run leaves behind: a word a row."""
+
+    words: tuple[str, ...]  # [V] most frequent first
+    vectors: np.ndarray  # [V, D] float32, as trained, not normalised
