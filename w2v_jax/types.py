@@ -51,6 +51,26 @@ class Batch(NamedTuple):
     weights: jax.Array  # [T, O] float32, 0 where a slot is empty
 
 
+class Static(NamedTuple):
+    """What shapes a compiled program: a change of any field compiles anew."""
+
+    model: str = "skipgram"  # skipgram | cbow
+    loss: str = "negative_sampling"  # negative_sampling | masked_mean | softmax
+    reduction: str = "sum"  # sum | mean of the rows' objectives over a batch
+    window: int = 5  # W
+    negatives: int = 5  # K
+    noise: str = "exclude_target"  # one of sampling.NOISE
+    dynamic_window: bool = True  # U{1..window} a centre, else window
+    full_windows: bool = False  # only centres whose window is whole
+    redraw: str = "epoch"  # epoch | once
+    batch_size: int = 512  # T
+    drop_last: bool = False  # leave out the last batch of an epoch where it is not full
+    optimizer: str = "adam"  # sgd | adagrad | adam | adamw
+    epsilon_hat: bool = False  # epsilon beside the root of the raw second moment
+    schedule: str = "constant"  # constant | linear | cosine
+    cbow_legacy_gradient: bool = False  # word2vec.c's: not divided by the number of contexts
+
+
 @struct.dataclass
 class Hyper:
     """What may differ between members of one compiled program: traced, never static."""
@@ -64,7 +84,18 @@ class Hyper:
     beta2: jax.Array  # [] float32, Adam's
     epsilon: jax.Array  # [] float32, Adam's and Adagrad's
     weight_decay: jax.Array  # [] float32, AdamW's
-    momentum: jax.Array  # [] float32, SGD's
+
+
+class Stream(NamedTuple):
+    """A chunk of the corpus as one epoch sees it: subsampled, windows drawn, centres in order."""
+
+    tokens: jax.Array  # [C] int32, the kept tokens, in text order, then padding
+    line: jax.Array  # [C] int32, line of each; -1 in the padding
+    position: jax.Array  # [C] int32, place in the chunk before subsampling
+    span: jax.Array  # [C] int32, window drawn for each as a centre
+    order: jax.Array  # [C] int32, places of the centres in the order of training
+    centres: jax.Array  # [] int32, number of centres
+    noise_key: jax.Array  # [] key of the noise words; a centre folds its position in
 
 
 @struct.dataclass

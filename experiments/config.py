@@ -1,0 +1,199 @@
+"""The one frozen Config, and the absl flags that fill it."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Iterable
+
+from absl import flags
+
+from w2v_jax.losses import LOSSES
+from w2v_jax.model import INITS
+from w2v_jax.sampling import NOISE
+from w2v_jax.types import Static, UserError
+from w2v_jax.update import OPTIMIZERS, SCHEDULES
+
+
+def _flag(default, help_, *, choices=None, low=None, high=None, result=True):
+    """A field with what its flag needs; result: whether it can change what a run computes."""
+    metadata = {"help": help_, "choices": choices, "low": low, "high": high, "result": result}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A run, resolved. Field names are flag names."""
+
+    # The text
+    dataset: str = _flag("ptb", "Named corpus.", choices=("ptb", "wiki_sample"))
+    fallback_dataset: str = _flag(
+        "", "Dataset to use where PTB can't be had.", choices=("", "wiki_sample"), result=False
+    )
+    corpus: str = _flag("", "Text files to train on instead: file or glob, UTF-8, plain/gz/xz/bz2.")
+    data_dir: str = _flag("", "Folder with PTB's files (default: $W2V_JAX_DATA, else download).")
+    reading: str = _flag(
+        "sentences",
+        "sentences: windows stop at line ends; stream: one line, <eos> at the line ends.",
+        choices=("sentences", "stream"),
+    )
+    unk: str = _flag(
+        "keep",
+        "keep: rare words become <unk>; drop: they and <unk> leave the text.",
+        choices=("keep", "drop"),
+    )
+    min_count: int = _flag(1, "Words that occur less often are rare.", low=1)
+    max_vocab: int = _flag(0, "Largest vocabulary (0: any).", low=0)
+    max_words: int = _flag(0, "Train on the corpus's first so many words (0: all).", low=0)
+    # The model and its loss
+    model: str = _flag("skipgram", "Architecture.", choices=("skipgram", "cbow"))
+    engine: str = _flag("pairs", "How a step is computed.", choices=("pairs",))
+    dim: int = _flag(100, "Embedding size D.", low=1)
+    init: str = _flag("gensim", "Whose initial tables.", choices=INITS)
+    loss: str = _flag("negative_sampling", "What a centre minimises.", choices=LOSSES)
+    reduction: str = _flag("sum", "A batch's loss over its centres.", choices=("sum", "mean"))
+    cbow_legacy_gradient: bool = _flag(False, "CBOW's inputs get the hidden gradient undivided.")
+    # Windows, noise, subsampling
+    window: int = _flag(5, "Largest window W, words to each side.", low=1)
+    dynamic_window: bool = _flag(True, "Draw each centre's window from U{1..W}.")
+    full_windows: bool = _flag(False, "Leave out centres whose window is cut short by the edges.")
+    negatives: int = _flag(5, "Noise words K a positive.", low=1)
+    noise_power: float = _flag(0.75, "Noise is drawn from count^power.", low=0.0)
+    noise: str = _flag("exclude_target", "Law of the noise words.", choices=NOISE)
+    subsample: float = _flag(1e-4, "Subsampling threshold t (0: none).", low=0.0)
+    subsample_rule: str = _flag(
+        "paper",
+        "Keep a word with sqrt(t/f) (paper) or sqrt(t/f) + t/f.",
+        choices=("paper", "word2vec_c"),
+    )
+    redraw: str = _flag(
+        "epoch",
+        "Draw subsampling, windows and noise anew each epoch, or once.",
+        choices=("epoch", "once"),
+    )
+    # Optimisation
+    epochs: int = _flag(5, "Passes over the corpus.", low=1)
+    batch_size: int = _flag(512, "Centres a step T.", low=1)
+    drop_last: bool = _flag(False, "Leave out an epoch's last batch where it is not full.")
+    optimizer: str = _flag("adam", "Optax's.", choices=OPTIMIZERS)
+    learning_rate: float = _flag(0.002, "Rate at the start.", low=0.0)
+    schedule: str = _flag("constant", "The rate falls to 0, or not.", choices=SCHEDULES)
+    beta1: float = _flag(0.9, "Adam's.", low=0.0, high=1.0)
+    beta2: float = _flag(0.999, "Adam's.", low=0.0, high=1.0)
+    epsilon: float = _flag(1e-8, "Adam's and Adagrad's.", low=0.0)
+    epsilon_hat: bool = _flag(False, "Adam's epsilon beside the root of the raw second moment.")
+    weight_decay: float = _flag(1e-4, "AdamW's.", low=0.0)
+    seed: int = _flag(1, "Seed of everything drawn.", low=0, high=2**32 - 1)
+    # What is left behind
+    export_vectors: str = _flag(
+        "input", "Which embeddings are the word vectors.", choices=("input", "output", "sum")
+    )
+    export_formats: tuple = _flag(
+        ("text",),
+        "Any of text, binary, npz, projector.",
+        choices=("text", "binary", "npz", "projector"),
+        result=False,
+    )
+    objective: str = _flag(
+        "none",
+        "Log the mean objective a centre since the last line (interval; the book's accounting) "
+        "or since the start (running; d2l's).",
+        choices=("none", "interval", "running"),
+        result=False,
+    )
+    workdir: str = _flag("", "Run directory (default: runs/SCRIPT-TIME).", result=False)
+    overwrite: bool = _flag(False, "Replace the run that workdir holds.", result=False)
+    log_every_steps: int = _flag(100, "Steps a line of metrics.jsonl.", low=1, result=False)
+    evaluate: bool = _flag(True, "Word pairs and analogies at the end.", result=False)
+    plots: bool = _flag(True, "Draw plots/ at the end.", result=False)
+    tensorboard: bool = _flag(False, "Also write TensorBoard events.", result=False)
+    show_similar: tuple = _flag(
+        ("you", "year", "car", "toyota"), "Words to print neighbours of.", result=False
+    )
+    show_analogies: tuple = _flag(
+        ("king:man:queen", "take:took:go", "car:cars:child", "good:better:bad"),
+        "Analogies a:b:c to print (a is to b as c is to ?).",
+        result=False,
+    )
+
+    def static(self) -> Static:
+        """What shapes the compiled program."""
+        return Static(**{name: getattr(self, name) for name in Static._fields})
+
+
+def define_flags(**defaults) -> None:
+    """One absl flag a field; defaults differ by script."""
+    for field in dataclasses.fields(Config):
+        about, default = field.metadata, defaults.get(field.name, field.default)
+        bounds = {"lower_bound": about["low"], "upper_bound": about["high"]}
+        if field.type is bool:
+            flags.DEFINE_boolean(field.name, default, about["help"])
+        elif field.type is int:
+            flags.DEFINE_integer(field.name, default, about["help"], **bounds)
+        elif field.type is float:
+            flags.DEFINE_float(field.name, default, about["help"], **bounds)
+        elif field.type is tuple:
+            flags.DEFINE_list(field.name, list(default), about["help"])
+        elif about["choices"]:
+            flags.DEFINE_enum(field.name, default, about["choices"], about["help"])
+        else:
+            flags.DEFINE_string(field.name, default, about["help"])
+
+
+def from_flags() -> Config:
+    """The flags as a Config, checked. Raises UserError for values that don't go together."""
+    values = {}
+    for field in dataclasses.fields(Config):
+        value = flags.FLAGS[field.name].value
+        values[field.name] = tuple(value) if field.type is tuple else value
+    if values["corpus"] and flags.FLAGS["dataset"].present:
+        raise UserError("--corpus and --dataset contradict each other: give one")
+    if values["data_dir"] and (values["corpus"] or values["dataset"] != "ptb"):
+        raise UserError("--data_dir is where PTB's files are: it goes with --dataset=ptb alone")
+    config = Config(**values)
+    _check(config)
+    if config.dataset == "ptb" and not config.corpus and not config.data_dir:
+        config = dataclasses.replace(config, data_dir=os.environ.get("W2V_JAX_DATA", ""))
+    return config
+
+
+def _check(config: Config) -> None:
+    for field in dataclasses.fields(Config):
+        value, choices = getattr(config, field.name), field.metadata["choices"]
+        if field.type is float and not math.isfinite(value):
+            raise UserError(f"--{field.name}={value}: not a finite number")
+        if field.type is tuple and choices and set(value) - set(choices):
+            wrong = sorted(set(value) - set(choices))[0]
+            raise UserError(f"--{field.name}={wrong}: not one of {', '.join(choices)}")
+    for analogy in config.show_analogies:
+        if len(analogy.split(":")) != 3:
+            raise UserError(f"--show_analogies={analogy}: not of the form a:b:c")
+    for name in ("beta1", "beta2"):
+        if getattr(config, name) >= 1:
+            raise UserError(f"--{name}={getattr(config, name)}: must be below 1")
+    if config.cbow_legacy_gradient and config.model != "cbow":
+        raise UserError(f"--cbow_legacy_gradient is CBOW's; --model={config.model}")
+    if config.epsilon_hat and not config.optimizer.startswith("adam"):
+        raise UserError(f"--epsilon_hat is Adam's; --optimizer={config.optimizer}")
+    if config.epsilon == 0 and config.optimizer != "sgd":
+        raise UserError("--epsilon=0: rows without a gradient yet would be divided by 0")
+
+
+def to_flagfile(values: Iterable[tuple[str, object]]) -> str:
+    """Names and values as absl flagfile lines, one --name=value a line."""
+    lines = []
+    for name, value in values:
+        if isinstance(value, bool):
+            value = "true" if value else "false"
+        elif isinstance(value, tuple):
+            value = ",".join(value)
+        lines.append(f"--{name}={value}\n")
+    return "".join(lines)
+
+
+def resolved(config: Config) -> list[tuple[str, object]]:
+    """The flags that affect results, and where the corpus came from."""
+    names = [f.name for f in dataclasses.fields(Config) if f.metadata["result"]]
+    skip = {"dataset"} if config.corpus else {"corpus"}
+    if not config.data_dir:
+        skip.add("data_dir")
+    return [(name, getattr(config, name)) for name in names if name not in skip]

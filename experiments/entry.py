@@ -1,0 +1,67 @@
+"""How every script starts and ends: flags in, exit status out, no traceback for bad input."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from absl import flags
+
+from w2v_jax.types import UserError
+
+OK, BAD_INPUT, DIVERGED = 0, 1, 2
+
+
+class Diverged(Exception):
+    """Training left the finite numbers; the text says where and what to try."""
+
+
+def start(main: Callable[[], None], doc: str) -> None:
+    """Parses the command line and runs main; the process ends with its exit status."""
+    sys.exit(_status(main, sys.argv, doc))
+
+
+def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        _parse(argv, doc)
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except Diverged as error:
+        print(f"diverged: {error}", file=sys.stderr)
+        return DIVERGED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BAD_INPUT
+    return OK
+
+
+def _parse(argv: list[str], doc: str) -> None:
+    flags.DEFINE_boolean("help", False, "Show the flags.", short_name="h")
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        raise UserError(" ".join(str(error).split())) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"--flagfile: not UTF-8 ({error.reason})") from error
+    if flags.FLAGS.help:
+        print(f"{doc.strip()}\n\nflags:\n{_flags_help()}")
+        sys.exit(OK)
+    if len(rest) > 1:
+        raise UserError(f"unexpected argument {rest[1]!r}: flags are written --name=value")
+
+
+def _flags_help() -> str:
+    values = flags.FLAGS
+    own = values.flags_by_module_dict().items()
+    shown = [values.module_help(m) for m, fs in own if m.startswith("experiments") and fs]
+    return "\n".join(shown)
+
+
+def _terminated(number, frame):
+    sys.exit(128 + number)

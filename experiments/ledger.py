@@ -1,0 +1,73 @@
+"""Reports of training -> lines of metrics.jsonl and the figures of summary.json."""
+
+import math
+
+import numpy as np
+
+from experiments.entry import Diverged
+from w2v_jax.train import Report
+from w2v_jax.types import Metrics
+
+
+class Ledger:
+    """Sums in float64 since the last line, the start of the epoch and the start of the run."""
+
+    def __init__(self, objective: str, began: float):
+        self.accounting = objective  # none | interval | running
+        self.began = self.last_time = began
+        self.last_words = self.epoch = 0
+        self.epoch_sums, self.run_sums = np.zeros(4), np.zeros(4)
+        self.lines: list[dict] = []
+
+    def line(self, report: Report, now: float) -> dict:
+        """The line of one dispatch. Raises Diverged where the loss is not finite."""
+        sums = np.array(report.metrics)
+        if not np.isfinite(sums).all():
+            raise Diverged(
+                f"the loss is not finite at step {report.step}, learning rate "
+                f"{report.learning_rate:g}: try a smaller --learning_rate"
+            )
+        if report.epoch != self.epoch:
+            self.epoch, self.epoch_sums = report.epoch, np.zeros(4)
+        self.epoch_sums += sums
+        self.run_sums += sums
+        line = {
+            "step": report.step,
+            "epoch": report.epoch,
+            "words": report.words,
+            "loss": mean_loss(sums),
+            "objective": self._objective(sums),
+            "learning_rate": report.learning_rate,
+            "words_per_sec": (report.words - self.last_words) / max(now - self.last_time, 1e-9),
+            "elapsed_sec": now - self.began,
+        }
+        self.last_words, self.last_time = report.words, now
+        self.lines.append(line)
+        return line
+
+    def final_loss(self) -> float:
+        """The last epoch's mean loss a positive."""
+        return mean_loss(self.epoch_sums)
+
+    def final_objective(self) -> float | None:
+        """The accounting asked for, over the last epoch (interval) or the run (running)."""
+        return self._objective(self.epoch_sums)
+
+    def epoch_ends(self) -> list[int]:
+        """Words at the end of each epoch."""
+        last = {line["epoch"]: line["words"] for line in self.lines}
+        return list(last.values())
+
+    def _objective(self, sums: np.ndarray) -> float | None:
+        if self.accounting == "none":
+            return None
+        m = Metrics(*(self.run_sums if self.accounting == "running" else sums))
+        return float(m.objective / max(m.rows, 1))
+
+
+def mean_loss(sums: np.ndarray) -> float:
+    """Mean loss a positive of the sums of Metrics."""
+    m = Metrics(*sums)
+    value = float(m.loss / max(m.positives, 1))
+    assert math.isfinite(value)
+    return value

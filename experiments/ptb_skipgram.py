@@ -1,0 +1,17 @@
+"""Skip-gram with negative sampling on Penn Treebank.
+
+python -m experiments.ptb_skipgram --flagfile=experiments/flagfiles/ptb_skipgram.cfg --workdir=OUT
+"""
+
+from experiments import config, entry
+from experiments.run import run
+
+
+def main() -> None:
+    """One run."""
+    run(config.from_flags(), "ptb_skipgram")
+
+
+if __name__ == "__main__":
+    config.define_flags(model="skipgram")
+    entry.start(main, __doc__)

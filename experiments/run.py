@@ -1,0 +1,215 @@
+"""Config -> run directory: the wiring that the training scripts share."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import platform
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import STARTED, rundir, show
+from experiments.config import Config, resolved, to_flagfile
+from experiments.ledger import Ledger
+from w2v_jax import corpus as corpora
+from w2v_jax import evaluation, model, plots, train, update, vocab
+from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors
+
+
+def run(config: Config, script: str) -> None:
+    """Trains as configured, leaves a run directory and prints the closing screen."""
+    now = time.strftime("%Y%m%d-%H%M%S")
+    workdir = Path(config.workdir) if config.workdir else rundir.default_workdir(script, now)
+    rundir.check(workdir, config.overwrite)
+    config = _without_missing_extras(config)
+    config, source, corpus = read_corpus(config)
+    static, hyper = config.static(), make_hyper(config, corpus.vocab)
+    key = jax.random.key(config.seed)
+    state = initial_state(config, len(corpus.vocab.words), key, hyper)
+    size, steps = train.chunk_size(corpus), config.log_every_steps
+    program = train.compile_program(state, key, size, hyper, static, steps)
+
+    rundir.create(workdir, to_flagfile(resolved(config)), corpus.vocab)
+    ledger = Ledger(config.objective, time.perf_counter())
+    reports = train.train(state, key, corpus, program, hyper, static, config.epochs)
+    state = follow(config, workdir, corpus, reports, ledger)
+    train_sec = time.perf_counter() - ledger.began
+
+    wv = WordVectors(corpus.vocab.words, exported(state.params, config.export_vectors))
+    rundir.write_vectors(workdir, wv, config.export_formats)
+    measures = list(evaluation.standard(wv)) if config.evaluate else []
+    if config.plots:
+        draw_plots(config, workdir, wv, ledger)
+    summary = {
+        "dataset": source.name,
+        "note": source.note,
+        "corpus_sha256": corpus.sha256,
+        "vocab_size": len(corpus.vocab.words),
+        "words_per_epoch": corpus.words,
+        "epochs": config.epochs,
+        "train_sec": train_sec,
+        "compile_sec": program.compile_sec,
+        "total_sec": time.time() - STARTED,
+        "words_per_sec": corpus.words * config.epochs / train_sec,
+        "final_loss": ledger.final_loss(),
+        "objective": ledger.final_objective(),
+        "evaluation": {
+            m.name: {"value": m.value, "covered": m.covered, "total": m.total} for m in measures
+        },
+        "devices": [d.device_kind for d in jax.devices()],
+        "versions": versions(),
+        "seed": config.seed,
+    }
+    rundir.write_summary(workdir, summary)
+    print(show.closing_screen(config, workdir, summary, measures, wv))
+
+
+def read_corpus(config: Config) -> tuple[Config, corpora.Source, Corpus]:
+    """The text as ids; the Config with the dataset that was really used."""
+    source = corpora.locate(
+        config.dataset,
+        corpus=config.corpus,
+        data_dir=config.data_dir,
+        fallback=config.fallback_dataset,
+    )
+    if source.note:
+        show.say(f"note: {source.note}")
+    if config.corpus:  # absolute, so that flags.cfg means the same from any folder
+        patterns = [str(Path(p).absolute()) for p in config.corpus.split(",")]
+        config = dataclasses.replace(config, corpus=",".join(patterns))
+    elif config.data_dir:
+        config = dataclasses.replace(config, data_dir=str(Path(config.data_dir).absolute()))
+    if source.name != "files":
+        config = dataclasses.replace(config, dataset=source.name)
+    corpus = vocab.load(
+        source,
+        min_count=config.min_count,
+        max_vocab=config.max_vocab,
+        unk=config.unk,
+        eos=config.reading == "stream",
+        max_words=config.max_words,
+    )
+    _check_noise(config, len(corpus.vocab.words))
+    show.say(
+        f"{source.name}: {corpus.words:,} words, {len(corpus.ids):,} of the vocabulary's "
+        f"{len(corpus.vocab.words):,} types"
+    )
+    return config, source, corpus
+
+
+def _check_noise(config: Config, vocab_size: int) -> None:
+    """Noise words must exist: the sampler draws until it has them."""
+    needed = {
+        "with_replacement": 1,
+        "exclude_target": 2,
+        "exclude_contexts": 1 + (2 * config.window if config.model == "skipgram" else 1),
+        "without_replacement": 1 + config.negatives,
+    }[config.noise]
+    if config.loss != "softmax" and vocab_size < needed:
+        raise UserError(
+            f"--noise={config.noise} needs a vocabulary of {needed} words or more, "
+            f"the text has {vocab_size} (--min_count={config.min_count})"
+        )
+
+
+def make_hyper(config: Config, vocabulary: Vocab) -> Hyper:
+    """The traced values; distributions are normalised in float64 on the host."""
+    keep = vocab.keep_probability(vocabulary.counts, config.subsample, config.subsample_rule)
+    noise = vocab.noise_distribution(vocabulary.counts, config.noise_power)
+    return Hyper(
+        learning_rate=jnp.float32(config.learning_rate),
+        keep=jnp.asarray(keep, jnp.float32),
+        noise=jnp.asarray(noise, jnp.float32),
+        window=jnp.int32(config.window),
+        negatives=jnp.int32(config.negatives),
+        beta1=jnp.float32(config.beta1),
+        beta2=jnp.float32(config.beta2),
+        epsilon=jnp.float32(config.epsilon),
+        weight_decay=jnp.float32(config.weight_decay),
+    )
+
+
+def initial_state(config: Config, vocab_size: int, key: jax.Array, hyper: Hyper):
+    """The tables as --init draws them, and the optimiser's state."""
+    init_key = jax.random.fold_in(key, 3)
+    params = model.init_params(init_key, vocab_size, config.dim, config.init)
+    return update.init_state(params, hyper, config.static())
+
+
+def follow(config: Config, workdir: Path, corpus: Corpus, reports, ledger: Ledger):
+    """Consumes the reports: each a line of metrics and a move of the progress bar."""
+    with (
+        rundir.metrics_writer(workdir) as write,
+        _event_writer(config, workdir) as event,
+        show.progress_bar(corpus.words * config.epochs) as bar,
+    ):
+        for state, report in reports:  # noqa: B007 (the last state is the result)
+            line = ledger.line(report, time.perf_counter())
+            write(line)
+            event(line)
+            bar.set_postfix_str(f"loss {line['loss']:.4f}, rate {line['learning_rate']:.2g}", False)
+            bar.update(report.words - bar.n)
+    return jax.block_until_ready(state)
+
+
+@contextlib.contextmanager
+def _event_writer(config: Config, workdir: Path):
+    """Yields a function that adds a metrics line to TensorBoard's events, if asked for."""
+    if not config.tensorboard:
+        yield lambda line: None
+        return
+    from tensorboardX import SummaryWriter
+
+    with SummaryWriter(str(workdir / rundir.TENSORBOARD)) as writer:
+
+        def event(line):
+            for name in ("loss", "objective", "learning_rate", "words_per_sec"):
+                if line[name] is not None:
+                    writer.add_scalar(name, line[name], line["step"])
+
+        yield event
+
+
+def _without_missing_extras(config: Config) -> Config:
+    """Says at the start what a run without the [eval] extra will leave out."""
+    needs = {"evaluate": "gensim", "plots": "matplotlib", "tensorboard": "tensorboardX"}
+    for flag, package in needs.items():
+        if getattr(config, flag) and find_spec(package) is None:
+            show.say(f"note: no --{flag}: {package} is missing (pip install 'w2v_jax[eval]')")
+            config = dataclasses.replace(config, **{flag: False})
+    return config
+
+
+def draw_plots(config: Config, workdir: Path, wv: WordVectors, ledger: Ledger) -> None:
+    """plots/loss.png and plots/embedding.png."""
+    folder = workdir / rundir.PLOTS
+    folder.mkdir(exist_ok=True)
+    words = [line["words"] for line in ledger.lines]
+    loss = [line["loss"] for line in ledger.lines]
+    name = {"skipgram": "skip-gram", "cbow": "CBOW"}[config.model]
+    plots.plot_loss(
+        folder / "loss.png", words, loss, f"{name}, loss a positive", ledger.epoch_ends()
+    )
+    plots.plot_embedding(folder / "embedding.png", wv)
+
+
+def exported(params, which: str) -> np.ndarray:
+    """The word vectors [V, D]: input embeddings, output embeddings, or their sum."""
+    tables = {"input": params.input, "output": params.output}
+    return np.asarray(tables[which] if which in tables else params.input + params.output)
+
+
+def versions() -> dict[str, str]:
+    """What the result was computed with."""
+    names = ("w2v_jax", "jax", "jaxlib", "optax", "flax", "numpy")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:  # run from a checkout, not installed
+            continue
+    return found

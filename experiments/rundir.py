@@ -1,0 +1,108 @@
+"""The files of a run directory (the contract that other programs read)."""
+
+import contextlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from w2v_jax import export
+from w2v_jax.corpus import write_atomically
+from w2v_jax.types import UserError, Vocab, WordVectors
+from w2v_jax.vocab import save_counts
+
+FORMAT = 1  # of summary.json and of what lies beside it
+FLAGS, METRICS, SUMMARY, VOCAB = "flags.cfg", "metrics.jsonl", "summary.json", "vocab.tsv"
+VECTORS = {"text": "vectors.txt", "binary": "vectors.bin", "npz": "vectors.npz"}
+PROJECTOR, PLOTS, TENSORBOARD = "projector", "plots", "tensorboard"
+_FILES = (FLAGS, METRICS, SUMMARY, VOCAB, *VECTORS.values())
+_FOLDERS = (PROJECTOR, PLOTS, TENSORBOARD)
+
+
+def check(workdir: Path, overwrite: bool) -> None:
+    """Refuses a workdir that holds a run, or anything that a run would write over."""
+    if workdir.exists() and not workdir.is_dir():
+        raise UserError(f"--workdir={workdir}: is not a folder")
+    found = [name for name in (*_FILES, *_FOLDERS) if (workdir / name).exists()]
+    if found and not overwrite:
+        raise UserError(
+            f"--workdir={workdir}: holds a run ({found[0]}); "
+            "give another folder, or --overwrite to replace it"
+        )
+
+
+def create(workdir: Path, flagfile: str, vocab: Vocab) -> None:
+    """Makes the folder, clears a run that is to be replaced, writes flags and vocabulary."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        for name in _FILES:
+            (workdir / name).unlink(missing_ok=True)
+        for name in _FOLDERS:
+            if (workdir / name).is_dir() and not (workdir / name).is_symlink():
+                shutil.rmtree(workdir / name)
+        write_atomically(str(workdir / FLAGS), flagfile.encode())
+        save_counts(str(workdir / VOCAB), vocab)
+    except OSError as error:
+        raise UserError(f"--workdir={workdir}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def metrics_writer(workdir: Path):
+    """Yields a function that appends an object to metrics.jsonl; a line is whole or not there."""
+    path = workdir / METRICS
+    try:
+        with open(path, "a", encoding="utf-8", buffering=1) as file:
+            yield lambda values: file.write(json.dumps(values) + "\n")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+
+
+def write_vectors(workdir: Path, wv: WordVectors, formats: tuple[str, ...]) -> list[Path]:
+    """The word vectors in each format; vectors.txt always."""
+    written = []
+    for name in dict.fromkeys(("text", *formats)):
+        path = workdir / (VECTORS.get(name) or PROJECTOR)
+        if name == "text":
+            export.save_text(path, wv)
+        elif name == "binary":
+            export.save_binary(path, wv)
+        elif name == "npz":
+            export.save_npz(path, wv.words, vectors=wv.vectors)
+        else:
+            export.save_projector(path, wv)
+        written.append(path)
+    return written
+
+
+def write_summary(workdir: Path, summary: dict) -> None:
+    """summary.json, written last: a run that has it is complete."""
+    text = json.dumps({"format": FORMAT, **summary}, indent=2, allow_nan=False)
+    write_atomically(str(workdir / SUMMARY), (text + "\n").encode())
+
+
+def read_summary(run: Path) -> dict:
+    """summary.json of a run. Raises UserError where there is none, or one of a newer format."""
+    path = run / SUMMARY
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--run={run}: no finished run ({SUMMARY}: {error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error})") from error
+    version = summary.get("format") if isinstance(summary, dict) else None
+    if not isinstance(version, int):
+        raise UserError(f"{path}: has no format number")
+    if version > FORMAT:
+        raise UserError(f"{path}: format {version} is newer than this program's {FORMAT}")
+    return summary
+
+
+def vectors_path(run: str) -> Path:
+    """The vectors file of a run directory."""
+    read_summary(Path(run))
+    return Path(run) / VECTORS["text"]
+
+
+def default_workdir(script: str, now: str) -> Path:
+    """runs/SCRIPT-TIME below the current folder."""
+    return Path(os.curdir) / "runs" / f"{script}-{now}"

@@ -1,0 +1,98 @@
+"""What a run shows on a terminal: progress while it trains, a closing screen at its end."""
+
+import sys
+from collections.abc import Iterable
+
+from tqdm import tqdm
+
+from w2v_jax import queries
+from w2v_jax.evaluation import Measure
+from w2v_jax.types import WordVectors
+
+
+def say(text: str) -> None:
+    """A line for whoever watches, on stderr, so that stdout stays the closing screen."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def progress_bar(total_words: int) -> tqdm:
+    """Words done of words planned; silent where stderr is no terminal."""
+    return tqdm(
+        total=total_words,
+        unit="word",
+        unit_scale=True,
+        smoothing=0.1,
+        dynamic_ncols=True,
+        disable=not sys.stderr.isatty(),
+        bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} words "
+        "[{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+    )
+
+
+def quality(measures: Iterable[Measure]) -> str:
+    """A table of measures with their coverage."""
+    rows = list(measures)
+    width = max((len(m.name) for m in rows), default=0)
+    lines = []
+    for m in rows:
+        value = "  -  " if m.value is None else f"{m.value:5.3f}"
+        lines.append(f"  {m.name:<{width}}  {value}  ({m.covered:,} of {m.total:,} items)")
+    return "\n".join(lines)
+
+
+def similar(wv: WordVectors, words: Iterable[str], topk: int) -> str:
+    """A line a word: its nearest neighbours with their cosines."""
+    ids, unknown = queries.find_all(wv.words, list(words))
+    lines = []
+    if ids:
+        near, cosines = queries.most_similar(wv.vectors, ids, topk)
+        for query, row, values in zip(ids, near, cosines, strict=True):
+            lines.append(f"  {wv.words[query]} -> {_scored(wv, row, values)}")
+    return "\n".join(lines + [f"  {line}" for line in unknown])
+
+
+def analogies(wv: WordVectors, triples: Iterable[tuple[str, ...]], topk: int, score: str) -> str:
+    """A line a triple: a : b = c : the best answers with their scores."""
+    lines, known, unknown = [], [], []
+    for triple in triples:
+        ids, missing = queries.find_all(wv.words, triple)
+        unknown += missing
+        if not missing:
+            known.append(ids)
+    if known:
+        best, scores = queries.analogy(wv.vectors, known, topk, score)
+        for (a, b, c), row, values in zip(known, best, scores, strict=True):
+            head = f"{wv.words[a]} : {wv.words[b]} = {wv.words[c]} :"
+            lines.append(f"  {head} {_scored(wv, row, values)}")
+    return "\n".join(lines + [f"  {line}" for line in dict.fromkeys(unknown)])
+
+
+def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) -> str:
+    """What a run ends with: loss, speed, quality with its coverage, neighbours, where it lies."""
+    objective = summary["objective"]
+    note = f"note: {summary['note']}\n" if summary["note"] else ""
+    parts = [
+        f"\n{note}{config.model} on {summary['dataset']}: "
+        f"{summary['words_per_epoch']:,} words x {config.epochs} epochs, "
+        f"{summary['vocab_size']:,} types, D {config.dim}",
+        f"loss {summary['final_loss']:.4f} a positive in the last epoch"
+        + (f"; objective {objective:.4f} ({config.objective})" if objective is not None else ""),
+        f"{summary['train_sec']:.1f} s training ({summary['words_per_sec']:,.0f} words/s), "
+        f"{summary['compile_sec']:.1f} s compilation, {summary['total_sec']:.1f} s in all",
+    ]
+    if measures:
+        sections = [m for m in measures[:-1] if m.name.startswith("google_analogies_")]
+        parts.append("quality\n" + quality(m for m in measures if m not in sections))
+    words = [word for word in config.show_similar if word in set(wv.words)]
+    words = words or list(wv.words[100:104])  # another text: words neither rare nor everywhere
+    if words:
+        parts.append("nearest words (cosine)\n" + similar(wv, words, 5))
+    known = [t for t in (a.split(":") for a in config.show_analogies) if set(t) <= set(wv.words)]
+    if known:
+        parts.append("analogies (a : b = c : ?, 3CosAdd)\n" + analogies(wv, known, 3, "cosine"))
+    return "\n\n".join([*parts, f"written to {workdir}"])
+
+
+def _scored(wv: WordVectors, ids, values) -> str:
+    pairs = zip(ids, values, strict=True)
+    return ", ".join(f"{wv.words[i]} {value:.3f}" for i, value in pairs)

@@ -1,0 +1,218 @@
+"""Measures against gensim, scipy and counts made by hand."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from w2v_jax import evaluation
+from w2v_jax.evaluation import Measure, analogies, standard, word_pairs
+from w2v_jax.types import UserError, WordVectors
+
+
+def vectors_of(words, seed=0, dim=16):
+    vectors = np.random.default_rng(seed).normal(size=(len(words), dim)).astype(np.float32)
+    return WordVectors(tuple(words), vectors)
+
+
+def named(measures):
+    return {measure.name: measure for measure in measures}
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    pytest.importorskip("gensim")
+    return evaluation._bundled()
+
+
+def keyed(wv):
+    theirs = pytest.importorskip("gensim.models").KeyedVectors(wv.vectors.shape[1])
+    theirs.add_vectors(list(wv.words), wv.vectors)
+    return theirs
+
+
+def test_word_pairs_agree_with_gensim(bundled):
+    path = bundled / "wordsim353.tsv"
+    pairs = [line.split("\t") for line in path.read_text().splitlines() if line[0] != "#"]
+    words = sorted({word for a, b, _ in pairs for word in (a, b)})[::2]
+    # A second spelling further down must not count: gensim takes the first.
+    wv = vectors_of([*words, *(word.upper() for word in words[:50] if word != word.upper())])
+    pearson, spearman, unknown = keyed(wv).evaluate_word_pairs(str(path))
+    ours = named(word_pairs(wv, path))
+    assert ours["wordsim353_pearson"].value == pytest.approx(pearson[0], abs=1e-6)
+    assert ours["wordsim353_spearman"].value == pytest.approx(spearman[0], abs=1e-6)
+    assert 50 < ours["wordsim353_pearson"].covered < 353
+    assert ours["wordsim353_pearson"].covered == round(353 * (1 - unknown / 100))
+    assert ours["wordsim353_pearson"].total == 353
+
+
+def test_analogies_agree_with_gensim(bundled, tmp_path):
+    lines = (bundled / "questions-words.txt").read_text().splitlines()
+    path = tmp_path / "some.txt"
+    path.write_text(
+        "\n".join(line for i, line in enumerate(lines) if line[0] == ":" or i % 25 == 0)
+    )
+    quadruples = [line.split() for line in path.read_text().splitlines() if line[0] != ":"]
+    words = sorted({word for quadruple in quadruples for word in quadruple})
+    words = [word for i, word in enumerate(words) if i % 9]
+    wv = vectors_of([*words, *(word.lower() for word in words if word != word.lower())], dim=60)
+    place = {word: i for i, word in enumerate(wv.words)}
+    for a, b, c, d in quadruples[::2]:  # so that some are answered rightly
+        if {a, b, c, d} <= set(place):
+            wv.vectors[place[d]] = sum(
+                sign * wv.vectors[place[word]] for sign, word in ((-1, a), (1, b), (1, c))
+            )
+    score, sections = keyed(wv).evaluate_word_analogies(str(path))
+    ours = list(analogies(wv, path))
+    assert 0.05 < score < 0.95
+    assert ours[-1].name == "some_accuracy" and ours[-1].value == score
+    assert ours[-1].total == len(quadruples) > ours[-1].covered
+    assert len(ours) == len(sections) == 15
+    for measure, section in zip(ours[:-1], sections[:-1], strict=True):
+        right, covered = len(section["correct"]), len(section["correct"] + section["incorrect"])
+        assert measure.name == f"some_{section['section']}_accuracy"
+        assert (measure.value, measure.covered) == (right / covered if covered else None, covered)
+
+
+def test_analogies_by_hand(tmp_path):
+    path = tmp_path / "hand.txt"
+    path.write_text(": sex\nMan Woman King Queen\nman woman boy girl\n\n: none\nx y z w\n")
+    places = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(1, 1, 1), pear=(-1, 0, 0))
+    wv = WordVectors(tuple(places), np.array(list(places.values()), np.float32))
+    assert list(analogies(wv, path)) == [
+        Measure("hand_sex_accuracy", 1.0, 1, 2),
+        Measure("hand_none_accuracy", None, 0, 1),
+        Measure("hand_accuracy", 1.0, 1, 3),
+    ]
+    wv.vectors[3] = -wv.vectors[3]
+    assert list(analogies(wv, path))[-1] == Measure("hand_accuracy", 0.0, 1, 3)
+
+
+def test_another_spelling_is_no_answer_for_a_query_and_right_for_the_answer(tmp_path):
+    path = tmp_path / "hand.txt"
+    path.write_text(": sex\nman woman king queen\n")
+    # The best answer by cosine is Woman, which is passed over; then Queen, ahead of queen.
+    places = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(0, 0, -1))
+    places |= dict(Woman=(1, 1, 1), Queen=(1, 1, 0.9), pear=(1, 0.5, 0.5))
+    wv = WordVectors(tuple(places), np.array(list(places.values()), np.float32))
+    ((_, value, *_), *_) = analogies(wv, path)
+    assert value == 1.0
+    assert keyed(wv).evaluate_word_analogies(str(path))[0] == value
+
+
+def test_the_treebank_covers_what_it_should(bundled):
+    path = Path(os.environ.get("W2V_JAX_DATA", "")) / "ptb" / "ptb.train.txt"
+    if not path.is_file():
+        pytest.skip("W2V_JAX_DATA names no folder with ptb/ptb.train.txt")
+    words = [word for word, _ in Counter(path.read_text().split()).most_common()]
+    ours = named(standard(vectors_of(words)))
+    for name, covered, total in (
+        ("wordsim353_spearman", 237, 353),
+        ("simlex999_pearson", 575, 999),
+        ("google_analogies_accuracy", 4716, 19544),
+    ):
+        assert (ours[name].covered, ours[name].total) == (covered, total)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=12))
+def test_correlations_are_scipys(items):
+    stats = pytest.importorskip("scipy.stats")
+    x, y = np.array(items, float).T
+    ours = evaluation._correlation(evaluation._ranks(x), evaluation._ranks(y))
+    if len(set(x)) == 1 or len(set(y)) == 1:
+        assert ours is None
+    else:
+        assert ours == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-9)
+        assert evaluation._correlation(x, y) == pytest.approx(
+            stats.pearsonr(x, y).statistic, abs=1e-9
+        )
+
+
+@pytest.mark.parametrize("separator", ["\t", ",", " ", "   ", ", "])
+def test_own_pairs_in_any_separation(tmp_path, separator):
+    path = tmp_path / "own.txt"
+    rows = [("a", "b", "1"), ("A", "c", "2.5"), ("b", "c", "-3e-1"), ("a", "zebra", "4")]
+    body = "\n".join(separator.join(row) for row in rows)
+    path.write_bytes(f"\ufeff# w1 w2 score\n{body}\n\n".replace("\n", "\r\n").encode())
+    wv = WordVectors(("a", "b", "c"), np.array([[1, 0], [1, 1], [0, 2]], np.float32))
+    value = np.corrcoef([1, 2.5, -0.3], [0.5**0.5, 0, 0.5**0.5])[0, 1]
+    ours = named(word_pairs(wv, path))
+    assert ours["own_pearson"] == Measure("own_pearson", pytest.approx(value), 3, 4)
+
+
+@pytest.mark.parametrize("words", ["xyz", "ab", "abc"], ids=["unknown", "one pair", "constant"])
+def test_an_undefined_correlation_is_none(tmp_path, words):
+    path = tmp_path / "own.txt"
+    path.write_text("a b 1\nb c 2\nc a 3\n")
+    wv = WordVectors(tuple(words), np.ones((len(words), 4), np.float32))
+    assert [measure.value for measure in word_pairs(wv, path)] == [None, None]
+
+
+def test_a_diverged_run_has_no_correlation(tmp_path):
+    path = tmp_path / "own.txt"
+    path.write_text("a b 1\nb c 2\nc a 3\n")
+    wv = vectors_of("abc")
+    wv.vectors[1] = np.nan
+    assert [measure.value for measure in word_pairs(wv, path)] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("read", "content", "message"),
+    [
+        (word_pairs, b"a b 1\n\na b\n", "line 3: expected word, word, score: 'a b'"),
+        (word_pairs, b"w1\tw2\tscore\n", "line 1: the score 'score' is not a number"),
+        (word_pairs, b"a,b,nan\n", "line 1: the score 'nan' is not a number"),
+        (word_pairs, b"a,,1\n", "line 1: expected word, word, score: 'a,,1'"),
+        (word_pairs, b"a b 1\n\xff b 2\n", "line 2: not UTF-8"),
+        (word_pairs, b"# nothing\n", "no word pairs in it"),
+        (analogies, b"a b c d\n", "line 1: no `: section` head before the first analogy"),
+        (analogies, b": s\na b c d\na b c\n", "line 3: expected four words: 'a b c'"),
+        (analogies, b": s\n", "no analogies in it"),
+    ],
+)
+def test_bad_files_are_named_with_their_line(tmp_path, read, content, message):
+    path = tmp_path / "bad.txt"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        list(read(vectors_of("abcd"), path))
+    assert str(caught.value) == f"{path}: {message}"
+
+
+@pytest.mark.parametrize("read", [word_pairs, analogies])
+def test_a_missing_file_is_named(tmp_path, read):
+    with pytest.raises(UserError, match=r"none\.txt: No such file"):
+        list(read(vectors_of("abcd"), tmp_path / "none.txt"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from([word_pairs, analogies]), st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused(tmp_path_factory, read, content):
+    path = tmp_path_factory.getbasetemp() / "any.txt"
+    path.write_bytes(content)
+    try:
+        list(read(vectors_of("abcd"), path))
+    except UserError as error:
+        assert str(path) in str(error) and "\n" not in str(error)
+
+
+def test_without_gensim_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr(evaluation, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'w2v_jax\[eval\]'"):
+        list(standard(vectors_of("abcd")))
+
+
+def test_gensim_is_found_but_not_imported(bundled):
+    program = (
+        "import sys, numpy as np; from w2v_jax import evaluation, types;"
+        "wv = types.WordVectors(('love', 'sex', 'tiger'), np.eye(3, dtype='f'));"
+        "assert next(evaluation.standard(wv)).covered == 2;"  # love-sex, tiger-tiger
+        "sys.exit('gensim' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

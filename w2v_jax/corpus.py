@@ -1,0 +1,240 @@
+"""Names and files to lines of words, on the host."""
+
+import bz2
+import glob
+import gzip
+import hashlib
+import http.client
+import io
+import lzma
+import os
+import secrets
+import urllib.request
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import IO, NamedTuple
+
+from w2v_jax.types import UserError
+
+DATASETS = ("ptb", "wiki_sample")
+PTB_ADDRESS = "https://raw.githubusercontent.com/tomsercu/lstm/master/data/ptb.{split}.txt"
+PTB_SHA256 = {
+    "train": "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+    "valid": "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+    "test": "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+}
+WIKI_DUMP = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
+_DOWNLOAD_LIMIT = 16 << 20  # bytes; the largest split has 5.1 MB
+_TIMEOUT = 15  # seconds
+_OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
+
+
+class Source(NamedTuple):
+    """Where a text comes from."""
+
+    name: str  # the dataset's, or 'files'
+    paths: tuple[str, ...]  # read in this order
+    note: str  # what the user must be told, a sentence, or ''
+
+
+def locate(
+    dataset: str,
+    *,
+    corpus: str = "",
+    data_dir: str = "",
+    fallback: str = "",
+    cache_dir: str | None = None,
+    split: str = "train",
+) -> Source:
+    """Finds the files of a dataset, or of `corpus` where that is given.
+
+    `corpus` is a file or glob (** too), or several with commas between: in the order given, the
+    matches of each sorted, no file twice. `ptb` is looked for in `data_dir` or its folder ptb and
+    never downloaded then; without `data_dir` it comes from the cache or is downloaded into it.
+    `fallback` names the dataset to use where PTB cannot be downloaded. `wiki_sample` is made from
+    gensim's test data and needs no `data_dir`. Only `ptb` has splits beside 'train'.
+
+    Raises UserError where there is no such text.
+    """
+    cache = cache_dir or _cache_folder()
+    if dataset not in DATASETS:
+        raise UserError(f"--dataset={dataset}: not one of {', '.join(DATASETS)}")
+    if split not in PTB_SHA256 or (split != "train" and (corpus or dataset != "ptb")):
+        raise UserError(f"{f'--corpus={corpus}' if corpus else dataset} has no split '{split}'")
+    if corpus:
+        return Source("files", _match(corpus), "")
+    if dataset == "wiki_sample":
+        return Source(dataset, (_wiki_sample(cache),), "")
+    if data_dir:
+        return Source(dataset, (_in_folder(data_dir, f"ptb.{split}.txt"),), "")
+    try:
+        return Source(dataset, (_cached_ptb(cache, split),), "")
+    except _NotDownloaded as error:
+        if not fallback or split != "train":
+            raise UserError(
+                f"{error}: give --data_dir=FOLDER with ptb.{split}.txt, "
+                "or --dataset=wiki_sample, or --corpus=FILE"
+            ) from error
+        try:
+            found = locate(fallback, cache_dir=cache)
+        except UserError as other:
+            raise UserError(f"{error}; {other}") from error
+        return found._replace(note=f"{error}, so {fallback} is used instead.")
+
+
+def read_lines(paths: Iterable[str], digest) -> Iterator[list[str]]:
+    """The words of each line of each file: what str.split() gives, a blank line as [].
+
+    Files are UTF-8, plain or compressed (.gz, .xz, .bz2); a byte-order mark at the start is left
+    out. `digest`, a hashlib object, takes in the uncompressed bytes of each line as it is read.
+    Raises UserError naming the file, and the line and byte (from 1) of what is not UTF-8.
+    """
+    for path in paths:
+        number = 0
+        try:
+            with _open(path) as file:
+                for number, line in enumerate(file, 1):
+                    digest.update(line)
+                    text = line.decode()
+                    yield (text.removeprefix("\ufeff") if number == 1 else text).split()
+        except UnicodeDecodeError as error:
+            where = f"line {number}, byte {error.start + 1}"
+            raise UserError(f"{path}: {where}: not UTF-8") from error
+        except _UNREADABLE as error:
+            raise UserError(f"{path}: cannot be read ({_reason(error)})") from error
+
+
+def write_atomically(path: str, data: bytes) -> None:
+    """Writes a file whole or not at all; makes its folder. Raises UserError naming it."""
+    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({_reason(error)})") from error
+
+
+def _open(path: str) -> IO[bytes]:
+    opener = _OPENERS.get(os.path.splitext(path)[1].lower())
+    # The archives' own line iteration is Python, a BufferedReader's is C.
+    return io.BufferedReader(opener(path, "rb"), 1 << 16) if opener else open(path, "rb")
+
+
+def _reason(error: Exception) -> str:
+    inner = getattr(error, "reason", None)  # a URLError wraps the error of the system
+    error = inner if isinstance(inner, OSError) else error
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _cache_folder() -> str:
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.cache"), "w2v_jax")
+
+
+def _match(corpus: str) -> tuple[str, ...]:
+    found = {}  # by real path: no file is read twice
+    for name in [corpus] if os.path.exists(corpus) else filter(None, corpus.split(",")):
+        pattern = name if os.path.exists(name) else os.path.expanduser(name.strip())
+        if os.path.isdir(pattern):
+            raise UserError(f"--corpus={name}: a folder; give its files, as {name}/*.txt")
+        matches = [pattern] if os.path.exists(pattern) else glob.glob(pattern, recursive=True)
+        files = sorted(path for path in matches if not os.path.isdir(path))
+        if not files:
+            raise UserError(f"--corpus={name}: no such file")
+        for path in files:
+            found.setdefault(os.path.realpath(path), path)
+    if not found:
+        raise UserError(f"--corpus={corpus}: names no file")
+    return tuple(found.values())
+
+
+def _in_folder(folder: str, name: str) -> str:
+    folder = os.path.expanduser(folder)
+    for path in (os.path.join(folder, name), os.path.join(folder, "ptb", name)):
+        if os.path.isfile(path):
+            return path
+    raise UserError(f"--data_dir={folder}: holds neither {name} nor ptb/{name}")
+
+
+class _NotDownloaded(Exception):
+    pass
+
+
+def _cached_ptb(cache: str, split: str) -> str:
+    path = os.path.join(cache, f"ptb.{split}.txt")
+    sha256 = PTB_SHA256[split]
+    if not os.path.exists(path):
+        try:
+            data = _download(PTB_ADDRESS.format(split=split), sha256)
+        except (OSError, http.client.HTTPException) as error:
+            raise _NotDownloaded(f"PTB could not be downloaded ({_reason(error)})") from error
+        write_atomically(path, data)
+    try:
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({_reason(error)})") from error
+    if found != sha256:
+        raise UserError(f"{path}: damaged (sha256 is not {sha256}); delete it to download it again")
+    return path
+
+
+class _HttpsAlone(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if not newurl.startswith("https://"):
+            raise OSError(f"redirected to {newurl}, which is not https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _download(address: str, sha256: str) -> bytes:
+    """The bytes at an https address; raises OSError or HTTPException."""
+    if not address.startswith("https://"):
+        raise OSError(f"{address} is not https")
+    opener = urllib.request.build_opener(_HttpsAlone)
+    with opener.open(address, timeout=_TIMEOUT) as response:
+        data = response.read(_DOWNLOAD_LIMIT + 1)
+    if len(data) > _DOWNLOAD_LIMIT:
+        raise OSError(f"{address} is larger than {_DOWNLOAD_LIMIT} bytes")
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise OSError(f"{address} is another file: its sha256 is not {sha256}")
+    return data
+
+
+def _wiki_sample(cache: str) -> str:
+    """Articles of gensim's shortened Wikipedia dump, one a line, in the cache: 452,944 words."""
+    path = os.path.join(cache, "wiki_sample.txt")
+    if not os.path.exists(path):
+        try:
+            from gensim.corpora import wikicorpus
+            from gensim.test.utils import datapath
+        except ImportError as error:
+            missing = "--dataset=wiki_sample is read from gensim, which cannot be imported"
+            raise UserError(f"{missing}: pip install 'w2v_jax[eval]'") from error
+        dump = datapath(WIKI_DUMP)
+        try:
+            articles = list(_articles(wikicorpus, dump))
+        except _UNREADABLE as error:
+            raise UserError(f"{dump}: cannot be read ({_reason(error)})") from error
+        write_atomically(path, "".join(f"{' '.join(words)}\n" for words in articles).encode())
+    return path
+
+
+def _articles(wikicorpus, dump: str) -> Iterator[list[str]]:
+    # What WikiCorpus.get_texts yields, without its process pool: a fork after JAX's threads have
+    # started may hang.
+    ignored = tuple(f"{name}:" for name in wikicorpus.IGNORED_NAMESPACES)
+    with bz2.open(dump) as file:
+        for title, text, number in wikicorpus.extract_pages(file, ("0",)):
+            words, _, _ = wikicorpus.process_article((text, title, number))
+            if len(words) >= wikicorpus.ARTICLE_MIN_WORDS and not title.startswith(ignored):
+                yield words

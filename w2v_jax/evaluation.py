@@ -1,0 +1,202 @@
+"""Word vectors -> measures against people's judgements: word pairs and analogies."""
+
+import math
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from w2v_jax.queries import analogy
+from w2v_jax.types import UserError, WordVectors
+
+MOST_FREQUENT = 300_000  # so many words are looked at, as by gensim and word2vec.c's users
+CANDIDATES = 5  # answers of an analogy looked at; more than one for other spellings of a, b, c
+
+
+class Measure(NamedTuple):
+    """One figure, and how much of the file behind it the vocabulary covers."""
+
+    name: str
+    value: float | None  # None where it is undefined, as where nothing is covered
+    covered: int  # items with all words in the vocabulary
+    total: int  # items in the file
+
+
+def standard(wv: WordVectors) -> Iterator[Measure]:
+    """WordSim-353, SimLex-999 and Google's analogies, from the files that gensim carries.
+
+    Raises UserError where gensim is not installed. Sources: Finkelstein et al. 2002; Hill et
+    al. 2015; Mikolov et al. 2013.
+    """
+    folder = _bundled()
+    yield from word_pairs(wv, folder / "wordsim353.tsv")
+    yield from word_pairs(wv, folder / "simlex999.txt")
+    yield from analogies(wv, folder / "questions-words.txt", name="google_analogies")
+
+
+def word_pairs(wv: WordVectors, path, name: str | None = None) -> Iterator[Measure]:
+    """Correlation of the pairs' cosines with people's scores, rank (Spearman) and linear (Pearson).
+
+    rho = cov(x, y) / (sd(x) sd(y)), over ranks or values; pairs with unknown words are left out.
+
+    path: lines `word word score`, separated by tabs, else commas, else blanks; # begins a
+    comment. name: the file's stem unless given. Yields <name>_spearman and <name>_pearson.
+    Raises UserError for a file that cannot be read so. Source: gensim's evaluate_word_pairs.
+    """
+    name = Path(path).stem if name is None else name
+    place, _ = _case_folded(wv.words)
+    first, second, scores = zip(*_read_pairs(path), strict=True)
+    left, right = (_ids(place, words) for words in (first, second))
+    known = (left >= 0) & (right >= 0)
+    cosines = _cosines(wv.vectors, left[known], right[known])
+    people = np.asarray(scores)[known]
+    finite = bool(np.isfinite(cosines).all())  # the ranks of a diverged run's NaN would mislead
+    for kind, of in (("spearman", _ranks), ("pearson", np.asarray)):
+        value = _correlation(of(people), of(cosines)) if finite else None
+        yield Measure(f"{name}_{kind}", value, int(known.sum()), len(known))
+
+
+def analogies(wv: WordVectors, path, name: str | None = None) -> Iterator[Measure]:
+    """Share of analogies "a is to b as c is to d" whose best answer (3CosAdd) is d.
+
+    accuracy = right / covered; items with unknown words are left out, case is ignored.
+
+    path: lines `a b c d` under `: section` heads. name: the file's stem unless given. Yields
+    <name>_<section>_accuracy for each section, then <name>_accuracy over all of them. Raises
+    UserError for a file that cannot be read so. Source: Mikolov et al. 2013, Efficient
+    Estimation, 4.1; gensim's evaluate_word_analogies.
+    """
+    name = Path(path).stem if name is None else name
+    sections, items = _read_analogies(path)
+    place, folded = _case_folded(wv.words)
+    ids = _ids(place, [word for _, *words in items for word in words]).reshape(-1, 4)
+    known = (ids >= 0).all(axis=1)
+    right = np.zeros(len(items), bool)
+    right[known] = _answered(wv.vectors[:MOST_FREQUENT], ids[known], folded)
+    section = np.array([item[0] for item in items])
+    for i, head in enumerate(sections):
+        yield _accuracy(f"{name}_{head}_accuracy", right, known, section == i)
+    yield _accuracy(f"{name}_accuracy", right, known, section >= 0)
+
+
+def _answered(vectors: np.ndarray, ids: np.ndarray, folded: np.ndarray) -> np.ndarray:
+    """Whether the best answer is d: ids [Q, 4] -> [Q] bool.
+
+    The best answer is the first that is no spelling of a, b or c; any spelling of d is right.
+    """
+    answers, _ = analogy(vectors, ids[:, :3], CANDIDATES)
+    answers = folded[answers]
+    allowed = (answers[:, :, None] != ids[:, None, :3]).all(axis=2)
+    best = allowed & (np.cumsum(allowed, axis=1) == 1)
+    return (best & (answers == ids[:, 3:])).any(axis=1)
+
+
+def _accuracy(name: str, right: np.ndarray, known: np.ndarray, chosen: np.ndarray) -> Measure:
+    covered = int((known & chosen).sum())
+    value = int((right & chosen).sum()) / covered if covered else None
+    return Measure(name, value, covered, int(chosen.sum()))
+
+
+def _case_folded(words) -> tuple[dict[str, int], np.ndarray]:
+    """Upper-cased word -> its most frequent spelling's id; and that id for every id [V]."""
+    place: dict[str, int] = {}
+    ids = [place.setdefault(word.upper(), i) for i, word in enumerate(words[:MOST_FREQUENT])]
+    return place, np.array(ids, np.int32)
+
+
+def _ids(place: dict[str, int], words) -> np.ndarray:
+    """The words' ids, -1 for unknown ones."""
+    return np.array([place.get(word.upper(), -1) for word in words], np.int32)
+
+
+def _cosines(vectors: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Cosines of pairs of rows, 0 where one is zero: [P], [P] -> [P] float64."""
+    a, b = vectors[left].astype(np.float64), vectors[right].astype(np.float64)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.sum(a * b, axis=1) / np.where(lengths > 0, lengths, 1)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1, ties at their mean rank: [P] -> [P]."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]
+
+
+def _correlation(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Pearson's; None where it is undefined: fewer than two items, or one side constant."""
+    if len(x) < 2 or x.min() == x.max() or y.min() == y.max():
+        return None
+    with np.errstate(all="ignore"):  # a file's scores may overflow
+        x, y = x - x.mean(), y - y.mean()
+        value = float(np.sum(x * y) / np.sqrt(np.sum(x * x) * np.sum(y * y)))
+    return value if math.isfinite(value) else None
+
+
+def _read_pairs(path) -> list[tuple[str, str, float]]:
+    pairs = []
+    for number, line in _lines(path):
+        if line.startswith("#"):
+            continue
+        separator = next((mark for mark in "\t," if mark in line), None)
+        fields = [field.strip() for field in line.split(separator)]
+        if len(fields) != 3 or not all(fields):
+            raise UserError(f"{path}: line {number}: expected word, word, score: {line[:60]!r}")
+        pairs.append((fields[0], fields[1], _score(path, number, fields[2])))
+    if not pairs:
+        raise UserError(f"{path}: no word pairs in it")
+    return pairs
+
+
+def _score(path, number: int, field: str) -> float:
+    try:
+        score = float(field)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise UserError(f"{path}: line {number}: the score {field[:30]!r} is not a number")
+    return score
+
+
+def _read_analogies(path) -> tuple[list[str], list[tuple[int, str, str, str, str]]]:
+    """The sections' names in order, and items (section's place, a, b, c, d)."""
+    sections: dict[str, int] = {}
+    items = []
+    current = None
+    for number, line in _lines(path):
+        if line.startswith(":"):
+            current = sections.setdefault(line[1:].strip(), len(sections))
+            continue
+        words = line.split()
+        if current is None:
+            raise UserError(f"{path}: line {number}: no `: section` head before the first analogy")
+        if len(words) != 4:
+            raise UserError(f"{path}: line {number}: expected four words: {line[:60]!r}")
+        items.append((current, *words))
+    if not items:
+        raise UserError(f"{path}: no analogies in it")
+    return list(sections), items
+
+
+def _lines(path) -> list[tuple[int, str]]:
+    """The lines that are not blank, stripped, with their numbers from 1."""
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = raw.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}: line {number}: not UTF-8") from error
+    numbered = enumerate(text.split("\n"), 1)
+    return [(number, line.strip()) for number, line in numbered if line.strip()]
+
+
+def _bundled() -> Path:
+    """The folder of gensim's evaluation files, found without importing gensim (seconds)."""
+    spec = find_spec("gensim")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError("the standard evaluation needs gensim's files: pip install 'w2v_jax[eval]'")
+    return Path(spec.submodule_search_locations[0]) / "test" / "test_data"

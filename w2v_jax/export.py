@@ -1,0 +1,250 @@
+"""Word vectors <-> files: word2vec's text and binary formats, npz, TensorBoard's projector.
+
+What is saved loads again bit for bit. Files appear whole or not at all.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from w2v_jax.types import UserError, WordVectors
+
+EXACT = "%.9g"  # nine significant digits tell any two float32 apart
+
+
+def save_text(path, wv: WordVectors) -> None:
+    """word2vec's text format: `V D`, then a line a word, `word x1 .. xD`, most frequent first.
+
+    Raises UserError where a word is empty, repeated or holds whitespace, or path cannot be
+    written. Source: word2vec.c with -binary 0; gensim's load_word2vec_format reads it.
+    """
+    _check_words(path, wv.words)
+    row = " ".join([EXACT] * wv.vectors.shape[1])
+    with _whole_file(path) as file:
+        file.write(_header(wv))
+        for word, vector in zip(wv.words, _float32(wv), strict=True):
+            file.write(f"{word} {row % tuple(vector.tolist())}\n".encode())
+
+
+def save_binary(path, wv: WordVectors) -> None:
+    """word2vec's binary format: `V D`, then each word, a blank, D little-endian float32, newline.
+
+    Raises UserError as save_text does. Source: word2vec.c with -binary 1; gensim's
+    load_word2vec_format(binary=True) reads it.
+    """
+    _check_words(path, wv.words)
+    with _whole_file(path) as file:
+        file.write(_header(wv))
+        for word, vector in zip(wv.words, _float32(wv), strict=True):
+            file.write(word.encode() + b" " + vector.tobytes() + b"\n")
+
+
+def save_npz(path, words: Sequence[str], **arrays) -> None:
+    """NumPy's npz of the words and any arrays beside them, without pickle.
+
+    words [V] as unicode; arrays by name: load_npz reads the one named vectors. Raises UserError
+    as save_text does, and for a word that ends in NUL, which NumPy would cut; TypeError for an
+    array of Python objects.
+    """
+    _check_words(path, words)
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    if any(array.dtype.hasobject for array in arrays.values()):
+        raise TypeError("an array of Python objects cannot be saved without pickle")
+    for word in words:
+        if word.endswith("\0"):
+            raise UserError(f"{path}: the word {word!r} ends in NUL, which npz cannot keep")
+    with _whole_file(path) as file:
+        np.savez(file, words=np.array(words, np.str_), **arrays)
+
+
+def save_projector(folder, wv: WordVectors) -> None:
+    """TensorBoard's embedding projector: vectors.tsv and metadata.tsv, a word a line in both.
+
+    Load both at https://projector.tensorflow.org. Raises UserError as save_text does.
+    """
+    vectors, metadata = Path(folder) / "vectors.tsv", Path(folder) / "metadata.tsv"
+    _check_words(metadata, wv.words)
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror or error}") from error
+    row = "\t".join([EXACT] * wv.vectors.shape[1]) + "\n"
+    with _whole_file(vectors) as file:
+        for vector in _float32(wv):
+            file.write((row % tuple(vector.tolist())).encode())
+    with _whole_file(metadata) as file:
+        file.write("".join(f"{word}\n" for word in wv.words).encode())
+
+
+def load(path) -> WordVectors:
+    """The vectors in a file, read by its suffix: .txt and .vec text, .bin binary, .npz npz.
+
+    Raises UserError for another suffix and for a file that cannot be read so.
+    """
+    readers = {".txt": load_text, ".vec": load_text, ".bin": load_binary, ".npz": load_npz}
+    suffix = Path(path).suffix.lower()
+    if suffix not in readers:
+        raise UserError(f"{path}: vectors are read from {', '.join(readers)}, not {suffix!r}")
+    return readers[suffix](path)
+
+
+def load_text(path) -> WordVectors:
+    """Vectors in word2vec's text format. Raises UserError, which names the line at fault."""
+    words, rows = [], []
+    with _opened(path) as file:
+        count, dim = _read_header(path, file)
+        for number, line in enumerate(file, 2):
+            if len(rows) == count:
+                if line.strip():
+                    raise UserError(f"{path}: line {number}: more than the {count} promised rows")
+                continue
+            if not line.endswith(b"\n") and len(rows) < count - 1:
+                break
+            place = f"{path}: line {number}"
+            word, _, values = line.partition(b" ")
+            words.append(_decode(place, word))
+            rows.append(_parse_row(place, values, dim))
+    if len(rows) < count:
+        raise UserError(f"{path}: cut short: {count} rows promised, {len(rows)} read")
+    return _checked(path, words, np.stack(rows), "line", 2)
+
+
+def load_binary(path) -> WordVectors:
+    """Vectors in word2vec's binary format. Raises UserError, which names the row at fault."""
+    with _opened(path) as file:
+        count, dim = _read_header(path, file)
+        data = file.read()
+    words, starts = [], []
+    at = 0
+    while len(words) < count:
+        blank = data.find(b" ", at)
+        if blank < 0 or blank + 1 + 4 * dim > len(data):
+            raise UserError(f"{path}: cut short: {count} rows promised, {len(words)} read")
+        words.append(_decode(f"{path}: row {len(words) + 1}", data[at:blank]))
+        starts.append(blank + 1)
+        at = blank + 1 + 4 * dim
+        at += data[at : at + 1] == b"\n"  # word2vec.c ends a row so, gensim does not
+    if at < len(data):
+        raise UserError(f"{path}: {len(data) - at} bytes after the {count} promised rows")
+    rows = [np.frombuffer(data, "<f4", dim, start) for start in starts]
+    return _checked(path, words, np.stack(rows), "row", 1)
+
+
+def load_npz(path) -> WordVectors:
+    """The words and vectors of an npz, never unpickled. Raises UserError, naming the row."""
+    with _opened(path) as file:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                words, vectors = arrays["words"], arrays["vectors"]
+        except KeyError as error:
+            raise UserError(f"{path}: no array named words, or none named vectors") from error
+        except Exception as error:  # whatever zipfile, zlib and NumPy's header parser raise
+            reason = str(error).partition("\n")[0]
+            raise UserError(f"{path}: not an npz of words and vectors: {reason}") from error
+    if vectors.ndim != 2 or vectors.dtype.kind != "f" or not vectors.size:
+        raise UserError(f"{path}: vectors must be a table of floats [V, D]")
+    if words.shape != vectors.shape[:1] or words.dtype.kind != "U":
+        raise UserError(f"{path}: words must be text, one a row of vectors")
+    with np.errstate(over="ignore"):
+        return _checked(path, words.tolist(), vectors.astype(np.float32), "row", 1)
+
+
+def _header(wv: WordVectors) -> bytes:
+    return b"%d %d\n" % wv.vectors.shape
+
+
+def _float32(wv: WordVectors) -> np.ndarray:
+    return np.asarray(wv.vectors, "<f4")
+
+
+def _read_header(path, file: BinaryIO) -> tuple[int, int]:
+    """V and D from the first line. Nothing is allocated on their word."""
+    match = re.fullmatch(rb"\s*(\d{1,12})[ \t]+(\d{1,12})\s*", file.readline(100))
+    if match is None or 0 in (sizes := (int(match[1]), int(match[2]))):
+        raise UserError(f"{path}: line 1: expected the header `V D`: two positive numbers")
+    return sizes
+
+
+def _parse_row(place: str, values: bytes, dim: int) -> np.ndarray:
+    """The D values of a line as float32."""
+    fields = values.split()
+    if len(fields) != dim:
+        raise UserError(f"{place}: expected {dim} values, found {len(fields)}")
+    try:
+        if b"_" in values:
+            raise ValueError  # float() reads 1_0 as 10
+        with np.errstate(over="ignore"):
+            return np.array(list(map(float, fields)), np.float32)
+    except ValueError:
+        raise UserError(f"{place}: a value is not a number") from None
+
+
+def _decode(place: str, word: bytes) -> str:
+    try:
+        return word.decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{place}: the word is not UTF-8") from error
+
+
+def _checked(path, words: list[str], vectors: np.ndarray, unit: str, first: int) -> WordVectors:
+    """What was read, if its words are words and its numbers finite; row i is `unit first + i`."""
+    _check_words(path, words, unit, first)
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if bad.size:
+        raise UserError(f"{path}: {unit} {first + bad[0]}: a value is not finite")
+    return WordVectors(tuple(words), vectors)
+
+
+def _check_words(path, words: Sequence[str], unit: str = "row", first: int = 1) -> None:
+    """Words must survive every format: no whitespace, none empty or repeated, all UTF-8."""
+    seen = set()
+    for number, word in enumerate(words, first):
+        if word.split() != [word]:
+            fault = "is empty or holds whitespace"
+        elif word in seen:
+            fault = "occurs twice"
+        elif not _encodes(word):
+            fault = "has no UTF-8 form"
+        else:
+            seen.add(word)
+            continue
+        raise UserError(f"{path}: {unit} {number}: the word {word[:60]!r} {fault}")
+
+
+def _encodes(word: str) -> bool:
+    try:
+        return bool(word.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+@contextmanager
+def _opened(path) -> Iterator[BinaryIO]:
+    try:
+        with open(path, "rb") as file:
+            yield file
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _whole_file(path) -> Iterator[BinaryIO]:
+    """A new file that takes its name only when all of it is on disk."""
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(partial, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,228 @@
+"""Figures: the loss of a run, and a map of its words. Drawn without a display or global state."""
+
+import colorsys
+from collections.abc import Sequence
+
+import numpy as np
+
+from w2v_jax.types import UserError, WordVectors
+
+INK, FAINT = "#30343b", "#b8bcc4"
+FUNCTION_WORDS = 100  # a map begins below the most frequent words, which are near everything
+ROUNDS, EXAGGERATED = 350, 100  # of t-SNE's descent, and how many of them draw groups together
+
+
+def plot_loss(
+    path,
+    words: Sequence[float],
+    loss: Sequence[float],
+    title: str,
+    epochs: Sequence[float] = (),
+) -> None:
+    """The loss against the corpus words read, with its running mean where it is long.
+
+    words, loss: of one length; epochs: corpus words at which epochs end, a dotted line each.
+    path: the suffix names the format, .png as a rule. Raises UserError without matplotlib or
+    where path cannot be written. Source: Deep Learning from Scratch 2, fig. 1-33 and ch. 4.3.
+    """
+    words = np.asarray(words, float)
+    loss = np.asarray(loss, float)
+    figure = _figure(8, 4.5)
+    from matplotlib.ticker import EngFormatter
+
+    axes = figure.add_subplot()
+    width = len(loss) // 40
+    if width > 1:
+        axes.plot(words, loss, color=FAINT, linewidth=0.8, label="logged")
+        half = width // 2
+        mean = np.convolve(loss, np.full(2 * half + 1, 1 / (2 * half + 1)), "valid")
+        label = f"mean of {2 * half + 1}"
+        axes.plot(words[half : len(words) - half], mean, color="#1f5fa8", label=label)
+        axes.legend(frameon=False)
+    else:
+        axes.plot(words, loss, color="#1f5fa8", marker="o", markersize=3)
+    for end in epochs:
+        axes.axvline(end, color=FAINT, linestyle=":", linewidth=1, zorder=0)
+    axes.set_title(title, loc="left", parse_math=False)
+    axes.set_xlabel("corpus words" + (" (dotted: ends of epochs)" if len(epochs) else ""))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_ylabel("loss")
+    axes.grid(color="#e6e8ec", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def plot_embedding(path, wv: WordVectors, count: int = 300) -> None:
+    """A map of words: near on the map where their cosine is high, coloured by first two components.
+
+    The count most frequent words below the first 100 (from the first on in a small vocabulary),
+    without <unk>, <eos>, N and punctuation. Places are t-SNE's; hue is the angle in the plane of
+    the first two principal components, its strength the distance from their origin. Labels never
+    overlap: those that do not fit are left out. Raises UserError as plot_loss does.
+    """
+    ids = mapped_words(wv, count)
+    unit = wv.vectors[ids].astype(np.float64)
+    unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-30)
+    figure = _figure(12, 9)
+    axes = figure.add_subplot()
+    axes.set_title(f"{len(ids)} words, placed by cosine (t-SNE)", loc="left", color=INK)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.margins(0.05)
+    places = tsne(unit)
+    colours = _hues(principal_plane(unit))
+    dots = axes.scatter(*places.T, s=9, c=colours, linewidths=0)
+    shown = _label(figure, axes, [wv.words[i] for i in ids], places, colours)
+    if shown:
+        dots.set_alpha(np.where(shown, 0.9, 0.3))  # faint where the word is left out
+    _save(figure, path)
+
+
+def mapped_words(wv: WordVectors, count: int) -> np.ndarray:
+    """Ids of the words of a map: [<= count], most frequent first."""
+    first = min(FUNCTION_WORDS, max(0, len(wv.words) - 2 * count))
+    usable = np.isfinite(wv.vectors).all(axis=1) & wv.vectors.any(axis=1)
+    ids = [i for i, word in enumerate(wv.words) if word[:1].isalpha() and word != "N" and usable[i]]
+    ids = [i for i in ids if i >= first] or ids
+    return np.array(ids[:count], np.int64)
+
+
+def principal_plane(rows: np.ndarray) -> np.ndarray:
+    """First two principal components: (X - mean) V[:, :2], X = U S V' once centred.
+
+    [n, D] -> [n, 2]; columns of zeros where there are fewer than two.
+    """
+    plane = np.zeros((len(rows), 2))
+    if len(rows):
+        left, sizes, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+        plane[:, : len(sizes)] = (left * sizes)[:, :2]
+    return plane
+
+
+def tsne(unit: np.ndarray, perplexity: float = 12.0) -> np.ndarray:
+    """Places in the plane at which near points are near: unit rows [n, D] -> [n, 2].
+
+    Minimises KL(P || Q), q_ij ~ 1 / (1 + |y_i - y_j|^2), from the principal plane, so that the
+    same rows give the same map. Source: van der Maaten & Hinton 2008; sections 3 and 3.4.
+    """
+    n = len(unit)
+    if n < 4:
+        return principal_plane(unit)
+    joint = joint_probabilities(1 - unit @ unit.T, min(perplexity, (n - 1) / 3))
+    places = principal_plane(unit)
+    places *= 1e-2 / max(places.std(), 1e-12)
+    velocity, gain = np.zeros_like(places), np.ones_like(places)
+    for step in range(ROUNDS):
+        early = step < EXAGGERATED
+        gradient = tsne_gradient(joint * 12 if early else joint, places)
+        gain = np.where(np.sign(gradient) == np.sign(velocity), gain * 0.8, gain + 0.2)
+        gain = np.maximum(gain, 0.01)
+        velocity = (0.5 if early else 0.8) * velocity - max(n / 4, 10) * gain * gradient
+        places = places + velocity
+    return places - places.mean(axis=0)
+
+
+def joint_probabilities(distances: np.ndarray, perplexity: float) -> np.ndarray:
+    """p_ij = (p_j|i + p_i|j) / 2n, p_j|i ~ exp(-beta_i d_ij), each row of the given perplexity.
+
+    distances [n, n], any dissimilarity (here 1 - cosine) -> [n, n], sum 1, zero diagonal.
+    """
+    n = len(distances)
+    low, high, beta = np.zeros((n, 1)), np.full((n, 1), np.inf), np.ones((n, 1))
+    apart = np.where(np.eye(n, dtype=bool), np.inf, distances)
+    apart = apart - apart.min(axis=1, keepdims=True)
+    for _ in range(60):  # bisection of beta; entropy falls as beta grows
+        p = np.exp(-beta * apart)
+        p /= p.sum(axis=1, keepdims=True)
+        entropy = -np.sum(p * np.log(np.maximum(p, 1e-300)), axis=1, keepdims=True)
+        wide = entropy > np.log(perplexity)
+        low, high = np.where(wide, beta, low), np.where(wide, high, beta)
+        beta = np.where(np.isinf(high), beta * 2, (low + np.where(np.isinf(high), low, high)) / 2)
+        beta = np.minimum(beta, 1e12)
+    return (p + p.T) / (2 * n)
+
+
+def tsne_gradient(joint: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """dKL(P || Q) / dy_i = 4 sum_j (p_ij - q_ij) (y_i - y_j) / (1 + |y_i - y_j|^2): [n, 2]."""
+    squares = np.sum(places**2, axis=1)
+    near = 1 / (1 + np.maximum(squares[:, None] + squares - 2 * places @ places.T, 0))
+    np.fill_diagonal(near, 0)
+    pull = (joint - near / near.sum()) * near
+    return 4 * (pull.sum(axis=1, keepdims=True) * places - pull @ places)
+
+
+def place_labels(points: np.ndarray, sizes: np.ndarray, box) -> list[tuple[float, float] | None]:
+    """Lower left corners of labels beside their points, none over another; None where none fits.
+
+    points, sizes [n, 2] in pixels, earlier labels placed first, over as few points as may be;
+    box (x0, y0, x1, y1) holds all.
+    """
+    taken = np.zeros((0, 4))
+    corners: list[tuple[float, float] | None] = []
+    for (x, y), (w, h) in zip(points, sizes, strict=True):
+        beside = ((4, -h / 2), (-4 - w, -h / 2), (-w / 2, 4), (-w / 2, -4 - h))
+        diagonal = ((2, 2), (-2 - w, 2), (2, -2 - h), (-2 - w, -2 - h))
+        free = []
+        for dx, dy in beside + diagonal:
+            low, high = np.array((x + dx, y + dy)), np.array((x + dx + w, y + dy + h))
+            inside = (low >= box[:2]).all() and (high <= box[2:]).all()
+            over = (low < taken[:, 2:]) & (taken[:, :2] < high)
+            if inside and not over.all(axis=1).any():
+                dots = int(((low < points) & (points < high)).all(axis=1).sum())
+                free.append((dots, len(free), low, high))
+        corners.append(None)
+        if free:
+            *_, low, high = min(free)
+            taken = np.vstack([taken, (*low, *high)])
+            corners[-1] = (float(low[0]), float(low[1]))
+    return corners
+
+
+def _label(figure, axes, words, places, colours) -> list[bool]:
+    """Writes the labels that fit; says which."""
+    from matplotlib.transforms import IdentityTransform
+
+    figure.draw_without_rendering()  # settles the limits that transData maps
+    renderer = figure.canvas.get_renderer()
+    style = dict(fontsize=9, transform=IdentityTransform(), parse_math=False, va="bottom")
+    texts = [axes.text(0, 0, word, **style) for word in words]
+    boxes = [text.get_window_extent(renderer) for text in texts]
+    sizes = np.array([(box.width, box.height) for box in boxes]).reshape(-1, 2)
+    corners = place_labels(axes.transData.transform(places), sizes, figure.bbox.extents)
+    for text, corner, colour in zip(texts, corners, colours, strict=True):
+        if corner is None:
+            text.remove()
+        else:
+            text.set_position(corner)
+            text.set_color(colour)
+    return [corner is not None for corner in corners]
+
+
+def _hues(plane: np.ndarray) -> np.ndarray:
+    """A dark colour for each row of [n, 2]: hue its angle, greyer towards the origin."""
+    angle = np.arctan2(plane[:, 1], plane[:, 0]) / (2 * np.pi) % 1
+    radius = np.hypot(*plane.T)
+    strength = np.minimum(radius / max(np.median(radius) if len(radius) else 0, 1e-12), 1)
+    colours = [colorsys.hls_to_rgb(h, 0.36, 0.85 * s) for h, s in zip(angle, strength, strict=True)]
+    return np.array(colours).reshape(-1, 3)
+
+
+def _figure(width: float, height: float):
+    """A figure of its own, in inches: no pyplot, no backend chosen for the process."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UserError("plots need matplotlib: pip install 'w2v_jax[eval]'") from error
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure, path) -> None:
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error

@@ -1,0 +1,197 @@
+"""(key, ids) -> subsampled stream, windows, noise words -> Batch. All of it on the device.
+
+Randomness is addressed, not threaded: subsampling and windows are drawn by (seed, epoch, chunk,
+position), noise words by the same address of their centre, the order by (seed, epoch, chunk).
+So a batch is a function of (seed, epoch, chunk, step), whatever was computed before it.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from w2v_jax.types import Batch, Hyper, Static, Stream
+
+NOISE = ("with_replacement", "exclude_target", "exclude_contexts", "without_replacement")
+
+
+def draw_stream(
+    key: jax.Array,
+    epoch: jax.Array,
+    chunk: jax.Array,
+    tokens: jax.Array,
+    line: jax.Array,
+    hyper: Hyper,
+    static: Static,
+) -> Stream:
+    """One epoch's view of one chunk: tokens [C] and their lines [C] (-1 in padding) -> Stream.
+
+    A token is kept with probability hyper.keep of its word; windows are laid over what is left
+    (Dive into Deep Learning 15.3; word2vec.c) and stop at line ends. Every kept token with at
+    least one context is a centre exactly once; with static.full_windows, every one with all.
+    """
+    size = tokens.shape[0]
+    drawn = jnp.where(static.redraw == "once", 0, epoch)
+    draw_key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, 0), drawn), chunk)
+    keep_key, window_key, noise_key = jax.random.split(draw_key, 3)
+    order_key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, 1), epoch), chunk)
+
+    keep = (line >= 0) & (jax.random.uniform(keep_key, (size,)) < hyper.keep[tokens])
+    if static.dynamic_window:
+        span = jax.random.randint(window_key, (size,), 1, hyper.window + 1)
+    else:
+        span = jnp.full((size,), hyper.window)
+    place = jnp.where(keep, jnp.cumsum(keep) - 1, size)
+    position = jnp.zeros((size,), jnp.int32).at[place].set(jnp.arange(size), mode="drop")
+    kept = jnp.arange(size) < jnp.sum(keep)
+    line = jnp.where(kept, line[position], -1)
+    span = span[position]
+
+    centre = kept & _has_contexts(line, span, static)
+    # One sort: centres first, in random order (ties of 32 random bits stay in text order).
+    bits = jax.random.bits(order_key, (size,), jnp.uint32)
+    rank = jnp.where(centre, bits >> 1, jnp.uint32(2**31))
+    return Stream(
+        tokens=tokens[position],
+        line=line,
+        position=position,
+        span=span,
+        order=jnp.argsort(rank).astype(jnp.int32),
+        centres=jnp.sum(centre).astype(jnp.int32),
+        noise_key=noise_key,
+    )
+
+
+def _has_contexts(line: jax.Array, span: jax.Array, static: Static) -> jax.Array:
+    """Which places [C] have a context, or, with full_windows, all 2 x span of them."""
+    at = jnp.arange(line.shape[0])
+
+    def same_line(offset):
+        other = at + offset
+        inside = (other >= 0) & (other < line.shape[0])
+        return inside & (line[jnp.clip(other, 0, line.shape[0] - 1)] == line)
+
+    if static.full_windows:
+        return same_line(span) & same_line(-span)
+    return same_line(1) | same_line(-1)
+
+
+def windows(stream: Stream, step: jax.Array, static: Static):
+    """The centres of one step and their windows.
+
+    Returns places in the stream [T], contexts [T, 2W] int32, and which of them exist [T, 2W].
+    """
+    slot = step * static.batch_size + jnp.arange(static.batch_size)
+    size = stream.order.shape[0]
+    place = stream.order[jnp.minimum(slot, size - 1)]
+    w = static.window
+    offsets = jnp.concatenate([jnp.arange(-w, 0), jnp.arange(1, w + 1)])
+    at = place[:, None] + offsets[None, :]
+    other = jnp.clip(at, 0, size - 1)
+    exists = (
+        (slot < stream.centres)[:, None]
+        & (jnp.abs(offsets)[None, :] <= stream.span[place][:, None])
+        & (at == other)
+        & (stream.line[other] == stream.line[place][:, None])
+    )
+    return place, stream.tokens[other], exists
+
+
+def steps_of(centres, static: Static):
+    """Steps of an epoch over a chunk with so many centres."""
+    if static.drop_last:
+        return centres // static.batch_size
+    return -(-centres // static.batch_size)
+
+
+def make_batch(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) -> Batch:
+    """The batch of a step. Skip-gram: centre -> its contexts; CBOW: contexts -> their centre.
+
+    T rows; C = 1 and O = 2W (1 + K) for skip-gram, C = 2W and O = 1 + K for CBOW, where K is 0
+    for the full softmax.
+    """
+    place, contexts, exists = windows(stream, step, static)
+    centre = stream.tokens[place][:, None]
+    exists = exists.astype(jnp.float32)
+    has_input = jnp.max(exists, axis=1, keepdims=True)
+    if static.model == "skipgram":
+        inputs, input_weights = centre, has_input
+        positives, weights = contexts, exists
+    else:
+        inputs = contexts
+        input_weights = exists / jnp.maximum(jnp.sum(exists, axis=1, keepdims=True), 1)
+        positives, weights = centre, has_input
+    if static.loss == "softmax":
+        return Batch(inputs, input_weights, positives, jnp.ones_like(weights), weights)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(stream.noise_key, stream.position[place])
+    noise = draw_noise(keys, positives, weights > 0, hyper.noise, static)  # [T, P, K]
+    used = (jnp.arange(static.negatives) < hyper.negatives).astype(jnp.float32)
+    noise_weights = weights[:, :, None] * used[None, None, :]
+    rows = static.batch_size
+    return Batch(
+        inputs=inputs,
+        input_weights=input_weights,
+        outputs=jnp.concatenate([positives, noise.reshape(rows, -1)], axis=1),
+        labels=jnp.concatenate(
+            [jnp.ones_like(weights), jnp.zeros_like(noise_weights).reshape(rows, -1)], axis=1
+        ),
+        weights=jnp.concatenate([weights, noise_weights.reshape(rows, -1)], axis=1),
+    )
+
+
+def draw_noise(
+    keys: jax.Array, positives: jax.Array, exists: jax.Array, noise: jax.Array, static: Static
+) -> jax.Array:
+    """K noise words for each positive: keys [T], positives [T, P], exists [T, P] -> [T, P, K].
+
+    with_replacement: K independent draws of Pn; a positive may occur (word2vec's paper);
+    exclude_target: draws that hit their own positive are drawn again;
+    exclude_contexts: draws that hit any positive of the row are drawn again (d2l 15.3.5);
+    without_replacement: K distinct words, none of them the positive, as drawn one after the
+    other from what is left (Deep Learning from Scratch 2, 4.2.6, the CPU sampler).
+
+    All but the first take the first K acceptable words of a longer independent sequence, which
+    has the same law as zeroing and renormalising Pn, and draw on where it was too short.
+    """
+    rows, slots = positives.shape
+    k = static.negatives
+
+    def candidates(round_, n):
+        def row(key):  # drawn flat: small trailing dimensions cost four times as much on CPU
+            key = jax.random.fold_in(key, round_)
+            return jax.random.choice(key, noise.shape[0], (slots * n,), p=noise)
+
+        return jax.vmap(row)(keys).astype(jnp.int32).reshape(rows, slots, n)
+
+    if static.noise == "with_replacement":
+        return candidates(0, k)
+    distinct = static.noise == "without_replacement"
+    spare = k + 3 if distinct else 3
+
+    def unacceptable(words):  # [T, P, n] -> [T, P, n]
+        if static.noise != "exclude_contexts":
+            return words == positives[:, :, None]
+        hit = (words[..., None] == positives[:, None, None, :]) & exists[:, None, None, :]
+        return jnp.any(hit, axis=-1)
+
+    def fill(carry):
+        round_, chosen, filled = carry
+        drawn = candidates(round_, k + spare)
+        bad = unacceptable(drawn)
+        sequence = jnp.concatenate([chosen, drawn], axis=-1)  # what was chosen before comes first
+        good = jnp.concatenate([jnp.arange(k) < filled[..., None], ~bad], axis=-1)
+        if distinct:
+            good &= ~_seen_before(sequence, good)
+        rank = jnp.cumsum(good, axis=-1) - 1
+        take = (rank[..., None, :] == jnp.arange(k)[:, None]) & good[..., None, :]
+        chosen = jnp.sum(jnp.where(take, sequence[..., None, :], 0), axis=-1)
+        return round_ + 1, chosen, jnp.minimum(rank[..., -1] + 1, k)
+
+    start = (0, jnp.zeros((rows, slots, k), jnp.int32), jnp.zeros((rows, slots), jnp.int32))
+    _, chosen, _ = jax.lax.while_loop(lambda c: jnp.any((c[2] < k) & exists), fill, start)
+    return chosen
+
+
+def _seen_before(words: jax.Array, good: jax.Array) -> jax.Array:
+    """Which entries repeat an earlier good one of the last axis: [.., n] -> [.., n]."""
+    n = words.shape[-1]
+    same = (words[..., :, None] == words[..., None, :]) & good[..., None, :]
+    return jnp.any(same & (jnp.arange(n)[None, :] < jnp.arange(n)[:, None]), axis=-1)

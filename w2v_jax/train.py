@@ -1,0 +1,176 @@
+"""Epochs as scans on the device: a generator that yields (state, report).
+
+Knows nothing of files, flags, evaluation or plots: whoever iterates decides what to do between
+two dispatches. A dispatch is one lax.scan over `steps` steps; the host only starts it.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2v_jax import sampling, update
+from w2v_jax.types import Corpus, Hyper, Metrics, Static, Stream, TrainState, UserError
+
+CHUNK = 2**20  # tokens that one epoch's view is drawn for at a time
+
+
+class Program(NamedTuple):
+    """A training run, compiled."""
+
+    draw: Callable  # (key, epoch, chunk, tokens, line, hyper) -> Stream
+    advance: Callable  # (state, stream, begin, progress, hyper) -> state, Metrics [S], rate [S]
+    steps: int  # S, steps a dispatch
+    compile_sec: float
+
+
+class Report(NamedTuple):
+    """What one dispatch did, on the host. Sums; words counted in Python integers, exactly."""
+
+    step: int  # updates made since the start
+    epoch: int  # of these steps, from 1
+    words: int  # corpus words consumed since the start, before subsampling
+    metrics: Metrics  # float sums over the dispatch
+    learning_rate: float  # of the last step
+
+
+def cut(line_ends: np.ndarray, size: int) -> np.ndarray:
+    """Bounds [chunks + 1] of chunks of at most `size` tokens that end where a line ends.
+
+    A line longer than a chunk is cut, and no window crosses that cut.
+    """
+    total = int(line_ends[-1])
+    bounds = [0]
+    while bounds[-1] < total:
+        reach = bounds[-1] + size
+        last = np.searchsorted(line_ends, reach, side="right") - 1
+        end = int(line_ends[last]) if last >= 0 else 0
+        bounds.append(end if end > bounds[-1] else min(reach, total))
+    return np.array(bounds, np.int64)
+
+
+def chunk_arrays(corpus: Corpus, begin: int, end: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens [size] and their lines [size] of corpus.ids[begin:end]; padding has line -1."""
+    tokens = np.zeros(size, np.int32)
+    tokens[: end - begin] = corpus.ids[begin:end]
+    line = np.full(size, -1, np.int32)
+    lines = np.searchsorted(corpus.line_ends, np.arange(begin, end), side="right")
+    line[: end - begin] = lines - (lines[0] if len(lines) else 0)
+    return tokens, line
+
+
+def advance(
+    state: TrainState,
+    stream: Stream,
+    begin: jax.Array,
+    progress: jax.Array,
+    hyper: Hyper,
+    *,
+    static: Static,
+    steps: int,
+) -> tuple[TrainState, Metrics, jax.Array]:
+    """Steps begin .. begin + steps - 1 of a chunk; those past its end leave the state alone.
+
+    progress [2]: the fractions of the run's words done where the chunk begins and ends, which
+    the schedule follows.
+    """
+    total = sampling.steps_of(stream.centres, static)
+
+    def one(state, step):
+        done = step / jnp.maximum(total, 1)
+        rate = update.rate(hyper, static, progress[0] + (progress[1] - progress[0]) * done)
+
+        def run(state):
+            batch = sampling.make_batch(stream, step, hyper, static)
+            return update.apply_batch(state, batch, rate, hyper, static)
+
+        def skip(state):
+            return state, Metrics(*[jnp.zeros((), jnp.float32)] * 4)
+
+        state, metrics = jax.lax.cond(step < total, run, skip, state)
+        return state, (metrics, rate)
+
+    state, (metrics, rates) = jax.lax.scan(one, state, begin + jnp.arange(steps))
+    return state, metrics, rates
+
+
+def compile_program(
+    state: TrainState, key: jax.Array, size: int, hyper: Hyper, static: Static, steps: int
+) -> Program:
+    """Compiles both parts ahead of time for chunks of `size` tokens."""
+    started = time.perf_counter()
+    index = jax.ShapeDtypeStruct((), jnp.int32)
+    ids = jax.ShapeDtypeStruct((size,), jnp.int32)
+    draw = jax.jit(partial(sampling.draw_stream, static=static))
+    stream = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
+    progress = jax.ShapeDtypeStruct((2,), jnp.float32)
+    run = jax.jit(partial(advance, static=static, steps=steps), donate_argnums=0)
+    return Program(
+        draw=draw.lower(key, index, index, ids, ids, hyper).compile(),
+        advance=run.lower(state, stream, index, progress, hyper).compile(),
+        steps=steps,
+        compile_sec=time.perf_counter() - started,
+    )
+
+
+def chunk_size(corpus: Corpus) -> int:
+    """Tokens of the largest chunk."""
+    return int(np.max(np.diff(cut(corpus.line_ends, CHUNK))))
+
+
+def train(
+    state: TrainState,
+    key: jax.Array,
+    corpus: Corpus,
+    program: Program,
+    hyper: Hyper,
+    static: Static,
+    epochs: int,
+) -> Iterator[tuple[TrainState, Report]]:
+    """Trains; yields after each dispatch. The state yielded is gone with the next one.
+
+    Epoch e visits the chunks in a permutation of (seed, e).
+    Raises UserError where a whole epoch holds no step.
+    """
+    bounds = cut(corpus.line_ends, CHUNK)
+    size = int(np.max(np.diff(bounds)))
+    tokens_an_epoch, step = int(bounds[-1]), 0
+    load = partial(chunk_arrays, corpus, size=size)
+    resident = jax.device_put(load(0, tokens_an_epoch)) if len(bounds) == 2 else None
+    for epoch in range(epochs):
+        tokens_before, steps_before = epoch * tokens_an_epoch, step
+        chunk_key = jax.random.fold_in(jax.random.fold_in(key, 2), epoch)
+        for chunk in np.asarray(jax.random.permutation(chunk_key, len(bounds) - 1)):
+            begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
+            tokens, line = resident or jax.device_put(load(begin, end))
+            stream = program.draw(key, jnp.int32(epoch), jnp.int32(chunk), tokens, line, hyper)
+            centres = int(stream.centres)
+            total = int(sampling.steps_of(centres, static))
+            tokens_after = tokens_before + end - begin
+            progress = np.array([tokens_before, tokens_after]) / (epochs * tokens_an_epoch)
+            for first in range(0, total, program.steps):
+                state, metrics, rates = program.advance(
+                    state, stream, jnp.int32(first), jnp.float32(progress), hyper
+                )
+                done = min(first + program.steps, total)
+                part = (end - begin) * done // total
+                yield (
+                    state,
+                    Report(
+                        step=step + done,
+                        epoch=epoch + 1,
+                        words=corpus.words * (tokens_before + part) // tokens_an_epoch,
+                        metrics=Metrics(*(np.asarray(m).sum(dtype=float).item() for m in metrics)),
+                        learning_rate=float(rates[done - first - 1]),
+                    ),
+                )
+            step, tokens_before = step + total, tokens_after
+        if step == steps_before:
+            raise UserError(
+                "nothing to train on: subsampling and lines of one word leave no full batch of "
+                f"centres (--batch_size={static.batch_size}, --subsample, --min_count)"
+            )
