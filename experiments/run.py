@@ -176,8 +176,13 @@ def _event_writer(config: Config, workdir: Path):
 
 def _without_missing_extras(config: Config) -> Config:
     """Says at the start what a run without the [eval] extra will leave out."""
-    needs = {"evaluate": "gensim", "plots": "matplotlib", "tensorboard": "tensorboardX"}
-    for flag, package in needs.items():
+    needs = (
+        ("evaluate", "gensim"),
+        ("plots", "matplotlib"),
+        ("plots", "sklearn"),
+        ("tensorboard", "tensorboardX"),
+    )
+    for flag, package in needs:
         if getattr(config, flag) and find_spec(package) is None:
             show.say(f"note: no --{flag}: {package} is missing (pip install 'w2v_jax[eval]')")
             config = dataclasses.replace(config, **{flag: False})

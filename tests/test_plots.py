@@ -87,43 +87,6 @@ def test_principal_plane_is_the_covariances():
     np.testing.assert_allclose(np.abs(plane), np.abs(expected), atol=1e-9)
 
 
-def test_joint_probabilities_have_the_perplexity():
-    unit = unit_rows(0, 40, 8)
-    distances = 1 - unit @ unit.T
-    joint = plots.joint_probabilities(distances, 7.0)
-    assert joint.sum() == pytest.approx(1) and np.all(np.diag(joint) == 0)
-    np.testing.assert_array_equal(joint, joint.T)
-    # The same by a scan of beta, a row at a time.
-    conditional = np.zeros((40, 40))
-    for i in range(40):
-        others = np.arange(40) != i
-        beyond = distances[i, others] - distances[i, others].min()
-        scan = np.exp(-np.geomspace(1e-2, 1e4, 20_001)[:, None] * beyond)
-        scan /= scan.sum(axis=1, keepdims=True)
-        entropy = -np.sum(scan * np.log(scan + 1e-300), axis=1)
-        conditional[i, others] = scan[np.argmin(np.abs(entropy - np.log(7)))]
-    np.testing.assert_allclose(joint, (conditional + conditional.T) / 80, rtol=0.02, atol=1e-7)
-
-
-def test_tsne_gradient_is_that_of_the_divergence():
-    unit = unit_rows(0, 7, 4)
-    joint = plots.joint_probabilities(1 - unit @ unit.T, 2.0)
-    places = np.random.default_rng(1).normal(size=(7, 2))
-
-    def divergence(y):
-        pairs = [(i, j) for i in range(7) for j in range(7) if i != j]
-        near = {(i, j): 1 / (1 + np.sum((y[i] - y[j]) ** 2)) for i, j in pairs}
-        total = sum(near.values())
-        return sum(joint[p] * np.log(joint[p] / (near[p] / total)) for p in pairs)
-
-    gradient = plots.tsne_gradient(joint, places)
-    for at in np.ndindex(7, 2):
-        step = np.zeros((7, 2))
-        step[at] = 1e-6
-        slope = (divergence(places + step) - divergence(places - step)) / 2e-6
-        assert gradient[at] == pytest.approx(slope, abs=1e-7)
-
-
 def test_tsne_keeps_planted_groups_together_and_repeats_itself():
     wv = planted()
     unit = wv.vectors / np.linalg.norm(wv.vectors, axis=1, keepdims=True)

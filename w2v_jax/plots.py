@@ -9,7 +9,6 @@ from w2v_jax.types import UserError, WordVectors
 
 INK, FAINT = "#30343b", "#b8bcc4"
 FUNCTION_WORDS = 100  # a map begins below the most frequent words, which are near everything
-ROUNDS, EXAGGERATED = 350, 100  # of t-SNE's descent, and how many of them draw groups together
 
 
 def plot_loss(
@@ -102,55 +101,22 @@ def principal_plane(rows: np.ndarray) -> np.ndarray:
 
 
 def tsne(unit: np.ndarray, perplexity: float = 12.0) -> np.ndarray:
-    """Places in the plane at which near points are near: unit rows [n, D] -> [n, 2].
+    """Places in the plane at which rows of high cosine are near: unit rows [n, D] -> [n, 2].
 
-    Minimises KL(P || Q), q_ij ~ 1 / (1 + |y_i - y_j|^2), from the principal plane, so that the
-    same rows give the same map. Source: van der Maaten & Hinton 2008; sections 3 and 3.4.
+    scikit-learn's t-SNE (van der Maaten & Hinton 2008) from the principal plane and a fixed seed,
+    so that the same rows give the same map. Raises UserError without scikit-learn.
     """
-    n = len(unit)
-    if n < 4:
+    try:
+        from sklearn.manifold import TSNE
+    except ImportError as error:
+        raise UserError("the map needs scikit-learn: pip install 'w2v_jax[eval]'") from error
+    if len(unit) < 4:
         return principal_plane(unit)
-    joint = joint_probabilities(1 - unit @ unit.T, min(perplexity, (n - 1) / 3))
-    places = principal_plane(unit)
-    places *= 1e-2 / max(places.std(), 1e-12)
-    velocity, gain = np.zeros_like(places), np.ones_like(places)
-    for step in range(ROUNDS):
-        early = step < EXAGGERATED
-        gradient = tsne_gradient(joint * 12 if early else joint, places)
-        gain = np.where(np.sign(gradient) == np.sign(velocity), gain * 0.8, gain + 0.2)
-        gain = np.maximum(gain, 0.01)
-        velocity = (0.5 if early else 0.8) * velocity - max(n / 4, 10) * gain * gradient
-        places = places + velocity
-    return places - places.mean(axis=0)
-
-
-def joint_probabilities(distances: np.ndarray, perplexity: float) -> np.ndarray:
-    """p_ij = (p_j|i + p_i|j) / 2n, p_j|i ~ exp(-beta_i d_ij), each row of the given perplexity.
-
-    distances [n, n], any dissimilarity (here 1 - cosine) -> [n, n], sum 1, zero diagonal.
-    """
-    n = len(distances)
-    low, high, beta = np.zeros((n, 1)), np.full((n, 1), np.inf), np.ones((n, 1))
-    apart = np.where(np.eye(n, dtype=bool), np.inf, distances)
-    apart = apart - apart.min(axis=1, keepdims=True)
-    for _ in range(60):  # bisection of beta; entropy falls as beta grows
-        p = np.exp(-beta * apart)
-        p /= p.sum(axis=1, keepdims=True)
-        entropy = -np.sum(p * np.log(np.maximum(p, 1e-300)), axis=1, keepdims=True)
-        wide = entropy > np.log(perplexity)
-        low, high = np.where(wide, beta, low), np.where(wide, high, beta)
-        beta = np.where(np.isinf(high), beta * 2, (low + np.where(np.isinf(high), low, high)) / 2)
-        beta = np.minimum(beta, 1e12)
-    return (p + p.T) / (2 * n)
-
-
-def tsne_gradient(joint: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """dKL(P || Q) / dy_i = 4 sum_j (p_ij - q_ij) (y_i - y_j) / (1 + |y_i - y_j|^2): [n, 2]."""
-    squares = np.sum(places**2, axis=1)
-    near = 1 / (1 + np.maximum(squares[:, None] + squares - 2 * places @ places.T, 0))
-    np.fill_diagonal(near, 0)
-    pull = (joint - near / near.sum()) * near
-    return 4 * (pull.sum(axis=1, keepdims=True) * places - pull @ places)
+    start = principal_plane(unit)
+    start *= 1e-4 / max(start[:, 0].std(), 1e-12)
+    perplexity = min(perplexity, (len(unit) - 1) / 3)
+    machine = TSNE(metric="cosine", init=start, perplexity=perplexity, random_state=0, n_jobs=1)
+    return machine.fit_transform(unit)
 
 
 def place_labels(points: np.ndarray, sizes: np.ndarray, box) -> list[tuple[float, float] | None]:

@@ -1,0 +1,34 @@
+"""Word vectors against people's judgements: word pairs and analogies, with their coverage.
+
+python -m experiments.evaluate --run=OUT
+python -m experiments.evaluate --vectors=FILE --pairs=FILE --analogies=FILE
+"""
+
+import itertools
+
+from absl import flags
+
+from experiments import entry, show, vectors
+from w2v_jax import evaluation
+
+flags.DEFINE_multi_string(
+    "pairs", [], "Own word pairs: lines `word word score`; may be repeated. Adds to the standard."
+)
+flags.DEFINE_multi_string(
+    "analogies", [], "Own analogies in Google's format; may be repeated. Adds to the standard."
+)
+flags.DEFINE_boolean("standard", True, "WordSim-353, SimLex-999 and Google's analogies.")
+
+
+def main() -> None:
+    """Prints a table of measures."""
+    values = flags.FLAGS
+    wv = vectors.load()
+    own = [evaluation.word_pairs(wv, path) for path in values.pairs]
+    own += [evaluation.analogies(wv, path) for path in values.analogies]
+    standard = [evaluation.standard(wv)] if values.standard else []
+    print(show.quality(itertools.chain(*own, *standard)))
+
+
+if __name__ == "__main__":
+    entry.start(main, __doc__)

@@ -1,0 +1,42 @@
+"""Neighbours and analogies of a run's word vectors.
+
+python -m experiments.query --run=OUT --similar=chip,toyota --topk=5
+python -m experiments.query --run=OUT --analogy=king,man,queen --analogy_score=cosine
+"""
+
+from absl import flags
+
+from experiments import entry, show, vectors
+from w2v_jax.queries import ANALOGY_SCORES
+from w2v_jax.types import UserError
+
+flags.DEFINE_list("similar", [], "Words to find the neighbours of.")
+flags.DEFINE_multi_string("analogy", [], "a,b,c: a is to b as c is to ?; may be repeated.")
+flags.DEFINE_enum(
+    "analogy_score",
+    "cosine",
+    list(ANALOGY_SCORES),
+    "3CosAdd, 3CosMul, or the book's dot of rows that are not normalised.",
+)
+flags.DEFINE_integer("topk", 5, "Answers a query.", lower_bound=1)
+
+
+def main() -> None:
+    """Answers the queries; unknown words get a line each, and the others are answered."""
+    values = flags.FLAGS
+    triples = [tuple(analogy.split(",")) for analogy in values.analogy]
+    for analogy, triple in zip(values.analogy, triples, strict=True):
+        if len(triple) != 3 or not all(triple):
+            raise UserError(f"--analogy={analogy}: not of the form a,b,c")
+    if not values.similar and not triples:
+        raise UserError("nothing asked: give --similar=WORD,WORD or --analogy=a,b,c")
+    wv = vectors.load()
+    if values.similar:
+        print(f"nearest words (cosine)\n{show.similar(wv, values.similar, values.topk)}")
+    if triples:
+        answers = show.analogies(wv, triples, values.topk, values.analogy_score)
+        print(f"analogies (a : b = c : ?, {values.analogy_score})\n{answers}")
+
+
+if __name__ == "__main__":
+    entry.start(main, __doc__)

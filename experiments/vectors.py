@@ -1,0 +1,18 @@
+"""--run and --vectors: which word vectors a script reads."""
+
+from absl import flags
+
+from experiments import rundir
+from w2v_jax import export
+from w2v_jax.types import UserError, WordVectors
+
+flags.DEFINE_string("run", None, "Run directory.")
+flags.DEFINE_string("vectors", None, "Vectors file instead (.txt, .vec, .bin or .npz).")
+
+
+def load() -> WordVectors:
+    """The word vectors named. Raises UserError where not exactly one source is."""
+    run, file = flags.FLAGS.run, flags.FLAGS.vectors
+    if bool(run) == bool(file):
+        raise UserError("give either --run=OUT or --vectors=FILE")
+    return export.load(file or rundir.vectors_path(run))
