@@ -1,0 +1,444 @@
+"""The scripts, end to end: the run directory, reruns, refusals, exit statuses, error lines."""
+
+import gzip
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from absl import flags
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
+
+import experiments
+import w2v_jax
+from w2v_jax import export, train
+from w2v_jax.vocab import load_counts
+
+ROOT = Path(w2v_jax.__file__).parent.parent
+WORDS = [f"w{i}" for i in range(12)]
+QUICK = [
+    *("--dim=4", "--window=2", "--negatives=2", "--noise=with_replacement", "--subsample=0"),
+    *("--batch_size=16", "--epochs=2", "--log_every_steps=3", "--noevaluate", "--noplots"),
+]
+FILES = {"flags.cfg", "metrics.jsonl", "summary.json", "vectors.txt", "vocab.tsv"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once(tmp_path_factory):
+    """Runs that differ in nothing compiled share their programs."""
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("programs")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    reset_cache()
+    yield
+    jax.config.update("jax_compilation_cache_dir", None)
+    reset_cache()
+
+
+def text_of(lines=30, seed=0):
+    draws = np.random.default_rng(seed).integers(0, len(WORDS), (lines, 6))
+    return "".join(" ".join(WORDS[i] for i in row) + "\n" for row in draws)
+
+
+def start(script, *args):
+    """Runs a script in this process as `python -m` does; returns its exit status."""
+    before, argv, term = set(flags.FLAGS), sys.argv, signal.getsignal(signal.SIGTERM)
+    sys.argv = [script, *map(str, args)]
+    try:
+        runpy.run_module(f"experiments.{script}", run_name="__main__")
+    except SystemExit as end:
+        return end.code
+    finally:
+        sys.argv = argv
+        signal.signal(signal.SIGTERM, term)
+        for name in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, name)
+        if sys.modules.pop("experiments.vectors", None):  # it defines flags when it is imported
+            del experiments.vectors
+    raise AssertionError("the script went on")
+
+
+def in_a_process(folder, script, *args):
+    env = {"JAX_PLATFORMS": "cpu", "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+    env["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, "-m", f"experiments.{script}", *map(str, args)],
+        cwd=folder,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a text as PTB's training file and as corpus.txt."""
+    folder = tmp_path_factory.mktemp("place")
+    (folder / "ptb").mkdir()
+    for path in ("ptb/ptb.train.txt", "corpus.txt"):
+        (folder / path).write_text(text_of())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def skipgram(place):
+    """A run of ptb_skipgram in a process of its own, with all that a run leaves behind."""
+    args = [*QUICK, "--data_dir=.", "--workdir=out", "--plots", "--evaluate", "--objective=running"]
+    args += ["--show_similar=w1,absent", "--show_analogies=w1:w2:w3", "--tensorboard"]
+    formats = "--export_formats=text,binary,npz,projector"
+    return in_a_process(place, "ptb_skipgram", *args, formats), place / "out"
+
+
+@pytest.fixture(scope="module")
+def cbow(place):
+    """A run of ptb_cbow, CBOW by default."""
+    args = [*QUICK, f"--data_dir={place}", f"--workdir={place / 'cbow'}"]
+    return start("ptb_cbow", *args), place / "cbow"
+
+
+# What a run leaves behind
+
+
+def test_a_run_ends_with_status_0_and_a_closing_screen(skipgram):
+    done, _ = skipgram
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    for part in (
+        "skipgram on ptb: 180 words x 2 epochs",
+        "loss ",
+        "words/s",
+        "w1 -> ",
+        "w1 : w2 = w3 :",
+    ):
+        assert part in done.stdout
+    assert done.stdout.endswith("written to out\n")
+
+
+def test_a_run_directory_holds_the_files_of_the_contract(skipgram, cbow):
+    assert {p.name for p in cbow[1].iterdir()} == FILES
+    more = {"vectors.bin", "vectors.npz", "projector", "plots", "tensorboard"}
+    assert {p.name for p in skipgram[1].iterdir()} == FILES | more
+    assert {p.name for p in (skipgram[1] / "plots").iterdir()} == {"loss.png", "embedding.png"}
+    assert all(p.stat().st_size > 1000 for p in (skipgram[1] / "plots").iterdir())
+
+
+def test_flags_cfg_holds_what_affects_results_and_where_the_text_came_from(skipgram, place):
+    lines = (skipgram[1] / "flags.cfg").read_text().splitlines()
+    values = dict(line.removeprefix("--").split("=", 1) for line in lines)
+    assert len(values) == len(lines) and all(line.startswith("--") for line in lines)
+    wanted = {"dim": "4", "model": "skipgram", "noise": "with_replacement", "dataset": "ptb"}
+    assert wanted.items() <= values.items() and values["data_dir"] == str(place)
+    unwanted = ("workdir", "overwrite", "log_every_steps", "evaluate", "plots", "tensorboard")
+    assert not values.keys() & {*unwanted, "corpus", "objective"}
+
+
+def test_metrics_are_a_line_a_dispatch_with_words_counted_to_the_end(skipgram):
+    lines = [json.loads(line) for line in (skipgram[1] / "metrics.jsonl").read_text().splitlines()]
+    fields = "step epoch words loss objective learning_rate words_per_sec elapsed_sec"
+    assert all(set(line) == set(fields.split()) for line in lines)
+    # 180 centres are 12 steps of 16 an epoch, 3 a dispatch.
+    assert [line["step"] for line in lines] == list(range(3, 25, 3))
+    assert [line["epoch"] for line in lines] == [1] * 4 + [2] * 4
+    assert [line["words"] for line in lines] == list(range(45, 361, 45))
+    assert all(0 < line["loss"] < 3 and line["objective"] > 0 for line in lines)
+    assert all(line["learning_rate"] == pytest.approx(0.002) for line in lines)
+
+
+def test_summary_has_the_fields_of_the_contract(skipgram):
+    _, out = skipgram
+    summary = json.loads((out / "summary.json").read_text())
+    fields = (
+        "format dataset corpus_sha256 vocab_size words_per_epoch epochs train_sec compile_sec "
+        "total_sec words_per_sec final_loss objective evaluation devices versions seed"
+    )
+    assert set(fields.split()) <= set(summary)
+    assert summary["words_per_epoch"] * summary["epochs"] == 360
+    assert summary["format"] == 1 and summary["dataset"] == "ptb" and summary["seed"] == 1
+    assert summary["vocab_size"] == 12 and len(summary["corpus_sha256"]) == 64
+    times = summary["train_sec"] + summary["compile_sec"]
+    assert summary["train_sec"] > 0 and times < summary["total_sec"]
+    assert summary["words_per_sec"] == pytest.approx(360 / summary["train_sec"])
+    assert summary["evaluation"] and all(
+        set(measure) == {"value", "covered", "total"} for measure in summary["evaluation"].values()
+    )
+    assert {"jax", "numpy", "python"} <= set(summary["versions"])
+    last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
+    assert summary["objective"] == last["objective"]
+
+
+def test_final_loss_is_the_mean_of_the_last_epoch(cbow):
+    summary = json.loads((cbow[1] / "summary.json").read_text())
+    lines = [json.loads(line) for line in (cbow[1] / "metrics.jsonl").read_text().splitlines()]
+    # Dispatches of 48, 48, 48 and 36 centres; in CBOW a centre is a positive.
+    losses = [line["loss"] for line in lines if line["epoch"] == 2]
+    assert summary["final_loss"] == pytest.approx(np.average(losses, weights=[48, 48, 48, 36]))
+    assert summary["objective"] is None and summary["evaluation"] == {}
+
+
+def test_vectors_are_the_vocabulary_in_order_and_gensim_reads_them(skipgram):
+    keyed = pytest.importorskip("gensim.models").KeyedVectors
+    found = keyed.load_word2vec_format(str(skipgram[1] / "vectors.txt"))
+    counts = load_counts(str(skipgram[1] / "vocab.tsv"))
+    assert tuple(found.index_to_key) == counts.words and sum(counts.counts) == 180
+    assert found.vectors.shape == (12, 4)
+    for name in ("vectors.bin", "vectors.npz"):
+        wv = export.load(str(skipgram[1] / name))
+        assert wv.words == counts.words
+        np.testing.assert_array_equal(wv.vectors, found.vectors)
+
+
+def test_ptb_cbow_trains_cbow(cbow):
+    status, out = cbow
+    assert status == 0 and "--model=cbow\n" in (out / "flags.cfg").read_text()
+
+
+# Running again
+
+
+def test_a_rerun_from_flags_cfg_gives_the_same_vectors_bit_for_bit(skipgram, tmp_path, capsys):
+    _, out = skipgram
+    again = [f"--flagfile={out / 'flags.cfg'}", f"--workdir={tmp_path}", "--log_every_steps=5"]
+    assert start("ptb_skipgram", *again, "--noevaluate", "--noplots") == 0
+    assert (tmp_path / "vectors.txt").read_bytes() == (out / "vectors.txt").read_bytes()
+    for name in ("flags.cfg", "vocab.tsv"):
+        assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_another_seed_gives_other_vectors_and_a_replaced_run_leaves_nothing(place, cbow, tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "loss.png").write_bytes(b"old")
+    for name in ("vectors.bin", "metrics.jsonl"):
+        (tmp_path / name).write_bytes(b"old\n")
+    (tmp_path / "notes.md").write_text("mine")
+    flagfile = f"--flagfile={cbow[1] / 'flags.cfg'}"
+    other = [f"--workdir={tmp_path}", "--seed=2", "--overwrite", "--noevaluate", "--noplots"]
+    assert start("ptb_cbow", flagfile, *other) == 0
+    assert {p.name for p in tmp_path.iterdir()} == FILES | {"notes.md"}
+    assert (tmp_path / "metrics.jsonl").read_text()[0] == "{"
+    assert (tmp_path / "vectors.txt").read_bytes() != (cbow[1] / "vectors.txt").read_bytes()
+
+
+@pytest.mark.parametrize("spelling", ["plain", "a space after the comma", "a comma", "home"])
+def test_flags_cfg_names_the_same_files_from_another_folder(place, tmp_path, monkeypatch, spelling):
+    (tmp_path / "a.txt").write_text(text_of(seed=1))
+    (tmp_path / "b,c.txt").write_text(text_of(seed=2))
+    (tmp_path / "d.gz").write_bytes(gzip.compress(text_of(seed=3).encode()))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    corpus = {
+        "plain": "a.txt,*.gz",
+        "a space after the comma": "a.txt, d.gz",
+        "a comma": "b,c.txt",
+        "home": "~/a.txt",
+    }[spelling]
+    hashes = []
+    for folder, args in ((".", [f"--corpus={corpus}"]), ("elsewhere", ["--flagfile=../flags.cfg"])):
+        monkeypatch.chdir(tmp_path / folder)
+        hashes.append(read_by_train_corpus(monkeypatch, args))
+    assert hashes[0] == hashes[1]
+
+
+def read_by_train_corpus(monkeypatch, args):
+    """The sha256 of the text that a run reads; it stops there and writes ~/flags.cfg."""
+    from experiments import config
+    from experiments import run as wiring
+
+    found = []
+
+    def run(settings, script):
+        settings, _, corpus = wiring.read_corpus(settings)
+        path = Path.home() / "flags.cfg"
+        path.write_text(config.to_flagfile(config.resolved(settings)))
+        found.append(corpus.sha256)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wiring, "run", run)
+        assert start("train_corpus", *args) == 0
+    return found[0]
+
+
+def test_train_corpus_reads_any_text_and_drops_rare_words(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text(text_of() + "rare\n")
+    args = [f"--corpus={tmp_path / 'text.txt'}", f"--workdir={tmp_path / 'out'}", "--model=cbow"]
+    assert start("train_corpus", *QUICK, *args, "--epochs=1") == 0, capsys.readouterr().err
+    assert set(load_counts(str(tmp_path / "out" / "vocab.tsv")).words) == set(WORDS)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["dataset"] == "files" and summary["words_per_epoch"] == 181
+    last = json.loads((tmp_path / "out" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["words"] == 181
+
+
+def test_exported_vectors_are_the_table_asked_for():
+    from experiments.run import exported
+    from w2v_jax.types import Params
+
+    params = Params(np.ones((2, 3)), np.full((2, 3), 2.0))
+    assert [exported(params, which)[0, 0] for which in ("input", "output", "sum")] == [1, 2, 3]
+
+
+# Refusals
+
+
+def refused(capsys, workdir, script, *args):
+    """The one error line of a run that ends with status 1 and leaves no new file in workdir."""
+    before = contents(workdir) if workdir.exists() else None
+    assert start(script, f"--workdir={workdir}", *args) == 1
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert "Traceback" not in err and not out
+    assert [line.startswith("error: ") for line in lines] == [False] * (len(lines) - 1) + [True]
+    assert (contents(workdir) if workdir.exists() else None) == before
+    return lines[-1]
+
+
+def test_a_workdir_that_holds_a_run_is_refused_and_untouched(capsys, place, cbow):
+    line = refused(capsys, cbow[1], "ptb_cbow", *QUICK, f"--data_dir={place}")
+    assert "--workdir=" in line and "--overwrite" in line
+
+
+def test_an_error_is_a_line_on_stderr_and_status_1_in_a_process_too(place):
+    done = in_a_process(place, "train_corpus", "--corpus=absent.txt", "--workdir=none")
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.splitlines() == ["error: --corpus=absent.txt: no such file"]
+    assert not (place / "none").exists()
+
+
+MISTAKES = {
+    "an unknown flag": (["--windw=3"], "windw"),
+    "a number out of range": (["--dim=0"], "dim"),
+    "not a number": (["--epochs=many"], "epochs"),
+    "not finite": (["--learning_rate=nan"], "--learning_rate"),
+    "too large for the device": (["--window=3000000000"], "--window"),
+    "an unknown choice": (["--noise=some"], "noise"),
+    "an unknown dataset": (["--dataset=text8"], "dataset"),
+    "an unknown export format": (["--export_formats=text,pickle"], "pickle"),
+    "an analogy of two words": (["--show_analogies=a:b"], "--show_analogies=a:b"),
+    "a positional argument": (["dim=3"], "dim=3"),
+    "an absent flagfile": (["--flagfile=absent.cfg"], "absent.cfg"),
+    "beta of 1": (["--beta2=1"], "--beta2"),
+    "skip-gram with CBOW's gradient": (["--model=skipgram", "--cbow_legacy_gradient"], "legacy"),
+    "Adam's epsilon for sgd": (["--optimizer=sgd", "--epsilon_hat"], "--epsilon_hat"),
+    "no epsilon": (["--epsilon=0"], "--epsilon"),
+    "corpus and dataset": (["--dataset=ptb"], "--dataset"),
+    "corpus and data_dir": (["--data_dir=."], "--data_dir"),
+    "a rare word limit that leaves nothing": (["--min_count=1000"], "--min_count=1000"),
+    "no replacement in few words": (["--noise=without_replacement", "--negatives=12"], "--noise"),
+    "contexts that leave no noise": (["--noise=exclude_contexts", "--window=6"], "--noise"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_one_line_that_names_it(capsys, place, tmp_path, case):
+    args, named = MISTAKES[case]
+    corpus = f"--corpus={place / 'corpus.txt'}"
+    assert named in refused(capsys, tmp_path / "out", "ptb_skipgram", *QUICK, corpus, *args)
+
+
+TEXTS = {
+    "missing": (None, "no such file"),
+    "not UTF-8": (b"one two\nthree \xff four\n", "line 2"),
+    "empty": (b"", "no words"),
+    "blank": (b"\n \n", "no words"),
+    "not gzip": (b"one two\n", "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_a_bad_text_is_one_line_that_names_the_file(capsys, tmp_path, case):
+    data, named = TEXTS[case]
+    path = tmp_path / ("text.gz" if case == "not gzip" else "text.txt")
+    if data is not None:
+        path.write_bytes(data)
+    line = refused(capsys, tmp_path / "out", "train_corpus", *QUICK, f"--corpus={path}")
+    assert named in line and str(path) in line
+
+
+def test_train_corpus_without_a_text_says_what_is_missing(capsys, tmp_path):
+    assert "--corpus" in refused(capsys, tmp_path / "out", "train_corpus", *QUICK)
+
+
+def test_a_data_dir_without_the_files_is_an_error_and_no_download(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("urllib.request.OpenerDirector.open", None)
+    line = refused(capsys, tmp_path / "out", "ptb_skipgram", *QUICK, f"--data_dir={tmp_path}")
+    assert "--data_dir" in line and "ptb.train.txt" in line
+
+
+def test_a_workdir_that_is_a_file_is_refused(capsys, place, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    assert start("ptb_cbow", *QUICK, f"--data_dir={place}", f"--workdir={tmp_path / 'out'}") == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: --workdir=")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_text_with_nothing_to_train_on_leaves_the_run_it_was_to_replace(
+    capsys, tmp_path, cbow, place
+):
+    (tmp_path / "lone.txt").write_text("".join(f"{word}\n" for word in WORDS * 15))
+    out = tmp_path / "out"
+    out.mkdir()
+    for name, data in contents(cbow[1]).items():
+        (out / name).write_bytes(data)
+    corpus = f"--corpus={tmp_path / 'lone.txt'}"
+    line = refused(capsys, out, "ptb_cbow", *QUICK, corpus, "--overwrite")
+    assert "nothing to train on" in line
+
+
+def test_divergence_ends_with_status_2_and_no_vectors(capsys, place, tmp_path):
+    args = [f"--data_dir={place}", f"--workdir={tmp_path}", "--optimizer=sgd", "--epochs=20"]
+    assert start("ptb_cbow", *QUICK, *args, "--batch_size=180", "--learning_rate=1e30") == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("diverged: ") and "step" in line and "--learning_rate" in line
+    assert not {p.name for p in tmp_path.iterdir()} & {"vectors.txt", "summary.json"}
+
+
+def test_tables_that_the_last_step_made_infinite_are_a_divergence_too(capsys, place, tmp_path):
+    args = [f"--data_dir={place}", f"--workdir={tmp_path}", "--optimizer=sgd", "--epochs=2"]
+    assert start("ptb_cbow", *QUICK, *args, "--batch_size=180", "--learning_rate=1e30") == 2
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_help_shows_the_flags_and_ends_with_status_0(capsys):
+    assert start("ptb_skipgram", "--help") == 0
+    out = capsys.readouterr().out
+    assert "--window" in out and "--workdir" in out and "Penn Treebank" in out
+
+
+def test_every_flagfile_parses(place, monkeypatch):
+    from experiments import run as wiring
+
+    seen = {}
+    monkeypatch.setattr(wiring, "run", lambda config, script: seen.setdefault(script, config))
+    for path in sorted((ROOT / "experiments" / "flagfiles").glob("*.cfg")):
+        seen.clear()
+        script = "ptb_cbow" if "cbow" in path.stem else "ptb_skipgram"
+        assert start(script, f"--flagfile={path}") == 0, path
+        assert path.stem.startswith("quickstart") or seen[script].dataset == "ptb"
+
+
+# Asking a run
+
+
+def test_query_and_evaluate_read_a_run(capsys, skipgram):
+    run = f"--run={skipgram[1]}"
+    assert start("query", run, "--similar=w1,absent", "--analogy=w1,w2,w3", "--topk=2") == 0
+    out = capsys.readouterr().out
+    assert "w1 -> " in out and "'absent'" in out and "w1 : w2 = w3 :" in out
+    assert start("query", run, "--analogy=w1,w2") == 1
+    assert capsys.readouterr().err.startswith("error: --analogy=w1,w2")
+    assert start("query", f"--run={skipgram[1].parent}", "--similar=w1") == 1
+    assert capsys.readouterr().err.startswith("error: --run=")
+
+
+def test_chunks_are_larger_than_the_sources_texts():
+    assert train.CHUNK > 929_589 + 42_068  # PTB's words with an <eos> a line

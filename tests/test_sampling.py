@@ -1,0 +1,406 @@
+"""Subsampling, windows, centres, noise words: their laws, and what a batch is a function of.
+
+Laws are tested with fixed seeds by chi-square at p > 0.001, rates within 5 standard errors.
+"""
+
+import itertools
+from collections import Counter
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from w2v_jax import sampling, vocab
+from w2v_jax.types import Static
+
+draw_stream = jax.jit(sampling.draw_stream, static_argnames="static")
+make_batch = jax.jit(sampling.make_batch, static_argnames="static")
+draw_noise = jax.jit(sampling.draw_noise, static_argnames="static")
+
+KEY = jax.random.key(7)
+LENGTHS = (1, 2, 5, 3, 1, 9, 4)
+N = sum(LENGTHS)
+LINES = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
+PAIRS = Static(loss="softmax", window=3, batch_size=4, redraw="epoch")  # positives alone
+# Fields that only streams, or only batches, depend on: a compilation less for each value.
+OF_STREAMS = {"dynamic_window": True, "full_windows": False, "redraw": "epoch"}
+
+
+def stream_of(hyper, static, lines=LINES, tokens=None, epoch=0, chunk=0, key=KEY, padding=3):
+    """A stream of words that are their own places, or of `tokens`, with padding at the end."""
+    tokens = np.arange(len(lines)) if tokens is None else tokens
+    tokens = np.pad(tokens, (0, padding)).astype(np.int32)
+    lines = np.pad(lines, (0, padding), constant_values=-1).astype(np.int32)
+    static = Static(**{name: getattr(static, name) for name in OF_STREAMS})
+    return draw_stream(key, jnp.int32(epoch), jnp.int32(chunk), tokens, lines, hyper, static=static)
+
+
+def batches_of(stream, hyper, static):
+    steps = int(sampling.steps_of(int(stream.centres), static))
+    static = static._replace(**OF_STREAMS, drop_last=False)
+    return [
+        jax.tree.map(np.asarray, make_batch(stream, jnp.int32(s), hyper, static=static))
+        for s in range(steps)
+    ]
+
+
+def rows_of(stream, hyper, static):
+    """The batches of an epoch as one."""
+    columns = zip(*batches_of(stream, hyper, static), strict=True)
+    return [np.concatenate(column) for column in columns]
+
+
+def pairs_of(stream, hyper, static):
+    """(centre, context) of every row and slot that weighs."""
+    inputs, input_weights, outputs, _, weights = rows_of(stream, hyper, static)
+    found = Counter()
+    for row in range(len(inputs)):
+        for i, o in itertools.product(*(np.flatnonzero(w[row]) for w in (input_weights, weights))):
+            pair = int(inputs[row, i]), int(outputs[row, o])
+            found[pair if static.model == "skipgram" else pair[::-1]] += 1
+    return found
+
+
+def enumerated(stream, full=False):
+    """The pairs and centres of the kept tokens, by the definition: windows stop at line ends."""
+    kept = [
+        (int(t), int(line), int(span))
+        for t, line, span in zip(stream.tokens, stream.line, stream.span, strict=True)
+        if line >= 0
+    ]
+    pairs, centres = Counter(), Counter()
+    for i, (word, line, span) in enumerate(kept):
+        near = [j for j in range(i - span, i + span + 1) if j != i and 0 <= j < len(kept)]
+        near = [j for j in near if kept[j][1] == line]
+        if near and not (full and len(near) < 2 * span):
+            centres[word] += 1
+            pairs.update((word, kept[j][0]) for j in near)
+    return pairs, centres
+
+
+def chi_square(observed, expected):
+    observed, expected = np.asarray(observed, float), np.asarray(expected, float)
+    assert not observed[expected == 0].any()
+    possible = expected > 0
+    return stats.chisquare(observed[possible], expected[possible]).pvalue
+
+
+@pytest.fixture(scope="module")
+def even(make_hyper):
+    """All kept; window 3."""
+    return make_hyper(np.ones(N), window=3)
+
+
+# Windows and centres
+
+
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_every_pair_of_the_drawn_windows_once_and_none_across_a_line_end(even, model, dynamic):
+    static = PAIRS._replace(model=model, dynamic_window=dynamic)
+    stream = stream_of(even, static)
+    wanted, centres = enumerated(stream)
+    assert pairs_of(stream, even, static) == wanted
+    assert int(stream.centres) == len(centres) and int(stream.centres) % static.batch_size
+
+
+def test_windows_are_laid_over_what_subsampling_leaves(make_hyper):
+    hyper = make_hyper(np.ones(N), window=3, keep=np.full(N, 0.6))
+    for epoch in range(5):
+        stream = stream_of(hyper, PAIRS, epoch=epoch)
+        wanted, _ = enumerated(stream)
+        kept = np.asarray(stream.tokens)[np.asarray(stream.line) >= 0]
+        assert 0 < len(kept) < N and (np.diff(kept) > 0).all()
+        assert pairs_of(stream, hyper, PAIRS) == wanted
+
+
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+def test_every_token_with_a_context_is_a_centre_once(even, model):
+    static = PAIRS._replace(model=model)
+    inputs, input_weights, outputs, _, weights = rows_of(stream_of(even, static), even, static)
+    centres = (inputs if model == "skipgram" else outputs)[:, 0]
+    filled = weights.any(axis=1)
+    np.testing.assert_array_equal(filled, input_weights.any(axis=1))
+    alone = np.isin(LINES, np.flatnonzero(np.array(LENGTHS) == 1))
+    np.testing.assert_array_equal(np.sort(centres[filled]), np.flatnonzero(~alone))
+
+
+def test_cbow_weighs_the_contexts_of_a_row_equally_to_a_sum_of_one(even):
+    static = PAIRS._replace(model="cbow")
+    _, input_weights, _, _, weights = rows_of(stream_of(even, static), even, static)
+    filled = weights[:, 0] > 0
+    np.testing.assert_allclose(input_weights[filled].sum(axis=1), 1, rtol=1e-6)
+    assert not input_weights[~filled].any()
+    assert {len(set(row[row > 0])) for row in input_weights[filled]} == {1}
+
+
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+def test_full_windows_has_the_centres_whose_window_is_whole(even, model):
+    static = PAIRS._replace(model=model, full_windows=True, dynamic_window=False)
+    stream = stream_of(even, static, lines=np.zeros(N, np.int32))
+    places = np.asarray(stream.order)[: int(stream.centres)]
+    np.testing.assert_array_equal(np.sort(places), np.arange(3, N - 3))
+    pairs = pairs_of(stream, even, static)
+    assert len(pairs) == (N - 6) * 6
+    assert pairs == enumerated(stream, full=True)[0]
+
+
+def test_drop_last_leaves_out_the_batch_that_is_not_full(even):
+    static = PAIRS._replace(drop_last=True)
+    stream = stream_of(even, static)
+    batches = batches_of(stream, even, static)
+    assert len(batches) == int(stream.centres) // 4 == len(batches_of(stream, even, PAIRS)) - 1
+    assert all((batch.input_weights == 1).all() for batch in batches)
+
+
+def test_centres_come_in_a_random_order(even):
+    stream = stream_of(even, PAIRS, lines=np.zeros(6000, np.int32), tokens=np.zeros(6000, int))
+    order = np.asarray(stream.order)[: int(stream.centres)]
+    assert sorted(order) == list(range(6000))
+    assert abs(np.corrcoef(order, np.arange(6000))[0, 1]) < 4 / np.sqrt(2000)
+    assert abs(np.mean(np.diff(order) > 0) - 0.5) < 5 * np.sqrt(1 / 12 / 6000)
+
+
+# What is drawn
+
+
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_windows_are_uniform_up_to_the_traced_window(make_hyper, window):
+    hyper = make_hyper(np.ones(N), window=window)
+    stream = stream_of(hyper, PAIRS, lines=np.zeros(6000, np.int32), tokens=np.zeros(6000, int))
+    counts = np.bincount(np.asarray(stream.span)[:6000], minlength=5)
+    assert counts[1 : window + 1].sum() == 6000
+    if window > 1:
+        assert stats.chisquare(counts[1 : window + 1]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_fixed_windows_are_the_traced_window(make_hyper, window):
+    hyper = make_hyper(np.ones(N), window=window)
+    stream = stream_of(hyper, PAIRS._replace(dynamic_window=False))
+    assert (np.asarray(stream.span) == window).all()
+
+
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+def test_a_smaller_traced_window_is_a_smaller_static_window(make_hyper, model):
+    hyper, wide = make_hyper(np.ones(N), window=2), PAIRS._replace(model=model)
+    narrow = wide._replace(window=2)
+    found, wanted = (pairs_of(stream_of(hyper, s), hyper, s) for s in (wide, narrow))
+    assert found == wanted
+
+
+@pytest.mark.parametrize("rule", ["paper", "word2vec_c"])
+def test_words_are_kept_at_the_rate_of_the_rule(make_hyper, rule):
+    counts = np.array([4500, 1100, 350, 50])
+    f, t = counts / 6000, 0.02
+    wanted = np.sqrt(t / f) + (t / f if rule == "word2vec_c" else 0)
+    hyper = make_hyper(counts, window=3, keep=vocab.keep_probability(counts, t, rule))
+    tokens = np.random.default_rng(0).permutation(np.repeat(np.arange(4), counts))
+    stream = stream_of(hyper, PAIRS, lines=np.zeros(6000, np.int32), tokens=tokens)
+    kept = np.bincount(np.asarray(stream.tokens)[np.asarray(stream.line) >= 0], minlength=4)
+    wanted = np.minimum(wanted, 1)
+    assert (np.abs(kept - counts * wanted) <= 5 * np.sqrt(counts * wanted * (1 - wanted))).all()
+    assert kept[3] == 50 and wanted[3] == 1
+
+
+# Noise
+
+TALK = np.array([0.7, 0.29, 0.01]) ** 0.75 / np.sum(np.array([0.7, 0.29, 0.01]) ** 0.75)
+COUNTS = np.array([60, 25, 9, 4, 2])
+PN = COUNTS**0.75 / np.sum(COUNTS**0.75)
+
+
+def noise_of(law, positives, pn, k, exists=None, rows=4000, seed=0):
+    """[rows, P, K] noise words, each row with the same positives."""
+    positives = jnp.tile(jnp.int32(positives), (rows, 1))
+    exists = jnp.tile(jnp.asarray(True if exists is None else exists), (rows, 1))
+    exists = jnp.broadcast_to(exists, positives.shape)
+    keys = jax.random.split(jax.random.key(seed), rows)
+    static = Static(noise=law, negatives=k)
+    return np.asarray(draw_noise(keys, positives, exists, jnp.float32(pn), static=static))
+
+
+def without(pn, *words):
+    """pn with the words' probabilities set to zero, renormalised."""
+    left = np.array(pn)
+    left[list(words)] = 0
+    return left / left.sum()
+
+
+def test_the_talks_distribution():
+    np.testing.assert_allclose(TALK, [0.64196878, 0.33150408, 0.02652714], atol=5e-9)
+    np.testing.assert_allclose(vocab.noise_distribution(np.array([70, 29, 1]), 0.75), TALK)
+
+
+def test_noise_with_replacement_is_unigram_to_three_quarters_and_independent():
+    drawn = noise_of("with_replacement", [0, 1], PN, 3)
+    counts = np.bincount(drawn.ravel(), minlength=5)
+    assert chi_square(counts, PN * drawn.size) > 1e-3
+    across = [
+        drawn[:, 0, :2],
+        drawn[:, :, 0],
+        drawn[1:, 0, :1].reshape(-1, 1)[:3998].reshape(-1, 2),
+    ]
+    for two in across:  # two draws of a slot, two slots of a row, two rows
+        joint = np.bincount(two[:, 0] * 5 + two[:, 1], minlength=25)
+        assert chi_square(joint, np.outer(PN, PN).ravel() * len(two)) > 1e-3
+
+
+@pytest.mark.parametrize("target", [0, 1, 2])
+def test_excluding_the_target_is_the_law_with_its_probability_at_zero(target):
+    drawn = noise_of("exclude_target", [target], TALK, 5)
+    counts = np.bincount(drawn.ravel(), minlength=3)
+    assert chi_square(counts, without(TALK, target) * drawn.size) > 1e-3
+
+
+def test_excluding_the_target_holds_a_slot_at_a_time():
+    drawn = noise_of("exclude_target", [0, 3], PN, 2)
+    for slot, target in enumerate([0, 3]):
+        counts = np.bincount(drawn[:, slot].ravel(), minlength=5)
+        assert chi_square(counts, without(PN, target) * counts.sum()) > 1e-3
+        joint = np.bincount(drawn[:, slot, 0] * 5 + drawn[:, slot, 1], minlength=25)
+        law = without(PN, target)
+        assert chi_square(joint, np.outer(law, law).ravel() * len(drawn)) > 1e-3
+
+
+@pytest.mark.parametrize("exists", [[True, True], [True, False]])
+def test_excluding_contexts_excludes_those_of_the_row_that_exist(exists):
+    drawn = noise_of("exclude_contexts", [0, 2], PN, 3, exists)
+    out = [word for word, there in zip([0, 2], exists, strict=True) if there]
+    for slot in np.flatnonzero(exists):
+        counts = np.bincount(drawn[:, slot].ravel(), minlength=5)
+        assert chi_square(counts, without(PN, *out) * counts.sum()) > 1e-3
+
+
+@pytest.mark.parametrize(("target", "k"), [(0, 2), (3, 2), (0, 4)])
+def test_without_replacement_is_the_sequential_law_of_distinct_words(target, k):
+    drawn = noise_of("without_replacement", [target], PN, k)[:, 0]
+    found, expected = Counter(map(tuple, drawn.tolist())), {}
+    for words in itertools.permutations(set(range(5)) - {target}, k):
+        p = 1.0
+        for place, word in enumerate(words):
+            p *= without(PN, target, *words[:place])[word]
+        expected[words] = p * len(drawn)
+    assert set(found) <= set(expected)
+    likely = [words for words in expected if expected[words] >= 5]
+    rest = len(drawn) - sum(expected[words] for words in likely)
+    observed = [found[words] for words in likely]
+    assert (
+        chi_square([*observed, len(drawn) - sum(observed)], [*map(expected.get, likely), rest])
+        > 1e-3
+    )
+
+
+@pytest.fixture(scope="module")
+def noisy(make_hyper):
+    """Words that occur unequally often; K at most 4, 2 traced."""
+    return make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2)
+
+
+NOISY = Static(loss="negative_sampling", window=3, negatives=4, batch_size=8)
+
+
+@pytest.mark.parametrize(
+    ("model", "noise"), [("skipgram", "exclude_target"), ("cbow", "exclude_contexts")]
+)
+def test_a_batch_has_positives_first_then_the_traced_number_of_noise_words(noisy, model, noise):
+    static = NOISY._replace(model=model, noise=noise)
+    stream = stream_of(noisy, static)
+    _, _, outputs, labels, weights = rows_of(stream, noisy, static)
+    slots = 6 if model == "skipgram" else 1
+    assert outputs.shape[1] == slots * 5
+    assert (labels[:, :slots] == 1).all() and not labels[:, slots:].any()
+    exists = weights[:, :slots]
+    used = weights[:, slots:].reshape(-1, slots, 4)
+    np.testing.assert_array_equal(used, exists[:, :, None] * np.array([1, 1, 0, 0]))
+    words = outputs[:, slots:].reshape(-1, slots, 4)
+    assert (words != outputs[:, :slots, None])[used > 0].all()
+    positives = NOISY._replace(model=model, loss="softmax")
+    np.testing.assert_array_equal(outputs[:, :slots], rows_of(stream, noisy, positives)[2])
+
+
+def test_the_noise_words_used_follow_the_law(make_hyper):
+    hyper = make_hyper(PN, window=3, negatives=2)
+    static = NOISY._replace(noise="with_replacement", batch_size=1000)
+    tokens = np.random.default_rng(0).integers(0, 5, 6000)
+    stream = stream_of(hyper, static, lines=np.zeros(6000, np.int32), tokens=tokens)
+    _, _, outputs, labels, weights = rows_of(stream, hyper, static)
+    words = outputs[(labels == 0) & (weights > 0)]
+    assert chi_square(np.bincount(words, minlength=5), PN * len(words)) > 1e-3
+
+
+def test_no_noise_word_is_a_context_of_its_centre(noisy):
+    static = NOISY._replace(noise="exclude_contexts")
+    _, _, outputs, labels, weights = rows_of(stream_of(noisy, static), noisy, static)
+    for words, truth, weight in zip(outputs, labels, weights, strict=True):
+        there = weight > 0
+        assert not set(words[there & (truth == 0)]) & set(words[there & (truth == 1)])
+
+
+# What a draw is a function of
+
+
+def by_centre(stream, hyper, static):
+    """The rows that weigh, in the order of their centres, and the centres as they came."""
+    rows = rows_of(stream, hyper, static)
+    filled = rows[1][:, 0] > 0
+    rows = [column[filled] for column in rows]
+    order = np.argsort(rows[0][:, 0])
+    return [column[order] for column in rows], rows[0][:, 0]
+
+
+def test_redraw_once_gives_the_same_draws_in_another_order(make_hyper):
+    hyper = make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2, keep=np.full(N, 0.8))
+    static = NOISY._replace(redraw="once")
+    first, order = by_centre(stream_of(hyper, static), hyper, static)
+    second, other_order = by_centre(stream_of(hyper, static, epoch=1), hyper, static)
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (order != other_order).any()
+
+
+def test_redraw_epoch_draws_subsampling_windows_and_noise_anew(make_hyper):
+    hyper = make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2, keep=np.full(N, 0.8))
+    one, other = (stream_of(hyper, NOISY, epoch=epoch) for epoch in (0, 1))
+    assert set(np.asarray(one.position)) != set(np.asarray(other.position))
+    whole = make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2)
+    one, other = (stream_of(whole, NOISY, epoch=epoch) for epoch in (0, 1))
+    assert (np.asarray(one.span) != np.asarray(other.span)).any()
+    (first, _), (second, _) = (by_centre(s, whole, NOISY) for s in (one, other))
+    assert (first[2][:, 6:] != second[2][:, 6:]).any()
+
+
+def test_the_noise_of_a_centre_does_not_depend_on_what_subsampling_leaves(make_hyper):
+    static, drawn = NOISY._replace(model="cbow", noise="exclude_contexts"), []
+    for keep in (1.0, 0.7):
+        hyper = make_hyper(np.arange(N, 0, -1.0), window=3, keep=np.full(N, keep))
+        _, input_weights, outputs, _, _ = rows_of(stream_of(hyper, static), hyper, static)
+        filled = outputs[input_weights.any(axis=1)]
+        drawn.append({row[0]: row[1:].tolist() for row in filled})
+    whole, left = drawn
+    assert 5 < len(left) < len(whole)
+    assert left.items() <= whole.items()
+
+
+def test_windows_and_order_differ_by_key_epoch_and_chunk(noisy):
+    addresses = [{}, {"key": jax.random.key(8)}, {"epoch": 1}, {"chunk": 1}]
+    streams = [stream_of(noisy, NOISY, **address) for address in addresses]
+    for field in ("span", "order"):
+        found = {tuple(np.asarray(getattr(stream, field)).tolist()) for stream in streams}
+        assert len(found) == len(addresses)
+
+
+def test_a_batch_is_a_function_of_key_epoch_chunk_and_step(noisy):
+    def batch(key=KEY, epoch=1, chunk=2, step=1):
+        stream = stream_of(noisy, NOISY, key=key, epoch=epoch, chunk=chunk)
+        drawn = make_batch(stream, jnp.int32(step), noisy, static=NOISY)
+        return [np.asarray(column) for column in drawn]
+
+    first = batch()
+    others = [batch(key=jax.random.key(8)), batch(epoch=2), batch(chunk=3), batch(step=0)]
+    for one, again in zip(first, batch(), strict=True):
+        np.testing.assert_array_equal(one, again)
+    for other in others:
+        assert (first[0] != other[0]).any() and (first[2] != other[2]).any()

@@ -1,0 +1,259 @@
+"""Chunks, epochs, dispatches, schedules; and that training learns."""
+
+from collections import Counter
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from w2v_jax import model, queries, sampling, train, update
+from w2v_jax.types import Static, UserError
+
+V, D = 30, 4
+KEY = jax.random.key(5)
+LENGTHS = (4, 7, 1, 11, 3, 2, 21, 5, 6)  # one word is alone, one line longer than a chunk of 16
+LINES = np.split(np.random.default_rng(0).integers(0, V, sum(LENGTHS)), np.cumsum(LENGTHS)[:-1])
+PLAIN = Static(noise="with_replacement", window=2, negatives=2, batch_size=8, schedule="linear")
+
+
+def start(hyper, static, vocab_size=V, dim=D):
+    """The first state, new arrays each time: training gives its state's memory away."""
+    return update.init_state(model.init_params(KEY, vocab_size, dim, "gensim"), hyper, static)
+
+
+def compiled(corpus, hyper, static, steps, **kwargs):
+    state = start(hyper, static, **kwargs)
+    return train.compile_program(state, KEY, train.chunk_size(corpus), hyper, static, steps)
+
+
+def trained(corpus, program, hyper, static, epochs, key=KEY, **kwargs):
+    """The last parameters and all reports."""
+    first, reports = start(hyper, static, **kwargs), []
+    for state, report in train.train(first, key, corpus, program, hyper, static, epochs):
+        reports.append(report)
+        params = state.params
+    return jax.tree.map(np.asarray, params), reports
+
+
+# Chunks
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=30), st.integers(1, 15))
+def test_chunks_cover_the_text_and_end_at_line_ends_wherever_one_is_in_reach(lengths, size):
+    line_ends = np.cumsum(lengths)
+    bounds = train.cut(line_ends, size)
+    assert bounds[0] == 0 and bounds[-1] == line_ends[-1]
+    for begin, end in pairwise(bounds.tolist()):
+        assert begin < end <= begin + size
+        reachable = line_ends[(line_ends > begin) & (line_ends <= begin + size)]
+        assert end == (reachable[-1] if len(reachable) else begin + size)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=10), st.data())
+def test_a_chunk_holds_its_tokens_with_a_number_a_line_then_padding(lengths, data):
+    ends = np.cumsum(lengths)
+    begin = data.draw(st.integers(0, ends[-1] - 1))
+    end = data.draw(st.integers(begin + 1, ends[-1]))
+    corpus = train.Corpus(np.arange(100, 100 + ends[-1], dtype=np.int32), ends, None, 0, "")
+    tokens, line = train.chunk_arrays(corpus, begin, end, end - begin + 2)
+    np.testing.assert_array_equal(tokens, [*range(100 + begin, 100 + end), 0, 0])
+    numbers = np.repeat(np.arange(len(lengths)), lengths)[begin:end]
+    np.testing.assert_array_equal(line, [*(numbers - numbers[0]), -1, -1])
+    assert tokens.dtype == line.dtype == np.int32
+
+
+# Epochs
+
+
+@pytest.fixture(scope="module")
+def of_chunks(make_corpus, make_hyper):
+    """A corpus of several chunks that left words out, and programs by their steps a dispatch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "CHUNK", 16)
+        corpus = make_corpus(LINES, words=101, vocab_size=V)
+        assert len(train.cut(corpus.line_ends, 16)) - 1 == 4
+        hyper = make_hyper(np.ones(V), learning_rate=0.05)
+        return corpus, hyper, {steps: compiled(corpus, hyper, PLAIN, steps) for steps in (1, 7)}
+
+
+@pytest.fixture
+def chunked(monkeypatch, of_chunks):
+    """The same, in a test whose chunks are small."""
+    monkeypatch.setattr(train, "CHUNK", 16)
+    return of_chunks
+
+
+def test_every_token_is_a_centre_once_an_epoch_over_all_chunks(chunked):
+    corpus, hyper, programs = chunked
+    streams = []
+
+    def draw(*args):
+        streams.append((int(args[1]), programs[7].draw(*args)))
+        return streams[-1][1]
+
+    _, reports = trained(corpus, programs[7]._replace(draw=draw), hyper, PLAIN, 2)
+    once = Counter(np.concatenate([line for line in LINES if len(line) > 1]).tolist())
+    for epoch in (0, 1):
+        own = [stream for e, stream in streams if e == epoch]
+        centres = [np.asarray(s.tokens)[np.asarray(s.order)[: int(s.centres)]] for s in own]
+        assert Counter(np.concatenate(centres).tolist()) == once
+        rows = sum(r.metrics.rows for r in reports if r.epoch == epoch + 1)
+        assert rows == sum(once.values())
+
+
+def test_epochs_visit_the_chunks_in_different_orders(chunked):
+    corpus, hyper, programs = chunked
+    visits = []
+
+    def draw(key, epoch, chunk, *args):
+        visits.append((int(epoch), int(chunk)))
+        return programs[7].draw(key, epoch, chunk, *args)
+
+    trained(corpus, programs[7]._replace(draw=draw), hyper, PLAIN, 3)
+    orders = [[c for e, c in visits if e == epoch] for epoch in range(3)]
+    assert [sorted(order) for order in orders] == [list(range(4))] * 3
+    assert len(set(map(tuple, orders))) > 1
+
+
+def test_results_do_not_depend_on_the_steps_of_a_dispatch(chunked):
+    corpus, hyper, programs = chunked
+    (one, first), (other, second) = (
+        trained(corpus, programs[steps], hyper, PLAIN, 2) for steps in (1, 7)
+    )
+    np.testing.assert_array_equal(one.input, other.input)
+    np.testing.assert_array_equal(one.output, other.output)
+    assert len(first) > len(second) and first[-1].step == second[-1].step == len(first)
+    for place in range(4):
+        sums = [sum(r.metrics[place] for r in reports) for reports in (first, second)]
+        np.testing.assert_allclose(*sums, rtol=1e-6)
+
+
+def test_a_tail_shorter_than_a_dispatch_changes_nothing_but_its_own_steps(chunked):
+    corpus, hyper, programs = chunked
+    _, reports = trained(corpus, programs[7], hyper, PLAIN, 1)
+    sizes = np.diff([0] + [r.step for r in reports])
+    assert sizes.max() < 7 and sizes.sum() == reports[-1].step
+
+
+def test_words_are_counted_exactly_at_the_ends_of_epochs(chunked):
+    corpus, hyper, programs = chunked
+    _, reports = trained(corpus, programs[1], hyper, PLAIN, 3)
+    ends = {r.epoch: r.words for r in reports}
+    assert ends == {1: 101, 2: 202, 3: 303}
+    words = [r.words for r in reports]
+    assert all(isinstance(w, int) for w in words) and words == sorted(words)
+    assert [r.step for r in reports] == list(range(1, len(reports) + 1))
+
+
+def test_words_are_counted_exactly_where_the_last_chunk_visited_has_no_step(
+    make_corpus, make_hyper, chunked
+):
+    hyper, (_, _, programs) = make_hyper(np.ones(V)), chunked
+    corpus = make_corpus([range(10), [1], [2], [3], [4], [5], [6], [7], range(16)], vocab_size=V)
+    bounds = train.cut(corpus.line_ends, 16)
+    np.testing.assert_array_equal(bounds, [0, 16, 17, 33])  # the second chunk is a lone word
+    _, reports = trained(corpus, programs[1], hyper, PLAIN, 8)
+    assert {r.epoch: r.words for r in reports} == {e: 33 * e for e in range(1, 9)}
+
+
+def test_the_linear_rate_falls_from_the_first_step_to_the_last(chunked):
+    corpus, hyper, programs = chunked
+    _, reports = trained(corpus, programs[1], hyper, PLAIN, 2)
+    rates = [r.learning_rate for r in reports]
+    np.testing.assert_allclose(rates[0], 0.05, rtol=1e-6)
+    assert all(later < earlier for earlier, later in pairwise(rates))
+    # A step starts where the one before it ended: by words done of words planned.
+    done = np.array([0] + [r.words for r in reports[:-1]]) / 202
+    np.testing.assert_allclose(rates, 0.05 * (1 - done), atol=0.05 * 2 / 202)
+    _, seven = trained(corpus, programs[7], hyper, PLAIN, 2)
+    assert seven[-1].learning_rate == rates[-1]
+
+
+def test_nothing_is_compiled_after_the_first_epoch(chunked):
+    corpus, hyper, programs = chunked
+    compilations = []
+
+    def listen(event, duration, **kwargs):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compilations.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        jax.jit(lambda x: x + 1)(jnp.zeros(3))
+        assert compilations  # the listener hears
+        state, heard = start(hyper, PLAIN), []
+        for _, report in train.train(state, KEY, corpus, programs[7], hyper, PLAIN, 3):
+            heard.append((report.epoch, len(compilations)))
+        after_first = max(count for epoch, count in heard if epoch == 1)
+        assert heard[-1] == (3, after_first)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_training_is_repeatable_and_differs_by_seed(chunked):
+    corpus, hyper, programs = chunked
+    one, _ = trained(corpus, programs[7], hyper, PLAIN, 1)
+    same, _ = trained(corpus, programs[7], hyper, PLAIN, 1)
+    np.testing.assert_array_equal(one.input, same.input)
+    other, _ = trained(corpus, programs[7], hyper, PLAIN, 1, key=jax.random.key(6))
+    assert (other.input != one.input).any()
+
+
+def test_the_whole_text_as_one_chunk_has_the_same_words_as_centres(make_corpus, make_hyper):
+    hyper, corpus = make_hyper(np.ones(V)), make_corpus(LINES, words=101, vocab_size=V)
+    static = PLAIN._replace(loss="softmax", optimizer="sgd")
+    _, reports = trained(corpus, compiled(corpus, hyper, static, 4), hyper, static, 2)
+    assert [sum(r.metrics.rows for r in reports if r.epoch == e) for e in (1, 2)] == [59, 59]
+    assert [r.step for r in reports] == [4, 8, 12, 16]
+    assert [r.words for r in reports] == [50, 101, 151, 202]
+    np.testing.assert_allclose(
+        [r.learning_rate for r in reports[1::2]], 0.01 * np.array([9, 1]) / 16
+    )
+
+
+# Learning
+
+GROUPS, TWINS, SIGNS = 5, 2, 3  # a group: 2 words that share 3 context words
+
+
+@pytest.mark.parametrize("name", ["skipgram", "cbow"])
+def test_words_that_share_contexts_become_neighbours(make_corpus, make_hyper, name):
+    rng, size = np.random.default_rng(0), GROUPS * (TWINS + SIGNS)
+    lines = []
+    for _ in range(800):
+        group = rng.integers(GROUPS)
+        first = GROUPS * TWINS + group * SIGNS
+        lines.append([first + rng.integers(SIGNS), group * TWINS + rng.integers(TWINS)])
+        lines[-1].append(first + rng.integers(SIGNS))
+    corpus = make_corpus(lines, vocab_size=size)
+    static = PLAIN._replace(model=name, batch_size=32, noise="exclude_target", schedule="constant")
+    hyper = make_hyper(corpus.vocab.counts**0.75, learning_rate=0.02)
+    program = compiled(corpus, hyper, static, 50, vocab_size=size, dim=8)
+    params, reports = trained(corpus, program, hyper, static, 6, vocab_size=size, dim=8)
+    loss = [r.metrics.loss / r.metrics.positives for r in reports]
+    assert loss[-1] < 0.7 * loss[0]
+    twins = params.input[: GROUPS * TWINS]
+    near, _ = queries.most_similar(twins, list(range(len(twins))), 1)
+    assert np.ravel(near).tolist() == [word ^ 1 for word in range(len(twins))]
+
+
+# Nothing to train on
+
+
+@pytest.mark.parametrize("case", ["lines of one word", "no full batch"])
+def test_an_epoch_without_a_step_is_an_error(make_corpus, make_hyper, chunked, case):
+    hyper, (_, _, programs) = make_hyper(np.ones(V)), chunked
+    lines, static = [[1]] * 16, PLAIN
+    if case == "no full batch":
+        lines, static = [range(7)] + [[1]] * 9, PLAIN._replace(drop_last=True)
+    corpus = make_corpus(lines, vocab_size=V)
+    assert sampling.steps_of(7 if static.drop_last else 0, static) == 0
+    with pytest.raises(UserError, match="nothing to train on") as caught:
+        trained(corpus, programs[7], hyper, static, 2)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,323 @@
+"""One step: gradients, optimisers, schedules."""
+
+from functools import cache, partial
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+
+from w2v_jax import losses, model, sampling, update
+from w2v_jax.types import Batch, Params, Static
+
+V, D, T, C = 9, 4, 7, 4
+
+
+def tables(seed=0, vocab_size=V, scale=1.0):
+    rng = np.random.default_rng(seed)
+    return Params(*(rng.normal(size=(2, vocab_size, D)).astype(np.float32) * np.float32(scale)))
+
+
+def random_batch(name, loss, rows=T, full=False, seed=0):
+    """Repeated ids, windows of different widths unless full, an empty row at the end."""
+    rng = np.random.default_rng(seed)
+    exists = np.ones((rows, C)) if full else (rng.random((rows, C)) < 0.6).astype(float)
+    exists[:, 0] = 1
+    if not full:
+        exists[-1] = 0
+    some = exists.max(axis=1, keepdims=True)
+    contexts, centres = rng.integers(0, V, (rows, C)), rng.integers(0, V, (rows, 1))
+    if name == "skipgram":
+        inputs, input_weights, positives, weights = centres, some, contexts, exists
+    else:
+        input_weights = exists / np.maximum(exists.sum(axis=1, keepdims=True), 1)
+        inputs, positives, weights = contexts, centres, some
+    outputs, labels = positives, np.ones_like(weights)
+    if loss != "softmax":
+        noise = rng.integers(0, V, (rows, positives.shape[1] * 2))
+        outputs = np.concatenate([positives, noise], axis=1)
+        labels = np.concatenate([labels, np.zeros(noise.shape)], axis=1)
+        weights = np.concatenate([weights, np.repeat(weights, 2, axis=1)], axis=1)
+    return Batch(
+        *(
+            a.astype(kind)
+            for a, kind in zip(
+                (inputs, input_weights, outputs, labels, weights),
+                (np.int32, np.float32, np.int32, np.float32, np.float32),
+                strict=True,
+            )
+        )
+    )
+
+
+def in_parts_of_three_rows(monkeypatch, batch):
+    slots = batch.inputs.shape[1] + batch.outputs.shape[1]
+    monkeypatch.setattr(update, "PART", 3 * slots * D)
+
+
+@cache
+def gradient_of(static):
+    return jax.jit(partial(update.gradient, static=static))
+
+
+def in_float64(params):
+    return [np.asarray(table, np.float64) for table in params]
+
+
+# Gradients
+
+CASES = [
+    *((name, loss, False) for name in ("skipgram", "cbow") for loss in losses.LOSSES),
+    ("cbow", "negative_sampling", True),
+]
+
+
+@pytest.mark.parametrize(("name", "loss", "legacy"), CASES)
+def test_gradient_in_parts_is_that_of_the_whole_tables_and_the_derivation(
+    monkeypatch, name, loss, legacy
+):
+    static = Static(model=name, loss=loss, cbow_legacy_gradient=legacy)
+    params, batch = tables(), random_batch(name, loss)
+    in_parts_of_three_rows(monkeypatch, batch)
+    if loss != "softmax":
+        assert update._parts(batch, D, static).inputs.shape[:2] == (3, 3)
+
+    @jax.jit
+    def both(params, batch):
+        def of_tables(params):
+            outputs = params.output if loss == "softmax" else params.output[batch.outputs]
+            return update.objective(params.input[batch.inputs], outputs, batch, static)
+
+        whole, metrics = jax.grad(of_tables, has_aux=True)(params)
+        return whole, metrics, *update.gradient(params, batch, static)
+
+    whole, whole_metrics, grads, metrics = both(params, batch)
+    total, d_in, d_out = reference.objective(*in_float64(params), batch, loss, legacy)
+    for found in (whole, grads):
+        np.testing.assert_allclose(found.input, d_in, rtol=2e-5, atol=2e-6)
+        np.testing.assert_allclose(found.output, d_out, rtol=2e-5, atol=2e-6)
+    for found in (whole_metrics, metrics):
+        np.testing.assert_allclose(found.objective, total, rtol=1e-5)
+
+
+def test_the_derivation_is_the_slope_of_its_own_loss():
+    for name, loss, legacy in CASES[:-1]:
+        batch, point = random_batch(name, loss), in_float64(tables())
+        _, *gradients = reference.objective(*point, batch, loss, legacy)
+        way = [np.random.default_rng(1).normal(size=(V, D)) for _ in range(2)]
+        ahead, behind = (
+            reference.objective(
+                *(p + step * w for p, w in zip(point, way, strict=True)), batch, loss
+            )[0]
+            for step in (1e-6, -1e-6)
+        )
+        slope = sum(np.sum(g * w) for g, w in zip(gradients, way, strict=True))
+        np.testing.assert_allclose((ahead - behind) / 2e-6, slope, rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["skipgram", "cbow"])
+def test_mean_over_full_windows_is_the_books_model(name):
+    static = Static(model=name, reduction="mean")
+    params, batch = tables(), random_batch(name, "negative_sampling", full=True)
+    grads, metrics = gradient_of(static)(params, batch)
+    if name == "cbow":
+        contexts, targets, noise = batch.inputs, batch.outputs[:, 0], batch.outputs[:, 1:]
+    else:
+        contexts, targets = batch.outputs[:, :C], batch.inputs[:, 0]
+        noise = batch.outputs[:, C:].reshape(T, C, 2)
+    book = getattr(reference, name)
+    loss, d_in, d_out = book(*in_float64(params), contexts, targets, noise)
+    np.testing.assert_allclose(metrics.loss / T, loss, rtol=1e-6)
+    np.testing.assert_allclose(grads.input, d_in, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(grads.output, d_out, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+def test_mean_divides_by_the_rows_that_have_a_positive(loss):
+    batch = random_batch("skipgram", loss)
+    of = {
+        reduction: gradient_of(Static(loss=loss, reduction=reduction))
+        for reduction in ("sum", "mean")
+    }
+    (total, metrics), (mean, same) = (of[r](tables(), batch) for r in ("sum", "mean"))
+    assert metrics.rows == T - 1 and metrics.objective == same.objective
+    np.testing.assert_allclose(mean.input * (T - 1), total.input, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(mean.output * (T - 1), total.output, rtol=1e-5, atol=1e-6)
+
+
+def test_metrics_are_sums_and_counts_over_parts(monkeypatch):
+    static = Static(loss="masked_mean")
+    params, batch = tables(), random_batch("skipgram", "masked_mean")
+    in_parts_of_three_rows(monkeypatch, batch)
+    _, metrics = jax.jit(partial(update.gradient, static=static))(params, batch)
+    point = in_float64(params)
+    wanted = [
+        reference.objective(*point, batch, of)[0] for of in ("negative_sampling", static.loss)
+    ]
+    np.testing.assert_allclose([metrics.loss, metrics.objective], wanted, rtol=1e-5)
+    assert metrics.positives == batch.weights[:, :C].sum() and metrics.rows == T - 1
+
+
+def test_a_batch_without_a_positive_has_zero_gradient_and_counts_nothing():
+    batch = random_batch("cbow", "masked_mean")
+    batch = batch._replace(
+        input_weights=np.zeros_like(batch.input_weights), weights=np.zeros_like(batch.weights)
+    )
+    static = Static(model="cbow", loss="masked_mean", reduction="mean")
+    grads, metrics = gradient_of(static)(tables(), batch)
+    assert not grads.input.any() and not grads.output.any()
+    assert [float(m) for m in metrics] == [0, 0, 0, 0]
+
+
+# Optimisers
+
+
+@cache
+def step_of(static):
+    return jax.jit(partial(update.apply_batch, static=static))
+
+
+def test_adam_with_epsilon_hat_is_the_books_over_many_steps(make_hyper):
+    hyper = make_hyper(np.ones(V), learning_rate=0.05, epsilon=1e-3)
+    static = Static(model="cbow", reduction="mean", epsilon_hat=True)
+    start = tables(scale=0.1)
+    state, step = update.init_state(start, hyper, static), step_of(static)
+    book, own = reference.Adam(lr=0.05, eps=1e-3), in_float64(start)
+    for s in range(60):
+        batch = random_batch("cbow", "negative_sampling", full=True, seed=s)
+        state, _ = step(state, batch, hyper.learning_rate, hyper)
+        outputs = batch.outputs
+        grads = reference.cbow(*own, batch.inputs, outputs[:, 0], outputs[:, 1:])[1:]
+        book.update(own, grads)
+    assert state.step == 60
+    for found, wanted, first in zip(state.params, own, start, strict=True):
+        assert np.abs(wanted - first).max() > 0.1
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+def test_100_steps_of_the_books_cbow_are_its_numpy_code_on_the_same_draws(make_hyper):
+    rng, words, rows = np.random.default_rng(0), 40, 20
+    static = Static(
+        model="cbow",
+        reduction="mean",
+        window=3,
+        negatives=5,
+        noise="without_replacement",
+        dynamic_window=False,
+        full_windows=True,
+        batch_size=rows,
+        drop_last=True,
+        epsilon_hat=True,
+    )
+    tokens = (words * rng.random(500) ** 2).astype(np.int32)
+    hyper = make_hyper(
+        np.bincount(tokens, minlength=words) ** 0.75,
+        learning_rate=0.001,
+        epsilon=1e-7,
+        window=3,
+        negatives=5,
+    )
+    key = jax.random.key(3)
+    start = jax.tree.map(np.asarray, model.init_params(key, words, 10, "book"))
+    state, own, book = update.init_state(start, hyper, static), in_float64(start), reference.Adam()
+    draw = jax.jit(partial(sampling.draw_stream, static=static))
+    make = jax.jit(partial(sampling.make_batch, static=static))
+    step, lines, taken = step_of(static), np.zeros(500, np.int32), 0
+    for epoch in range(5):
+        stream = draw(key, jnp.int32(epoch), jnp.int32(0), tokens, lines, hyper)
+        steps = int(sampling.steps_of(int(stream.centres), static))
+        assert steps == 494 // rows
+        for s in range(steps):
+            batch = jax.tree.map(np.asarray, make(stream, jnp.int32(s), hyper))
+            assert (batch.weights == 1).all() and (batch.input_weights == np.float32(1 / 6)).all()
+            loss, *grads = reference.cbow(
+                *own, batch.inputs, batch.outputs[:, 0], batch.outputs[:, 1:]
+            )
+            book.update(own, grads)
+            state, metrics = step(state, batch, hyper.learning_rate, hyper)
+            np.testing.assert_allclose(metrics.objective / rows, loss, rtol=1e-5)
+            taken += 1
+    assert taken >= 100
+    for found, wanted, first in zip(state.params, own, start, strict=True):
+        assert np.abs(wanted - first).max() > 0.02
+        np.testing.assert_allclose(found, wanted, atol=2e-5)
+
+
+def test_epsilon_hat_is_another_adam(make_hyper):
+    hyper = make_hyper(np.ones(V), epsilon=0.1)
+    batch = random_batch("skipgram", "negative_sampling")
+    ends = []
+    for hat in (False, True):
+        static = Static(epsilon_hat=hat)
+        state = update.init_state(tables(), hyper, static)
+        ends.append(step_of(static)(state, batch, hyper.learning_rate, hyper)[0].params.output)
+    grads, _ = gradient_of(Static())(tables(), batch)
+    moved = [tables().output - np.asarray(end) for end in ends]
+    for epsilon, found in zip((0.1, 0.1 / np.sqrt(0.001)), moved, strict=True):
+        g = np.asarray(grads.output)
+        np.testing.assert_allclose(found, 0.01 * g / (np.abs(g) + epsilon), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", update.OPTIMIZERS)
+def test_every_optimizer_lowers_the_loss_of_a_fixed_batch(make_hyper, name):
+    hyper, static = make_hyper(np.ones(V), learning_rate=0.02), Static(optimizer=name)
+    batch, step = random_batch("skipgram", "negative_sampling"), step_of(static)
+    state, found = update.init_state(tables(), hyper, static), []
+    for _ in range(4):
+        state, metrics = step(state, batch, hyper.learning_rate, hyper)
+        found.append(float(metrics.loss))
+    assert all(later < earlier for earlier, later in pairwise(found))
+
+
+def test_first_steps_of_the_optimizers_are_their_equations(make_hyper):
+    hyper = make_hyper(np.ones(V), learning_rate=0.5, weight_decay=0.1)
+    batch, start = random_batch("skipgram", "negative_sampling"), tables()
+    g = np.asarray(gradient_of(Static())(start, batch)[0].output)
+    sign = g / (np.abs(g) + 1e-8)
+    wanted = {
+        "sgd": g,
+        "adagrad": sign,
+        "adam": sign,
+        "adamw": sign + 0.1 * start.output,
+    }
+    for name, direction in wanted.items():
+        static = Static(optimizer=name)
+        state = update.init_state(start, hyper, static)
+        end = step_of(static)(state, batch, hyper.learning_rate, hyper)[0].params.output
+        np.testing.assert_allclose(start.output - end, 0.5 * direction, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["skipgram", "cbow"])
+def test_a_step_of_sgd_moves_the_rows_of_the_batch_and_no_other(make_hyper, name):
+    hyper, static = make_hyper(np.ones(V)), Static(model=name, optimizer="sgd")
+    batch, start = random_batch(name, "negative_sampling", rows=2), tables()
+    state = update.init_state(start, hyper, static)
+    end = step_of(static)(state, batch, hyper.learning_rate, hyper)[0].params
+    used = (
+        batch.inputs[batch.input_weights > 0],
+        batch.outputs[batch.weights > 0],
+    )
+    for before, after, ids in zip(start, end, used, strict=True):
+        moved = (before != np.asarray(after)).any(axis=1)
+        assert set(np.flatnonzero(moved)) == set(ids.tolist()) != set(range(V))
+
+
+# Schedules
+
+
+@pytest.mark.parametrize(
+    ("schedule", "wanted"),
+    [
+        ("constant", [0.5, 0.5, 0.5, 0.5]),
+        ("linear", [0.5, 0.375, 0.25, 0.0]),
+        ("cosine", [0.5, 0.25 + 0.25 * 0.5**0.5, 0.25, 0.0]),
+    ],
+)
+def test_rate_at_the_start_a_quarter_half_and_the_end(make_hyper, schedule, wanted):
+    hyper = make_hyper(np.ones(V), learning_rate=0.5)
+    rates = [
+        update.rate(hyper, Static(schedule=schedule), jnp.float32(p)) for p in (0, 0.25, 0.5, 1)
+    ]
+    np.testing.assert_allclose(rates, wanted, atol=1e-7)
