@@ -47,17 +47,17 @@ class Config:
     # The model and its loss
     model: str = _flag("skipgram", "Architecture.", choices=("skipgram", "cbow"))
     engine: str = _flag("pairs", "How a step is computed.", choices=("pairs",))
-    dim: int = _flag(100, "Embedding size D.", low=1)
+    dim: int = _flag(100, "Embedding size D.", low=1, high=2**16)
     init: str = _flag("gensim", "Whose initial tables.", choices=INITS)
     loss: str = _flag("negative_sampling", "What a centre minimises.", choices=LOSSES)
     reduction: str = _flag("sum", "A batch's loss over its centres.", choices=("sum", "mean"))
     cbow_legacy_gradient: bool = _flag(False, "CBOW's inputs get the hidden gradient undivided.")
     # Windows, noise, subsampling
-    window: int = _flag(5, "Largest window W, words to each side.", low=1)
+    window: int = _flag(5, "Largest window W, words to each side.", low=1, high=1000)
     dynamic_window: bool = _flag(True, "Draw each centre's window from U{1..W}.")
     full_windows: bool = _flag(False, "Leave out centres whose window is cut short by the edges.")
-    negatives: int = _flag(5, "Noise words K a positive.", low=1)
-    noise_power: float = _flag(0.75, "Noise is drawn from count^power.", low=0.0)
+    negatives: int = _flag(5, "Noise words K a positive.", low=1, high=10_000)
+    noise_power: float = _flag(0.75, "Noise is drawn from count^power.", low=0.0, high=4.0)
     noise: str = _flag("exclude_target", "Law of the noise words.", choices=NOISE)
     subsample: float = _flag(1e-4, "Subsampling threshold t (0: none).", low=0.0)
     subsample_rule: str = _flag(
@@ -71,8 +71,8 @@ class Config:
         choices=("epoch", "once"),
     )
     # Optimisation
-    epochs: int = _flag(5, "Passes over the corpus.", low=1)
-    batch_size: int = _flag(512, "Centres a step T.", low=1)
+    epochs: int = _flag(5, "Passes over the corpus.", low=1, high=10**6)
+    batch_size: int = _flag(512, "Centres a step T.", low=1, high=2**24)
     drop_last: bool = _flag(False, "Leave out an epoch's last batch where it is not full.")
     optimizer: str = _flag("adam", "Optax's.", choices=OPTIMIZERS)
     learning_rate: float = _flag(0.002, "Rate at the start.", low=0.0)
@@ -102,7 +102,9 @@ class Config:
     )
     workdir: str = _flag("", "Run directory (default: runs/SCRIPT-TIME).", result=False)
     overwrite: bool = _flag(False, "Replace the run that workdir holds.", result=False)
-    log_every_steps: int = _flag(100, "Steps a line of metrics.jsonl.", low=1, result=False)
+    log_every_steps: int = _flag(
+        100, "Steps a line of metrics.jsonl.", low=1, high=10**6, result=False
+    )
     evaluate: bool = _flag(True, "Word pairs and analogies at the end.", result=False)
     plots: bool = _flag(True, "Draw plots/ at the end.", result=False)
     tensorboard: bool = _flag(False, "Also write TensorBoard events.", result=False)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import importlib.metadata
+import itertools
 import platform
 import time
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ import numpy as np
 
 from experiments import STARTED, rundir, show
 from experiments.config import Config, resolved, to_flagfile
+from experiments.entry import Diverged
 from experiments.ledger import Ledger
 from w2v_jax import corpus as corpora
 from w2v_jax import evaluation, model, plots, train, update, vocab
@@ -23,7 +25,7 @@ from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors
 def run(config: Config, script: str) -> None:
     """Trains as configured, leaves a run directory and prints the closing screen."""
     now = time.strftime("%Y%m%d-%H%M%S")
-    workdir = Path(config.workdir) if config.workdir else rundir.default_workdir(script, now)
+    workdir = Path(config.workdir or f"runs/{script}-{now}").expanduser()
     rundir.check(workdir, config.overwrite)
     config = _without_missing_extras(config)
     config, source, corpus = read_corpus(config)
@@ -33,10 +35,13 @@ def run(config: Config, script: str) -> None:
     size, steps = train.chunk_size(corpus), config.log_every_steps
     program = train.compile_program(state, key, size, hyper, static, steps)
 
-    rundir.create(workdir, to_flagfile(resolved(config)), corpus.vocab)
     ledger = Ledger(config.objective, time.perf_counter())
     reports = train.train(state, key, corpus, program, hyper, static, config.epochs)
-    state = follow(config, workdir, corpus, reports, ledger)
+    first = next(reports)  # what cannot be trained leaves the run that it was to replace
+    rundir.create(workdir, to_flagfile(resolved(config)), corpus.vocab)
+    state = follow(config, workdir, corpus, itertools.chain([first], reports), ledger)
+    if not all(np.isfinite(table).all() for table in jax.tree.map(np.asarray, state.params)):
+        raise Diverged("the embeddings are not finite: try a smaller --learning_rate")
     train_sec = time.perf_counter() - ledger.began
 
     wv = WordVectors(corpus.vocab.words, exported(state.params, config.export_vectors))
@@ -79,10 +84,13 @@ def read_corpus(config: Config) -> tuple[Config, corpora.Source, Corpus]:
     if source.note:
         show.say(f"note: {source.note}")
     if config.corpus:  # absolute, so that flags.cfg means the same from any folder
-        patterns = [str(Path(p).absolute()) for p in config.corpus.split(",")]
+        one = Path(config.corpus).exists()  # a name may hold a comma
+        names = [config.corpus] if one else [n.strip() for n in config.corpus.split(",")]
+        patterns = [str(Path(n).expanduser().absolute()) for n in names if n]
         config = dataclasses.replace(config, corpus=",".join(patterns))
     elif config.data_dir:
-        config = dataclasses.replace(config, data_dir=str(Path(config.data_dir).absolute()))
+        folder = Path(config.data_dir).expanduser().absolute()
+        config = dataclasses.replace(config, data_dir=str(folder))
     if source.name != "files":
         config = dataclasses.replace(config, dataset=source.name)
     corpus = vocab.load(

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -101,8 +100,3 @@ def vectors_path(run: str) -> Path:
     """The vectors file of a run directory."""
     read_summary(Path(run))
     return Path(run) / VECTORS["text"]
-
-
-def default_workdir(script: str, now: str) -> Path:
-    """runs/SCRIPT-TIME below the current folder."""
-    return Path(os.curdir) / "runs" / f"{script}-{now}"

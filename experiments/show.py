@@ -84,7 +84,7 @@ def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) 
         sections = [m for m in measures[:-1] if m.name.startswith("google_analogies_")]
         parts.append("quality\n" + quality(m for m in measures if m not in sections))
     words = [word for word in config.show_similar if word in set(wv.words)]
-    words = words or list(wv.words[100:104])  # another text: words neither rare nor everywhere
+    words = words or list(wv.words[len(wv.words) // 100 :][:4])  # neither rare nor everywhere
     if words:
         parts.append("nearest words (cosine)\n" + similar(wv, words, 5))
     known = [t for t in (a.split(":") for a in config.show_analogies) if set(t) <= set(wv.words)]

@@ -58,7 +58,7 @@ def locate(
     Raises UserError where there is no such text.
     """
     cache = cache_dir or _cache_folder()
-    if dataset not in DATASETS:
+    if not corpus and dataset not in DATASETS:
         raise UserError(f"--dataset={dataset}: not one of {', '.join(DATASETS)}")
     if split not in PTB_SHA256 or (split != "train" and (corpus or dataset != "ptb")):
         raise UserError(f"{f'--corpus={corpus}' if corpus else dataset} has no split '{split}'")

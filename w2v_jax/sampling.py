@@ -46,7 +46,7 @@ def draw_stream(
     span = span[position]
 
     centre = kept & _has_contexts(line, span, static)
-    # One sort: centres first, in random order (ties of 32 random bits stay in text order).
+    # One sort: centres first, in random order (ties of 31 random bits stay in text order).
     bits = jax.random.bits(order_key, (size,), jnp.uint32)
     rank = jnp.where(centre, bits >> 1, jnp.uint32(2**31))
     return Stream(
@@ -177,11 +177,11 @@ def draw_noise(
         drawn = candidates(round_, k + spare)
         bad = unacceptable(drawn)
         sequence = jnp.concatenate([chosen, drawn], axis=-1)  # what was chosen before comes first
-        good = jnp.concatenate([jnp.arange(k) < filled[..., None], ~bad], axis=-1)
+        good = jnp.concatenate([jnp.arange(k)[None, None] < filled[..., None], ~bad], axis=-1)
         if distinct:
             good &= ~_seen_before(sequence, good)
         rank = jnp.cumsum(good, axis=-1) - 1
-        take = (rank[..., None, :] == jnp.arange(k)[:, None]) & good[..., None, :]
+        take = (rank[..., None, :] == jnp.arange(k)[None, None, :, None]) & good[..., None, :]
         chosen = jnp.sum(jnp.where(take, sequence[..., None, :], 0), axis=-1)
         return round_ + 1, chosen, jnp.minimum(rank[..., -1] + 1, k)
 
@@ -194,4 +194,4 @@ def _seen_before(words: jax.Array, good: jax.Array) -> jax.Array:
     """Which entries repeat an earlier good one of the last axis: [.., n] -> [.., n]."""
     n = words.shape[-1]
     same = (words[..., :, None] == words[..., None, :]) & good[..., None, :]
-    return jnp.any(same & (jnp.arange(n)[None, :] < jnp.arange(n)[:, None]), axis=-1)
+    return jnp.any(same & jnp.tri(n, k=-1, dtype=bool)[None, None], axis=-1)

@@ -122,6 +122,42 @@ def chunk_size(corpus: Corpus) -> int:
     return int(np.max(np.diff(cut(corpus.line_ends, CHUNK))))
 
 
+class Visit(NamedTuple):
+    """One chunk in one epoch."""
+
+    stream: Stream
+    steps: int  # at least 1
+    begin: int  # tokens of the epoch done before it
+    end: int  # and after it
+
+
+def visits(
+    key: jax.Array, epoch: int, corpus: Corpus, program: Program, hyper: Hyper, static: Static
+) -> Iterator[Visit]:
+    """The chunks of an epoch, in a permutation of (seed, epoch), drawn.
+
+    A chunk without a step counts with the one before, so that no word is lost from the count.
+    """
+    bounds = cut(corpus.line_ends, CHUNK)
+    size = int(np.max(np.diff(bounds)))
+    order_key = jax.random.fold_in(jax.random.fold_in(key, 2), epoch)
+    waiting, done = None, 0
+    for chunk in np.asarray(jax.random.permutation(order_key, len(bounds) - 1)):
+        begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
+        tokens, line = jax.device_put(chunk_arrays(corpus, begin, end, size))
+        stream = program.draw(key, jnp.int32(epoch), jnp.int32(chunk), tokens, line, hyper)
+        steps = int(sampling.steps_of(int(stream.centres), static))
+        done += end - begin
+        if not steps:
+            waiting = waiting and waiting._replace(end=done)
+            continue
+        if waiting:
+            yield waiting
+        waiting = Visit(stream, steps, waiting.end if waiting else 0, done)
+    if waiting:
+        yield waiting
+
+
 def train(
     state: TrainState,
     key: jax.Array,
@@ -133,42 +169,29 @@ def train(
 ) -> Iterator[tuple[TrainState, Report]]:
     """Trains; yields after each dispatch. The state yielded is gone with the next one.
 
-    Epoch e visits the chunks in a permutation of (seed, e).
     Raises UserError where a whole epoch holds no step.
     """
-    bounds = cut(corpus.line_ends, CHUNK)
-    size = int(np.max(np.diff(bounds)))
-    tokens_an_epoch, step = int(bounds[-1]), 0
-    load = partial(chunk_arrays, corpus, size=size)
-    resident = jax.device_put(load(0, tokens_an_epoch)) if len(bounds) == 2 else None
+    tokens, step = len(corpus.ids), 0
     for epoch in range(epochs):
-        tokens_before, steps_before = epoch * tokens_an_epoch, step
-        chunk_key = jax.random.fold_in(jax.random.fold_in(key, 2), epoch)
-        for chunk in np.asarray(jax.random.permutation(chunk_key, len(bounds) - 1)):
-            begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
-            tokens, line = resident or jax.device_put(load(begin, end))
-            stream = program.draw(key, jnp.int32(epoch), jnp.int32(chunk), tokens, line, hyper)
-            centres = int(stream.centres)
-            total = int(sampling.steps_of(centres, static))
-            tokens_after = tokens_before + end - begin
-            progress = np.array([tokens_before, tokens_after]) / (epochs * tokens_an_epoch)
-            for first in range(0, total, program.steps):
+        steps_before = step
+        for visit in visits(key, epoch, corpus, program, hyper, static):
+            done = epoch * tokens + np.array([visit.begin, visit.end])
+            progress = jnp.float32(done / (epochs * tokens))
+            for first in range(0, visit.steps, program.steps):
                 state, metrics, rates = program.advance(
-                    state, stream, jnp.int32(first), jnp.float32(progress), hyper
+                    state, visit.stream, jnp.int32(first), progress, hyper
                 )
-                done = min(first + program.steps, total)
-                part = (end - begin) * done // total
-                yield (
-                    state,
-                    Report(
-                        step=step + done,
-                        epoch=epoch + 1,
-                        words=corpus.words * (tokens_before + part) // tokens_an_epoch,
-                        metrics=Metrics(*(np.asarray(m).sum(dtype=float).item() for m in metrics)),
-                        learning_rate=float(rates[done - first - 1]),
-                    ),
+                last = min(first + program.steps, visit.steps)
+                part = visit.begin + (visit.end - visit.begin) * last // visit.steps
+                report = Report(
+                    step=step + last,
+                    epoch=epoch + 1,
+                    words=corpus.words * (epoch * tokens + part) // tokens,
+                    metrics=Metrics(*(np.asarray(m).sum(dtype=float).item() for m in metrics)),
+                    learning_rate=float(rates[last - first - 1]),
                 )
-            step, tokens_before = step + total, tokens_after
+                yield state, report
+            step += visit.steps
         if step == steps_before:
             raise UserError(
                 "nothing to train on: subsampling and lines of one word leave no full batch of "

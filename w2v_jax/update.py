@@ -33,7 +33,7 @@ def objective(
         scores = jax.vmap(model.dot_scores)(h, output_rows)
         row = jax.vmap(getattr(losses, static.loss))(scores, batch.labels, batch.weights)
         loss = jnp.sum(jax.vmap(losses.negative_sampling)(scores, batch.labels, batch.weights))
-    positive = batch.labels * (batch.weights > 0)
+    positive = jnp.where(batch.weights > 0, batch.labels, 0)
     rows = jnp.sum(jnp.max(positive, axis=1))
     total = jnp.sum(row)
     return total, Metrics(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
