@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+import sys
 from collections.abc import Iterable
 
 from absl import flags
@@ -29,7 +30,7 @@ class Config:
     fallback_dataset: str = _flag(
         "", "Dataset to use where PTB can't be had.", choices=("", "wiki_sample"), result=False
     )
-    corpus: str = _flag("", "Text files to train on instead: file or glob, UTF-8, plain/gz/xz/bz2.")
+    corpus: str = _flag("", "Text to train on instead: file or glob, UTF-8, .gz/.xz/.bz2 too.")
     data_dir: str = _flag("", "Folder with PTB's files (default: $W2V_JAX_DATA, else download).")
     reading: str = _flag(
         "sentences",
@@ -79,7 +80,7 @@ class Config:
     schedule: str = _flag("constant", "The rate falls to 0, or not.", choices=SCHEDULES)
     beta1: float = _flag(0.9, "Adam's.", low=0.0, high=1.0)
     beta2: float = _flag(0.999, "Adam's.", low=0.0, high=1.0)
-    epsilon: float = _flag(1e-8, "Adam's and Adagrad's.", low=0.0)
+    epsilon: float = _flag(1e-8, "Adam's, beside the root; Adagrad's, under it.", low=0.0)
     epsilon_hat: bool = _flag(False, "Adam's epsilon beside the root of the raw second moment.")
     weight_decay: float = _flag(1e-4, "AdamW's.", low=0.0)
     seed: int = _flag(1, "Seed of everything drawn.", low=0, high=2**32 - 1)
@@ -98,7 +99,6 @@ class Config:
         "Log the mean objective a centre since the last line (interval; the book's accounting) "
         "or since the start (running; d2l's).",
         choices=("none", "interval", "running"),
-        result=False,
     )
     workdir: str = _flag("", "Run directory (default: runs/SCRIPT-TIME).", result=False)
     overwrite: bool = _flag(False, "Replace the run that workdir holds.", result=False)
@@ -114,6 +114,12 @@ class Config:
     show_analogies: tuple = _flag(
         ("king:man:queen", "take:took:go", "car:cars:child", "good:better:bad"),
         "Analogies a:b:c to print (a is to b as c is to ?).",
+        result=False,
+    )
+    analogy_score: str = _flag(
+        "cosine",
+        "How to rank them: 3CosAdd, 3CosMul, or the book's dot of rows that are not normalised.",
+        choices=("cosine", "mul", "dot"),
         result=False,
     )
 
@@ -147,14 +153,18 @@ def from_flags() -> Config:
     for field in dataclasses.fields(Config):
         value = flags.FLAGS[field.name].value
         values[field.name] = tuple(value) if field.type is tuple else value
-    if values["corpus"] and flags.FLAGS["dataset"].present:
-        raise UserError("--corpus and --dataset contradict each other: give one")
     if values["data_dir"] and (values["corpus"] or values["dataset"] != "ptb"):
         raise UserError("--data_dir is where PTB's files are: it goes with --dataset=ptb alone")
     config = Config(**values)
     _check(config)
+    for name, cause in without_effect(config):
+        if flags.FLAGS[name].present:
+            print(f"note: --{name} has no effect with {cause}", file=sys.stderr)
     if config.dataset == "ptb" and not config.corpus and not config.data_dir:
-        config = dataclasses.replace(config, data_dir=os.environ.get("W2V_JAX_DATA", ""))
+        folder = os.environ.get("W2V_JAX_DATA", "")
+        if folder and not os.path.isdir(os.path.expanduser(folder)):
+            raise UserError(f"$W2V_JAX_DATA={folder}: is not a folder")
+        config = dataclasses.replace(config, data_dir=folder)
     return config
 
 
@@ -176,8 +186,32 @@ def _check(config: Config) -> None:
         raise UserError(f"--cbow_legacy_gradient is CBOW's; --model={config.model}")
     if config.epsilon_hat and not config.optimizer.startswith("adam"):
         raise UserError(f"--epsilon_hat is Adam's; --optimizer={config.optimizer}")
-    if config.epsilon == 0 and config.optimizer != "sgd":
+    if config.epsilon == 0 and config.optimizer.startswith("adam"):
         raise UserError("--epsilon=0: rows without a gradient yet would be divided by 0")
+    if config.noise == "exclude_contexts" and config.model == "cbow":
+        raise UserError("--noise=exclude_contexts is skip-gram's: CBOW's contexts are inputs")
+
+
+def without_effect(config: Config) -> list[tuple[str, str]]:
+    """Flags that the others make idle, each with the flag that does."""
+    adam = config.optimizer.startswith("adam")
+    idle = [
+        ("negatives", "loss", config.loss == "softmax"),
+        ("noise", "loss", config.loss == "softmax"),
+        ("noise_power", "loss", config.loss == "softmax"),
+        ("subsample_rule", "subsample", config.subsample == 0),
+        ("beta1", "optimizer", not adam),
+        ("beta2", "optimizer", not adam),
+        ("epsilon", "optimizer", config.optimizer == "sgd"),
+        ("weight_decay", "optimizer", config.optimizer != "adamw"),
+        ("fallback_dataset", "corpus", bool(config.corpus)),
+        ("fallback_dataset", "data_dir", bool(config.data_dir)),
+        ("dataset", "corpus", bool(config.corpus)),
+        ("analogy_score", "show_analogies", not config.show_analogies),
+    ]
+    return [
+        (name, f"--{cause}={getattr(config, cause)}") for name, cause, is_idle in idle if is_idle
+    ]
 
 
 def to_flagfile(values: Iterable[tuple[str, object]]) -> str:
@@ -196,6 +230,6 @@ def resolved(config: Config) -> list[tuple[str, object]]:
     """The flags that affect results, and where the corpus came from."""
     names = [f.name for f in dataclasses.fields(Config) if f.metadata["result"]]
     skip = {"dataset"} if config.corpus else {"corpus"}
-    if not config.data_dir:
-        skip.add("data_dir")
+    skip |= set() if config.data_dir else {"data_dir"}
+    skip |= {name for name, why in without_effect(config)}
     return [(name, getattr(config, name)) for name in names if name not in skip]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from absl import flags
+from jax.errors import JaxRuntimeError
 
 from w2v_jax.types import UserError
 
@@ -23,6 +24,9 @@ def start(main: Callable[[], None], doc: str) -> None:
 
 def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
     signal.signal(signal.SIGTERM, _terminated)
+    for stream in (sys.stdout, sys.stderr):  # words that the terminal's encoding lacks
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         _parse(argv, doc)
         main()
@@ -32,6 +36,11 @@ def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
     except Diverged as error:
         print(f"diverged: {error}", file=sys.stderr)
         return DIVERGED
+    except (MemoryError, JaxRuntimeError) as error:
+        if isinstance(error, JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        print("error: out of memory: try a smaller --batch_size or --dim", file=sys.stderr)
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
@@ -59,7 +68,11 @@ def _parse(argv: list[str], doc: str) -> None:
 def _flags_help() -> str:
     values = flags.FLAGS
     own = values.flags_by_module_dict().items()
-    shown = [values.module_help(m) for m, fs in own if m.startswith("experiments") and fs]
+    shown = [
+        values.module_help(m)
+        for m, fs in own
+        if fs and (m.startswith("experiments") or m == sys.argv[0])
+    ]
     return "\n".join(shown)
 
 

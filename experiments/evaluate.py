@@ -4,8 +4,6 @@ python -m experiments.evaluate --run=OUT
 python -m experiments.evaluate --vectors=FILE --pairs=FILE --analogies=FILE
 """
 
-import itertools
-
 from absl import flags
 
 from experiments import entry, show, vectors
@@ -27,7 +25,8 @@ def main() -> None:
     own = [evaluation.word_pairs(wv, path) for path in values.pairs]
     own += [evaluation.analogies(wv, path) for path in values.analogies]
     standard = [evaluation.standard(wv)] if values.standard else []
-    print(show.quality(itertools.chain(*own, *standard)))
+    for measures in (*own, *standard):  # own files first: they need no extra
+        print(show.quality(measures))
 
 
 if __name__ == "__main__":

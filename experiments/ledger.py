@@ -1,7 +1,5 @@
 """Reports of training -> lines of metrics.jsonl and the figures of summary.json."""
 
-import math
-
 import numpy as np
 
 from experiments.entry import Diverged
@@ -19,14 +17,18 @@ class Ledger:
         self.epoch_sums, self.run_sums = np.zeros(4), np.zeros(4)
         self.lines: list[dict] = []
 
-    def line(self, report: Report, now: float) -> dict:
-        """The line of one dispatch. Raises Diverged where the loss is not finite."""
-        sums = np.array(report.metrics)
-        if not np.isfinite(sums).all():
+    def check(self, report: Report) -> None:
+        """Raises Diverged where the loss is not finite."""
+        if not np.isfinite(report.metrics).all():
             raise Diverged(
                 f"the loss is not finite at step {report.step}, learning rate "
                 f"{report.learning_rate:g}: try a smaller --learning_rate"
             )
+
+    def line(self, report: Report, now: float) -> dict:
+        """The line of one dispatch. Raises Diverged where the loss is not finite."""
+        self.check(report)
+        sums = np.array(report.metrics)
         if report.epoch != self.epoch:
             self.epoch, self.epoch_sums = report.epoch, np.zeros(4)
         self.epoch_sums += sums
@@ -68,6 +70,4 @@ class Ledger:
 def mean_loss(sums: np.ndarray) -> float:
     """Mean loss a positive of the sums of Metrics."""
     m = Metrics(*sums)
-    value = float(m.loss / max(m.positives, 1))
-    assert math.isfinite(value)
-    return value
+    return float(m.loss / max(m.positives, 1))

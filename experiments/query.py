@@ -24,18 +24,24 @@ flags.DEFINE_integer("topk", 5, "Answers a query.", lower_bound=1)
 def main() -> None:
     """Answers the queries; unknown words get a line each, and the others are answered."""
     values = flags.FLAGS
-    triples = [tuple(analogy.split(",")) for analogy in values.analogy]
+    triples = [tuple(w.strip() for w in analogy.split(",")) for analogy in values.analogy]
     for analogy, triple in zip(values.analogy, triples, strict=True):
         if len(triple) != 3 or not all(triple):
             raise UserError(f"--analogy={analogy}: not of the form a,b,c")
     if not values.similar and not triples:
         raise UserError("nothing asked: give --similar=WORD,WORD or --analogy=a,b,c")
     wv = vectors.load()
-    if values.similar:
-        print(f"nearest words (cosine)\n{show.similar(wv, values.similar, values.topk)}")
-    if triples:
-        answers = show.analogies(wv, triples, values.topk, values.analogy_score)
+    near, unknown = show.similar(wv, values.similar, values.topk)
+    answers, missing = show.analogies(wv, triples, values.topk, values.analogy_score)
+    if near:
+        print(f"nearest words (cosine)\n{near}")
+    if answers:
         print(f"analogies (a : b = c : ?, {values.analogy_score})\n{answers}")
+    unknown = list(dict.fromkeys(unknown + missing))
+    if not near and not answers:
+        raise UserError("; ".join(unknown))
+    for line in unknown:
+        show.say(f"note: {line}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import itertools
+import os
 import platform
 import time
 from importlib.util import find_spec
@@ -21,11 +22,13 @@ from w2v_jax import corpus as corpora
 from w2v_jax import evaluation, model, plots, train, update, vocab
 from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors
 
+REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
+
 
 def run(config: Config, script: str) -> None:
     """Trains as configured, leaves a run directory and prints the closing screen."""
     now = time.strftime("%Y%m%d-%H%M%S")
-    workdir = Path(config.workdir or f"runs/{script}-{now}").expanduser()
+    workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
     rundir.check(workdir, config.overwrite)
     config = _without_missing_extras(config)
     config, source, corpus = read_corpus(config)
@@ -38,7 +41,8 @@ def run(config: Config, script: str) -> None:
     ledger = Ledger(config.objective, time.perf_counter())
     reports = train.train(state, key, corpus, program, hyper, static, config.epochs)
     first = next(reports)  # what cannot be trained leaves the run that it was to replace
-    rundir.create(workdir, to_flagfile(resolved(config)), corpus.vocab)
+    ledger.check(first[1])
+    rundir.create(workdir, config.overwrite, to_flagfile(resolved(config)), corpus.vocab)
     state = follow(config, workdir, corpus, itertools.chain([first], reports), ledger)
     if not all(np.isfinite(table).all() for table in jax.tree.map(np.asarray, state.params)):
         raise Diverged("the embeddings are not finite: try a smaller --learning_rate")
@@ -46,30 +50,45 @@ def run(config: Config, script: str) -> None:
 
     wv = WordVectors(corpus.vocab.words, exported(state.params, config.export_vectors))
     rundir.write_vectors(workdir, wv, config.export_formats)
-    measures = list(evaluation.standard(wv)) if config.evaluate else []
-    if config.plots:
-        draw_plots(config, workdir, wv, ledger)
     summary = {
         "dataset": source.name,
         "note": source.note,
         "corpus_sha256": corpus.sha256,
+        "vocab_sha256": rundir.vocab_sha256(workdir),
         "vocab_size": len(corpus.vocab.words),
         "words_per_epoch": corpus.words,
         "epochs": config.epochs,
         "train_sec": train_sec,
         "compile_sec": program.compile_sec,
-        "total_sec": time.time() - STARTED,
         "words_per_sec": corpus.words * config.epochs / train_sec,
         "final_loss": ledger.final_loss(),
         "objective": ledger.final_objective(),
-        "evaluation": {
-            m.name: {"value": m.value, "covered": m.covered, "total": m.total} for m in measures
-        },
         "devices": [d.device_kind for d in jax.devices()],
         "versions": versions(),
         "seed": config.seed,
     }
-    rundir.write_summary(workdir, summary)
+    finish(config, workdir, summary, wv, ledger)
+
+
+def finish(config: Config, workdir: Path, summary: dict, wv: WordVectors, ledger: Ledger) -> None:
+    """Evaluates, draws and writes summary.json, first of all so that a failure loses nothing."""
+
+    def write(measures):
+        summary["evaluation"] = {
+            m.name: {"value": m.value, "covered": m.covered, "total": m.total} for m in measures
+        }
+        summary["total_sec"] = time.time() - STARTED
+        rundir.write_summary(workdir, summary)
+
+    write([])
+    measures = list(evaluation.standard(wv)) if config.evaluate else []
+    write(measures)
+    if config.plots:
+        try:
+            draw_plots(config, workdir, wv, ledger)
+        except (UserError, OSError, ImportError) as error:
+            show.say(f"note: no plots: {error}")
+        write(measures)
     print(show.closing_screen(config, workdir, summary, measures, wv))
 
 
@@ -101,7 +120,7 @@ def read_corpus(config: Config) -> tuple[Config, corpora.Source, Corpus]:
         eos=config.reading == "stream",
         max_words=config.max_words,
     )
-    _check_noise(config, len(corpus.vocab.words))
+    _check_noise(config, corpus.vocab)
     show.say(
         f"{source.name}: {corpus.words:,} words, {len(corpus.ids):,} of the vocabulary's "
         f"{len(corpus.vocab.words):,} types"
@@ -109,18 +128,20 @@ def read_corpus(config: Config) -> tuple[Config, corpora.Source, Corpus]:
     return config, source, corpus
 
 
-def _check_noise(config: Config, vocab_size: int) -> None:
+def _check_noise(config: Config, vocabulary: Vocab) -> None:
     """Noise words must exist: the sampler draws until it has them."""
     needed = {
         "with_replacement": 1,
         "exclude_target": 2,
-        "exclude_contexts": 1 + (2 * config.window if config.model == "skipgram" else 1),
+        "exclude_contexts": 2 + 2 * config.window,
         "without_replacement": 1 + config.negatives,
     }[config.noise]
-    if config.loss != "softmax" and vocab_size < needed:
+    noise = vocab.noise_distribution(vocabulary.counts, config.noise_power)
+    reachable = int(np.sum(noise > REACHABLE))
+    if config.loss != "softmax" and reachable < needed:
         raise UserError(
-            f"--noise={config.noise} needs a vocabulary of {needed} words or more, "
-            f"the text has {vocab_size} (--min_count={config.min_count})"
+            f"--noise={config.noise} needs {needed} words that noise can hit, the text has "
+            f"{reachable} (--min_count={config.min_count}, --noise_power={config.noise_power:g})"
         )
 
 
@@ -188,8 +209,9 @@ def _without_missing_extras(config: Config) -> Config:
         ("evaluate", "gensim"),
         ("plots", "matplotlib"),
         ("plots", "sklearn"),
-        ("tensorboard", "tensorboardX"),
     )
+    if config.tensorboard and find_spec("tensorboardX") is None:
+        raise UserError("--tensorboard needs tensorboardX: pip install 'w2v_jax[eval]'")
     for flag, package in needs:
         if getattr(config, flag) and find_spec(package) is None:
             show.say(f"note: no --{flag}: {package} is missing (pip install 'w2v_jax[eval]')")

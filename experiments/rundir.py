@@ -1,7 +1,9 @@
 """The files of a run directory (the contract that other programs read)."""
 
 import contextlib
+import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -22,7 +24,11 @@ def check(workdir: Path, overwrite: bool) -> None:
     """Refuses a workdir that holds a run, or anything that a run would write over."""
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir}: is not a folder")
-    found = [name for name in (*_FILES, *_FOLDERS) if (workdir / name).exists()]
+    found = [name for name in (*_FILES, *_FOLDERS) if os.path.lexists(workdir / name)]
+    if found and overwrite and FLAGS not in found:
+        raise UserError(
+            f"--workdir={workdir}: holds {found[0]} but no run ({FLAGS}); nothing is overwritten"
+        )
     if found and not overwrite:
         raise UserError(
             f"--workdir={workdir}: holds a run ({found[0]}); "
@@ -30,16 +36,21 @@ def check(workdir: Path, overwrite: bool) -> None:
         )
 
 
-def create(workdir: Path, flagfile: str, vocab: Vocab) -> None:
-    """Makes the folder, clears a run that is to be replaced, writes flags and vocabulary."""
+def create(workdir: Path, overwrite: bool, flagfile: str, vocab: Vocab) -> None:
+    """Makes the folder, clears a run that is to be replaced, writes flags and vocabulary.
+
+    Raises UserError where another run has taken the folder since `check`.
+    """
+    check(workdir, overwrite)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        for name in _FILES:
-            (workdir / name).unlink(missing_ok=True)
-        for name in _FOLDERS:
-            if (workdir / name).is_dir() and not (workdir / name).is_symlink():
-                shutil.rmtree(workdir / name)
-        write_atomically(str(workdir / FLAGS), flagfile.encode())
+        for path in (workdir / name for name in (*_FILES, *_FOLDERS)):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        with open(workdir / FLAGS, "x", encoding="utf-8") as file:  # one of two runs gets it
+            file.write(flagfile)
         save_counts(str(workdir / VOCAB), vocab)
     except OSError as error:
         raise UserError(f"--workdir={workdir}: {error.strerror or error}") from error
@@ -49,16 +60,28 @@ def create(workdir: Path, flagfile: str, vocab: Vocab) -> None:
 def metrics_writer(workdir: Path):
     """Yields a function that appends an object to metrics.jsonl; a line is whole or not there."""
     path = workdir / METRICS
+    with _naming(path):
+        file = open(path, "x", encoding="utf-8", buffering=1)  # noqa: SIM115 (closed below)
+
+    def write(values: dict) -> None:
+        with _naming(path):
+            file.write(json.dumps(values) + "\n")
+
+    with file:
+        yield write
+
+
+@contextlib.contextmanager
+def _naming(path: Path):
+    """Turns what the system refuses into a line that names the file."""
     try:
-        with open(path, "a", encoding="utf-8", buffering=1) as file:
-            yield lambda values: file.write(json.dumps(values) + "\n")
+        yield
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
 
 
-def write_vectors(workdir: Path, wv: WordVectors, formats: tuple[str, ...]) -> list[Path]:
+def write_vectors(workdir: Path, wv: WordVectors, formats: tuple[str, ...]) -> None:
     """The word vectors in each format; vectors.txt always."""
-    written = []
     for name in dict.fromkeys(("text", *formats)):
         path = workdir / (VECTORS.get(name) or PROJECTOR)
         if name == "text":
@@ -69,8 +92,11 @@ def write_vectors(workdir: Path, wv: WordVectors, formats: tuple[str, ...]) -> l
             export.save_npz(path, wv.words, vectors=wv.vectors)
         else:
             export.save_projector(path, wv)
-        written.append(path)
-    return written
+
+
+def vocab_sha256(workdir: Path) -> str:
+    """Identity of the vocabulary: of words, counts and their order."""
+    return hashlib.sha256((workdir / VOCAB).read_bytes()).hexdigest()
 
 
 def write_summary(workdir: Path, summary: dict) -> None:
@@ -98,5 +124,6 @@ def read_summary(run: Path) -> dict:
 
 def vectors_path(run: str) -> Path:
     """The vectors file of a run directory."""
-    read_summary(Path(run))
-    return Path(run) / VECTORS["text"]
+    folder = Path(run).expanduser()
+    read_summary(folder)
+    return folder / VECTORS["text"]

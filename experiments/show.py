@@ -40,19 +40,21 @@ def quality(measures: Iterable[Measure]) -> str:
     return "\n".join(lines)
 
 
-def similar(wv: WordVectors, words: Iterable[str], topk: int) -> str:
-    """A line a word: its nearest neighbours with their cosines."""
+def similar(wv: WordVectors, words: Iterable[str], topk: int) -> tuple[str, list[str]]:
+    """A line a word, its nearest neighbours with their cosines; and lines about unknown words."""
     ids, unknown = queries.find_all(wv.words, list(words))
     lines = []
     if ids:
         near, cosines = queries.most_similar(wv.vectors, ids, topk)
         for query, row, values in zip(ids, near, cosines, strict=True):
             lines.append(f"  {wv.words[query]} -> {_scored(wv, row, values)}")
-    return "\n".join(lines + [f"  {line}" for line in unknown])
+    return "\n".join(lines), unknown
 
 
-def analogies(wv: WordVectors, triples: Iterable[tuple[str, ...]], topk: int, score: str) -> str:
-    """A line a triple: a : b = c : the best answers with their scores."""
+def analogies(
+    wv: WordVectors, triples: Iterable[tuple[str, ...]], topk: int, score: str
+) -> tuple[str, list[str]]:
+    """A line a triple, a : b = c : the best answers; and lines about unknown words."""
     lines, known, unknown = [], [], []
     for triple in triples:
         ids, missing = queries.find_all(wv.words, triple)
@@ -64,7 +66,7 @@ def analogies(wv: WordVectors, triples: Iterable[tuple[str, ...]], topk: int, sc
         for (a, b, c), row, values in zip(known, best, scores, strict=True):
             head = f"{wv.words[a]} : {wv.words[b]} = {wv.words[c]} :"
             lines.append(f"  {head} {_scored(wv, row, values)}")
-    return "\n".join(lines + [f"  {line}" for line in dict.fromkeys(unknown)])
+    return "\n".join(lines), list(dict.fromkeys(unknown))
 
 
 def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) -> str:
@@ -83,13 +85,15 @@ def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) 
     if measures:
         sections = [m for m in measures[:-1] if m.name.startswith("google_analogies_")]
         parts.append("quality\n" + quality(m for m in measures if m not in sections))
-    words = [word for word in config.show_similar if word in set(wv.words)]
+    vocabulary = set(wv.words)
+    words = [word for word in config.show_similar if word in vocabulary]
     words = words or list(wv.words[len(wv.words) // 100 :][:4])  # neither rare nor everywhere
     if words:
-        parts.append("nearest words (cosine)\n" + similar(wv, words, 5))
-    known = [t for t in (a.split(":") for a in config.show_analogies) if set(t) <= set(wv.words)]
+        parts.append("nearest words (cosine)\n" + similar(wv, words, 5)[0])
+    known = [t for t in (a.split(":") for a in config.show_analogies) if set(t) <= vocabulary]
     if known:
-        parts.append("analogies (a : b = c : ?, 3CosAdd)\n" + analogies(wv, known, 3, "cosine"))
+        score = config.analogy_score
+        parts.append(f"analogies (a : b = c : ?, {score})\n" + analogies(wv, known, 3, score)[0])
     return "\n\n".join([*parts, f"written to {workdir}"])
 
 

@@ -1,5 +1,7 @@
 """--run and --vectors: which word vectors a script reads."""
 
+import os
+
 from absl import flags
 
 from experiments import rundir
@@ -15,4 +17,4 @@ def load() -> WordVectors:
     run, file = flags.FLAGS.run, flags.FLAGS.vectors
     if bool(run) == bool(file):
         raise UserError("give either --run=OUT or --vectors=FILE")
-    return export.load(file or rundir.vectors_path(run))
+    return export.load(os.path.expanduser(file) if file else rundir.vectors_path(run))

@@ -17,7 +17,10 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 import experiments
 import w2v_jax
+from experiments import run, rundir
+from experiments.config import Config
 from w2v_jax import export, train
+from w2v_jax.types import UserError, Vocab
 from w2v_jax.vocab import load_counts
 
 ROOT = Path(w2v_jax.__file__).parent.parent
@@ -139,7 +142,7 @@ def test_flags_cfg_holds_what_affects_results_and_where_the_text_came_from(skipg
     wanted = {"dim": "4", "model": "skipgram", "noise": "with_replacement", "dataset": "ptb"}
     assert wanted.items() <= values.items() and values["data_dir"] == str(place)
     unwanted = ("workdir", "overwrite", "log_every_steps", "evaluate", "plots", "tensorboard")
-    assert not values.keys() & {*unwanted, "corpus", "objective"}
+    assert not values.keys() & {*unwanted, "corpus"}
 
 
 def test_metrics_are_a_line_a_dispatch_with_words_counted_to_the_end(skipgram):
@@ -217,7 +220,7 @@ def test_a_rerun_from_flags_cfg_gives_the_same_vectors_bit_for_bit(skipgram, tmp
 def test_another_seed_gives_other_vectors_and_a_replaced_run_leaves_nothing(place, cbow, tmp_path):
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "loss.png").write_bytes(b"old")
-    for name in ("vectors.bin", "metrics.jsonl"):
+    for name in ("vectors.bin", "metrics.jsonl", "flags.cfg"):
         (tmp_path / name).write_bytes(b"old\n")
     (tmp_path / "notes.md").write_text("mine")
     flagfile = f"--flagfile={cbow[1] / 'flags.cfg'}"
@@ -330,7 +333,10 @@ MISTAKES = {
     "skip-gram with CBOW's gradient": (["--model=skipgram", "--cbow_legacy_gradient"], "legacy"),
     "Adam's epsilon for sgd": (["--optimizer=sgd", "--epsilon_hat"], "--epsilon_hat"),
     "no epsilon": (["--epsilon=0"], "--epsilon"),
-    "corpus and dataset": (["--dataset=ptb"], "--dataset"),
+    "contexts that CBOW has as inputs": (
+        ["--model=cbow", "--noise=exclude_contexts"],
+        "--noise=exclude_contexts",
+    ),
     "corpus and data_dir": (["--data_dir=."], "--data_dir"),
     "a rare word limit that leaves nothing": (["--min_count=1000"], "--min_count=1000"),
     "no replacement in few words": (["--noise=without_replacement", "--negatives=12"], "--noise"),
@@ -430,14 +436,61 @@ def test_every_flagfile_parses(place, monkeypatch):
 
 
 def test_query_and_evaluate_read_a_run(capsys, skipgram):
-    run = f"--run={skipgram[1]}"
-    assert start("query", run, "--similar=w1,absent", "--analogy=w1,w2,w3", "--topk=2") == 0
-    out = capsys.readouterr().out
-    assert "w1 -> " in out and "'absent'" in out and "w1 : w2 = w3 :" in out
-    assert start("query", run, "--analogy=w1,w2") == 1
+    where = f"--run={skipgram[1]}"
+    assert start("query", where, "--similar=w1,absent", "--analogy=w1,w2,w3", "--topk=2") == 0
+    told = capsys.readouterr()
+    assert "w1 -> " in told.out and "w1 : w2 = w3 :" in told.out and "'absent'" in told.err
+    assert start("query", where, "--similar=absent") == 1
+    assert capsys.readouterr().err == "error: 'absent' is not in the vocabulary\n"
+    assert start("query", where, "--analogy=w1,w2") == 1
     assert capsys.readouterr().err.startswith("error: --analogy=w1,w2")
     assert start("query", f"--run={skipgram[1].parent}", "--similar=w1") == 1
     assert capsys.readouterr().err.startswith("error: --run=")
+
+
+def test_help_lists_the_flags_of_the_script(capsys):
+    assert start("query", "--help") == 0
+    assert "--similar" in capsys.readouterr().out
+
+
+def test_overwrite_spares_a_folder_that_holds_no_run(capsys, place, tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "mine.png").write_bytes(b"mine")
+    corpus = f"--corpus={place / 'corpus.txt'}"
+    assert "plots" in refused(capsys, tmp_path, "ptb_skipgram", *QUICK, "--overwrite", corpus)
+
+
+def test_noise_that_float32_cannot_draw_is_refused():
+    vocab = Vocab(("a", "b"), np.array([10**6, 1]))
+    run._check_noise(Config(noise="exclude_target", noise_power=0.5), vocab)
+    with pytest.raises(UserError, match="--noise_power=4"):
+        run._check_noise(Config(noise="exclude_target", noise_power=4.0), vocab)
+
+
+def test_of_two_runs_with_one_folder_the_second_is_refused(tmp_path):
+    vocab = Vocab(("a", "b"), np.array([2, 1]))
+    rundir.create(tmp_path, False, "--seed=1\n", vocab)
+    with pytest.raises(UserError, match="holds a run"):
+        rundir.create(tmp_path, False, "--seed=2\n", vocab)
+    assert (tmp_path / "flags.cfg").read_text() == "--seed=1\n"
+
+
+def test_a_run_outlives_its_plots(place, tmp_path, monkeypatch, capsys):
+    def no_plots(*args):
+        raise UserError("no ink")
+
+    monkeypatch.setattr("experiments.run.draw_plots", no_plots)
+    args = [*QUICK, f"--corpus={place / 'corpus.txt'}", f"--workdir={tmp_path}", "--plots"]
+    assert start("ptb_skipgram", *args) == 0
+    assert "note: no plots: no ink" in capsys.readouterr().err
+    assert json.loads((tmp_path / "summary.json").read_text())["final_loss"] > 0
+
+
+def test_an_idle_flag_is_noted_and_left_out_of_the_flags(place, tmp_path, capsys):
+    args = [*QUICK, f"--corpus={place / 'corpus.txt'}", f"--workdir={tmp_path}"]
+    assert start("ptb_skipgram", *args, "--optimizer=sgd", "--beta1=0.5") == 0
+    assert "note: --beta1 has no effect with --optimizer=sgd" in capsys.readouterr().err
+    assert "--beta1" not in (tmp_path / "flags.cfg").read_text()
 
 
 def test_chunks_are_larger_than_the_sources_texts():

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from w2v_jax.types import Params
 
+PRECISION = jax.lax.Precision.HIGHEST  # accelerators would round float32 products otherwise
 INITS = ("book", "xavier", "word2vec_c", "gensim")
 
 
@@ -49,13 +50,13 @@ def hidden(rows: jax.Array, weights: jax.Array, *, legacy_gradient: bool = False
     With legacy_gradient every input gets dh whole, not divided by their number
     (word2vec.c and gensim; the fault is described in arXiv 2012.15332).
     """
-    mean = weights @ rows
+    mean = jnp.matmul(weights, rows, precision=PRECISION)
     if not legacy_gradient:
         return mean
-    total = (weights > 0).astype(rows.dtype) @ rows
+    total = jnp.matmul((weights > 0).astype(rows.dtype), rows, precision=PRECISION)
     return total + jax.lax.stop_gradient(mean - total)
 
 
 def dot_scores(h: jax.Array, rows: jax.Array) -> jax.Array:
     """s_o = h . u_o: one row's score of each of its outputs, [D] and [O, D] -> [O]."""
-    return rows @ h
+    return jnp.matmul(rows, h, precision=PRECISION)

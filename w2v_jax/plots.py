@@ -108,6 +108,7 @@ def tsne(unit: np.ndarray, perplexity: float = 12.0) -> np.ndarray:
     """
     try:
         from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise UserError("the map needs scikit-learn: pip install 'w2v_jax[eval]'") from error
     if len(unit) < 4:
@@ -115,8 +116,9 @@ def tsne(unit: np.ndarray, perplexity: float = 12.0) -> np.ndarray:
     start = principal_plane(unit)
     start *= 1e-4 / max(start[:, 0].std(), 1e-12)
     perplexity = min(perplexity, (len(unit) - 1) / 3)
-    machine = TSNE(metric="cosine", init=start, perplexity=perplexity, random_state=0, n_jobs=1)
-    return machine.fit_transform(unit)
+    machine = TSNE(metric="cosine", init=start, perplexity=perplexity, random_state=0)
+    with threadpool_limits(1):  # on busy cores its threads would wait for one another
+        return machine.fit_transform(unit)
 
 
 def place_labels(points: np.ndarray, sizes: np.ndarray, box) -> list[tuple[float, float] | None]:

@@ -164,7 +164,7 @@ def draw_noise(
     if static.noise == "with_replacement":
         return candidates(0, k)
     distinct = static.noise == "without_replacement"
-    spare = k + 3 if distinct else 3
+    spare = k + 3 if distinct else 3  # so many too many that a second round is rare
 
     def unacceptable(words):  # [T, P, n] -> [T, P, n]
         if static.noise != "exclude_contexts":

@@ -29,7 +29,11 @@ class Program(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What one dispatch did, on the host. Sums; words counted in Python integers, exactly."""
+    """What one dispatch did, on the host: sums.
+
+    Words are counted in Python integers: exact where a chunk ends, in proportion to its steps
+    between.
+    """
 
     step: int  # updates made since the start
     epoch: int  # of these steps, from 1
@@ -89,7 +93,7 @@ def advance(
             return update.apply_batch(state, batch, rate, hyper, static)
 
         def skip(state):
-            return state, Metrics(*[jnp.zeros((), jnp.float32)] * 4)
+            return state, update.no_metrics()
 
         state, metrics = jax.lax.cond(step < total, run, skip, state)
         return state, (metrics, rate)

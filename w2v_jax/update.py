@@ -27,7 +27,8 @@ def objective(
         input_rows, batch.input_weights
     )
     if static.loss == "softmax":
-        row = jax.vmap(losses.softmax)(h @ output_rows.T, batch.outputs, batch.weights)
+        scores = jnp.matmul(h, output_rows.T, precision=model.PRECISION)
+        row = jax.vmap(losses.softmax)(scores, batch.outputs, batch.weights)
         loss = jnp.sum(row)
     else:
         scores = jax.vmap(model.dot_scores)(h, output_rows)
@@ -62,13 +63,17 @@ def gradient(params: Params, batch: Batch, static: Static) -> tuple[Params, Metr
         grads = Params(grads.input.at[part.inputs].add(of_inputs), output)
         return (grads, jax.tree.map(jnp.add, metrics, new)), None
 
-    zero = Metrics(*[jnp.zeros((), jnp.float32)] * 4)
-    start = jax.tree.map(jnp.zeros_like, params), zero
+    start = jax.tree.map(jnp.zeros_like, params), no_metrics()
     parts = _parts(batch, params.input.shape[1], static)
     (grads, metrics), _ = jax.lax.scan(add_part, start, parts)
     if static.reduction == "mean":
         grads = jax.tree.map(lambda g: g / jnp.maximum(metrics.rows, 1), grads)
     return grads, metrics
+
+
+def no_metrics() -> Metrics:
+    """The sums of no rows."""
+    return Metrics(*[jnp.zeros((), jnp.float32)] * 4)
 
 
 def _parts(batch: Batch, dim: int, static: Static) -> Batch:
