@@ -33,7 +33,8 @@ def stream_of(hyper, static, lines=LINES, tokens=None, epoch=0, chunk=0, key=KEY
     tokens = np.arange(len(lines)) if tokens is None else tokens
     tokens = np.pad(tokens, (0, padding)).astype(np.int32)
     lines = np.pad(lines, (0, padding), constant_values=-1).astype(np.int32)
-    static = Static(**{name: getattr(static, name) for name in OF_STREAMS})
+    if static.redraw == "epoch":
+        static = Static(**{name: getattr(static, name) for name in OF_STREAMS})
     return draw_stream(key, jnp.int32(epoch), jnp.int32(chunk), tokens, lines, hyper, static=static)
 
 
@@ -359,6 +360,33 @@ def test_redraw_once_gives_the_same_draws_in_another_order(make_hyper):
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, other)
     assert (order != other_order).any()
+
+
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+@pytest.mark.parametrize("block", [4, 7, 4096])
+def test_noise_drawn_once_for_all_is_what_each_step_would_draw(
+    make_hyper, monkeypatch, model, block
+):
+    monkeypatch.setattr(sampling, "NOISE_BLOCK", block)
+    hyper = make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2, keep=np.full(N, 0.8))
+    static = NOISY._replace(redraw="once", model=model, noise="exclude_target")
+    tokens, lines = jnp.arange(N), jnp.int32(LINES)
+
+    @jax.jit
+    def both(epoch):
+        stream = sampling.draw_stream(KEY, epoch, 0, tokens, lines, hyper, static)
+        unstored = stream._replace(noise=stream.noise[:, :0])
+        return [sampling.make_batch(s, 1, hyper, static) for s in (stream, unstored)]
+
+    for epoch in (0, 1):
+        stored, drawn = both(jnp.int32(epoch))
+        assert (stored.weights > 0).any()
+        for field in ("inputs", "input_weights", "labels", "weights"):
+            np.testing.assert_array_equal(getattr(stored, field), getattr(drawn, field))
+        used = np.asarray(stored.weights) > 0
+        np.testing.assert_array_equal(
+            np.asarray(stored.outputs)[used], np.asarray(drawn.outputs)[used]
+        )
 
 
 def test_redraw_epoch_draws_subsampling_windows_and_noise_anew(make_hyper):

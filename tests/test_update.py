@@ -12,7 +12,7 @@ import reference
 from w2v_jax import losses, model, sampling, update
 from w2v_jax.types import Batch, Params, Static
 
-V, D, T, C = 9, 4, 7, 4
+V, D, T, C, K = 9, 4, 7, 4, 2
 
 
 def tables(seed=0, vocab_size=V, scale=1.0):
@@ -36,10 +36,10 @@ def random_batch(name, loss, rows=T, full=False, seed=0):
         inputs, positives, weights = contexts, centres, some
     outputs, labels = positives, np.ones_like(weights)
     if loss != "softmax":
-        noise = rng.integers(0, V, (rows, positives.shape[1] * 2))
+        noise = rng.integers(0, V, (rows, positives.shape[1] * K))
         outputs = np.concatenate([positives, noise], axis=1)
         labels = np.concatenate([labels, np.zeros(noise.shape)], axis=1)
-        weights = np.concatenate([weights, np.repeat(weights, 2, axis=1)], axis=1)
+        weights = np.concatenate([weights, np.repeat(weights, K, axis=1)], axis=1)
     return Batch(
         *(
             a.astype(kind)
@@ -52,9 +52,8 @@ def random_batch(name, loss, rows=T, full=False, seed=0):
     )
 
 
-def in_parts_of_three_rows(monkeypatch, batch):
-    slots = batch.inputs.shape[1] + batch.outputs.shape[1]
-    monkeypatch.setattr(update, "PART", 3 * slots * D)
+def in_parts_of_three_pairs(monkeypatch, batch):
+    monkeypatch.setattr(update, "PART", 3 * (batch.inputs.shape[1] + 1 + K) * D)
 
 
 @cache
@@ -78,28 +77,53 @@ CASES = [
 def test_gradient_in_parts_is_that_of_the_whole_tables_and_the_derivation(
     monkeypatch, name, loss, legacy
 ):
-    static = Static(model=name, loss=loss, cbow_legacy_gradient=legacy)
+    static = Static(negatives=K, model=name, loss=loss, cbow_legacy_gradient=legacy)
     params, batch = tables(), random_batch(name, loss)
-    in_parts_of_three_rows(monkeypatch, batch)
-    if loss != "softmax":
-        assert update._parts(batch, D, static).inputs.shape[:2] == (3, 3)
+    in_parts_of_three_pairs(monkeypatch, batch)
 
     @jax.jit
     def both(params, batch):
         def of_tables(params):
             outputs = params.output if loss == "softmax" else params.output[batch.outputs]
-            return update.objective(params.input[batch.inputs], outputs, batch, static)
+            weights = batch.weights
+            if loss == "masked_mean":
+                weights = jax.vmap(losses.mean_weights)(weights)
+            weighed = batch._replace(weights=weights)
+            return update.objective(params.input[batch.inputs], outputs, weighed, static)[0]
 
-        whole, metrics = jax.grad(of_tables, has_aux=True)(params)
-        return whole, metrics, *update.gradient(params, batch, static)
+        total, whole = jax.value_and_grad(of_tables)(params)
+        return whole, total, *update.gradient(params, batch, static)
 
-    whole, whole_metrics, grads, metrics = both(params, batch)
+    whole, whole_total, grads, metrics = both(params, batch)
     total, d_in, d_out = reference.objective(*in_float64(params), batch, loss, legacy)
     for found in (whole, grads):
         np.testing.assert_allclose(found.input, d_in, rtol=2e-5, atol=2e-6)
         np.testing.assert_allclose(found.output, d_out, rtol=2e-5, atol=2e-6)
-    for found in (whole_metrics, metrics):
-        np.testing.assert_allclose(found.objective, total, rtol=1e-5)
+    np.testing.assert_allclose([whole_total, metrics.objective], total, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["skipgram", "cbow"])
+def test_pairs_in_use_are_the_positives_of_the_batch_in_order_and_nothing_else(name):
+    batch = random_batch(name, "negative_sampling")
+    pairs, used = jax.tree.map(np.asarray, update.pairs_in_use(batch, K, V, 8))
+    positives = batch.outputs.shape[1] // (1 + K)
+    wanted = [
+        (
+            batch.inputs[t][batch.input_weights[t] > 0].tolist(),
+            [batch.outputs[t, p], *batch.outputs[t, positives:].reshape(-1, K)[p]],
+        )
+        for t, p in zip(*np.nonzero(batch.weights[:, :positives]), strict=True)
+    ]
+    found = [
+        (inputs[weights > 0].tolist(), outputs.tolist())
+        for inputs, weights, outputs in zip(
+            pairs.inputs[:used], pairs.input_weights[:used], pairs.outputs[:used], strict=True
+        )
+    ]
+    assert found == wanted and len(pairs.inputs) % 8 == 0
+    assert (pairs.labels[:used] == [1] + [0] * K).all() and (pairs.weights[:used] == 1).all()
+    assert (pairs.inputs[pairs.input_weights == 0] == V).all()
+    assert (pairs.outputs[used:] == V).all() and not pairs.weights[used:].any()
 
 
 def test_the_derivation_is_the_slope_of_its_own_loss():
@@ -119,14 +143,14 @@ def test_the_derivation_is_the_slope_of_its_own_loss():
 
 @pytest.mark.parametrize("name", ["skipgram", "cbow"])
 def test_mean_over_full_windows_is_the_books_model(name):
-    static = Static(model=name, reduction="mean")
+    static = Static(negatives=K, model=name, reduction="mean")
     params, batch = tables(), random_batch(name, "negative_sampling", full=True)
     grads, metrics = gradient_of(static)(params, batch)
     if name == "cbow":
         contexts, targets, noise = batch.inputs, batch.outputs[:, 0], batch.outputs[:, 1:]
     else:
         contexts, targets = batch.outputs[:, :C], batch.inputs[:, 0]
-        noise = batch.outputs[:, C:].reshape(T, C, 2)
+        noise = batch.outputs[:, C:].reshape(T, C, K)
     book = getattr(reference, name)
     loss, d_in, d_out = book(*in_float64(params), contexts, targets, noise)
     np.testing.assert_allclose(metrics.loss / T, loss, rtol=1e-6)
@@ -138,7 +162,7 @@ def test_mean_over_full_windows_is_the_books_model(name):
 def test_mean_divides_by_the_rows_that_have_a_positive(loss):
     batch = random_batch("skipgram", loss)
     of = {
-        reduction: gradient_of(Static(loss=loss, reduction=reduction))
+        reduction: gradient_of(Static(negatives=K, loss=loss, reduction=reduction))
         for reduction in ("sum", "mean")
     }
     (total, metrics), (mean, same) = (of[r](tables(), batch) for r in ("sum", "mean"))
@@ -148,9 +172,9 @@ def test_mean_divides_by_the_rows_that_have_a_positive(loss):
 
 
 def test_metrics_are_sums_and_counts_over_parts(monkeypatch):
-    static = Static(loss="masked_mean")
+    static = Static(negatives=K, loss="masked_mean")
     params, batch = tables(), random_batch("skipgram", "masked_mean")
-    in_parts_of_three_rows(monkeypatch, batch)
+    in_parts_of_three_pairs(monkeypatch, batch)
     _, metrics = jax.jit(partial(update.gradient, static=static))(params, batch)
     point = in_float64(params)
     wanted = [
@@ -165,7 +189,7 @@ def test_a_batch_without_a_positive_has_zero_gradient_and_counts_nothing():
     batch = batch._replace(
         input_weights=np.zeros_like(batch.input_weights), weights=np.zeros_like(batch.weights)
     )
-    static = Static(model="cbow", loss="masked_mean", reduction="mean")
+    static = Static(negatives=K, model="cbow", loss="masked_mean", reduction="mean")
     grads, metrics = gradient_of(static)(tables(), batch)
     assert not grads.input.any() and not grads.output.any()
     assert [float(m) for m in metrics] == [0, 0, 0, 0]
@@ -181,7 +205,7 @@ def step_of(static):
 
 def test_adam_with_epsilon_hat_is_the_books_over_many_steps(make_hyper):
     hyper = make_hyper(np.ones(V), learning_rate=0.05, epsilon=1e-3)
-    static = Static(model="cbow", reduction="mean", epsilon_hat=True)
+    static = Static(negatives=K, model="cbow", reduction="mean", epsilon_hat=True)
     start = tables(scale=0.1)
     state, step = update.init_state(start, hyper, static), step_of(static)
     book, own = reference.Adam(lr=0.05, eps=1e-3), in_float64(start)
@@ -250,10 +274,10 @@ def test_epsilon_hat_is_another_adam(make_hyper):
     batch = random_batch("skipgram", "negative_sampling")
     ends = []
     for hat in (False, True):
-        static = Static(epsilon_hat=hat)
+        static = Static(negatives=K, epsilon_hat=hat)
         state = update.init_state(tables(), hyper, static)
         ends.append(step_of(static)(state, batch, hyper.learning_rate, hyper)[0].params.output)
-    grads, _ = gradient_of(Static())(tables(), batch)
+    grads, _ = gradient_of(Static(negatives=K))(tables(), batch)
     moved = [tables().output - np.asarray(end) for end in ends]
     for epsilon, found in zip((0.1, 0.1 / np.sqrt(0.001)), moved, strict=True):
         g = np.asarray(grads.output)
@@ -262,7 +286,7 @@ def test_epsilon_hat_is_another_adam(make_hyper):
 
 @pytest.mark.parametrize("name", update.OPTIMIZERS)
 def test_every_optimizer_lowers_the_loss_of_a_fixed_batch(make_hyper, name):
-    hyper, static = make_hyper(np.ones(V), learning_rate=0.02), Static(optimizer=name)
+    hyper, static = make_hyper(np.ones(V), learning_rate=0.02), Static(negatives=K, optimizer=name)
     batch, step = random_batch("skipgram", "negative_sampling"), step_of(static)
     state, found = update.init_state(tables(), hyper, static), []
     for _ in range(4):
@@ -274,7 +298,7 @@ def test_every_optimizer_lowers_the_loss_of_a_fixed_batch(make_hyper, name):
 def test_first_steps_of_the_optimizers_are_their_equations(make_hyper):
     hyper = make_hyper(np.ones(V), learning_rate=0.5, weight_decay=0.1)
     batch, start = random_batch("skipgram", "negative_sampling"), tables()
-    g = np.asarray(gradient_of(Static())(start, batch)[0].output)
+    g = np.asarray(gradient_of(Static(negatives=K))(start, batch)[0].output)
     sign = g / (np.abs(g) + 1e-8)
     wanted = {
         "sgd": g,
@@ -283,7 +307,7 @@ def test_first_steps_of_the_optimizers_are_their_equations(make_hyper):
         "adamw": sign + 0.1 * start.output,
     }
     for name, direction in wanted.items():
-        static = Static(optimizer=name)
+        static = Static(negatives=K, optimizer=name)
         state = update.init_state(start, hyper, static)
         end = step_of(static)(state, batch, hyper.learning_rate, hyper)[0].params.output
         np.testing.assert_allclose(start.output - end, 0.5 * direction, rtol=1e-4, atol=1e-4)
@@ -291,7 +315,7 @@ def test_first_steps_of_the_optimizers_are_their_equations(make_hyper):
 
 @pytest.mark.parametrize("name", ["skipgram", "cbow"])
 def test_a_step_of_sgd_moves_the_rows_of_the_batch_and_no_other(make_hyper, name):
-    hyper, static = make_hyper(np.ones(V)), Static(model=name, optimizer="sgd")
+    hyper, static = make_hyper(np.ones(V)), Static(negatives=K, model=name, optimizer="sgd")
     batch, start = random_batch(name, "negative_sampling", rows=2), tables()
     state = update.init_state(start, hyper, static)
     end = step_of(static)(state, batch, hyper.learning_rate, hyper)[0].params

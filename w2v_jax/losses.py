@@ -20,13 +20,18 @@ def negative_sampling(scores: jax.Array, labels: jax.Array, weights: jax.Array) 
     return jnp.sum(weights * negative_sampling_terms(scores, labels))
 
 
+def mean_weights(weights: jax.Array) -> jax.Array:
+    """w_o / sum_o w_o, all 0 for an empty row. [O] -> [O]."""
+    total = jnp.sum(weights)
+    return weights / jnp.where(total > 0, total, 1)
+
+
 def masked_mean(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
     """sum_o w_o l_o / sum_o w_o, 0 for an empty row. [O] three times -> [].
 
     The accounting of Dive into Deep Learning 15.4.2: a centre's mean over its unmasked entries.
     """
-    total = jnp.sum(weights)
-    return negative_sampling(scores, labels, weights) / jnp.where(total > 0, total, 1)
+    return negative_sampling(scores, labels, mean_weights(weights))
 
 
 def softmax(scores: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from w2v_jax.types import Batch, Hyper, Static, Stream
 
+NOISE_BLOCK = 4096  # centres whose noise is drawn at a time where all of it is drawn at once
 NOISE = ("with_replacement", "exclude_target", "exclude_contexts", "without_replacement")
 
 
@@ -32,7 +33,6 @@ def draw_stream(
     drawn = jnp.where(static.redraw == "once", 0, epoch)
     draw_key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, 0), drawn), chunk)
     keep_key, window_key, noise_key = jax.random.split(draw_key, 3)
-    order_key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, 1), epoch), chunk)
 
     keep = (line >= 0) & (jax.random.uniform(keep_key, (size,)) < hyper.keep[tokens])
     if static.dynamic_window:
@@ -46,18 +46,58 @@ def draw_stream(
     span = span[position]
 
     centre = kept & _has_contexts(line, span, static)
-    # One sort: centres first, in random order (ties of 31 random bits stay in text order).
-    bits = jax.random.bits(order_key, (size,), jnp.uint32)
-    rank = jnp.where(centre, bits >> 1, jnp.uint32(2**31))
-    return Stream(
+    stream = Stream(
         tokens=tokens[position],
         line=line,
         position=position,
         span=span,
-        order=jnp.argsort(rank).astype(jnp.int32),
+        order=jnp.zeros((size,), jnp.int32),
         centres=jnp.sum(centre).astype(jnp.int32),
         noise_key=noise_key,
+        noise=jnp.zeros((size, 0), jnp.int32),
     )
+    if static.redraw == "once" and static.loss != "softmax":
+        stream = stream._replace(noise=_noise_of_all(stream, hyper, static))
+    return shuffle(key, epoch, chunk, stream, static)
+
+
+def shuffle(
+    key: jax.Array, epoch: jax.Array, chunk: jax.Array, stream: Stream, static: Static
+) -> Stream:
+    """The same view with its centres in the order of another epoch."""
+    order_key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, 1), epoch), chunk)
+    centre = (stream.line >= 0) & _has_contexts(stream.line, stream.span, static)
+    # One sort: centres first, in random order (ties of 31 random bits stay in text order).
+    bits = jax.random.bits(order_key, stream.line.shape, jnp.uint32)
+    rank = jnp.where(centre, bits >> 1, jnp.uint32(2**31))
+    return stream._replace(order=jnp.argsort(rank).astype(jnp.int32))
+
+
+def _noise_of_all(stream: Stream, hyper: Hyper, static: Static) -> jax.Array:
+    """The noise words of every place [C, P K], in blocks, as make_batch would draw them."""
+    size = stream.tokens.shape[0]
+    block = min(NOISE_BLOCK, size)
+
+    def draw(i, drawn):
+        place = jnp.minimum(i * block, size - block) + jnp.arange(block)
+        noise = _noise_at(stream, place, hyper, static).reshape(block, -1)
+        return jax.lax.dynamic_update_slice_in_dim(drawn, noise, place[0], axis=0)
+
+    slots = (2 * static.window if static.model == "skipgram" else 1) * static.negatives
+    kept = jnp.sum(stream.line >= 0)
+    start = jnp.zeros((size, slots), jnp.int32)
+    return jax.lax.fori_loop(0, -(-kept // block), draw, start)
+
+
+def _noise_at(stream: Stream, place: jax.Array, hyper: Hyper, static: Static) -> jax.Array:
+    """Noise words of the centres at these places, [n] -> [n, P, K]."""
+    if static.model == "skipgram":
+        positives, exists = windows(stream, place, static)
+    else:
+        positives = stream.tokens[place][:, None]
+        exists = jnp.ones_like(positives, bool)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(stream.noise_key, stream.position[place])
+    return draw_noise(keys, positives, exists, hyper.noise, static)
 
 
 def _has_contexts(line: jax.Array, span: jax.Array, static: Static) -> jax.Array:
@@ -74,25 +114,25 @@ def _has_contexts(line: jax.Array, span: jax.Array, static: Static) -> jax.Array
     return same_line(1) | same_line(-1)
 
 
-def windows(stream: Stream, step: jax.Array, static: Static):
-    """The centres of one step and their windows.
-
-    Returns places in the stream [T], contexts [T, 2W] int32, and which of them exist [T, 2W].
-    """
+def centres_of(stream: Stream, step: jax.Array, static: Static):
+    """The centres of one step: places in the stream [T], and which slots hold one [T]."""
     slot = step * static.batch_size + jnp.arange(static.batch_size)
-    size = stream.order.shape[0]
-    place = stream.order[jnp.minimum(slot, size - 1)]
-    w = static.window
+    place = stream.order[jnp.minimum(slot, stream.order.shape[0] - 1)]
+    return place, slot < stream.centres
+
+
+def windows(stream: Stream, place: jax.Array, static: Static):
+    """The windows of the centres at these places: contexts [n, 2W], and which exist [n, 2W]."""
+    size, w = stream.tokens.shape[0], static.window
     offsets = jnp.concatenate([jnp.arange(-w, 0), jnp.arange(1, w + 1)])
     at = place[:, None] + offsets[None, :]
     other = jnp.clip(at, 0, size - 1)
     exists = (
-        (slot < stream.centres)[:, None]
-        & (jnp.abs(offsets)[None, :] <= stream.span[place][:, None])
+        (jnp.abs(offsets)[None, :] <= stream.span[place][:, None])
         & (at == other)
         & (stream.line[other] == stream.line[place][:, None])
     )
-    return place, stream.tokens[other], exists
+    return stream.tokens[other], exists
 
 
 def steps_of(centres, static: Static):
@@ -108,9 +148,10 @@ def make_batch(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) ->
     T rows; C = 1 and O = 2W (1 + K) for skip-gram, C = 2W and O = 1 + K for CBOW, where K is 0
     for the full softmax.
     """
-    place, contexts, exists = windows(stream, step, static)
+    place, real = centres_of(stream, step, static)
+    contexts, exists = windows(stream, place, static)
     centre = stream.tokens[place][:, None]
-    exists = exists.astype(jnp.float32)
+    exists = (exists & real[:, None]).astype(jnp.float32)
     has_input = jnp.max(exists, axis=1, keepdims=True)
     if static.model == "skipgram":
         inputs, input_weights = centre, has_input
@@ -121,11 +162,13 @@ def make_batch(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) ->
         positives, weights = centre, has_input
     if static.loss == "softmax":
         return Batch(inputs, input_weights, positives, jnp.ones_like(weights), weights)
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(stream.noise_key, stream.position[place])
-    noise = draw_noise(keys, positives, weights > 0, hyper.noise, static)  # [T, P, K]
+    rows = static.batch_size
+    if stream.noise.shape[1]:
+        noise = stream.noise[place].reshape(rows, -1, static.negatives)
+    else:
+        noise = _noise_at(stream, place, hyper, static)  # [T, P, K]
     used = (jnp.arange(static.negatives) < hyper.negatives).astype(jnp.float32)
     noise_weights = weights[:, :, None] * used[None, None, :]
-    rows = static.batch_size
     return Batch(
         inputs=inputs,
         input_weights=input_weights,

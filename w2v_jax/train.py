@@ -23,6 +23,7 @@ class Program(NamedTuple):
     """A training run, compiled."""
 
     draw: Callable  # (key, epoch, chunk, tokens, line, hyper) -> Stream
+    shuffle: Callable  # (key, epoch, chunk, stream) -> Stream
     advance: Callable  # (state, stream, begin, progress, hyper) -> state, Metrics [S], rate [S]
     steps: int  # S, steps a dispatch
     compile_sec: float
@@ -115,6 +116,7 @@ def compile_program(
     run = jax.jit(partial(advance, static=static, steps=steps), donate_argnums=0)
     return Program(
         draw=draw.lower(key, index, index, ids, ids, hyper).compile(),
+        shuffle=jax.jit(partial(sampling.shuffle, static=static), donate_argnums=3),
         advance=run.lower(state, stream, index, progress, hyper).compile(),
         steps=steps,
         compile_sec=time.perf_counter() - started,
@@ -136,11 +138,19 @@ class Visit(NamedTuple):
 
 
 def visits(
-    key: jax.Array, epoch: int, corpus: Corpus, program: Program, hyper: Hyper, static: Static
+    key: jax.Array,
+    epoch: int,
+    corpus: Corpus,
+    program: Program,
+    hyper: Hyper,
+    static: Static,
+    drawn: dict[int, Stream],
 ) -> Iterator[Visit]:
     """The chunks of an epoch, in a permutation of (seed, epoch), drawn.
 
     A chunk without a step counts with the one before, so that no word is lost from the count.
+    `drawn` keeps the last chunk's view: where all is drawn once, a text of a single chunk is only
+    shuffled in later epochs.
     """
     bounds = cut(corpus.line_ends, CHUNK)
     size = int(np.max(np.diff(bounds)))
@@ -148,8 +158,14 @@ def visits(
     waiting, done = None, 0
     for chunk in np.asarray(jax.random.permutation(order_key, len(bounds) - 1)):
         begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
-        tokens, line = jax.device_put(chunk_arrays(corpus, begin, end, size))
-        stream = program.draw(key, jnp.int32(epoch), jnp.int32(chunk), tokens, line, hyper)
+        address = key, jnp.int32(epoch), jnp.int32(chunk)
+        if static.redraw == "once" and chunk in drawn:
+            stream = program.shuffle(*address, drawn.pop(chunk))
+        else:
+            drawn.clear()
+            tokens, line = jax.device_put(chunk_arrays(corpus, begin, end, size))
+            stream = program.draw(*address, tokens, line, hyper)
+        drawn[chunk] = stream
         steps = int(sampling.steps_of(int(stream.centres), static))
         done += end - begin
         if not steps:
@@ -175,10 +191,10 @@ def train(
 
     Raises UserError where a whole epoch holds no step.
     """
-    tokens, step = len(corpus.ids), 0
+    tokens, step, drawn = len(corpus.ids), 0, {}
     for epoch in range(epochs):
         steps_before = step
-        for visit in visits(key, epoch, corpus, program, hyper, static):
+        for visit in visits(key, epoch, corpus, program, hyper, static, drawn):
             done = epoch * tokens + np.array([visit.begin, visit.end])
             progress = jnp.float32(done / (epochs * tokens))
             for first in range(0, visit.steps, program.steps):

@@ -96,6 +96,7 @@ class Stream(NamedTuple):
     order: jax.Array  # [C] int32, places of the centres in the order of training
     centres: jax.Array  # [] int32, number of centres
     noise_key: jax.Array  # [] key of the noise words; a centre folds its position in
+    noise: jax.Array  # [C, P K] int32, with redraw = once every centre's noise words; else [C, 0]
 
 
 @struct.dataclass

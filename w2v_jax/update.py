@@ -13,81 +13,121 @@ OPTIMIZERS = ("adam", "adamw", "adagrad", "sgd")
 SCHEDULES = ("constant", "linear", "cosine")
 
 
-PART = 2**20  # gathered floats that a part of a batch may have: more fall out of a core's cache
+PART = 2**17  # gathered floats that a part of a batch may have: more fall out of a core's cache
 
 
 def objective(
     input_rows: jax.Array, output_rows: jax.Array, batch: Batch, static: Static
-) -> tuple[jax.Array, Metrics]:
-    """Sum over rows of the loss, as a function of the gathered rows, and the sums to report.
+) -> tuple[jax.Array, jax.Array]:
+    """What is minimised, as a function of the gathered rows, and the loss to report, both sums.
 
     input_rows [T, C, D]; output_rows [T, O, D], or for the full softmax the whole table [V, D].
+    The objective weighs the terms by batch.weights; the loss counts those in use once each.
     """
     h = jax.vmap(partial(model.hidden, legacy_gradient=static.cbow_legacy_gradient))(
         input_rows, batch.input_weights
     )
     if static.loss == "softmax":
         scores = jnp.matmul(h, output_rows.T, precision=model.PRECISION)
-        row = jax.vmap(losses.softmax)(scores, batch.outputs, batch.weights)
-        loss = jnp.sum(row)
-    else:
-        scores = jax.vmap(model.dot_scores)(h, output_rows)
-        row = jax.vmap(getattr(losses, static.loss))(scores, batch.labels, batch.weights)
-        loss = jnp.sum(jax.vmap(losses.negative_sampling)(scores, batch.labels, batch.weights))
-    positive = jnp.where(batch.weights > 0, batch.labels, 0)
-    rows = jnp.sum(jnp.max(positive, axis=1))
-    total = jnp.sum(row)
-    return total, Metrics(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
+        total = jnp.sum(jax.vmap(losses.softmax)(scores, batch.outputs, batch.weights))
+        return total, total
+    scores = jax.vmap(model.dot_scores)(h, output_rows)
+    total = jnp.sum(jax.vmap(losses.negative_sampling)(scores, batch.labels, batch.weights))
+    if static.loss == "negative_sampling":
+        return total, total
+    once = (batch.weights > 0).astype(scores.dtype)
+    return total, jnp.sum(jax.vmap(losses.negative_sampling)(scores, batch.labels, once))
 
 
 def gradient(params: Params, batch: Batch, static: Static) -> tuple[Params, Metrics]:
     """d objective / d tables, [V, D] each, and the sums to report.
 
-    jax.grad gives the gradients of the gathered rows; those of one id are added up. The sum over
-    the batch is taken a part at a time, so that gathered rows stay in cache; with
-    static.reduction = mean it is divided by the number of rows that have a positive (the book
+    jax.grad gives the gradients of the gathered rows; those of one id are added up. With
+    static.reduction = mean they are divided by the number of rows that have a positive (the book
     averages over the batch; d2l and word2vec.c sum).
     """
-    grad = jax.grad(objective, argnums=(0, 1), has_aux=True)
-
-    def add_part(total, part):
-        grads, metrics = total
-        rows = model.gather(params.input, part.inputs)
-        if static.loss == "softmax":
-            (of_inputs, of_output), new = grad(rows, params.output, part, static)
-            output = grads.output + of_output
-        else:
-            outputs = model.gather(params.output, part.outputs)
-            (of_inputs, of_outputs), new = grad(rows, outputs, part, static)
-            output = grads.output.at[part.outputs].add(of_outputs)
-        grads = Params(grads.input.at[part.inputs].add(of_inputs), output)
-        return (grads, jax.tree.map(jnp.add, metrics, new)), None
-
-    start = jax.tree.map(jnp.zeros_like, params), no_metrics()
-    parts = _parts(batch, params.input.shape[1], static)
-    (grads, metrics), _ = jax.lax.scan(add_part, start, parts)
+    positive = jnp.where(batch.weights > 0, batch.labels, 0)
+    rows = jnp.sum(jnp.max(positive, axis=1))
+    of_loss = _softmax_gradient if static.loss == "softmax" else _sampled_gradient
+    grads, total, loss = of_loss(params, batch, static)
     if static.reduction == "mean":
-        grads = jax.tree.map(lambda g: g / jnp.maximum(metrics.rows, 1), grads)
-    return grads, metrics
+        grads = jax.tree.map(lambda g: g / jnp.maximum(rows, 1), grads)
+    return grads, Metrics(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
+
+
+def _softmax_gradient(params: Params, batch: Batch, static: Static):
+    grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
+    rows = model.gather(params.input, batch.inputs)
+    (total, loss), (of_inputs, of_output) = grad(rows, params.output, batch, static)
+    of_input = jnp.zeros_like(params.input).at[batch.inputs].add(of_inputs)
+    return Params(of_input, of_output), total, loss
+
+
+def _sampled_gradient(params: Params, batch: Batch, static: Static):
+    """A part of the pairs in use at a time, so that the rows gathered for it stay in cache."""
+    grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
+    vocab_size, dim = params.input.shape
+    if static.loss == "masked_mean":
+        batch = batch._replace(weights=jax.vmap(losses.mean_weights)(batch.weights))
+    slots = batch.inputs.shape[1] + 1 + static.negatives
+    size = max(1, PART // (slots * dim))
+    pairs, used = pairs_in_use(batch, static.negatives, vocab_size, size)
+
+    def add_part(i, carry):
+        grads, total, loss = carry
+        part = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, i * size, size), pairs)
+        inputs = model.gather(params.input, part.inputs)
+        outputs = model.gather(params.output, part.outputs)
+        (value, new_loss), (of_inputs, of_outputs) = grad(inputs, outputs, part, static)
+        grads = Params(
+            grads.input.at[part.inputs].add(of_inputs, mode="drop"),
+            grads.output.at[part.outputs].add(of_outputs, mode="drop"),
+        )
+        return grads, total + value, loss + new_loss
+
+    zero = jnp.zeros((), jnp.float32)
+    start = jax.tree.map(jnp.zeros_like, params), zero, zero
+    return jax.lax.fori_loop(0, -(-used // size), add_part, start)
+
+
+def pairs_in_use(
+    batch: Batch, negatives: int, vocab_size: int, multiple: int
+) -> tuple[Batch, jax.Array]:
+    """A row for each positive with its K noise words, those in use first, and their number.
+
+    Windows are dynamic, so that nearly half the slots of a batch are empty. Rows after those in
+    use weigh nothing; there are a `multiple` of rows. Slots that weigh nothing have the id
+    `vocab_size`: a gather reads some row for them, a scatter leaves them out.
+    """
+    count, slots = batch.outputs.shape
+    positives = slots // (1 + negatives)
+
+    def by_pair(x):  # [T, P + P K] -> [T P, 1 + K]
+        noise = x[:, positives:].reshape(count * positives, negatives)
+        return jnp.concatenate([x[:, :positives].reshape(-1, 1), noise], axis=1)
+
+    weights = by_pair(batch.weights)
+    exists = weights[:, 0] > 0
+    rows = -(-len(exists) // multiple) * multiple
+    source = jnp.nonzero(exists, size=rows, fill_value=0)[0]
+    used = jnp.sum(exists)
+    in_use = (jnp.arange(rows) < used)[:, None]
+    weights = jnp.where(in_use, weights[source], 0)
+    input_weights = jnp.where(in_use, batch.input_weights[source // positives], 0)
+    inputs = batch.inputs[source // positives]
+    pairs = Batch(
+        inputs=jnp.where(input_weights > 0, inputs, vocab_size),
+        input_weights=input_weights,
+        outputs=jnp.where(weights > 0, by_pair(batch.outputs)[source], vocab_size),
+        labels=by_pair(batch.labels)[source],
+        weights=weights,
+    )
+    return pairs, used
 
 
 def no_metrics() -> Metrics:
     """The sums of no rows."""
     return Metrics(*[jnp.zeros((), jnp.float32)] * 4)
-
-
-def _parts(batch: Batch, dim: int, static: Static) -> Batch:
-    """The batch in equal parts, [parts, T / parts, ..]; rows added at the end weigh nothing."""
-    rows, slots = batch.outputs.shape
-    slots += batch.inputs.shape[1]
-    parts = 1 if static.loss == "softmax" else -(-rows * slots * dim // PART)
-    size = -(-rows // parts)
-
-    def split(x):
-        padded = jnp.pad(x, [(0, parts * size - rows), (0, 0)])
-        return padded.reshape(parts, size, x.shape[1])
-
-    return jax.tree.map(split, batch)
 
 
 def rate(hyper: Hyper, static: Static, progress: jax.Array) -> jax.Array:
