@@ -12,7 +12,7 @@ from w2v_jax.losses import LOSSES
 from w2v_jax.model import INITS
 from w2v_jax.sampling import NOISE
 from w2v_jax.types import Static, UserError
-from w2v_jax.update import OPTIMIZERS, SCHEDULES
+from w2v_jax.update import ENGINES, OPTIMIZERS, ROWS, SCHEDULES
 
 
 def _flag(default, help_, *, choices=None, low=None, high=None, result=True):
@@ -47,7 +47,11 @@ class Config:
     max_words: int = _flag(0, "Train on the corpus's first so many words (0: all).", low=0)
     # The model and its loss
     model: str = _flag("skipgram", "Architecture.", choices=("skipgram", "cbow"))
-    engine: str = _flag("pairs", "How a step is computed.", choices=("pairs",))
+    engine: str = _flag(
+        "pairs",
+        "How a step is computed: pairs, the reference; blocks, the fast one.",
+        choices=ENGINES,
+    )
     dim: int = _flag(100, "Embedding size D.", low=1, high=2**16)
     init: str = _flag("gensim", "Whose initial tables.", choices=INITS)
     loss: str = _flag("negative_sampling", "What a centre minimises.", choices=LOSSES)
@@ -66,6 +70,11 @@ class Config:
         "Keep a word with sqrt(t/f) (paper) or sqrt(t/f) + t/f.",
         choices=("paper", "word2vec_c"),
     )
+    block: int = _flag(16, "Blocks engine: centres a block L.", low=1, high=4096)
+    group: int = _flag(128, "Blocks engine: centres that share noise words.", low=1, high=2**20)
+    shared_noise: int = _flag(
+        64, "Blocks engine: noise words M a group; they weigh as K a positive.", low=1, high=2**20
+    )
     redraw: str = _flag(
         "epoch",
         "Draw subsampling, windows and noise anew each epoch, or once.",
@@ -75,7 +84,12 @@ class Config:
     epochs: int = _flag(5, "Passes over the corpus.", low=1, high=10**6)
     batch_size: int = _flag(512, "Centres a step T.", low=1, high=2**24)
     drop_last: bool = _flag(False, "Leave out an epoch's last batch where it is not full.")
-    optimizer: str = _flag("adam", "Optax's.", choices=OPTIMIZERS)
+    optimizer: str = _flag(
+        "adam", "Optax's; row_adagrad: one accumulator a row.", choices=OPTIMIZERS
+    )
+    rows: str = _flag(
+        "dense", "Rows that the optimiser sees: all, or those of the batch.", choices=ROWS
+    )
     learning_rate: float = _flag(0.002, "Rate at the start.", low=0.0)
     schedule: str = _flag("constant", "The rate falls to 0, or not.", choices=SCHEDULES)
     beta1: float = _flag(0.9, "Adam's.", low=0.0, high=1.0)
@@ -188,8 +202,36 @@ def _check(config: Config) -> None:
         raise UserError(f"--epsilon_hat is Adam's; --optimizer={config.optimizer}")
     if config.epsilon == 0 and config.optimizer.startswith("adam"):
         raise UserError("--epsilon=0: rows without a gradient yet would be divided by 0")
+    if config.engine == "blocks":
+        _check_blocks(config)
+    if config.rows == "touched" and config.loss == "softmax":
+        raise UserError("--rows=touched: the full softmax touches every row (--loss=softmax)")
     if config.noise == "exclude_contexts" and config.model == "cbow":
         raise UserError("--noise=exclude_contexts is skip-gram's: CBOW's contexts are inputs")
+
+
+def _check_blocks(config: Config) -> None:
+    """What the blocks engine can't do is refused, not ignored."""
+    allowed = {
+        "loss": ("negative_sampling",),
+        "noise": ("with_replacement", "exclude_target"),
+        "full_windows": (False,),
+        "drop_last": (False,),
+    }
+    for name, values in allowed.items():
+        value = getattr(config, name)
+        if value not in values:
+            shown = " or ".join(f"--{name}={str(v).lower()}" for v in values)
+            raise UserError(
+                f"--{name}={str(value).lower()}: --engine=blocks has {shown}; "
+                "--engine=pairs has all"
+            )
+    if config.group % config.block:
+        raise UserError(f"--group={config.group}: not a multiple of --block={config.block}")
+    if config.batch_size % config.group:
+        raise UserError(
+            f"--batch_size={config.batch_size}: not a multiple of --group={config.group}"
+        )
 
 
 def without_effect(config: Config) -> list[tuple[str, str]]:
@@ -204,6 +246,9 @@ def without_effect(config: Config) -> list[tuple[str, str]]:
         ("beta2", "optimizer", not adam),
         ("epsilon", "optimizer", config.optimizer == "sgd"),
         ("weight_decay", "optimizer", config.optimizer != "adamw"),
+        ("block", "engine", config.engine != "blocks"),
+        ("group", "engine", config.engine != "blocks"),
+        ("shared_noise", "engine", config.engine != "blocks"),
         ("fallback_dataset", "corpus", bool(config.corpus)),
         ("fallback_dataset", "data_dir", bool(config.data_dir)),
         ("dataset", "corpus", bool(config.corpus)),

@@ -153,6 +153,7 @@ def make_hyper(config: Config, vocabulary: Vocab) -> Hyper:
         learning_rate=jnp.float32(config.learning_rate),
         keep=jnp.asarray(keep, jnp.float32),
         noise=jnp.asarray(noise, jnp.float32),
+        noise_cdf=jnp.asarray(vocab.cumulative(noise)),
         window=jnp.int32(config.window),
         negatives=jnp.int32(config.negatives),
         beta1=jnp.float32(config.beta1),

@@ -12,6 +12,7 @@ import pytest
 
 from w2v_jax import update
 from w2v_jax.types import Corpus, Hyper, Vocab
+from w2v_jax.vocab import cumulative
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -58,6 +59,7 @@ def make_hyper():
         return Hyper(
             **{name: jnp.asarray(value, jnp.float32) for name, value in values.items()},
             **{name: jnp.int32(value) for name, value in counts.items()},
+            noise_cdf=jnp.asarray(cumulative(noise)),
         )
 
     return make

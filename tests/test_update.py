@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import reference
 
-from w2v_jax import losses, model, sampling, update
+from w2v_jax import losses, model, pairs, sampling, update
 from w2v_jax.types import Batch, Params, Static
 
 V, D, T, C, K = 9, 4, 7, 4, 2
@@ -53,7 +53,7 @@ def random_batch(name, loss, rows=T, full=False, seed=0):
 
 
 def in_parts_of_three_pairs(monkeypatch, batch):
-    monkeypatch.setattr(update, "PART", 3 * (batch.inputs.shape[1] + 1 + K) * D)
+    monkeypatch.setattr(pairs, "PART", 3 * (batch.inputs.shape[1] + 1 + K) * D)
 
 
 @cache
@@ -89,7 +89,7 @@ def test_gradient_in_parts_is_that_of_the_whole_tables_and_the_derivation(
             if loss == "masked_mean":
                 weights = jax.vmap(losses.mean_weights)(weights)
             weighed = batch._replace(weights=weights)
-            return update.objective(params.input[batch.inputs], outputs, weighed, static)[0]
+            return pairs.objective(params.input[batch.inputs], outputs, weighed, static)[0]
 
         total, whole = jax.value_and_grad(of_tables)(params)
         return whole, total, *update.gradient(params, batch, static)
@@ -103,9 +103,12 @@ def test_gradient_in_parts_is_that_of_the_whole_tables_and_the_derivation(
 
 
 @pytest.mark.parametrize("name", ["skipgram", "cbow"])
-def test_pairs_in_use_are_the_positives_of_the_batch_in_order_and_nothing_else(name):
+def test_pairs_in_use_are_the_positives_of_the_batch_in_order_and_nothing_else(monkeypatch, name):
     batch = random_batch(name, "negative_sampling")
-    pairs, used = jax.tree.map(np.asarray, update.pairs_in_use(batch, K, V, 8))
+    monkeypatch.setattr(pairs, "PART", 8 * (batch.inputs.shape[1] + 1 + K) * D)
+    found, used = jax.tree.map(
+        np.asarray, pairs.pairs_in_use(batch, (V, D), Static(model=name, negatives=K))
+    )
     positives = batch.outputs.shape[1] // (1 + K)
     wanted = [
         (
@@ -114,16 +117,12 @@ def test_pairs_in_use_are_the_positives_of_the_batch_in_order_and_nothing_else(n
         )
         for t, p in zip(*np.nonzero(batch.weights[:, :positives]), strict=True)
     ]
-    found = [
-        (inputs[weights > 0].tolist(), outputs.tolist())
-        for inputs, weights, outputs in zip(
-            pairs.inputs[:used], pairs.input_weights[:used], pairs.outputs[:used], strict=True
-        )
-    ]
-    assert found == wanted and len(pairs.inputs) % 8 == 0
-    assert (pairs.labels[:used] == [1] + [0] * K).all() and (pairs.weights[:used] == 1).all()
-    assert (pairs.inputs[pairs.input_weights == 0] == V).all()
-    assert (pairs.outputs[used:] == V).all() and not pairs.weights[used:].any()
+    rows = zip(found.inputs[:used], found.input_weights[:used], found.outputs[:used], strict=True)
+    assert [(i[w > 0].tolist(), o.tolist()) for i, w, o in rows] == wanted
+    assert len(found.inputs) % 8 == 0
+    assert (found.labels[:used] == [1] + [0] * K).all() and (found.weights[:used] == 1).all()
+    assert (found.inputs[found.input_weights == 0] == V).all()
+    assert (found.outputs[used:] == V).all() and not found.weights[used:].any()
 
 
 def test_the_derivation_is_the_slope_of_its_own_loss():

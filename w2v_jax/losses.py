@@ -6,6 +6,7 @@ import jax.numpy as jnp
 LOSSES = ("negative_sampling", "masked_mean", "softmax")
 
 
+@jax.custom_jvp
 def negative_sampling_terms(scores: jax.Array, labels: jax.Array) -> jax.Array:
     """-log sigma(s) for a positive, -log sigma(-s) for noise: [O], [O] -> [O].
 
@@ -13,6 +14,15 @@ def negative_sampling_terms(scores: jax.Array, labels: jax.Array) -> jax.Array:
     Nothing is clipped: log_sigmoid is finite for every finite score.
     """
     return -jax.nn.log_sigmoid(jnp.where(labels > 0, scores, -scores))
+
+
+@negative_sampling_terms.defjvp
+def _negative_sampling_terms_jvp(primals, tangents):
+    """-sigma(-s) for a positive, sigma(s) for noise: no logarithm where no value is asked for."""
+    scores, labels = primals
+    sign = jnp.where(labels > 0, -1, 1).astype(scores.dtype)
+    slope = sign * jax.nn.sigmoid(sign * scores)
+    return negative_sampling_terms(scores, labels), slope * tangents[0]
 
 
 def negative_sampling(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:

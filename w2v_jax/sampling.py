@@ -27,7 +27,8 @@ def draw_stream(
 
     A token is kept with probability hyper.keep of its word; windows are laid over what is left
     (Dive into Deep Learning 15.3; word2vec.c) and stop at line ends. Every kept token with at
-    least one context is a centre exactly once; with static.full_windows, every one with all.
+    least one context is a centre exactly once; with static.full_windows, every one with all. The
+    blocks engine takes every kept token in a block; one without a context weighs nothing there.
     """
     size = tokens.shape[0]
     drawn = jnp.where(static.redraw == "once", 0, epoch)
@@ -45,18 +46,18 @@ def draw_stream(
     line = jnp.where(kept, line[position], -1)
     span = span[position]
 
-    centre = kept & _has_contexts(line, span, static)
+    centre = kept if static.engine == "blocks" else kept & _has_contexts(line, span, static)
     stream = Stream(
         tokens=tokens[position],
         line=line,
         position=position,
         span=span,
-        order=jnp.zeros((size,), jnp.int32),
+        order=jnp.zeros((0,), jnp.int32),
         centres=jnp.sum(centre).astype(jnp.int32),
         noise_key=noise_key,
         noise=jnp.zeros((size, 0), jnp.int32),
     )
-    if static.redraw == "once" and static.loss != "softmax":
+    if static.engine == "pairs" and static.redraw == "once" and static.loss != "softmax":
         stream = stream._replace(noise=_noise_of_all(stream, hyper, static))
     return shuffle(key, epoch, chunk, stream, static)
 
@@ -64,8 +65,13 @@ def draw_stream(
 def shuffle(
     key: jax.Array, epoch: jax.Array, chunk: jax.Array, stream: Stream, static: Static
 ) -> Stream:
-    """The same view with its centres in the order of another epoch."""
+    """The same view with its centres, or blocks of them, in the order of another epoch."""
     order_key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, 1), epoch), chunk)
+    if static.engine == "blocks":
+        block = jnp.arange(-(-stream.line.shape[0] // static.block))
+        bits = jax.random.bits(order_key, block.shape, jnp.uint32)
+        rank = jnp.where(block * static.block < stream.centres, bits >> 1, jnp.uint32(2**31))
+        return stream._replace(order=jnp.argsort(rank).astype(jnp.int32))
     centre = (stream.line >= 0) & _has_contexts(stream.line, stream.span, static)
     # One sort: centres first, in random order (ties of 31 random bits stay in text order).
     bits = jax.random.bits(order_key, stream.line.shape, jnp.uint32)
@@ -231,6 +237,13 @@ def draw_noise(
     start = (0, jnp.zeros((rows, slots, k), jnp.int32), jnp.zeros((rows, slots), jnp.int32))
     _, chosen, _ = jax.lax.while_loop(lambda c: jnp.any((c[2] < k) & exists), fill, start)
     return chosen
+
+
+def draw_words(key: jax.Array, shape: tuple[int, ...], hyper: Hyper) -> jax.Array:
+    """Words of Pn, equal in law to jax.random.choice at a cost of log V a word, not V a call."""
+    bits = jax.random.bits(key, shape, jnp.uint32)
+    cdf = hyper.noise_cdf[:-1]  # what lies beyond is the last word's
+    return jnp.searchsorted(cdf, bits, side="right", method="scan_unrolled").astype(jnp.int32)
 
 
 def _seen_before(words: jax.Array, good: jax.Array) -> jax.Array:

@@ -1,7 +1,7 @@
-"""Epochs as scans on the device: a generator that yields (state, report).
+"""Epochs as loops on the device: a generator that yields (state, report).
 
 Knows nothing of files, flags, evaluation or plots: whoever iterates decides what to do between
-two dispatches. A dispatch is one lax.scan over `steps` steps; the host only starts it.
+two dispatches. A dispatch is one loop over `steps` steps; the host only starts it.
 """
 
 import time
@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import sampling, update
+from w2v_jax import blocks, sampling, update
 from w2v_jax.types import Corpus, Hyper, Metrics, Static, Stream, TrainState, UserError
 
 CHUNK = 2**20  # tokens that one epoch's view is drawn for at a time
+MEASURED = 16  # steps between those of a dispatch whose loss the blocks engine reports
 
 
 class Program(NamedTuple):
@@ -24,7 +25,7 @@ class Program(NamedTuple):
 
     draw: Callable  # (key, epoch, chunk, tokens, line, hyper) -> Stream
     shuffle: Callable  # (key, epoch, chunk, stream) -> Stream
-    advance: Callable  # (state, stream, begin, progress, hyper) -> state, Metrics [S], rate [S]
+    advance: Callable  # (state, stream, begin, progress, hyper) -> state, Metrics, rate
     steps: int  # S, steps a dispatch
     compile_sec: float
 
@@ -78,29 +79,28 @@ def advance(
     static: Static,
     steps: int,
 ) -> tuple[TrainState, Metrics, jax.Array]:
-    """Steps begin .. begin + steps - 1 of a chunk; those past its end leave the state alone.
+    """Steps begin .. begin + steps - 1 of a chunk, or up to its end; sums over them, last rate.
 
     progress [2]: the fractions of the run's words done where the chunk begins and ends, which
-    the schedule follows.
+    the schedule follows. The number of steps is traced: a tail is the same program.
     """
     total = sampling.steps_of(stream.centres, static)
+    make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
 
-    def one(state, step):
+    def rate_of(step):
         done = step / jnp.maximum(total, 1)
-        rate = update.rate(hyper, static, progress[0] + (progress[1] - progress[0]) * done)
+        return update.rate(hyper, static, progress[0] + (progress[1] - progress[0]) * done)
 
-        def run(state):
-            batch = sampling.make_batch(stream, step, hyper, static)
-            return update.apply_batch(state, batch, rate, hyper, static)
+    def one(step, carry):
+        state, sums = carry
+        batch = make(stream, step, hyper, static)
+        measured = (step - begin) % MEASURED == 0
+        state, metrics = update.apply_batch(state, batch, rate_of(step), hyper, static, measured)
+        return state, jax.tree.map(jnp.add, sums, metrics)
 
-        def skip(state):
-            return state, update.no_metrics()
-
-        state, metrics = jax.lax.cond(step < total, run, skip, state)
-        return state, (metrics, rate)
-
-    state, (metrics, rates) = jax.lax.scan(one, state, begin + jnp.arange(steps))
-    return state, metrics, rates
+    end = jnp.minimum(begin + steps, total)
+    state, sums = jax.lax.fori_loop(begin, end, one, (state, update.no_metrics()))
+    return state, sums, rate_of(end - 1)
 
 
 def compile_program(
@@ -198,7 +198,7 @@ def train(
             done = epoch * tokens + np.array([visit.begin, visit.end])
             progress = jnp.float32(done / (epochs * tokens))
             for first in range(0, visit.steps, program.steps):
-                state, metrics, rates = program.advance(
+                state, metrics, rate = program.advance(
                     state, visit.stream, jnp.int32(first), progress, hyper
                 )
                 last = min(first + program.steps, visit.steps)
@@ -207,8 +207,8 @@ def train(
                     step=step + last,
                     epoch=epoch + 1,
                     words=corpus.words * (epoch * tokens + part) // tokens,
-                    metrics=Metrics(*(np.asarray(m).sum(dtype=float).item() for m in metrics)),
-                    learning_rate=float(rates[last - first - 1]),
+                    metrics=Metrics(*map(float, metrics)),
+                    learning_rate=float(rate),
                 )
                 yield state, report
             step += visit.steps

@@ -4,6 +4,8 @@ Letters, in every docstring and shape comment:
   V vocabulary rows     D embedding size       N corpus tokens
   T centres a step      W largest window       C input slots a row
   K negatives a positive (largest)             O output slots a row
+  B blocks a step      L centres a block       X = L + 2W, a block and its halo
+  G groups a step      M shared noise words a group
 """
 
 from typing import Any, NamedTuple
@@ -51,10 +53,20 @@ class Batch(NamedTuple):
     weights: jax.Array  # [T, O] float32, 0 where a slot is empty
 
 
+class BlockBatch(NamedTuple):
+    """The blocks engine's batch: windows as bands, noise words shared by a group of centres."""
+
+    tokens: jax.Array  # [B, X] int32 ids, each block with its halo; V where there is no token
+    band: jax.Array  # [B, L, X] float32, 1 where a context stands in a centre's window
+    noise: jax.Array  # [G, M] int32 ids
+    noise_weights: jax.Array  # [G, T/G, M or 1] float32, noise words drawn for a centre, over M
+
+
 class Static(NamedTuple):
     """What shapes a compiled program: a change of any field compiles anew."""
 
     model: str = "skipgram"  # skipgram | cbow
+    engine: str = "pairs"  # pairs | blocks
     loss: str = "negative_sampling"  # negative_sampling | masked_mean | softmax
     reduction: str = "sum"  # sum | mean of the rows' objectives over a batch
     window: int = 5  # W
@@ -65,7 +77,11 @@ class Static(NamedTuple):
     redraw: str = "epoch"  # epoch | once
     batch_size: int = 512  # T
     drop_last: bool = False  # leave out the last batch of an epoch where it is not full
-    optimizer: str = "adam"  # sgd | adagrad | adam | adamw
+    block: int = 16  # L
+    group: int = 128  # centres that share noise words, T / G
+    shared_noise: int = 64  # M
+    rows: str = "dense"  # dense | touched: the rows that the optimiser sees
+    optimizer: str = "adam"  # one of update.OPTIMIZERS
     epsilon_hat: bool = False  # epsilon beside the root of the raw second moment
     schedule: str = "constant"  # constant | linear | cosine
     cbow_legacy_gradient: bool = False  # word2vec.c's: not divided by the number of contexts
@@ -78,6 +94,7 @@ class Hyper:
     learning_rate: jax.Array  # [] float32, the rate that the schedule starts from
     keep: jax.Array  # [V] float32, probability that subsampling keeps an occurrence
     noise: jax.Array  # [V] float32, noise distribution Pn, sums to 1
+    noise_cdf: jax.Array  # [V] uint32, Pn summed up to each word, in units of 2^-32
     window: jax.Array  # [] int32, at most W
     negatives: jax.Array  # [] int32, at most K
     beta1: jax.Array  # [] float32, Adam's
@@ -93,8 +110,8 @@ class Stream(NamedTuple):
     line: jax.Array  # [C] int32, line of each; -1 in the padding
     position: jax.Array  # [C] int32, place in the chunk before subsampling
     span: jax.Array  # [C] int32, window drawn for each as a centre
-    order: jax.Array  # [C] int32, places of the centres in the order of training
-    centres: jax.Array  # [] int32, number of centres
+    order: jax.Array  # [C] int32, places of the centres in the order of training, or [C/L], blocks
+    centres: jax.Array  # [] int32, number of centres (blocks: of kept tokens)
     noise_key: jax.Array  # [] key of the noise words; a centre folds its position in
     noise: jax.Array  # [C, P K] int32, with redraw = once every centre's noise words; else [C, 0]
 

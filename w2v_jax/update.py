@@ -1,128 +1,86 @@
 """loss -> jax.grad -> optax -> new TrainState."""
 
-from functools import partial
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from w2v_jax import losses, model
-from w2v_jax.types import Batch, Hyper, Metrics, Params, Static, TrainState
+from w2v_jax import blocks, pairs, rows
+from w2v_jax.types import Batch, BlockBatch, Hyper, Metrics, Params, Static, TrainState
 
-OPTIMIZERS = ("adam", "adamw", "adagrad", "sgd")
+OPTIMIZERS = ("adam", "adamw", "adagrad", "row_adagrad", "sgd")
+ENGINES = ("pairs", "blocks")
+ROWS = ("dense", "touched")
 SCHEDULES = ("constant", "linear", "cosine")
 
 
-PART = 2**17  # gathered floats that a part of a batch may have: more fall out of a core's cache
-
-
-def objective(
-    input_rows: jax.Array, output_rows: jax.Array, batch: Batch, static: Static
-) -> tuple[jax.Array, jax.Array]:
-    """What is minimised, as a function of the gathered rows, and the loss to report, both sums.
-
-    input_rows [T, C, D]; output_rows [T, O, D], or for the full softmax the whole table [V, D].
-    The objective weighs the terms by batch.weights; the loss counts those in use once each.
-    """
-    h = jax.vmap(partial(model.hidden, legacy_gradient=static.cbow_legacy_gradient))(
-        input_rows, batch.input_weights
-    )
-    if static.loss == "softmax":
-        scores = jnp.matmul(h, output_rows.T, precision=model.PRECISION)
-        total = jnp.sum(jax.vmap(losses.softmax)(scores, batch.outputs, batch.weights))
-        return total, total
-    scores = jax.vmap(model.dot_scores)(h, output_rows)
-    total = jnp.sum(jax.vmap(losses.negative_sampling)(scores, batch.labels, batch.weights))
-    if static.loss == "negative_sampling":
-        return total, total
-    once = (batch.weights > 0).astype(scores.dtype)
-    return total, jnp.sum(jax.vmap(losses.negative_sampling)(scores, batch.labels, once))
-
-
-def gradient(params: Params, batch: Batch, static: Static) -> tuple[Params, Metrics]:
+def gradient(
+    params: Params, batch: Batch | BlockBatch, static: Static, measured: jax.Array | bool = True
+) -> tuple[Params, Metrics]:
     """d objective / d tables, [V, D] each, and the sums to report.
 
     jax.grad gives the gradients of the gathered rows; those of one id are added up. With
     static.reduction = mean they are divided by the number of rows that have a positive (the book
     averages over the batch; d2l and word2vec.c sum).
     """
+    if static.loss == "softmax":
+        grads, total, loss = pairs.softmax_gradient(params, batch, static)
+        metrics = _counted(batch, total, loss)
+        return _reduced(grads, metrics, static), metrics
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    work = _work(params, batch, static, measured)
+    grads, metrics = work.add(work.ids, zeros)
+    return _reduced(grads, metrics, static), metrics
+
+
+class _Work(NamedTuple):
+    """A batch ready for its gradient."""
+
+    ids: Params  # [n] int32 each, the rows touched, an occurrence each
+    add: Callable  # (places, sums) -> sums, Metrics
+
+
+def _work(params: Params, batch: Batch | BlockBatch, static: Static, measured=True) -> _Work:
+    if isinstance(batch, BlockBatch):
+        gathered = blocks.gather(params, batch, static)
+
+        def add(places, sums):
+            sums = blocks.add_gradient(gathered, batch, places, sums, static)
+            return sums, _measured(gathered, batch, static, measured)
+
+        return _Work(blocks.ids(batch, static), add)
+
+    rows, used = pairs.pairs_in_use(batch, params.input.shape, static)
+
+    def add(places, sums):
+        sums, total, loss = pairs.add_gradient(params, rows, used, places, sums, static)
+        return sums, _counted(batch, total, loss)
+
+    return _Work(pairs.ids(rows), add)
+
+
+def _counted(batch: Batch, total: jax.Array, loss: jax.Array) -> Metrics:
     positive = jnp.where(batch.weights > 0, batch.labels, 0)
     rows = jnp.sum(jnp.max(positive, axis=1))
-    of_loss = _softmax_gradient if static.loss == "softmax" else _sampled_gradient
-    grads, total, loss = of_loss(params, batch, static)
-    if static.reduction == "mean":
-        grads = jax.tree.map(lambda g: g / jnp.maximum(rows, 1), grads)
-    return grads, Metrics(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
+    return Metrics(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
 
 
-def _softmax_gradient(params: Params, batch: Batch, static: Static):
-    grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
-    rows = model.gather(params.input, batch.inputs)
-    (total, loss), (of_inputs, of_output) = grad(rows, params.output, batch, static)
-    of_input = jnp.zeros_like(params.input).at[batch.inputs].add(of_inputs)
-    return Params(of_input, of_output), total, loss
+def _measured(gathered, batch: BlockBatch, static: Static, measured) -> Metrics:
+    """The loss costs the blocks engine a logarithm an entry: only some steps are measured."""
+
+    def measure():
+        loss = blocks.objective(*gathered, batch, static)
+        return Metrics(loss, blocks.positives(batch, static), loss, blocks.centres(batch))
+
+    return jax.lax.cond(measured, measure, no_metrics)
 
 
-def _sampled_gradient(params: Params, batch: Batch, static: Static):
-    """A part of the pairs in use at a time, so that the rows gathered for it stay in cache."""
-    grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
-    vocab_size, dim = params.input.shape
-    if static.loss == "masked_mean":
-        batch = batch._replace(weights=jax.vmap(losses.mean_weights)(batch.weights))
-    slots = batch.inputs.shape[1] + 1 + static.negatives
-    size = max(1, PART // (slots * dim))
-    pairs, used = pairs_in_use(batch, static.negatives, vocab_size, size)
-
-    def add_part(i, carry):
-        grads, total, loss = carry
-        part = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, i * size, size), pairs)
-        inputs = model.gather(params.input, part.inputs)
-        outputs = model.gather(params.output, part.outputs)
-        (value, new_loss), (of_inputs, of_outputs) = grad(inputs, outputs, part, static)
-        grads = Params(
-            grads.input.at[part.inputs].add(of_inputs, mode="drop"),
-            grads.output.at[part.outputs].add(of_outputs, mode="drop"),
-        )
-        return grads, total + value, loss + new_loss
-
-    zero = jnp.zeros((), jnp.float32)
-    start = jax.tree.map(jnp.zeros_like, params), zero, zero
-    return jax.lax.fori_loop(0, -(-used // size), add_part, start)
-
-
-def pairs_in_use(
-    batch: Batch, negatives: int, vocab_size: int, multiple: int
-) -> tuple[Batch, jax.Array]:
-    """A row for each positive with its K noise words, those in use first, and their number.
-
-    Windows are dynamic, so that nearly half the slots of a batch are empty. Rows after those in
-    use weigh nothing; there are a `multiple` of rows. Slots that weigh nothing have the id
-    `vocab_size`: a gather reads some row for them, a scatter leaves them out.
-    """
-    count, slots = batch.outputs.shape
-    positives = slots // (1 + negatives)
-
-    def by_pair(x):  # [T, P + P K] -> [T P, 1 + K]
-        noise = x[:, positives:].reshape(count * positives, negatives)
-        return jnp.concatenate([x[:, :positives].reshape(-1, 1), noise], axis=1)
-
-    weights = by_pair(batch.weights)
-    exists = weights[:, 0] > 0
-    rows = -(-len(exists) // multiple) * multiple
-    source = jnp.nonzero(exists, size=rows, fill_value=0)[0]
-    used = jnp.sum(exists)
-    in_use = (jnp.arange(rows) < used)[:, None]
-    weights = jnp.where(in_use, weights[source], 0)
-    input_weights = jnp.where(in_use, batch.input_weights[source // positives], 0)
-    inputs = batch.inputs[source // positives]
-    pairs = Batch(
-        inputs=jnp.where(input_weights > 0, inputs, vocab_size),
-        input_weights=input_weights,
-        outputs=jnp.where(weights > 0, by_pair(batch.outputs)[source], vocab_size),
-        labels=by_pair(batch.labels)[source],
-        weights=weights,
-    )
-    return pairs, used
+def _reduced(grads: Params, metrics: Metrics, static: Static) -> Params:
+    if static.reduction == "sum":
+        return grads
+    return jax.tree.map(lambda g: g / jnp.maximum(metrics.rows, 1), grads)
 
 
 def no_metrics() -> Metrics:
@@ -160,6 +118,10 @@ def optimizer(
         )
     if static.optimizer == "adagrad":
         return optax.adagrad(learning_rate, initial_accumulator_value=0.0, eps=epsilon)
+    if static.optimizer == "row_adagrad":
+        return optax.chain(
+            rows.scale_by_row_adagrad(epsilon), optax.scale_by_learning_rate(learning_rate)
+        )
     return optax.sgd(learning_rate)
 
 
@@ -167,15 +129,50 @@ def init_state(params: Params, hyper: Hyper, static: Static) -> TrainState:
     """The state before the first step."""
     step = jnp.zeros((), jnp.int32)
     transformation = optimizer(static, hyper, hyper.learning_rate, step)
-    return TrainState(params=params, opt_state=transformation.init(params), step=step)
+    if static.rows == "touched":
+        opt_state = Params(*(rows.init(table, transformation) for table in params))
+    else:
+        opt_state = transformation.init(params)
+    return TrainState(params=params, opt_state=opt_state, step=step)
 
 
 def apply_batch(
-    state: TrainState, batch: Batch, learning_rate: jax.Array, hyper: Hyper, static: Static
+    state: TrainState,
+    batch: Batch | BlockBatch,
+    learning_rate: jax.Array,
+    hyper: Hyper,
+    static: Static,
+    measured: jax.Array | bool = True,
 ) -> tuple[TrainState, Metrics]:
-    """One step: (state, batch) -> (state, metrics). Dense: every row moves, as optax defines it."""
-    grads, metrics = gradient(state.params, batch, static)
+    """One step: (state, batch) -> (state, metrics).
+
+    rows = dense: every row moves, as optax defines it; rows = touched: those of the batch.
+    The blocks engine reports sums only where `measured`.
+    """
     transformation = optimizer(static, hyper, learning_rate, state.step)
-    updates, opt_state = transformation.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    if static.rows == "touched":
+        params, opt_state, metrics = _touched(state, batch, transformation, static, measured)
+    else:
+        grads, metrics = gradient(state.params, batch, static, measured)
+        updates, opt_state = transformation.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
     return TrainState(params=params, opt_state=opt_state, step=state.step + 1), metrics
+
+
+def _touched(state: TrainState, batch, transformation, static: Static, measured):
+    """New params and optimiser state, of which only the batch's rows differ; metrics."""
+    params, opt_state = state.params, state.opt_state
+    work = _work(params, batch, static, measured)
+    claims = [rows.claim(s.owner, ids) for s, ids in zip(opt_state, work.ids, strict=True)]
+    places = Params(*(place for _, place in claims))
+    dim = params.input.shape[1]
+    slabs = Params(*(jnp.zeros((len(ids), dim), jnp.float32) for ids in work.ids))
+    slabs, metrics = work.add(places, slabs)
+    slabs = _reduced(slabs, metrics, static)
+    moved = [
+        rows.update(table, s.replace(owner=owner), ids, place, slab, transformation)
+        for table, s, (owner, place), ids, slab in zip(
+            params, opt_state, claims, work.ids, slabs, strict=True
+        )
+    ]
+    return Params(*(m[0] for m in moved)), Params(*(m[1] for m in moved)), metrics

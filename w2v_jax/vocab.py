@@ -106,6 +106,16 @@ def noise_distribution(counts: np.ndarray, power: float) -> np.ndarray:
     return weights / weights.sum()
 
 
+def cumulative(pn: np.ndarray) -> np.ndarray:
+    """sum of Pn up to and with each word, in units of 2^-32: [V] float64 -> [V] uint32.
+
+    Word i is drawn by 32 random bits u where cdf[i-1] <= u < cdf[i], so each probability is exact
+    to 2^-32. The last entry, 2^32, doesn't fit and is left at 2^32 - 1.
+    """
+    total = np.cumsum(np.asarray(pn, np.float64))
+    return np.minimum(np.rint(total / total[-1] * 2.0**32), 2.0**32 - 1).astype(np.uint32)
+
+
 def save_counts(path: str, vocab: Vocab) -> None:
     """Writes `word<TAB>count` lines, most frequent first."""
     rows = zip(vocab.words, vocab.counts.tolist(), strict=True)

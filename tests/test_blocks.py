@@ -1,0 +1,304 @@
+"""The blocks engine: which pairs it trains, and that it is the pairs engine's objective."""
+
+from collections import Counter
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+from scipy import stats
+
+from w2v_jax import blocks, pairs, sampling, train, update, vocab
+from w2v_jax.types import Params, Static
+
+LENGTHS = (1, 2, 5, 3, 1, 9, 4, 12, 1)
+N, D = sum(LENGTHS), 4
+LINES = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
+KEY = jax.random.key(7)
+STATIC = Static(
+    engine="blocks",
+    window=3,
+    negatives=2,
+    noise="with_replacement",
+    block=4,
+    group=8,
+    shared_noise=5,
+    batch_size=16,
+)
+LAWS = [
+    (model, noise, legacy)
+    for model in ("skipgram", "cbow")
+    for noise in ("with_replacement", "exclude_target")
+    for legacy in (False, True)
+    if model == "cbow" or not legacy
+]
+
+
+@cache
+def drawing(static):
+    return (
+        jax.jit(partial(sampling.draw_stream, static=static)),
+        jax.jit(partial(blocks.make_blocks, static=static)),
+    )
+
+
+def batches_of(hyper, static, epoch=0, lines=LINES, padding=3):
+    """Each token is its own word, so that a batch tells places."""
+    draw, make = drawing(static)
+    tokens = np.pad(np.arange(len(lines)), (0, padding)).astype(np.int32)
+    lines = np.pad(lines, (0, padding), constant_values=-1).astype(np.int32)
+    stream = draw(KEY, jnp.int32(epoch), jnp.int32(0), tokens, lines, hyper)
+    steps = int(sampling.steps_of(int(stream.centres), static))
+    return stream, [
+        jax.tree.map(np.asarray, make(stream, jnp.int32(s), hyper)) for s in range(steps)
+    ]
+
+
+def pairs_of(batches, static):
+    found = Counter()
+    w, length = static.window, static.block
+    for batch in batches:
+        for block, band in zip(batch.tokens, batch.band, strict=True):
+            for at, x in zip(*np.nonzero(band), strict=True):
+                found[int(block[w + at]), int(block[x])] += 1
+        assert set(np.unique(batch.band)) <= {0, 1} and batch.band.shape[1] == length
+    return found
+
+
+def enumerated(stream):
+    kept = [
+        (int(t), int(line), int(span))
+        for t, line, span in zip(stream.tokens, stream.line, stream.span, strict=True)
+        if line >= 0
+    ]
+    return Counter(
+        (word, kept[j][0])
+        for i, (word, line, span) in enumerate(kept)
+        for j in range(max(0, i - span), min(len(kept), i + span + 1))
+        if j != i and kept[j][1] == line
+    )
+
+
+def tables(seed=0):
+    rng = np.random.default_rng(seed)
+    return Params(*rng.normal(size=(2, N, D)).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def hyper(make_hyper):
+    return make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2, keep=np.full(N, 0.8))
+
+
+# Which pairs
+
+
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+@pytest.mark.parametrize("dynamic", [True, False])
+@pytest.mark.parametrize("block", [1, 4, 8])
+def test_every_pair_of_the_drawn_windows_once_and_none_across_a_line_end(
+    hyper, model, dynamic, block
+):
+    static = STATIC._replace(model=model, dynamic_window=dynamic, block=block)
+    for epoch in (0, 1):
+        stream, batches = batches_of(hyper, static, epoch)
+        assert len(batches) > 1
+        assert pairs_of(batches, static) == enumerated(stream)
+
+
+def test_every_kept_token_is_in_one_block_whatever_the_padding(hyper):
+    for padding in (0, 1, 7):
+        stream, batches = batches_of(hyper, STATIC, padding=padding)
+        own = np.concatenate([blocks.centres_of(b.tokens, STATIC).ravel() for b in batches])
+        kept = np.asarray(stream.tokens)[np.asarray(stream.line) >= 0]
+        np.testing.assert_array_equal(np.sort(own[own < N]), kept)
+
+
+def test_both_engines_see_the_same_draws(hyper):
+    stream, _ = batches_of(hyper, STATIC)
+    static = STATIC._replace(engine="pairs", loss="softmax", batch_size=8)
+    draw = jax.jit(partial(sampling.draw_stream, static=static))
+    tokens = np.pad(np.arange(N), (0, 3)).astype(np.int32)
+    lines = np.pad(LINES, (0, 3), constant_values=-1).astype(np.int32)
+    other = draw(KEY, jnp.int32(0), jnp.int32(0), tokens, lines, hyper)
+    for field in ("tokens", "line", "position", "span"):
+        np.testing.assert_array_equal(getattr(stream, field), getattr(other, field))
+
+
+def test_blocks_come_in_another_order_each_epoch(hyper):
+    lines = np.zeros(400, np.int32)
+    static = STATIC._replace(redraw="once")
+    hyper = hyper.replace(keep=jnp.ones(400))
+    orders = []
+    for epoch in (0, 1):
+        stream, _ = batches_of(hyper, static, epoch, lines)
+        order = np.asarray(stream.order)[:100]
+        assert sorted(order) == list(range(100))
+        orders.append(order.tolist())
+    assert orders[0] != orders[1] and orders[0] != sorted(orders[0])
+
+
+# The same objective
+
+
+def expanded(batch, hyper, static):
+    return jax.tree.map(np.asarray, blocks.expand(batch, N, hyper, static))
+
+
+@pytest.mark.parametrize(("model", "noise", "legacy"), LAWS)
+def test_loss_and_gradient_equal_the_pairs_engines_and_the_derivations(hyper, model, noise, legacy):
+    static = STATIC._replace(model=model, noise=noise, cbow_legacy_gradient=legacy)
+    _, (batch, *_) = batches_of(hyper, static)
+    same = expanded(batch, hyper, static)
+    per_pair = static._replace(engine="pairs", negatives=static.shared_noise)
+    params = tables()
+    grads, metrics = jax.jit(partial(update.gradient, static=static))(params, batch)
+    others, other = jax.jit(partial(update.gradient, static=per_pair))(params, same)
+    assert same.weights.any() and metrics.positives == other.positives
+    assert metrics.rows == other.rows
+    point = [np.asarray(table, np.float64) for table in params]
+    inside = same._replace(
+        inputs=np.minimum(same.inputs, N - 1), outputs=np.minimum(same.outputs, N - 1)
+    )
+    total, d_in, d_out = reference.objective(*point, inside, "negative_sampling", legacy)
+    np.testing.assert_allclose([metrics.loss, metrics.objective], total, rtol=1e-5)
+    np.testing.assert_allclose(other.objective, total, rtol=1e-5)
+    for found in (grads, others):
+        np.testing.assert_allclose(found.input, d_in, rtol=2e-5, atol=2e-5)
+        np.testing.assert_allclose(found.output, d_out, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize(("model", "noise", "legacy"), LAWS)
+@pytest.mark.parametrize("rows", ["dense", "touched"])
+def test_a_step_of_both_engines_ends_at_the_same_tables(hyper, model, noise, legacy, rows):
+    static = STATIC._replace(
+        model=model, noise=noise, cbow_legacy_gradient=legacy, rows=rows, optimizer="row_adagrad"
+    )
+    hyper = hyper.replace(epsilon=jnp.float32(0.1))
+    _, (batch, *_) = batches_of(hyper, static)
+    per_pair = static._replace(engine="pairs", negatives=static.shared_noise)
+    ends = []
+    for s, b in ((static, batch), (per_pair, expanded(batch, hyper, static))):
+        state = update.init_state(tables(), hyper, s)
+        step = jax.jit(partial(update.apply_batch, static=s))
+        ends.append(step(state, b, jnp.float32(0.5), hyper)[0].params)
+    for one, other, start in zip(*ends, tables(), strict=True):
+        assert np.abs(np.asarray(one) - start).max() > 0.1
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_the_gradient_in_parts_is_that_of_the_whole(hyper, monkeypatch, parts):
+    _, (batch, *_) = batches_of(hyper, STATIC)
+    monkeypatch.setattr(blocks, "PARTS", 1)
+    whole, _ = jax.jit(partial(update.gradient, static=STATIC))(tables(), batch)
+    monkeypatch.setattr(blocks, "PARTS", parts)
+    found, _ = jax.jit(lambda p, b: update.gradient(p, b, STATIC))(tables(), batch)
+    for one, other in zip(found, whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("model", "noise"), [(m, n) for m, n, legacy in LAWS if not legacy])
+def test_in_expectation_over_noise_it_is_the_pairs_engines_objective(make_hyper, model, noise):
+    """Mean weight of each (positive, noise word) against K Pn, within 5 standard errors."""
+    words = 5
+    hyper = make_hyper(np.array([8, 4, 2, 1, 1.0]), window=3, negatives=3)
+    static = STATIC._replace(model=model, noise=noise, negatives=3, block=8, batch_size=8)
+    tokens, lines = jnp.array([0, 1, 2, 3, 4, 0, 1, 0]), jnp.zeros(8, jnp.int32)
+    stream = sampling.draw_stream(KEY, 0, 0, tokens, lines, hyper, static)
+
+    @jax.jit
+    @jax.vmap
+    def weights(step):  # [centres, words]: the weight of each noise word
+        batch = blocks.make_blocks(
+            stream._replace(noise_key=jax.random.key(step)), 0, hyper, static
+        )
+        hot = jax.nn.one_hot(batch.noise, words)
+        per = jnp.broadcast_to(batch.noise_weights, (1, 8, static.shared_noise))
+        return jnp.einsum("gnm,gmw->gnw", per, hot)[0], batch.band[0]
+
+    drawn, band = jax.tree.map(np.asarray, weights(jnp.arange(4000)))
+    pn, band = np.asarray(hyper.noise, np.float64), band[0]
+    wanted = np.zeros((8, words))
+    for centre in range(8):
+        contexts = np.flatnonzero(band[centre])
+        targets = (
+            np.asarray(tokens)[contexts - 3]
+            if model == "skipgram"
+            else np.asarray(tokens)[[centre]]
+        )
+        for target in np.asarray(targets):
+            law = pn.copy()
+            if noise == "exclude_target":
+                law[target] = 0
+                law /= law.sum()
+            wanted[centre] += 3 * law
+    error = drawn.std(axis=0) / np.sqrt(len(drawn))
+    assert (np.abs(drawn.mean(axis=0) - wanted) <= 5 * error + 1e-5).all()
+    assert wanted.sum() == pytest.approx(3 * (band.sum() if model == "skipgram" else 8))
+
+
+# Noise
+
+
+def test_words_drawn_follow_the_law_and_are_independent(make_hyper):
+    counts = np.array([60, 25, 9, 4, 2, 0])
+    hyper = make_hyper(vocab.noise_distribution(counts, 0.75))
+    drawn = np.asarray(sampling.draw_words(jax.random.key(0), (20000, 2), hyper))
+    pn = vocab.noise_distribution(counts, 0.75)
+    assert not (drawn == 5).any()
+    for column in drawn.T:
+        observed = np.bincount(column, minlength=6)[:5]
+        assert stats.chisquare(observed, pn[:5] * len(drawn)).pvalue > 1e-3
+    joint = np.bincount(drawn[:, 0] * 5 + drawn[:, 1], minlength=25)
+    assert stats.chisquare(joint, np.outer(pn, pn)[:5, :5].ravel() * len(drawn)).pvalue > 1e-3
+
+
+def test_cumulative_is_exact_to_two_to_the_minus_32():
+    for counts in ([1], [1, 1], [10**9, 1, 1], np.arange(1, 10**5)[::-1]):
+        pn = vocab.noise_distribution(np.asarray(counts), 0.75)
+        cdf = np.append(vocab.cumulative(pn)[:-1].astype(np.float64), 2.0**32)
+        np.testing.assert_allclose(np.diff(cdf, prepend=0) / 2**32, pn, atol=2.0**-32)
+
+
+def test_noise_is_drawn_anew_each_step_and_is_a_function_of_its_address(hyper):
+    _, one = batches_of(hyper, STATIC, epoch=0)
+    _, again = batches_of(hyper, STATIC, epoch=0)
+    _, other = batches_of(hyper, STATIC, epoch=1)
+    for a, b in zip(one, again, strict=True):
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_array_equal(x, y)
+    assert (one[0].noise != one[1].noise).any() and (one[0].noise != other[0].noise).any()
+
+
+# Runs
+
+
+def test_a_smaller_dispatch_gives_the_same_tables(make_corpus, make_hyper):
+    rng = np.random.default_rng(0)
+    corpus = make_corpus([rng.integers(0, N, n) for n in rng.integers(1, 30, 60)], vocab_size=N)
+    hyper = make_hyper(np.arange(N, 0, -1.0), window=3, learning_rate=0.1, epsilon=1.0)
+    static = STATIC._replace(rows="touched", optimizer="row_adagrad", schedule="linear")
+    ends = []
+    for steps in (3, 1000):
+        state = update.init_state(jax.tree.map(jnp.asarray, tables()), hyper, static)
+        size = train.chunk_size(corpus)
+        program = train.compile_program(state, KEY, size, hyper, static, steps)
+        *_, (state, report) = (
+            (jax.tree.map(np.asarray, state), report)
+            for state, report in train.train(state, KEY, corpus, program, hyper, static, 2)
+        )
+        assert report.words == 2 * len(corpus.ids) and np.isfinite(report.metrics.loss)
+        ends.append(state.params)
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_reference_engine_reads_the_same_expanded_batch(hyper):
+    """`expand` gives pairs with M noise words each: nothing is lost by pairs_in_use."""
+    _, (batch, *_) = batches_of(hyper, STATIC)
+    same = expanded(batch, hyper, STATIC)
+    per_pair = STATIC._replace(engine="pairs", negatives=STATIC.shared_noise)
+    _, used = jax.jit(lambda b: pairs.pairs_in_use(b, (N, D), per_pair))(same)
+    assert int(used) == batch.band.sum()

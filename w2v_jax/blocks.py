@@ -1,0 +1,230 @@
+"""The fast engine: the same loss, and no pair is ever written down.
+
+A block is L consecutive kept tokens with a halo of W on each side. Its positives are the band of
+one small product, centres x contexts^T; its noise words are shared by a group of blocks, and
+weighted so that the objective is that of K noise words a positive in expectation: only its
+variance differs. Gradients are taken with respect to the gathered rows, L + X a block and M a
+group, where the pairs engine gathers up to 2W (1 + K) a centre.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from w2v_jax import losses, model, sampling
+from w2v_jax.types import Batch, BlockBatch, Hyper, Params, Static, Stream
+
+PARTS = 2  # independent halves of a step, which XLA runs beside one another on CPU cores
+
+
+def make_blocks(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) -> BlockBatch:
+    """The batch of a step: B blocks in the epoch's order, windows as drawn, noise drawn anew.
+
+    Every kept token is a centre of exactly one block; places past the end of the text, or of the
+    blocks, hold no token and weigh nothing. Noise is addressed by (seed, epoch, chunk, step).
+    """
+    w, length, size = static.window, static.block, stream.tokens.shape[0]
+    count = static.batch_size // length
+    slot = step * count + jnp.arange(count)
+    block = stream.order[jnp.minimum(slot, stream.order.shape[0] - 1)]
+    at = block[:, None] * length + jnp.arange(-w, length + w)[None, :]
+    inside = (at >= 0) & (at < size) & (slot * length < stream.centres)[:, None]
+    at = jnp.clip(at, 0, size - 1)
+    line = jnp.where(inside, stream.line[at], -1)
+    of_centres = slice(w, w + length)
+    offset = jnp.arange(length + 2 * w)[None, :] - w - jnp.arange(length)[:, None]
+    band = (
+        (jnp.abs(offset)[None] <= stream.span[at[:, of_centres]][:, :, None])
+        & (offset != 0)[None]
+        & (line[:, of_centres, None] == line[:, None, :])
+        & (line[:, of_centres, None] >= 0)
+    )
+    tokens = jnp.where(line >= 0, stream.tokens[at], hyper.noise.shape[0])
+    key = jax.random.fold_in(stream.noise_key, step)
+    groups = static.batch_size // static.group
+    noise = sampling.draw_words(key, (groups, static.shared_noise), hyper)
+    band = band.astype(jnp.float32)
+    weights = _noise_weights(tokens, band, noise, hyper, static)
+    return BlockBatch(tokens, band, noise, weights)
+
+
+def _noise_weights(tokens, band, noise, hyper: Hyper, static: Static) -> jax.Array:
+    """K / M for each positive of a centre that the noise word may be drawn for, [G, T/G, M or 1].
+
+    with_replacement: for each; exclude_target: for each but those that are the noise word itself,
+    times what draws that never hit the positive would have it more often.
+    """
+    groups, m = noise.shape
+    share = hyper.negatives.astype(jnp.float32) / m
+    if static.model == "cbow":
+        positives = jnp.max(band, axis=-1).reshape(groups, -1, 1)
+        targets = centres_of(tokens, static).reshape(groups, -1, 1)
+    else:
+        positives = band
+        targets = tokens
+    if static.noise == "with_replacement":
+        if static.model == "skipgram":
+            positives = jnp.sum(band, axis=-1).reshape(groups, -1, 1)
+        return positives * share
+    size = hyper.noise.shape[0]
+    again = 1 / (1 - hyper.noise[jnp.minimum(targets, size - 1)])  # draws that hit are repeated
+    if static.model == "cbow":
+        return jnp.where(targets != noise[:, None, :], positives * share * again, 0)
+    each = band.shape[0] // groups
+    positives = (positives * again[:, None, :]).reshape(groups, each, *band.shape[1:])
+    other = targets.reshape(groups, each, -1, 1) != noise[:, None, None, :]
+    weights = jnp.einsum("gblx,gbxm->gblm", positives, other.astype(jnp.float32))
+    return (weights * share).reshape(groups, -1, m)
+
+
+def centres_of(blocked: jax.Array, static: Static) -> jax.Array:
+    """The part of [B, X, ..] that are the blocks' own places, [B, L, ..]."""
+    return blocked[:, static.window : static.window + static.block]
+
+
+def ids(batch: BlockBatch, static: Static) -> Params:
+    """Ids of the rows that each table's gradient touches, an occurrence each: [n] int32 each.
+
+    Skip-gram: centres; contexts, then noise. CBOW: contexts; centres, then noise.
+    """
+    contexts = batch.tokens.reshape(-1)
+    own = centres_of(batch.tokens, static).reshape(-1)
+    if static.model == "skipgram":
+        return Params(own, jnp.concatenate([contexts, batch.noise.reshape(-1)]))
+    return Params(contexts, jnp.concatenate([own, batch.noise.reshape(-1)]))
+
+
+@jax.custom_vjp
+def product(left: jax.Array, right: jax.Array) -> jax.Array:
+    """Scores of each row with each: [.., n, D] and [.., m, D] -> [.., n, m]."""
+    return jnp.einsum("...nd,...md->...nm", left, right, precision=model.PRECISION)
+
+
+def _product_forward(left, right):
+    return product(left, right), (left, right)
+
+
+def _product_backward(rows, slope):
+    left, right = rows
+    of_left = jnp.einsum("...nm,...md->...nd", slope, right, precision=model.PRECISION)
+    # Turned over first, and multiplied plainly then: XLA's product of a transposed operand is slow.
+    turned = jax.lax.optimization_barrier(jnp.swapaxes(slope, -1, -2))
+    of_right = jnp.einsum("...mn,...nd->...md", turned, left, precision=model.PRECISION)
+    return of_left, of_right
+
+
+product.defvjp(_product_forward, _product_backward)
+
+
+def objective(
+    input_rows: jax.Array,
+    output_rows: jax.Array,
+    noise_rows: jax.Array,
+    batch: BlockBatch,
+    static: Static,
+) -> jax.Array:
+    """Sum of the loss over positives and weighted noise, as a function of the gathered rows.
+
+    Skip-gram: input_rows [B, L, D] of the centres, output_rows [B, X, D] of the contexts.
+    CBOW: input_rows [B, X, D] of the contexts, output_rows [B, L, D] of the centres.
+    noise_rows [G, M, D].
+    """
+    groups, dim = noise_rows.shape[0], noise_rows.shape[2]
+    if static.model == "skipgram":
+        h, weights = input_rows, batch.band
+    else:
+        h = _hidden(input_rows, batch.band, static)
+        eye = jnp.eye(static.block, dtype=jnp.float32)[None]
+        weights = eye * jnp.max(batch.band, axis=-1)[:, :, None]
+    positive = product(h, output_rows)
+    noise = product(h.reshape(groups, -1, dim), noise_rows)
+    ones, zeros = jnp.ones_like(positive), jnp.zeros_like(noise)
+    return jnp.sum(weights * losses.negative_sampling_terms(positive, ones)) + jnp.sum(
+        batch.noise_weights * losses.negative_sampling_terms(noise, zeros)
+    )
+
+
+def _hidden(rows: jax.Array, band: jax.Array, static: Static) -> jax.Array:
+    """h of each centre: the mean of its contexts, [B, X, D] and [B, L, X] -> [B, L, D]."""
+    share = band / jnp.maximum(jnp.sum(band, axis=-1, keepdims=True), 1)
+    mean = jnp.matmul(share, rows, precision=model.PRECISION)
+    if not static.cbow_legacy_gradient:
+        return mean
+    total = jnp.matmul(band, rows, precision=model.PRECISION)
+    return total + jax.lax.stop_gradient(mean - total)
+
+
+def positives(batch: BlockBatch, static: Static) -> jax.Array:
+    """Number of positive pairs (skip-gram) or of centres with a context (CBOW)."""
+    if static.model == "skipgram":
+        return jnp.sum(batch.band)
+    return centres(batch)
+
+
+def centres(batch: BlockBatch) -> jax.Array:
+    """Number of centres with a context."""
+    return jnp.sum(jnp.max(batch.band, axis=-1))
+
+
+def gather(params: Params, batch: BlockBatch, static: Static) -> tuple[jax.Array, ...]:
+    """The rows that `objective` sees."""
+    own = centres_of(batch.tokens, static)
+    of_input, of_output = (own, batch.tokens) if static.model == "skipgram" else (batch.tokens, own)
+    return (
+        model.gather(params.input, of_input),
+        model.gather(params.output, of_output),
+        model.gather(params.output, batch.noise),
+    )
+
+
+def add_gradient(
+    gathered: tuple[jax.Array, ...], batch: BlockBatch, places: Params, sums: Params, static: Static
+) -> Params:
+    """sums [n, D] each plus the gradient of each occurrence of `ids`, at its place."""
+    grad = jax.grad(objective, argnums=(0, 1, 2))
+    groups = batch.noise.shape[0]
+    of_noise = places.output.shape[0] - batch.noise.size
+    at = places.input, places.output[:of_noise], places.output[of_noise:]
+    parts = PARTS if groups % PARTS == 0 else 1
+    split = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), (gathered, batch, at))
+    for i in range(parts):
+        rows, part, at = jax.tree.map(lambda x: x[i], split)  # noqa: B023 (called at once)
+        grads = grad(*rows, part, static)
+        at = [a.reshape(g.shape[:-1]) for a, g in zip(at, grads, strict=True)]
+        sums = Params(
+            sums.input.at[at[0]].add(grads[0], mode="drop"),
+            sums.output.at[at[1]].add(grads[1], mode="drop").at[at[2]].add(grads[2], mode="drop"),
+        )
+    return sums
+
+
+def expand(batch: BlockBatch, vocab_size: int, hyper: Hyper, static: Static) -> Batch:
+    """The same objective as the pairs engine's batch: a row a centre, M noise words a positive.
+
+    For tests and reading: it is what this engine avoids.
+    """
+    centres = centres_of(batch.tokens, static).reshape(-1, 1)
+    count, m = len(centres), batch.noise.shape[1]
+    contexts = jnp.repeat(batch.tokens, static.block, axis=0)
+    band = batch.band.reshape(count, -1)
+    has = jnp.max(band, axis=1, keepdims=True)
+    if static.model == "skipgram":
+        inputs, input_weights, targets, weights = centres, has, contexts, band
+    else:
+        input_weights = band / jnp.maximum(jnp.sum(band, axis=1, keepdims=True), 1)
+        inputs, targets, weights = contexts, centres, has
+    noise = jnp.repeat(batch.noise, static.group, axis=0)[:, None, :]
+    noise = jnp.broadcast_to(noise, (count, targets.shape[1], m))
+    share = hyper.negatives.astype(jnp.float32) / m
+    noise_weights = jnp.broadcast_to(weights[:, :, None] * share, noise.shape)
+    if static.noise == "exclude_target":
+        again = 1 / (1 - hyper.noise[jnp.minimum(targets, vocab_size - 1)])[:, :, None]
+        noise_weights = jnp.where(noise == targets[:, :, None], 0, noise_weights * again)
+    return Batch(
+        inputs=inputs,
+        input_weights=input_weights,
+        outputs=jnp.concatenate([targets, noise.reshape(count, -1)], axis=1),
+        labels=jnp.concatenate(
+            [jnp.ones_like(weights), jnp.zeros_like(noise_weights).reshape(count, -1)], axis=1
+        ),
+        weights=jnp.concatenate([weights, noise_weights.reshape(count, -1)], axis=1),
+    )

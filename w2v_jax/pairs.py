@@ -1,0 +1,124 @@
+"""The reference engine: each positive with its own noise words, gathered pair by pair."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from w2v_jax import losses, model
+from w2v_jax.types import Batch, Params, Static
+
+PART = 2**17  # gathered floats that a part of a batch may have: more fall out of a core's cache
+
+
+def objective(
+    input_rows: jax.Array, output_rows: jax.Array, batch: Batch, static: Static
+) -> tuple[jax.Array, jax.Array]:
+    """What is minimised, as a function of the gathered rows, and the loss to report, both sums.
+
+    input_rows [T, C, D]; output_rows [T, O, D], or for the full softmax the whole table [V, D].
+    The objective weighs the terms by batch.weights; the loss counts those in use once each.
+    """
+    h = jax.vmap(partial(model.hidden, legacy_gradient=static.cbow_legacy_gradient))(
+        input_rows, batch.input_weights
+    )
+    if static.loss == "softmax":
+        scores = jnp.matmul(h, output_rows.T, precision=model.PRECISION)
+        total = jnp.sum(jax.vmap(losses.softmax)(scores, batch.outputs, batch.weights))
+        return total, total
+    scores = jax.vmap(model.dot_scores)(h, output_rows)
+    total = jnp.sum(jax.vmap(losses.negative_sampling)(scores, batch.labels, batch.weights))
+    if static.loss == "negative_sampling":
+        return total, total
+    once = (batch.weights > 0).astype(scores.dtype)
+    return total, jnp.sum(jax.vmap(losses.negative_sampling)(scores, batch.labels, once))
+
+
+def softmax_gradient(
+    params: Params, batch: Batch, static: Static
+) -> tuple[Params, jax.Array, jax.Array]:
+    """d objective / d tables under the full softmax, [V, D] each; the objective and the loss."""
+    grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
+    rows = model.gather(params.input, batch.inputs)
+    (total, loss), (of_inputs, of_output) = grad(rows, params.output, batch, static)
+    of_input = jnp.zeros_like(params.input).at[batch.inputs].add(of_inputs)
+    return Params(of_input, of_output), total, loss
+
+
+def part_size(inputs: int, dim: int, static: Static) -> int:
+    """Pairs that a part of a batch may have, with so many inputs a pair."""
+    return max(1, PART // ((inputs + 1 + static.negatives) * dim))
+
+
+def pairs_in_use(batch: Batch, shape: tuple[int, int], static: Static) -> tuple[Batch, jax.Array]:
+    """A row for each positive with its K noise words, those in use first, and their number.
+
+    Windows are dynamic, so that nearly half the slots of a batch are empty. Rows after those in
+    use weigh nothing; there are whole parts of rows. Slots that weigh nothing have an id outside
+    the tables, of shape [V, D]: a gather reads some row for them, a scatter leaves them out.
+    """
+    (vocab_size, dim), negatives = shape, static.negatives
+    multiple = part_size(batch.inputs.shape[1], dim, static)
+    if static.loss == "masked_mean":
+        batch = batch._replace(weights=jax.vmap(losses.mean_weights)(batch.weights))
+    count, slots = batch.outputs.shape
+    positives = slots // (1 + negatives)
+
+    def by_pair(x):  # [T, P + P K] -> [T P, 1 + K]
+        noise = x[:, positives:].reshape(count * positives, negatives)
+        return jnp.concatenate([x[:, :positives].reshape(-1, 1), noise], axis=1)
+
+    weights = by_pair(batch.weights)
+    exists = weights[:, 0] > 0
+    rows = -(-len(exists) // multiple) * multiple
+    source = jnp.nonzero(exists, size=rows, fill_value=0)[0]
+    used = jnp.sum(exists)
+    in_use = (jnp.arange(rows) < used)[:, None]
+    weights = jnp.where(in_use, weights[source], 0)
+    input_weights = jnp.where(in_use, batch.input_weights[source // positives], 0)
+    inputs = batch.inputs[source // positives]
+    pairs = Batch(
+        inputs=jnp.where(input_weights > 0, inputs, vocab_size),
+        input_weights=input_weights,
+        outputs=jnp.where(weights > 0, by_pair(batch.outputs)[source], vocab_size),
+        labels=by_pair(batch.labels)[source],
+        weights=weights,
+    )
+    return pairs, used
+
+
+def ids(pairs: Batch) -> Params:
+    """Ids of the rows that each table's gradient touches, an occurrence each: [n] int32 each."""
+    return Params(pairs.inputs.reshape(-1), pairs.outputs.reshape(-1))
+
+
+def add_gradient(
+    params: Params, pairs: Batch, used: jax.Array, places: Params, sums: Params, static: Static
+) -> tuple[Params, jax.Array, jax.Array]:
+    """Sums [n, D] each plus the gradient of each occurrence of `ids`, at its place.
+
+    A part of the pairs in use at a time, so that the rows gathered for it stay in a core's cache.
+    Returns the sums, the objective and the loss.
+    """
+    grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
+    size = part_size(pairs.inputs.shape[1], params.input.shape[1], static)
+    at = Params(
+        places.input.reshape(pairs.inputs.shape), places.output.reshape(pairs.outputs.shape)
+    )
+
+    def add_part(i, carry):
+        sums, total, loss = carry
+        part, place = jax.tree.map(
+            lambda x: jax.lax.dynamic_slice_in_dim(x, i * size, size), (pairs, at)
+        )
+        inputs = model.gather(params.input, part.inputs)
+        outputs = model.gather(params.output, part.outputs)
+        (value, new_loss), (of_inputs, of_outputs) = grad(inputs, outputs, part, static)
+        sums = Params(
+            sums.input.at[place.input].add(of_inputs, mode="drop"),
+            sums.output.at[place.output].add(of_outputs, mode="drop"),
+        )
+        return sums, total + value, loss + new_loss
+
+    zero = jnp.zeros((), jnp.float32)
+    return jax.lax.fori_loop(0, -(-used // size), add_part, (sums, zero, zero))

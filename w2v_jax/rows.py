@@ -1,0 +1,87 @@
+"""An optax transformation applied to the rows that a batch touches, at a cost without V in it."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+
+@struct.dataclass
+class RowState:
+    """What rows remember between steps."""
+
+    inner: Any  # optax's state of the whole table: leaves [V, ..] are a row's, others shared
+    owner: jax.Array  # [V] int32, scratch: the occurrence that speaks for a row in this step
+
+
+def init(table: jax.Array, transformation: optax.GradientTransformation) -> RowState:
+    """The state before the first step; table [V, D]."""
+    owner = jnp.zeros(table.shape[:1], jnp.int32)
+    return RowState(inner=transformation.init(table), owner=owner)
+
+
+def claim(owner: jax.Array, ids: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Makes one occurrence of each id its owner: owner [V], ids [n] -> owner [V], places [n].
+
+    places[i] is where in a slab of n rows the gradient of occurrence i is to be added: at the
+    occurrence that owns ids[i]. Ids of V and more own nothing. Nothing of size V is made or read.
+    """
+    owner = owner.at[ids].set(jnp.arange(ids.shape[0], dtype=jnp.int32), mode="drop")
+    return owner, owner[ids]
+
+
+def update(
+    table: jax.Array,
+    state: RowState,
+    ids: jax.Array,
+    places: jax.Array,
+    summed: jax.Array,
+    transformation: optax.GradientTransformation,
+) -> tuple[jax.Array, RowState]:
+    """Each row of ids [n] moves once, by the transformation of its summed gradient.
+
+    summed [n, D]: at each owner's place the sum of the gradients of its id, as `claim` tells.
+    Exact for every transformation that treats elements or rows apart (sgd, adagrad, row_adagrad,
+    adam, adamw). Rows not in ids keep their values and their state: the same as dense optax where
+    a zero gradient moves nothing (sgd, adagrad, row_adagrad), not where momentum or decay would
+    (adam, adamw).
+    """
+    speaks = places == jnp.arange(ids.shape[0])
+    written = jnp.where(speaks, ids, table.shape[0])  # the others fall outside
+
+    def is_rows(leaf):
+        return jnp.ndim(leaf) > 0 and leaf.shape[0] == table.shape[0]
+
+    def add(whole, new, old):
+        # Adding the difference, not setting: a set after a gather makes XLA copy the table.
+        return whole.at[written].add(new - old, mode="drop") if is_rows(whole) else new
+
+    before = jax.tree.map(lambda leaf: leaf[ids] if is_rows(leaf) else leaf, state.inner)
+    updates, after = transformation.update(summed, before, table[ids])
+    inner = jax.tree.map(add, state.inner, after, before)
+    table = table.at[written].add(updates.astype(table.dtype), mode="drop")
+    return table, state.replace(inner=inner)
+
+
+def scale_by_row_adagrad(epsilon: jax.Array) -> optax.GradientTransformation:
+    """g / sqrt(s + epsilon), where s sums over steps the mean square of a row's gradient.
+
+    Adagrad (Duchi et al. 2011) with one accumulator a row instead of one an element: s [V, 1].
+    """
+
+    def init_fn(params):
+        return jax.tree.map(lambda p: jnp.zeros((p.shape[0], 1), p.dtype), params)
+
+    def update_fn(updates, state, params=None):
+        del params
+        state = jax.tree.map(
+            lambda s, g: s + jnp.mean(jnp.square(g), axis=-1, keepdims=True), state, updates
+        )
+        updates = jax.tree.map(
+            lambda s, g: g * jnp.where(s > 0, jax.lax.rsqrt(s + epsilon), 0), state, updates
+        )
+        return updates, state
+
+    return optax.GradientTransformation(init_fn, update_fn)
