@@ -58,7 +58,7 @@ def locate(
 
     Raises UserError where there is no such text.
     """
-    cache = cache_dir or cache_folder()
+    cache = os.path.expanduser(cache_dir or "") or cache_folder()
     if not corpus and dataset not in DATASETS:
         raise UserError(f"--dataset={dataset}: not one of {', '.join(DATASETS)}")
     if split not in PTB_SHA256 or (split != "train" and (corpus or dataset != "ptb")):
@@ -156,8 +156,13 @@ def write_atomically(path: str, data: bytes) -> None:
         raise UserError(f"{path}: cannot be written ({reason_of(error)})") from error
 
 
+def is_compressed(path: str) -> bool:
+    """Whether a file is unpacked when it is read: by its name."""
+    return os.path.splitext(path)[1].lower() in _OPENERS
+
+
 def _open(path: str) -> IO[bytes]:
-    opener = _OPENERS.get(os.path.splitext(path)[1].lower())
+    opener = _OPENERS[os.path.splitext(path)[1].lower()] if is_compressed(path) else None
     # The archives' own line iteration is Python, a BufferedReader's is C.
     return io.BufferedReader(opener(path, "rb"), 1 << 16) if opener else open(path, "rb")
 

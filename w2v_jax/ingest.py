@@ -19,7 +19,7 @@ import numpy as np
 
 from w2v_jax import store
 from w2v_jax.corpus import Chunk, Source, cache_folder, read_chunks, reason_of
-from w2v_jax.numbering import Numbered, Numbering
+from w2v_jax.numbering import Numbering, Tokens, grown, tokens
 from w2v_jax.store import Settings
 from w2v_jax.types import Corpus, UserError
 from w2v_jax.vocab import EOS, choose
@@ -30,23 +30,35 @@ NO_CACHE = "none"
 _BOM = "\ufeff".encode()
 
 
+class Part(NamedTuple):
+    """A chunk and the words in it, numbered by one of the workers."""
+
+    chunk: Chunk
+    worker: int
+    ids: np.ndarray  # [n] int32, the worker's
+    newlines: np.ndarray  # [newlines] int64, words before each; none with eos
+    new: Tokens  # the words that the worker meets here for the first time
+    new_ids: np.ndarray  # [new] int32, theirs
+    error: int | None  # first byte that is not UTF-8; the words end with the line before
+
+
+class Piece(NamedTuple):
+    """What a chunk wrote."""
+
+    worker: int  # whose ids they are
+    tokens: int
+    lines: int
+
+
 class Scan(NamedTuple):
     """What the first pass learns of a text."""
 
     types: list[bytes]  # in the order of their first appearance
     counts: np.ndarray  # [types] int64; 0 for those that stand only after the last word read
+    type_of: list[np.ndarray]  # for each worker, [its types] int64: which type its id is
     words: int  # words read
     sha256: str  # of the lines read
-    pieces: list[tuple[int, int]]  # ids and line ends that each chunk wrote
-
-
-class Part(NamedTuple):
-    """A chunk and the words in it."""
-
-    chunk: Chunk
-    worker: int  # whose ids these are
-    found: Numbered
-    error: int | None  # first byte that is not UTF-8; the words end with the line before
+    pieces: list[Piece]
 
 
 def load(
@@ -103,7 +115,8 @@ def _made(folder, source, settings, progress, cache=None, identity=None) -> Corp
             unk=settings.unk,
             text=source.paths[0] + more,
         )
-        _renumber(scan.pieces, place, settings.eos, folder)
+        places = [place.take(types, mode="clip") for types in scan.type_of]
+        _renumber(scan.pieces, places, settings.eos, folder)
         store.finish(folder, vocab, scan.words, scan.sha256, settings)
         corpus = store.read(folder, settings)
         if cache:
@@ -114,33 +127,29 @@ def _made(folder, source, settings, progress, cache=None, identity=None) -> Corp
 
 
 def _scan(paths, settings: Settings, folder: str, progress) -> Scan:
-    """The first pass: writes ids in the order of first appearance, and line ends."""
-    digest, types, counts = hashlib.sha256(), {}, np.zeros(0, np.int64)
-    to_global = [np.zeros(0, np.int32) for _ in range(THREADS)]
+    """The first pass: writes the workers' ids and the line ends."""
+    digest, here, types = hashlib.sha256(), _Position(), _Types()
     words, ended, pieces = 0, 0, []
-    here = _Position()
     with (
         open(os.path.join(folder, store.IDS), "wb") as ids_file,
         open(os.path.join(folder, store.LINE_ENDS), "wb") as ends_file,
         closing(_parts(read_chunks(paths, CHUNK), settings.eos)) as parts,
     ):
-        for chunk, worker, found, error in parts:
-            room = settings.max_words - words if settings.max_words else len(found.ids) + 1
-            if error is not None and len(found.ids) < room:
-                here.refuse(chunk, error)
-            new = [types.setdefault(word, len(types)) for word in found.new]
-            to_global[worker] = _put(to_global[worker], found.new_ids, new)
-            ids = to_global[worker].take(found.ids[:room])
-            counts = np.concatenate([counts, np.zeros(len(types) - len(counts), np.int64)])
-            np.add.at(counts, ids, 1)
-            ends = found.newlines[found.newlines < room]
+        for part in parts:
+            chunk = part.chunk
+            room = settings.max_words - words if settings.max_words else len(part.ids) + 1
+            if part.error is not None and len(part.ids) < room:
+                here.refuse(chunk, part.error)
+            ids = part.ids[:room]
+            types.add(part, ids)
+            ends = part.newlines[part.newlines < room]
             if chunk.last or len(ids) == room:
                 ends = np.append(ends, len(ids))
             ends = words + ends
             ends = ends[np.diff(ends, prepend=ended) > 0]  # the others are blank lines
             ids_file.write(ids.data)
             ends_file.write(ends.data)
-            pieces.append((len(ids), len(ends)))
+            pieces.append(Piece(part.worker, len(ids), len(ends)))
             words += len(ids)
             ended = int(ends[-1]) if len(ends) else ended
             if len(ids) == room:
@@ -149,7 +158,39 @@ def _scan(paths, settings: Settings, folder: str, progress) -> Scan:
             digest.update(chunk.data)
             here.pass_over(chunk)
             progress(len(chunk.data))
-    return Scan(list(types), counts, words, digest.hexdigest(), pieces)
+    return Scan(*types.by_appearance(), words, digest.hexdigest(), pieces)
+
+
+class _Types:
+    """The types that the workers met, and how often each occurs."""
+
+    def __init__(self):
+        self._table = Numbering()
+        self._appeared = []  # ids of the table by first appearance, in arrays
+        self._ids = [np.zeros(0, np.int64) for _ in range(THREADS)]  # the table's, of a worker's
+        self._counts = [np.zeros(0, np.int64) for _ in range(THREADS)]
+
+    def add(self, part: Part, ids: np.ndarray) -> None:
+        """Takes in the next part of the text, of which the words `ids` count."""
+        found, new = self._table.number(part.new)
+        self._appeared.append(found[new])
+        size, worker = int(part.new_ids.max(initial=-1)) + 1, part.worker
+        self._ids[worker] = grown(self._ids[worker], size)
+        self._ids[worker][part.new_ids] = found
+        self._counts[worker] = grown(self._counts[worker], size)
+        np.add.at(self._counts[worker], ids, 1)
+
+    def by_appearance(self) -> tuple[list[bytes], np.ndarray, list[np.ndarray]]:
+        """Scan's types, counts and type_of."""
+        order = np.concatenate([np.zeros(0, np.int32), *self._appeared])
+        words = self._table.types()
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        counts = np.zeros(len(order), np.int64)
+        type_of = [rank.take(ids) for ids in self._ids] if len(order) else self._ids
+        for types, count in zip(type_of, self._counts, strict=True):
+            np.add.at(counts, types, count)
+        return [words[i] for i in order.tolist()], counts, type_of
 
 
 def _parts(chunks: Iterator[Chunk], eos: bool) -> Iterator[Part]:
@@ -178,8 +219,8 @@ def _parts(chunks: Iterator[Chunk], eos: bool) -> Iterator[Part]:
         raise failure
 
 
-def _number(table: Numbering, chunk: Chunk, eos: bool) -> tuple[Numbered, int | None]:
-    """A chunk's words, and the first byte that is not UTF-8."""
+def _number(table: Numbering, chunk: Chunk, eos: bool) -> tuple:
+    """What follows `worker` in a chunk's Part."""
     text, bad = chunk.data, None
     try:
         if not text.isascii():
@@ -193,7 +234,10 @@ def _number(table: Numbering, chunk: Chunk, eos: bool) -> tuple[Numbered, int | 
         text = text.replace(b"\n", f" {EOS} ".encode())
         if chunk.open_line and bad is None:
             text += f" {EOS}".encode()
-    return table.number(text), bad
+    found, newlines = tokens(text)
+    ids, new = table.number(found)
+    first = Tokens(found.text, found.starts[new], found.lengths[new])
+    return ids, newlines, first, ids[new], bad
 
 
 def _finish_line(digest, chunk: Chunk, words: int, eos: bool, parts, here: "_Position") -> None:
@@ -202,7 +246,7 @@ def _finish_line(digest, chunk: Chunk, words: int, eos: bool, parts, here: "_Pos
     digest.update(data)
     while not data.endswith(b"\n") and not chunk.last:
         here.pass_over(chunk)
-        chunk, _, _, error = next(parts)
+        chunk, *_, error = next(parts)
         data = chunk.data[: chunk.data.find(b"\n") + 1] or chunk.data
         if error is not None and error < len(data):
             here.refuse(chunk, error)
@@ -221,29 +265,21 @@ def _through_line(chunk: Chunk, words: int, eos: bool) -> int:
     return end
 
 
-def _put(array: np.ndarray, at: np.ndarray, values: list[int]) -> np.ndarray:
-    """The array, longer where that is needed, with values [at] in it."""
-    size = int(at.max(initial=-1)) + 1
-    if size > len(array):
-        array = np.concatenate([array, np.empty(max(size, len(array)), np.int32)])
-    array[at] = values
-    return array
+def _renumber(pieces, places: list[np.ndarray], eos: bool, folder: str) -> None:
+    """The second pass: a worker's id becomes its place in the vocabulary.
 
-
-def _renumber(pieces, place: np.ndarray, eos: bool, folder: str) -> None:
-    """The second pass: ids by frequency; words of place -1 go, and lines that this empties.
-
-    In place: what is written is never longer than what was read.
+    Words of place -1 go, and lines that this empties. It is done in the same files: what is
+    written is never longer than what was read.
     """
     names = [os.path.join(folder, name) for name in (store.IDS, store.LINE_ENDS)]
-    drop = bool((place < 0).any())
+    drop = any((place < 0).any() for place in places)
     kept, ended = 0, 0
     with ExitStack() as stack:
         old_ids, old_ends = (stack.enter_context(open(name, "rb")) for name in names)
         new_ids, new_ends = (stack.enter_context(open(name, "r+b")) for name in names)
         begin = 0
-        for count, lines in pieces:
-            ids = place.take(np.frombuffer(old_ids.read(4 * count), np.int32))
+        for worker, count, lines in pieces:
+            ids = places[worker].take(np.frombuffer(old_ids.read(4 * count), np.int32))
             ends = np.frombuffer(old_ends.read(8 * lines), np.int64)
             if drop:
                 keep = ids >= 0

@@ -15,24 +15,15 @@ _HALF = np.uint64(32)
 
 
 class Tokens(NamedTuple):
-    """Where the words of a text stand."""
+    """Where words stand in a text."""
 
+    text: bytes  # UTF-8
     starts: np.ndarray  # [n] int64, byte of each
     lengths: np.ndarray  # [n] int64, bytes, at least 1
-    newlines: np.ndarray  # [newlines] int64, words before each b"\n"
 
 
-class Numbered(NamedTuple):
-    """A text as numbers."""
-
-    ids: np.ndarray  # [n] int32
-    new: list[bytes]  # the words that were met here for the first time, in order
-    new_ids: np.ndarray  # [new] int32, theirs
-    newlines: np.ndarray  # [newlines] int64, words before each b"\n"
-
-
-def tokens(text: bytes) -> Tokens:
-    """The words that str.split() finds in valid UTF-8."""
+def tokens(text: bytes) -> tuple[Tokens, np.ndarray]:
+    """The words that str.split() finds in UTF-8, and how many stand before each newline [lines]."""
     if not text.isascii():
         # In UTF-8 no character's bytes stand inside another's.
         text = _WIDE_SPACE.sub(lambda found: b" " * len(found[0]), text)
@@ -53,7 +44,7 @@ def tokens(text: bytes) -> Tokens:
     if not full.all():
         newlines = np.concatenate([[0], np.cumsum(full)])[newlines]
         starts, lengths = starts[full], lengths[full]
-    return Tokens(starts, lengths, newlines)
+    return Tokens(text, starts, lengths), newlines
 
 
 class Numbering:
@@ -71,13 +62,15 @@ class Numbering:
         self._parts = np.empty(1 << 8, np.uint64)  # of all types
         self._filled = 0
 
-    def number(self, text: bytes) -> Numbered:
-        """Ids from 0 of the words of valid UTF-8; a word keeps its id from call to call."""
-        starts, lengths, newlines = tokens(text)
-        self._make_room(len(starts))
-        words = _Words(text, starts, lengths)
-        before, new_at = self.size, [np.zeros(0, np.int64)]
-        ids = np.empty(len(starts), np.int32)
+    def number(self, tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
+        """Ids [n] int32 of words, from 0, that stay the same from call to call.
+
+        Also which of the words were met here for the first time [new] int64, in their order.
+        """
+        self._make_room(len(tokens.starts))
+        words = _Words(*tokens)
+        new = [np.zeros(0, np.int64)]
+        ids = np.empty(len(words.lengths), np.int32)
         shift, mask = self._shift_and_mask()
         slots = (words.hash >> shift).view(np.int64)
         at, step = None, 0  # which words are left; None: all
@@ -85,7 +78,7 @@ class Numbering:
             types = self._table.take(slots)
             empty = np.flatnonzero(types < 0)
             if len(empty):
-                new_at.append(self._insert(words, slots[empty], empty if at is None else at[empty]))
+                new.append(self._insert(words, slots[empty], empty if at is None else at[empty]))
                 types = self._table.take(slots)
             if at is None:
                 ids, at = types, np.flatnonzero(~self._equal_all(types, words))
@@ -96,12 +89,12 @@ class Numbering:
                 at, slots = at[~found], slots[~found]
             step += 1
             slots = (slots + step) & mask
-        new_at = np.concatenate(new_at)
-        order = np.argsort(new_at)
-        begins, sizes = starts[new_at[order]], lengths[new_at[order]]
-        spans = zip(begins.tolist(), (begins + sizes).tolist(), strict=True)
-        new_ids = (before + order).astype(np.int32)
-        return Numbered(ids, [text[a:b] for a, b in spans], new_ids, newlines)
+        return ids, np.sort(np.concatenate(new))
+
+    def types(self) -> list[bytes]:
+        """All words met, by id."""
+        text = self._parts[: self._filled].astype("<u8").tobytes()
+        return re.findall(rb"[^\xff]+", text)
 
     def _equal_all(self, types: np.ndarray, words: "_Words") -> np.ndarray:
         """Whether each word of the text is its type [n] bool."""
@@ -136,13 +129,13 @@ class Numbering:
         parts = words.lengths[at] // 8 + 1
         place = self._filled + np.cumsum(parts) - parts
         self._filled += int(parts.sum())
-        self._parts = _grown(self._parts, self._filled)
+        self._parts = grown(self._parts, self._filled)
         for j in range(int(parts.max())):
             has = np.flatnonzero(parts > j)
             self._parts[place[has] + j] = words.part(j, at[has])
-        self._hash = _grown(self._hash, size)
-        self._first = _grown(self._first, size)
-        self._place = _grown(self._place, size)
+        self._hash = grown(self._hash, size)
+        self._first = grown(self._first, size)
+        self._place = grown(self._place, size)
         self._hash[self.size : size] = words.hash[at]
         self._first[self.size : size] = words.first[at]
         self._place[self.size : size] = place
@@ -199,8 +192,8 @@ class _Words:
         return self._at_byte[self._starts[at] + 8 * j] | _FILL.take(left)
 
 
-def _grown(array: np.ndarray, size: int) -> np.ndarray:
-    """The array, with room for `size` values."""
+def grown(array: np.ndarray, size: int) -> np.ndarray:
+    """The array, with room for `size` values; the new ones are 0."""
     if size <= len(array):
         return array
-    return np.concatenate([array, np.empty(max(size, 2 * len(array)) - len(array), array.dtype)])
+    return np.concatenate([array, np.zeros(max(size, 2 * len(array)) - len(array), array.dtype)])

@@ -17,6 +17,7 @@ from w2v_jax.types import Corpus, UserError, Vocab
 
 FORMAT = 1  # of the files: a corpus of another format is made anew
 IDS, LINE_ENDS, COUNTS, WORDS, HEADER = "ids.i4", "line_ends.i8", "counts.i8", "words", "header"
+_FILES = (IDS, LINE_ENDS, COUNTS, WORDS, HEADER)
 _DTYPES = {IDS: "<i4", LINE_ENDS: "<i8", COUNTS: "<i8"}
 _BLOCK, _BLOCKS = 1 << 16, 64  # bytes of a block, and how many of a large file are checked
 
@@ -36,10 +37,7 @@ class Damaged(Exception):
 
 
 def finish(folder: str, vocab: Vocab, words: int, sha256: str, settings: Settings) -> None:
-    """Adds vocabulary and header to a folder of ids and line ends, all safely on the disk.
-
-    Raises OSError.
-    """
+    """Adds vocabulary and header to a folder of ids and line ends. Raises OSError."""
     _write(os.path.join(folder, WORDS), "\n".join(vocab.words).encode())
     _write(os.path.join(folder, COUNTS), vocab.counts.astype(_DTYPES[COUNTS]).tobytes())
     header = {
@@ -49,14 +47,11 @@ def finish(folder: str, vocab: Vocab, words: int, sha256: str, settings: Setting
         "sha256": sha256,
         "files": {},
     }
-    for name in (IDS, LINE_ENDS, COUNTS, WORDS):
+    for name in _FILES[:-1]:
         path = os.path.join(folder, name)
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
         header["files"][name] = [os.path.getsize(path), _checksum(path)]
     text = json.dumps(header).encode()
     _write(os.path.join(folder, HEADER), text + b"\n" + hashlib.sha256(text).hexdigest().encode())
-    _sync_folder(folder)
 
 
 def read(folder: str, settings: Settings) -> Corpus:
@@ -145,8 +140,10 @@ class Store:
                     old = os.path.join(self.folder, f"old-{secrets.token_hex(4)}")
                     os.rename(folder, old)
                     shutil.rmtree(old, ignore_errors=True)
+                for path in (*(os.path.join(made, name) for name in _FILES), made):
+                    _sync(path)
                 os.rename(made, folder)
-                _sync_folder(self.folder)
+                _sync(self.folder)
             if source is not None and identity(paths) == source:  # not changed while it was read
                 write_atomically(self._source(source, settings), key.encode())
         except (OSError, UserError) as error:
@@ -182,8 +179,9 @@ def _write(path: str, data: bytes) -> None:
         file.write(data)
 
 
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: str) -> None:
+    """Waits until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

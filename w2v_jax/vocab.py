@@ -107,7 +107,9 @@ def load_counts(path: str) -> Vocab:
 
 def _left_out(types, counts, min_count, max_vocab, unk, text) -> np.ndarray:
     """Which types are rare or '<unk>' [types] bool."""
-    literal = np.array([word == UNK.encode() for word in types])
+    literal = np.zeros(len(types), bool)
+    if UNK.encode() in types:
+        literal[types.index(UNK.encode())] = True
     out = literal | (counts < min_count)
     if out[~literal].all():
         if literal.all():
