@@ -283,9 +283,8 @@ def _renumber(pieces, places: list[np.ndarray], eos: bool, folder: str) -> None:
             ends = np.frombuffer(old_ends.read(8 * lines), np.int64)
             if drop:
                 keep = ids >= 0
-                # An end may be where the piece begins: of a line that the last one left open.
-                left = np.concatenate([[0], np.cumsum(keep)])
-                ends = kept + left[ends - begin]
+                ends = ends - begin
+                ends = kept + ends - np.searchsorted(np.flatnonzero(~keep), ends)
                 ends = ends[np.diff(ends, prepend=ended) > 0]
                 ids = ids[keep]
             new_ids.write(ids.data)

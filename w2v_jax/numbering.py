@@ -111,6 +111,8 @@ class Numbering:
         equal = self._first[types] == words.first[at]
         for j in range(1, len(words.more) + 1):
             left = np.flatnonzero(equal & (words.lengths[at] >= 8 * j))
+            if not len(left):
+                break
             mine = self._parts[self._place[types[left]] + j]
             equal[left] = mine == words.part(j, at[left])
         return equal
@@ -127,12 +129,12 @@ class Numbering:
         size = self.size + len(at)
         self._table[slots] = np.arange(self.size, size, dtype=np.int32)
         parts = words.lengths[at] // 8 + 1
-        place = self._filled + np.cumsum(parts) - parts
+        begin = self._filled
+        place = begin + np.cumsum(parts) - parts
         self._filled += int(parts.sum())
         self._parts = grown(self._parts, self._filled)
-        for j in range(int(parts.max())):
-            has = np.flatnonzero(parts > j)
-            self._parts[place[has] + j] = words.part(j, at[has])
+        j = np.arange(begin, self._filled) - np.repeat(place, parts)
+        self._parts[begin : self._filled] = words.part(j, np.repeat(at, parts))
         self._hash = grown(self._hash, size)
         self._first = grown(self._first, size)
         self._place = grown(self._place, size)
@@ -186,7 +188,7 @@ class _Words:
             self.more.append((at, part))
             at = at[lengths[at] >= 8 * (j + 1)]
 
-    def part(self, j: int, at: np.ndarray) -> np.ndarray:
+    def part(self, j: int | np.ndarray, at: np.ndarray) -> np.ndarray:
         """Bytes 8 j .. 8 j + 7 of the words `at`, none shorter than 8 j, as uint64."""
         left = np.minimum(self.lengths[at] - 8 * j, 8)
         return self._at_byte[self._starts[at] + 8 * j] | _FILL.take(left)
