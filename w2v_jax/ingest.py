@@ -24,7 +24,7 @@ from w2v_jax.store import Settings
 from w2v_jax.types import Corpus, UserError
 from w2v_jax.vocab import EOS, choose
 
-CHUNK = 1 << 20  # bytes read at a time
+CHUNK = 1 << 20  # bytes of text read at a time
 THREADS = min(4, os.cpu_count() or 1)  # more than that wait for the one that reads and writes
 NO_CACHE = "none"
 _BOM = "\ufeff".encode()
