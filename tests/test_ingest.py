@@ -450,8 +450,10 @@ def test_without_a_cache_nothing_is_left(text, tmp_path, monkeypatch):
 
 
 def test_several_at_once(text, cache):
+    notes = []
     with ThreadPoolExecutor(6) as pool:
-        found = list(pool.map(lambda _: load(text, cache), range(12)))
+        found = list(pool.map(lambda _: load(text, cache, note=notes.append), range(12)))
+    assert notes == []
     for corpus in found:
         check(corpus, [b"a b a\n\nb c\n"])
     assert sorted(os.listdir(cache / "corpora")) == sorted([kept(cache).name, "sources"])

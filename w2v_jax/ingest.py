@@ -120,7 +120,7 @@ def _made(folder, source, settings, progress, cache=None, identity=None) -> Corp
         store.finish(folder, vocab, scan.words, scan.sha256, settings)
         corpus = store.read(folder, settings)
         if cache:
-            cache.publish(folder, corpus, settings, identity, source.paths)
+            cache.publish(folder, corpus, settings, identity)
         return corpus
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # what is mapped stays readable

@@ -128,29 +128,42 @@ class Store:
             self._note(f"{folder}: {error}, so the corpus is read anew")
             return None
 
-    def publish(self, made: str, corpus: Corpus, settings: Settings, source, paths) -> None:
+    def publish(self, made: str, corpus: Corpus, settings: Settings, source) -> None:
         """Moves a corpus into the cache, where it replaces one that is damaged."""
         key = _key(corpus.sha256, list(settings))
         folder = os.path.join(self.folder, key)
         try:
-            try:
-                read(folder, settings)  # of another process, or of the same text elsewhere
-            except Damaged:
-                if os.path.lexists(folder):
-                    old = os.path.join(self.folder, f"old-{secrets.token_hex(4)}")
-                    os.rename(folder, old)
-                    shutil.rmtree(old, ignore_errors=True)
-                for path in (*(os.path.join(made, name) for name in _FILES), made):
-                    _sync(path)
-                os.rename(made, folder)
-                _sync(self.folder)
-            if source is not None and identity(paths) == source:  # not changed while it was read
+            if not _is_whole(folder, settings):  # nor of the same text elsewhere
+                try:
+                    self._replace(folder, made)
+                except OSError:
+                    if not _is_whole(folder, settings):  # no other process was quicker
+                        raise
+            if source is not None:  # taken before the text was read
                 write_atomically(self._source(source, settings), key.encode())
         except (OSError, UserError) as error:
             self._note(f"the corpus is not cached: {reason_of(error)}")
 
+    def _replace(self, folder: str, made: str) -> None:
+        for path in (*(os.path.join(made, name) for name in _FILES), made):
+            _sync(path)
+        if os.path.lexists(folder):
+            old = os.path.join(self.folder, f"old-{secrets.token_hex(4)}")
+            os.rename(folder, old)
+            shutil.rmtree(old, ignore_errors=True)
+        os.rename(made, folder)
+        _sync(self.folder)
+
     def _source(self, source, settings: Settings) -> str:
         return os.path.join(self.folder, "sources", _key(source, list(settings)))
+
+
+def _is_whole(folder: str, settings: Settings) -> bool:
+    try:
+        read(folder, settings)
+    except Damaged:
+        return False
+    return True
 
 
 def _key(*parts) -> str:
