@@ -32,6 +32,12 @@ class Config:
     )
     corpus: str = _flag("", "Text to train on instead: file or glob, UTF-8, .gz/.xz/.bz2 too.")
     data_dir: str = _flag("", "Folder with PTB's files (default: $W2V_JAX_DATA, else download).")
+    cache_dir: str = _flag(
+        "",
+        "Folder for downloads and for texts as ids (default: w2v_jax in $XDG_CACHE_HOME or "
+        "~/.cache); none: ids are not kept.",
+        result=False,
+    )
     reading: str = _flag(
         "sentences",
         "sentences: windows stop at line ends; stream: one line, <eos> at the line ends.",

@@ -19,7 +19,7 @@ from experiments.config import Config, resolved, to_flagfile
 from experiments.entry import Diverged
 from experiments.ledger import Ledger
 from w2v_jax import corpus as corpora
-from w2v_jax import evaluation, model, plots, train, update, vocab
+from w2v_jax import evaluation, ingest, model, plots, train, update, vocab
 from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors
 
 REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
@@ -99,6 +99,7 @@ def read_corpus(config: Config) -> tuple[Config, corpora.Source, Corpus]:
         corpus=config.corpus,
         data_dir=config.data_dir,
         fallback=config.fallback_dataset,
+        cache_dir="" if config.cache_dir == ingest.NO_CACHE else config.cache_dir,
     )
     if source.note:
         show.say(f"note: {source.note}")
@@ -112,14 +113,18 @@ def read_corpus(config: Config) -> tuple[Config, corpora.Source, Corpus]:
         config = dataclasses.replace(config, data_dir=str(folder))
     if source.name != "files":
         config = dataclasses.replace(config, dataset=source.name)
-    corpus = vocab.load(
-        source,
-        min_count=config.min_count,
-        max_vocab=config.max_vocab,
-        unk=config.unk,
-        eos=config.reading == "stream",
-        max_words=config.max_words,
-    )
+    with show.reading_bar(source.paths) as bar:
+        corpus = ingest.load(
+            source,
+            cache_dir=config.cache_dir,
+            note=lambda line: show.say(f"note: {line}"),
+            progress=bar.update,
+            min_count=config.min_count,
+            max_vocab=config.max_vocab,
+            unk=config.unk,
+            eos=config.reading == "stream",
+            max_words=config.max_words,
+        )
     _check_noise(config, corpus.vocab)
     show.say(
         f"{source.name}: {corpus.words:,} words, {len(corpus.ids):,} of the vocabulary's "

@@ -1,11 +1,13 @@
 """What a run shows on a terminal: progress while it trains, a closing screen at its end."""
 
+import os
 import sys
 from collections.abc import Iterable
 
 from tqdm import tqdm
 
 from w2v_jax import queries
+from w2v_jax.corpus import is_compressed
 from w2v_jax.evaluation import Measure
 from w2v_jax.types import WordVectors
 
@@ -26,6 +28,21 @@ def progress_bar(total_words: int) -> tqdm:
         disable=not sys.stderr.isatty(),
         bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} words "
         "[{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+    )
+
+
+def reading_bar(paths: Iterable[str]) -> tqdm:
+    """Bytes of text read, of all where no file is compressed; gone once it is read."""
+    plain = not any(is_compressed(path) for path in paths)
+    return tqdm(
+        desc="reading",
+        total=sum(os.path.getsize(p) for p in paths if os.path.isfile(p)) if plain else None,
+        unit="B",
+        unit_scale=True,
+        dynamic_ncols=True,
+        leave=False,
+        delay=0.5,
+        disable=not sys.stderr.isatty(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Names and files to lines of words, on the host."""
+"""Names and files to text, as lines of words or as chunks of bytes, on the host."""
 
 import bz2
 import glob
@@ -26,6 +26,7 @@ PTB_SHA256 = {
 WIKI_DUMP = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 _DOWNLOAD_LIMIT = 16 << 20  # bytes; the largest split has 5.1 MB
 _TIMEOUT = 15  # seconds
+_SPACES = (b" ", b"\n", b"\t", b"\r")  # where a chunk may end
 _OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
@@ -57,7 +58,7 @@ def locate(
 
     Raises UserError where there is no such text.
     """
-    cache = cache_dir or _cache_folder()
+    cache = os.path.expanduser(cache_dir or "") or cache_folder()
     if not corpus and dataset not in DATASETS:
         raise UserError(f"--dataset={dataset}: not one of {', '.join(DATASETS)}")
     if split not in PTB_SHA256 or (split != "train" and (corpus or dataset != "ptb")):
@@ -102,7 +103,39 @@ def read_lines(paths: Iterable[str], digest) -> Iterator[list[str]]:
             where = f"line {number}, byte {error.start + 1}"
             raise UserError(f"{path}: {where}: not UTF-8") from error
         except _UNREADABLE as error:
-            raise UserError(f"{path}: cannot be read ({_reason(error)})") from error
+            raise UserError(f"{path}: cannot be read ({reason_of(error)})") from error
+
+
+class Chunk(NamedTuple):
+    """A piece of a file, uncompressed, that ends behind white space or with the file."""
+
+    path: str
+    data: bytes
+    first: bool  # the file begins with it
+    last: bool  # the file ends with it
+    open_line: bool  # last, of a file that doesn't end with a newline
+
+
+def read_chunks(paths: Iterable[str], size: int) -> Iterator[Chunk]:
+    """Each file in chunks of about `size` bytes, the last of which may be empty.
+
+    A word longer than that makes a longer chunk. Raises UserError naming the file that cannot be
+    read.
+    """
+    for path in paths:
+        try:
+            with _open(path) as file:
+                rest, first, end = [], True, b"\n"
+                while block := file.read(size):
+                    end = block[-1:]
+                    cut = 1 + max(map(block.rfind, _SPACES))
+                    if cut:
+                        yield Chunk(path, b"".join([*rest, block[:cut]]), first, False, False)
+                        rest, first, block = [], False, block[cut:]
+                    rest.append(block)
+                yield Chunk(path, b"".join(rest), first, True, end != b"\n")
+        except _UNREADABLE as error:
+            raise UserError(f"{path}: cannot be read ({reason_of(error)})") from error
 
 
 def write_atomically(path: str, data: bytes) -> None:
@@ -120,23 +153,30 @@ def write_atomically(path: str, data: bytes) -> None:
             if os.path.exists(temporary):
                 os.unlink(temporary)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({_reason(error)})") from error
+        raise UserError(f"{path}: cannot be written ({reason_of(error)})") from error
+
+
+def is_compressed(path: str) -> bool:
+    """Whether a file is unpacked when it is read: by its name."""
+    return os.path.splitext(path)[1].lower() in _OPENERS
 
 
 def _open(path: str) -> IO[bytes]:
-    opener = _OPENERS.get(os.path.splitext(path)[1].lower())
+    opener = _OPENERS[os.path.splitext(path)[1].lower()] if is_compressed(path) else None
     # The archives' own line iteration is Python, a BufferedReader's is C.
     return io.BufferedReader(opener(path, "rb"), 1 << 16) if opener else open(path, "rb")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What went wrong, as a part of a line."""
     inner = getattr(error, "reason", None)  # a URLError wraps the error of the system
     error = inner if isinstance(inner, OSError) else error
     text = getattr(error, "strerror", None) or str(error)
     return " ".join(text.split()) or type(error).__name__
 
 
-def _cache_folder() -> str:
+def cache_folder() -> str:
+    """Where downloads and read corpora are kept: w2v_jax in $XDG_CACHE_HOME or ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.cache"), "w2v_jax")
 
@@ -177,13 +217,13 @@ def _cached_ptb(cache: str, split: str) -> str:
         try:
             data = _download(PTB_ADDRESS.format(split=split), sha256)
         except (OSError, http.client.HTTPException) as error:
-            raise _NotDownloaded(f"PTB could not be downloaded ({_reason(error)})") from error
+            raise _NotDownloaded(f"PTB could not be downloaded ({reason_of(error)})") from error
         write_atomically(path, data)
     try:
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({_reason(error)})") from error
+        raise UserError(f"{path}: cannot be read ({reason_of(error)})") from error
     if found != sha256:
         raise UserError(f"{path}: damaged (sha256 is not {sha256}); delete it to download it again")
     return path
@@ -224,7 +264,7 @@ def _wiki_sample(cache: str) -> str:
         try:
             articles = list(_articles(wikicorpus, dump))
         except _UNREADABLE as error:
-            raise UserError(f"{dump}: cannot be read ({_reason(error)})") from error
+            raise UserError(f"{dump}: cannot be read ({reason_of(error)})") from error
         write_atomically(path, "".join(f"{' '.join(words)}\n" for words in articles).encode())
     return path
 

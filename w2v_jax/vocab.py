@@ -1,77 +1,54 @@
-"""Lines of words to ids; the distributions that training draws from."""
+"""Which words have an id, and which; the distributions that training draws from."""
 
-import itertools
 import re
-from array import array
-from collections import defaultdict
-from collections.abc import Iterable
-from contextlib import closing
 from hashlib import sha256
 
 import numpy as np
 
-from w2v_jax.corpus import Source, read_lines, write_atomically
-from w2v_jax.types import Corpus, UserError, Vocab
+from w2v_jax.corpus import read_lines, write_atomically
+from w2v_jax.types import UserError, Vocab
 
 UNK = "<unk>"
 EOS = "<eos>"
 
 
-def load(source: Source, **options) -> Corpus:
-    """Reads a located text and builds its vocabulary; `options` are those of `build`."""
-    digest = sha256()
-    more = f" and {len(source.paths) - 1} more" if len(source.paths) > 1 else ""
-    with closing(read_lines(source.paths, digest)) as lines:
-        built = build(lines, text=source.paths[0] + more, **options)
-    return Corpus(*built, digest.hexdigest())
-
-
-def build(
-    lines: Iterable[list[str]],
+def choose(
+    types: list[bytes],
+    counts: np.ndarray,
     *,
     min_count: int = 1,
     max_vocab: int = 0,
     unk: str = "keep",
-    eos: bool = False,
-    max_words: int = 0,
     text: str = "the text",
-) -> tuple[np.ndarray, np.ndarray, Vocab, int]:
-    """The text as ids, and its vocabulary: most frequent first, ties by first appearance.
+) -> tuple[Vocab, np.ndarray]:
+    """The vocabulary of a text: most frequent first, ties by first appearance.
 
-    A word is rare if it occurs fewer than `min_count` times, or is not among the `max_vocab`
-    (0: no limit) most frequent. unk='keep': rare words become '<unk>', which exists if it stands in
-    the text or a word is rare, is never rare itself, and is one of the `max_vocab`. unk='drop':
-    rare words and '<unk>' are left out of the text, and lines that this empties.
-    `eos` ends each line, blank ones too, with the word '<eos>' and makes the text one line;
-    otherwise blank lines are left out. `max_words` (0: all) cuts the text after that many words.
+    `types` are the words of a text in the order of their first appearance, and `counts` [types]
+    theirs; types that occur 0 times may follow. A word is rare if it occurs fewer than `min_count`
+    times, or is not among the `max_vocab` (0: no limit) most frequent. unk='keep': rare words
+    become '<unk>', which exists if it stands in the text or a word is rare, is never rare itself,
+    and is one of the `max_vocab`. unk='drop': rare words and '<unk>' are left out.
 
-    Returns (ids [N] int32, line_ends [lines] int64, vocab, words read before any were left out).
-    Raises UserError, which calls the text `text`, where no word is left.
+    Returns (vocab, place [types] int32: the id of each type, -1 if it is left out). Raises
+    UserError, which calls the text `text`, where no word is left.
     """
-    if unk not in ("keep", "drop"):
-        raise UserError(f"--unk={unk}: not one of keep, drop")
-    ids, line_ends, types = _number(lines, eos, max_words)
-    words = len(ids)
-    if not words:
+    counts = counts[: np.count_nonzero(counts)].copy()
+    types = types[: len(counts)]
+    if not types:
         raise UserError(f"{text}: holds no words")
-    counts = np.bincount(ids)
     out = _left_out(types, counts, min_count, max_vocab, unk, text)
     row = np.arange(len(types))
     if unk == "keep" and out.any():
         first = np.flatnonzero(out)[0]  # where '<unk>' first appears
-        types[first] = UNK
+        types[first] = UNK.encode()
         row[out] = first
         counts[first] = counts[out].sum()
         out[first] = False
     kept = np.flatnonzero(~out)
     order = kept[np.argsort(-counts[kept], kind="stable")]
-    vocab = Vocab(tuple(types[i] for i in order), counts[order])
     place = np.full(len(types), -1, np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
-    ids = place[row][ids]
-    if unk == "drop" and out.any():
-        ids, line_ends = _without(ids, line_ends)
-    return ids, np.array([len(ids)], np.int64) if eos else line_ends, vocab, words
+    return Vocab(tuple(types[i].decode() for i in order.tolist()), counts[order]), place[row]
 
 
 def keep_probability(counts: np.ndarray, t: float, rule: str) -> np.ndarray:
@@ -138,26 +115,11 @@ def load_counts(path: str) -> Vocab:
     return Vocab(tuple(counts), values)
 
 
-def _number(lines, eos: bool, max_words: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Words by order of first appearance: ids [N] int32, line_ends [lines] int64, the types."""
-    index = defaultdict(itertools.count().__next__)
-    ids, line_ends = array("i"), array("q")
-    for line in lines:
-        if eos:
-            line = [*line, EOS]
-        if max_words:
-            line = line[: max_words - len(ids)]
-        if line:
-            ids.extend(map(index.__getitem__, line))
-            line_ends.append(len(ids))
-        if max_words and len(ids) >= max_words:
-            break
-    return np.array(ids, np.int32), np.array(line_ends, np.int64), list(index)
-
-
 def _left_out(types, counts, min_count, max_vocab, unk, text) -> np.ndarray:
     """Which types are rare or '<unk>' [types] bool."""
-    literal = np.array([word == UNK for word in types])
+    literal = np.zeros(len(types), bool)
+    if UNK.encode() in types:
+        literal[types.index(UNK.encode())] = True
     out = literal | (counts < min_count)
     if out[~literal].all():
         if literal.all():
@@ -176,10 +138,3 @@ def _left_out(types, counts, min_count, max_vocab, unk, text) -> np.ndarray:
         kept = np.flatnonzero(~out)
         out[kept[np.argsort(-counts[kept], kind="stable")[places:]]] = True
     return out
-
-
-def _without(ids: np.ndarray, line_ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The text without the words of id -1, and without the lines that had no others."""
-    keep = ids >= 0
-    ends = np.cumsum(keep)[line_ends - 1]
-    return ids[keep], ends[np.diff(ends, prepend=0) > 0]

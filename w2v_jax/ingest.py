@@ -1,0 +1,321 @@
+"""Files to a corpus of ids on disk, in memory that doesn't grow with the text.
+
+One pass numbers the words in the order of their first appearance, on a thread a core (NumPy lets
+them run at once); a second, over ids alone, gives the vocabulary's order.
+"""
+
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from typing import NamedTuple
+
+import numpy as np
+
+from w2v_jax import store
+from w2v_jax.corpus import Chunk, Source, cache_folder, read_chunks, reason_of
+from w2v_jax.numbering import Numbering, Tokens, grown, tokens
+from w2v_jax.store import Settings
+from w2v_jax.types import Corpus, UserError
+from w2v_jax.vocab import EOS, choose
+
+CHUNK = 1 << 20  # bytes of text read at a time
+THREADS = min(4, os.cpu_count() or 1)  # more than that wait for the one that reads and writes
+NO_CACHE = "none"
+_BOM = "\ufeff".encode()
+
+
+class Part(NamedTuple):
+    """A chunk and the words in it, numbered by one of the workers."""
+
+    chunk: Chunk
+    worker: int
+    ids: np.ndarray  # [n] int32, the worker's
+    newlines: np.ndarray  # [newlines] int64, words before each; none with eos
+    new: Tokens  # the words that the worker meets here for the first time
+    new_ids: np.ndarray  # [new] int32, theirs
+    error: int | None  # first byte that is not UTF-8; the words end with the line before
+
+
+class Piece(NamedTuple):
+    """What a chunk wrote."""
+
+    worker: int  # whose ids they are
+    tokens: int
+    lines: int
+
+
+class Scan(NamedTuple):
+    """What the first pass learns of a text."""
+
+    types: list[bytes]  # in the order of their first appearance
+    counts: np.ndarray  # [types] int64; 0 for those that stand only after the last word read
+    type_of: list[np.ndarray]  # for each worker, [its types] int64: which type its id is
+    words: int  # words read
+    sha256: str  # of the lines read
+    pieces: list[Piece]
+
+
+def load(
+    source: Source,
+    *,
+    cache_dir: str = "",
+    note: Callable[[str], None] = lambda line: None,
+    progress: Callable[[int], None] = lambda count: None,
+    **settings,
+) -> Corpus:
+    """Reads a located text and chooses its vocabulary, or maps what an earlier call made of it.
+
+    `settings` are min_count, max_vocab, unk, eos, max_words: see `vocab.choose` and
+      eos        ends each line, blank ones too, with the word '<eos>' and makes the text one line;
+                 otherwise blank lines are left out
+      max_words  cuts the text after that many words (0: all)
+    `cache_dir`: '' for the default folder, 'none' for no cache. What keeps the cache from being
+    used is told to `note`, a line each, and never an error; `progress` is called with the
+    uncompressed bytes done since the last call.
+
+    ids and line_ends are read-only memory maps. Raises UserError where the text cannot be read, is
+    not UTF-8, or holds no word that stays.
+    """
+    wanted = Settings(**settings)
+    if wanted.unk not in ("keep", "drop"):
+        raise UserError(f"--unk={wanted.unk}: not one of keep, drop")
+    cache = store.Store(os.path.expanduser(cache_dir) or cache_folder(), note)
+    if cache_dir != NO_CACHE:
+        identity = store.identity(source.paths)
+        found = cache.find(identity, wanted)
+        if found:
+            return found
+        try:
+            return _made(cache.new_folder(), source, wanted, progress, cache, identity)
+        except OSError as error:
+            note(f"the corpus is not cached: {error.filename or cache.folder}: {reason_of(error)}")
+    try:
+        return _made(tempfile.mkdtemp(prefix="w2v_jax-"), source, wanted, progress)
+    except OSError as error:
+        folder = tempfile.gettempdir()
+        raise UserError(f"{folder}: cannot be written ({reason_of(error)})") from error
+
+
+def _made(folder, source, settings, progress, cache=None, identity=None) -> Corpus:
+    """The corpus as files in `folder`, mapped; then moved into the cache or deleted."""
+    try:
+        scan = _scan(source.paths, settings, folder, progress)
+        more = f" and {len(source.paths) - 1} more" if len(source.paths) > 1 else ""
+        vocab, place = choose(
+            scan.types,
+            scan.counts,
+            min_count=settings.min_count,
+            max_vocab=settings.max_vocab,
+            unk=settings.unk,
+            text=source.paths[0] + more,
+        )
+        places = [place.take(types, mode="clip") for types in scan.type_of]
+        _renumber(scan.pieces, places, settings.eos, folder)
+        store.finish(folder, vocab, scan.words, scan.sha256, settings)
+        corpus = store.read(folder, settings)
+        if cache:
+            cache.publish(folder, corpus, settings, identity)
+        return corpus
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # what is mapped stays readable
+
+
+def _scan(paths, settings: Settings, folder: str, progress) -> Scan:
+    """The first pass: writes the workers' ids and the line ends."""
+    digest, here, types = hashlib.sha256(), _Position(), _Types()
+    words, ended, pieces = 0, 0, []
+    with (
+        open(os.path.join(folder, store.IDS), "wb") as ids_file,
+        open(os.path.join(folder, store.LINE_ENDS), "wb") as ends_file,
+        closing(_parts(read_chunks(paths, CHUNK), settings.eos)) as parts,
+    ):
+        for part in parts:
+            chunk = part.chunk
+            room = settings.max_words - words if settings.max_words else len(part.ids) + 1
+            if part.error is not None and len(part.ids) < room:
+                here.refuse(chunk, part.error)
+            ids = part.ids[:room]
+            types.add(part, ids)
+            ends = part.newlines[part.newlines < room]
+            if chunk.last or len(ids) == room:
+                ends = np.append(ends, len(ids))
+            ends = words + ends
+            ends = ends[np.diff(ends, prepend=ended) > 0]  # the others are blank lines
+            ids_file.write(ids.data)
+            ends_file.write(ends.data)
+            pieces.append(Piece(part.worker, len(ids), len(ends)))
+            words += len(ids)
+            ended = int(ends[-1]) if len(ends) else ended
+            if len(ids) == room:
+                _finish_line(digest, chunk, room, settings.eos, parts, here)
+                break
+            digest.update(chunk.data)
+            here.pass_over(chunk)
+            progress(len(chunk.data))
+    return Scan(*types.by_appearance(), words, digest.hexdigest(), pieces)
+
+
+class _Types:
+    """The types that the workers met, and how often each occurs."""
+
+    def __init__(self):
+        self._table = Numbering()
+        self._appeared = []  # ids of the table by first appearance, in arrays
+        self._ids = [np.zeros(0, np.int64) for _ in range(THREADS)]  # the table's, of a worker's
+        self._counts = [np.zeros(0, np.int64) for _ in range(THREADS)]
+
+    def add(self, part: Part, ids: np.ndarray) -> None:
+        """Takes in the next part of the text, of which the words `ids` count."""
+        found, new = self._table.number(part.new)
+        self._appeared.append(found[new])
+        size, worker = int(part.new_ids.max(initial=-1)) + 1, part.worker
+        self._ids[worker] = grown(self._ids[worker], size)
+        self._ids[worker][part.new_ids] = found
+        self._counts[worker] = grown(self._counts[worker], size)
+        np.add.at(self._counts[worker], ids, 1)
+
+    def by_appearance(self) -> tuple[list[bytes], np.ndarray, list[np.ndarray]]:
+        """Scan's types, counts and type_of."""
+        order = np.concatenate([np.zeros(0, np.int32), *self._appeared])
+        words = self._table.types()
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        counts = np.zeros(len(order), np.int64)
+        type_of = [rank.take(ids) for ids in self._ids] if len(order) else self._ids
+        for types, count in zip(type_of, self._counts, strict=True):
+            np.add.at(counts, types, count)
+        return [words[i] for i in order.tolist()], counts, type_of
+
+
+def _parts(chunks: Iterator[Chunk], eos: bool) -> Iterator[Part]:
+    """Chunks with their words numbered, in order; few at a time are read ahead."""
+    failure, waiting, count = None, deque(), 0
+    with ExitStack() as stack:
+        # A thread for each table: a table sees its chunks in order.
+        pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(THREADS)]
+        tables = [Numbering() for _ in pools]
+        while True:
+            try:
+                chunk = next(chunks, None)
+            except UserError as error:  # what was read before may end the text, or be refused
+                failure, chunk = error, None
+            if chunk:
+                worker = count % THREADS
+                job = pools[worker].submit(_number, tables[worker], chunk, eos)
+                waiting.append((chunk, worker, job))
+                count += 1
+            if not chunk and not waiting:
+                break
+            if not chunk or len(waiting) > 2 * THREADS:
+                chunk, worker, job = waiting.popleft()
+                yield Part(chunk, worker, *job.result())
+    if failure:
+        raise failure
+
+
+def _number(table: Numbering, chunk: Chunk, eos: bool) -> tuple:
+    """What follows `worker` in a chunk's Part."""
+    text, bad = chunk.data, None
+    try:
+        if not text.isascii():
+            text.decode()
+    except UnicodeDecodeError as error:
+        bad = error.start
+        text = text[: text.rfind(b"\n", 0, bad) + 1]
+    if chunk.first:
+        text = text.removeprefix(_BOM)
+    if eos:
+        text = text.replace(b"\n", f" {EOS} ".encode())
+        if chunk.open_line and bad is None:
+            text += f" {EOS}".encode()
+    found, newlines = tokens(text)
+    ids, new = table.number(found)
+    first = Tokens(found.text, found.starts[new], found.lengths[new])
+    return ids, newlines, first, ids[new], bad
+
+
+def _finish_line(digest, chunk: Chunk, words: int, eos: bool, parts, here: "_Position") -> None:
+    """Takes the text through the line of word number `words` of a chunk into the digest."""
+    data = chunk.data[: _through_line(chunk, words, eos)]
+    digest.update(data)
+    while not data.endswith(b"\n") and not chunk.last:
+        here.pass_over(chunk)
+        chunk, *_, error = next(parts)
+        data = chunk.data[: chunk.data.find(b"\n") + 1] or chunk.data
+        if error is not None and error < len(data):
+            here.refuse(chunk, error)
+        digest.update(data)
+
+
+def _through_line(chunk: Chunk, words: int, eos: bool) -> int:
+    """Bytes of a chunk up to the end of the line that holds its word number `words`."""
+    skipped = len(_BOM) if chunk.first and chunk.data.startswith(_BOM) else 0
+    end = skipped
+    for line in io.BytesIO(chunk.data[skipped:]):
+        end += len(line)
+        words -= len(line.decode().split()) + (eos and line.endswith(b"\n"))
+        if words <= 0:
+            break
+    return end
+
+
+def _renumber(pieces, places: list[np.ndarray], eos: bool, folder: str) -> None:
+    """The second pass: a worker's id becomes its place in the vocabulary.
+
+    Words of place -1 go, and lines that this empties. It is done in the same files: what is
+    written is never longer than what was read.
+    """
+    names = [os.path.join(folder, name) for name in (store.IDS, store.LINE_ENDS)]
+    drop = any((place < 0).any() for place in places)
+    kept, ended = 0, 0
+    with ExitStack() as stack:
+        old_ids, old_ends = (stack.enter_context(open(name, "rb")) for name in names)
+        new_ids, new_ends = (stack.enter_context(open(name, "r+b")) for name in names)
+        begin = 0
+        for worker, count, lines in pieces:
+            ids = places[worker].take(np.frombuffer(old_ids.read(4 * count), np.int32))
+            ends = np.frombuffer(old_ends.read(8 * lines), np.int64)
+            if drop:
+                keep = ids >= 0
+                ends = ends - begin
+                ends = kept + ends - np.searchsorted(np.flatnonzero(~keep), ends)
+                ends = ends[np.diff(ends, prepend=ended) > 0]
+                ids = ids[keep]
+            new_ids.write(ids.data)
+            if not eos:
+                new_ends.write(ends.data)
+            begin += count
+            kept += len(ids)
+            ended = int(ends[-1]) if len(ends) else ended
+        if eos:
+            new_ends.write(np.array([kept], np.int64).data)
+        new_ids.truncate()
+        new_ends.truncate()
+
+
+class _Position:
+    """Where in its file a chunk begins: lines from 1, bytes of the line before it."""
+
+    def __init__(self):
+        self._line, self._bytes = 1, 0
+
+    def pass_over(self, chunk: Chunk) -> None:
+        """Moves behind a chunk."""
+        newline = chunk.data.rfind(b"\n")
+        self._line += chunk.data.count(b"\n")
+        self._bytes = len(chunk.data) - newline - 1 + (self._bytes if newline < 0 else 0)
+        if chunk.last:
+            self.__init__()
+
+    def refuse(self, chunk: Chunk, byte: int) -> None:
+        """Raises the UserError for a byte of a chunk that is not UTF-8."""
+        newline = chunk.data.rfind(b"\n", 0, byte)
+        line = self._line + chunk.data.count(b"\n", 0, byte)
+        column = byte - newline + (self._bytes if newline < 0 else 0)
+        raise UserError(f"{chunk.path}: line {line}, byte {column}: not UTF-8")

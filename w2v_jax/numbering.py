@@ -1,0 +1,201 @@
+"""Bytes of text to numbered words: str.split() and a dict of words, for whole arrays at once."""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+_WIDE_SPACE = re.compile(b"|".join(c.encode() for c in map(chr, range(128, 0x3001)) if c.isspace()))
+_NEWLINE = 10
+# What fills a part that holds so many bytes of its word: 0xff, which no UTF-8 text holds, so that
+# a word is told from a longer one that begins with it.
+_FILL = np.array([(1 << 64) - (1 << 8 * n) for n in range(9)], np.uint64)
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: Knuth's multiplicative hash
+_HALF = np.uint64(32)
+
+
+class Tokens(NamedTuple):
+    """Where words stand in a text."""
+
+    text: bytes  # UTF-8
+    starts: np.ndarray  # [n] int64, byte of each
+    lengths: np.ndarray  # [n] int64, bytes, at least 1
+
+
+def tokens(text: bytes) -> tuple[Tokens, np.ndarray]:
+    """The words that str.split() finds in UTF-8, and how many stand before each newline [lines]."""
+    if not text.isascii():
+        # In UTF-8 no character's bytes stand inside another's.
+        text = _WIDE_SPACE.sub(lambda found: b" " * len(found[0]), text)
+    array = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(array <= 32)
+    what = array[ends]
+    control = (what < 9) | ((what > 13) & (what < 28))  # no spaces, though below b" "
+    if control.any():
+        ends, what = ends[~control], what[~control]
+    newlines = np.flatnonzero(what == _NEWLINE) + 1
+    if not len(ends) or ends[-1] != len(text) - 1:
+        ends = np.append(ends, len(text))
+    starts = np.empty_like(ends)
+    starts[:1] = 0
+    np.add(ends[:-1], 1, out=starts[1:])
+    lengths = ends - starts
+    full = lengths > 0
+    if not full.all():
+        newlines = np.concatenate([[0], np.cumsum(full)])[newlines]
+        starts, lengths = starts[full], lengths[full]
+    return Tokens(text, starts, lengths), newlines
+
+
+class Numbering:
+    """Numbers words by a hash table (open addressing, triangular probing) of NumPy arrays.
+
+    A lookup compares whole words, eight bytes at a time, so equal hashes don't matter.
+    """
+
+    def __init__(self):
+        self.size = 0  # types
+        self._table = np.full(1 << 10, -1, np.int32)  # a type or -1
+        self._hash = np.empty(1 << 8, np.uint64)  # of each type
+        self._first = np.empty(1 << 8, np.uint64)  # its first part
+        self._place = np.empty(1 << 8, np.int64)  # of its first part in _parts
+        self._parts = np.empty(1 << 8, np.uint64)  # of all types
+        self._filled = 0
+
+    def number(self, tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
+        """Ids [n] int32 of words, from 0, that stay the same from call to call.
+
+        Also which of the words were met here for the first time [new] int64, in their order.
+        """
+        self._make_room(len(tokens.starts))
+        words = _Words(*tokens)
+        new = [np.zeros(0, np.int64)]
+        ids = np.empty(len(words.lengths), np.int32)
+        shift, mask = self._shift_and_mask()
+        slots = (words.hash >> shift).view(np.int64)
+        at, step = None, 0  # which words are left; None: all
+        while at is None or len(at):
+            types = self._table.take(slots)
+            empty = np.flatnonzero(types < 0)
+            if len(empty):
+                new.append(self._insert(words, slots[empty], empty if at is None else at[empty]))
+                types = self._table.take(slots)
+            if at is None:
+                ids, at = types, np.flatnonzero(~self._equal_all(types, words))
+                slots = slots[at]
+            else:
+                found = self._equal(types, words, at)
+                ids[at[found]] = types[found]
+                at, slots = at[~found], slots[~found]
+            step += 1
+            slots = (slots + step) & mask
+        return ids, np.sort(np.concatenate(new))
+
+    def types(self) -> list[bytes]:
+        """All words met, by id."""
+        text = self._parts[: self._filled].astype("<u8").tobytes()
+        return re.findall(rb"[^\xff]+", text)
+
+    def _equal_all(self, types: np.ndarray, words: "_Words") -> np.ndarray:
+        """Whether each word of the text is its type [n] bool."""
+        types = types.astype(np.int64)
+        equal = self._first.take(types) == words.first
+        for j, (at, part) in enumerate(words.more, 1):
+            # A type of fewer parts: whatever stands there, an earlier part differs.
+            mine = self._parts.take(self._place.take(types[at]) + j, mode="clip")
+            equal[at] &= mine == part
+        return equal
+
+    def _equal(self, types: np.ndarray, words: "_Words", at: np.ndarray) -> np.ndarray:
+        """Whether each of the words `at` is its type [len(at)] bool."""
+        equal = self._first[types] == words.first[at]
+        for j in range(1, len(words.more) + 1):
+            left = np.flatnonzero(equal & (words.lengths[at] >= 8 * j))
+            if not len(left):
+                break
+            mine = self._parts[self._place[types[left]] + j]
+            equal[left] = mine == words.part(j, at[left])
+        return equal
+
+    def _insert(self, words: "_Words", slots: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Makes types of words whose slots are empty: of those that share one, the first.
+
+        Returns which words became types, in the order of their ids.
+        """
+        claim = np.arange(len(at), dtype=np.int32)
+        self._table[slots[::-1]] = claim[::-1]  # the last assignment stays
+        won = self._table[slots] == claim
+        at, slots = at[won], slots[won]
+        size = self.size + len(at)
+        self._table[slots] = np.arange(self.size, size, dtype=np.int32)
+        parts = words.lengths[at] // 8 + 1
+        begin = self._filled
+        place = begin + np.cumsum(parts) - parts
+        self._filled += int(parts.sum())
+        self._parts = grown(self._parts, self._filled)
+        j = np.arange(begin, self._filled) - np.repeat(place, parts)
+        self._parts[begin : self._filled] = words.part(j, np.repeat(at, parts))
+        self._hash = grown(self._hash, size)
+        self._first = grown(self._first, size)
+        self._place = grown(self._place, size)
+        self._hash[self.size : size] = words.hash[at]
+        self._first[self.size : size] = words.first[at]
+        self._place[self.size : size] = place
+        self.size = size
+        return at
+
+    def _make_room(self, count: int) -> None:
+        """Keeps the table at most half full if so many words are new."""
+        size = len(self._table)
+        while size < 2 * (self.size + count):
+            size *= 2
+        if size == len(self._table):
+            return
+        self._table = np.full(size, -1, np.int32)
+        shift, mask = self._shift_and_mask()
+        types = np.arange(self.size, dtype=np.int32)
+        slots = (self._hash[: self.size] >> shift).view(np.int64)
+        step = 0
+        while len(types):
+            free = np.flatnonzero(self._table[slots] < 0)[::-1]  # an early type is a frequent one
+            self._table[slots[free]] = types[free]
+            left = self._table[slots] != types
+            step += 1
+            types, slots = types[left], (slots[left] + step) & mask
+
+    def _shift_and_mask(self) -> tuple[np.uint64, int]:
+        """Of the table: a hash's first slot is hash >> shift; slots wrap by & mask."""
+        size = len(self._table)
+        return np.uint64(65 - size.bit_length()), size - 1
+
+
+class _Words:
+    """The words of a text in parts of eight bytes, as integers; 0xff after a word's last byte."""
+
+    def __init__(self, text: bytes, starts: np.ndarray, lengths: np.ndarray):
+        self.lengths, self._starts = lengths, starts
+        # A part at every byte: NumPy reads unaligned ones too.
+        self._at_byte = np.ndarray((len(text) + 1,), "<u8", text + bytes(8), strides=(1,))
+        self.first = self._at_byte[starts] | _FILL.take(np.minimum(lengths, 8))
+        self.hash = (self.first ^ (self.first >> _HALF)) * _MIX
+        self.more = []  # for part 1, 2, ..: the words that have it, and it
+        at = np.flatnonzero(lengths >= 8)
+        while len(at):
+            j = len(self.more) + 1
+            part = self.part(j, at)
+            value = self.hash[at]
+            self.hash[at] = (value ^ (value >> _HALF) ^ part) * _MIX
+            self.more.append((at, part))
+            at = at[lengths[at] >= 8 * (j + 1)]
+
+    def part(self, j: int | np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Bytes 8 j .. 8 j + 7 of the words `at`, none shorter than 8 j, as uint64."""
+        left = np.minimum(self.lengths[at] - 8 * j, 8)
+        return self._at_byte[self._starts[at] + 8 * j] | _FILL.take(left)
+
+
+def grown(array: np.ndarray, size: int) -> np.ndarray:
+    """The array, with room for `size` values; the new ones are 0."""
+    if size <= len(array):
+        return array
+    return np.concatenate([array, np.zeros(max(size, 2 * len(array)) - len(array), array.dtype)])
