@@ -66,12 +66,13 @@ def quality(lines: Sequence[dict]) -> str:
 def document(lines: Sequence[dict], task: Task, machine: str) -> str:
     """table.md."""
     name = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
+    base = reference(lines) or "gensim"
     return f"""{name}, D {task.dim}, W {task.window}, K {task.negatives}, t {task.subsample:g}, \
 min_count {task.min_count}, {task.words:,} words; {task.threads} threads of {machine}.
 
 Words/s: the text's words before subsampling x epochs / seconds of training. Text to vectors: the
 whole process. Peak MB: of its largest process. Medians over runs. x: how many times as fast as
-{reference(lines) or "gensim"}, the median over seeds of the two runs of one seed. ~: estimated from the rate that the
+{base}, the median over seeds of the two runs of one seed. ~: estimated from the rate that the
 program prints (word2vec.c's counts its own CPU time); neither it nor fastText is given a seed.
 
 {speed(lines)}

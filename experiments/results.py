@@ -51,8 +51,8 @@ class Results:
             raise UserError(f"{self.path}: not JSON lines ({error})") from error
 
     def find(self, **key) -> dict | None:
-        """The line with these fields, if there is one."""
-        for line in self.lines:
+        """The last line with these fields, if there is one."""
+        for line in reversed(self.lines):
             if all(line.get(name) == value for name, value in key.items()):
                 return line
         return None
