@@ -15,7 +15,8 @@ from pathlib import Path
 from absl import flags
 
 from experiments import benchmark_table, child_process, entry, plain_corpus, show
-from experiments.peers.commands import PEERS, Entrant, Run, Task, Tools, entrant, particular
+from experiments.peers.commands import PEERS, Run, Task, Tools
+from experiments.peers.entrants import Entrant, entrant, order, particular
 from experiments.results import Results, cpus, machine
 from w2v_jax import corpus as corpora
 from w2v_jax import evaluation, export
@@ -102,12 +103,6 @@ def report(results: Results, task: Task) -> None:
     results.write("table.md", text)
     print(text)
     benchmark_plot.draw(results.folder / "benchmark.png", results.lines, task)
-
-
-def order(entrants: list[Entrant], seeds: int) -> list[tuple[int, Entrant]]:
-    """(seed, peer) in the order of running: all of seed 1, all of seed 2 the other way round, .."""
-    turns = (entrants, entrants[::-1])
-    return [(seed, one) for seed in range(1, seeds + 1) for one in turns[(seed - 1) % 2]]
 
 
 def make_plan() -> Plan:

@@ -20,35 +20,42 @@ def draw_softmax(path: Path, lines: Sequence[dict], title: str) -> None:
         if not points:
             continue
         axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=4)
-        _label_end(axes, points[-1], variant, colour)
+        largest = max(line["vocab_size"] for line in lines)
+        note = "" if points[-1][0] == largest else "\n(not run further)"
+        axes.annotate(
+            variant + note,
+            points[-1],
+            (8, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            annotation_clip=False,
+        )
     axes.set_title(title, loc="left", color=INK)
     axes.set_ylabel("milliseconds a step")
     axes.set_xlabel("words in the vocabulary V")
     _log_log(axes)
-    axes.set_xlim(axes.get_xlim()[0], axes.get_xlim()[1] * 12)
     save_figure(figure, path)
 
 
 def draw_growth(path: Path, panels: dict[str, list[tuple[float, float]]], title: str) -> None:
     """Words/s against each axis; panels: label -> (value, words/s)."""
-    figure = new_figure(11, 6.5)
-    grid = figure.subplots(2, 3, sharey=True).ravel()
+    rows = -(-len(panels) // 3)
+    figure = new_figure(11, 0.5 + 3 * rows)
+    grid = figure.subplots(rows, 3, sharey=True, squeeze=False).ravel()
     for axes, (label, points) in zip(grid, panels.items(), strict=False):
         if points:
             axes.plot(*zip(*points, strict=True), color=COLOURS[-1], marker="o", markersize=4)
         axes.set_xlabel(label)
         _log_log(axes)
+        axes.set_xticks([value for value, _ in points])
+        axes.minorticks_off()
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     for axes in grid[::3]:
         axes.set_ylabel("corpus words/s")
     figure.suptitle(title, x=0.01, ha="left", color=INK)
     save_figure(figure, path)
-
-
-def _label_end(axes, point, text: str, colour: str) -> None:
-    style = dict(textcoords="offset points", va="center", color=colour)
-    axes.annotate(text, point, (8, 0), **style)
 
 
 def _log_log(axes) -> None:

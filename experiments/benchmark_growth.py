@@ -15,17 +15,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import numpy as np
 from absl import flags
 
-from experiments import benchmark_curves, config, entry, integer_lists, run, show
+from experiments import benchmark_curves, config, entry, integer_lists, run, show, zipf
 from experiments.config import Config
 from experiments.results import Results, machine
 from experiments.tables import markdown, number
 from w2v_jax import train
-from w2v_jax.types import Corpus, UserError, Vocab
+from w2v_jax.types import UserError
 
-LINE = 25  # words a line
 EPOCHS = 10**6  # more than any point is timed for: the schedule stays at its beginning
 AXES = {
     "vocab_size": "words in the vocabulary V",
@@ -57,7 +55,7 @@ def define_flags() -> None:
     """The training flags, and the values that each axis takes."""
     config.define_flags(log_every_steps=20)
     flags.DEFINE_integer("vocab_size", 10_000, "V where it is not varied.", 2)
-    flags.DEFINE_integer("words", 1_000_000, "Corpus words where they are not varied.", LINE)
+    flags.DEFINE_integer("words", 1_000_000, "Corpus words where they are not varied.", 1)
     flags.DEFINE_list("axes", list(AXES), f"Of {', '.join(AXES)}.")
     for axis, values in SWEEPS.items():
         flags.DEFINE_list(f"sweep_{axis}", values.split(), f"Values of {axis}.")
@@ -112,7 +110,7 @@ def measure(point: Point, settings: Config) -> dict:
     values = flags.FLAGS
     fields = {axis: getattr(point, axis) for axis in ("dim", "window", "negatives")}
     settings = dataclasses.replace(settings, **fields, epochs=EPOCHS)
-    corpus = zipf_corpus(point.vocab_size, point.words, settings.seed)
+    corpus = zipf.corpus(point.vocab_size, point.words, settings.seed)
     static, hyper = settings.static(), run.make_hyper(settings, corpus.vocab)
     key = jax.random.key(settings.seed)
     needed = table_bytes(settings, point.vocab_size, key, hyper)
@@ -137,18 +135,6 @@ def table_bytes(settings: Config, vocab_size: int, key, hyper) -> int:
     state = jax.eval_shape(lambda: run.initial_state(settings, vocab_size, key, hyper))
     leaves = [*jax.tree.leaves(state), *jax.tree.leaves(state.params)]
     return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
-
-
-def zipf_corpus(vocab_size: int, words: int, seed: int) -> Corpus:
-    """Words drawn by f(rank) ~ 1 / (rank + 2.7), 25 a line; counts are the expected ones."""
-    law = 1 / (np.arange(1, vocab_size + 1) + 2.7)
-    law /= law.sum()
-    places = np.random.default_rng(seed).random(words)
-    ids = np.minimum(np.searchsorted(np.cumsum(law), places), vocab_size - 1)
-    ends = np.append(np.arange(LINE, words, LINE), words)
-    counts = np.maximum(np.round(law * words), 1).astype(np.int64)
-    vocabulary = Vocab(tuple(map(str, range(vocab_size))), counts)
-    return Corpus(ids.astype(np.int32), ends.astype(np.int64), vocabulary, words, "")
 
 
 def at(point: Point) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from experiments.peers.commands import Task
-from experiments.tables import markdown, mean_and_interval, median, number
+from experiments.tables import difference, markdown, mean_and_interval, median, number, plus_minus
 
 QUALITY = {"wordsim353": "WS-353", "simlex999": "SimLex-999", "analogies": "analogies"}
 FIGURES = ("words_per_sec", "train_sec", "total_sec", "peak_mb")
@@ -22,12 +22,12 @@ def reference(lines: Sequence[dict]) -> str | None:
     return names[0] if names else None
 
 
-def ratio(lines: Sequence[dict], peer: str, base: str | None, field: str) -> float | None:
-    """Median over seeds of base's figure / peer's figure of the same seed; None where unknown."""
+def ratio(lines: Sequence[dict], a: str | None, b: str | None, field: str) -> float | None:
+    """Median over seeds of b's figure / a's figure of the same seed; None where unknown."""
     found = {(line["peer"], line["seed"]): line[field] for line in lines}
     seeds = {line["seed"] for line in lines}
-    pairs = [(found.get((base, s)), found.get((peer, s))) for s in sorted(seeds)]
-    return median([a / b for a, b in pairs if a and b])
+    pairs = [(found.get((a, s)), found.get((b, s))) for s in sorted(seeds)]
+    return median([y / x for x, y in pairs if x and y])
 
 
 def speed(lines: Sequence[dict]) -> str:
@@ -39,8 +39,7 @@ def speed(lines: Sequence[dict]) -> str:
     for peer, runs in by_peer(lines).items():
         mark = "~" if any(run.get("estimated") for run in runs) else ""
         middle = {field: median([run[field] for run in runs]) for field in FIGURES}
-        inverse = ratio(lines, peer, base, "words_per_sec")
-        factors = [1 / inverse if inverse else None]
+        factors = [ratio(lines, base, peer, "words_per_sec")]
         factors += [ratio(lines, peer, base, field) for field in TIMES]
         row = [peer, str(runs[0]["epochs"]), str(len(runs))]
         row.append(mark + number(middle["words_per_sec"]))
@@ -63,10 +62,31 @@ def quality(lines: Sequence[dict]) -> str:
     return markdown(["", "epochs", "runs", *QUALITY.values()], rows)
 
 
+def gaps(lines: Sequence[dict]) -> str:
+    """Differences of the measures' means to gensim's."""
+    base, rows = reference(lines), []
+    peers = by_peer(lines)
+    for peer, runs in peers.items():
+        row = [peer]
+        for field in QUALITY:
+            sides = [known(runs, field), known(peers.get(base, []), field)]
+            gap = plus_minus(*difference(*sides), sign="+") if all(sides) else "–"
+            row.append(gap)
+        rows += [row] if peer != base else []
+    return markdown([f"minus {base}", *QUALITY.values()], rows)
+
+
+def known(runs: Sequence[dict], field: str) -> list[float]:
+    """The figures of a field that there are."""
+    return [run[field] for run in runs if run[field] is not None]
+
+
 def document(lines: Sequence[dict], task: Task, machine: str) -> str:
     """table.md."""
     name = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
     base = reference(lines) or "gensim"
+    title = "Differences of means, with their 95% intervals (Welch's t).\n\n"
+    differences = title + gaps(lines) if reference(lines) else ""
     return f"""{name}, D {task.dim}, W {task.window}, K {task.negatives}, t {task.subsample:g}, \
 min_count {task.min_count}, {task.words:,} words; {task.threads} threads of {machine}.
 
@@ -79,7 +99,8 @@ program prints (word2vec.c's counts its own CPU time); neither it nor fastText i
 Mean ± 95% interval (t) over runs; in brackets the items that the vocabulary covers. WS-353 and
 SimLex-999: Spearman's rho.
 
-{quality(lines)}"""
+{quality(lines)}
+{differences}"""
 
 
 def sentence(line: dict) -> str:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 class Child(NamedTuple):
     """How a process ended."""
 
-    status: int  # its exit status; minus the signal's number where a signal ended it
+    status: int  # its exit status, 126 where it could not start; minus the number of a signal
     wall_sec: float  # from its start to its end
     peak_mb: float  # largest resident memory, MB of 2^20 bytes, of it or of one of its children
     output: str  # stdout and stderr
@@ -53,12 +53,18 @@ def _measure(report: str, log: str, threads: str, *argv: str) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(threads)])
     with open(log, "wb") as file:
         began = time.perf_counter()
-        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
-        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-        _, status, usage = os.wait4(child.pid, 0)
-        wall_sec = time.perf_counter() - began
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB on Linux
-    figures = os.waitstatus_to_exitcode(status), wall_sec, usage.ru_maxrss / unit
+        try:
+            child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+        except OSError as error:
+            file.write(f"{error}\n".encode())
+            figures = 126, 0.0, 0.0
+        else:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the child gets it too
+            signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+            _, status, usage = os.wait4(child.pid, 0)
+            wall_sec = time.perf_counter() - began
+            unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB on Linux
+            figures = os.waitstatus_to_exitcode(status), wall_sec, usage.ru_maxrss / unit
     with open(report, "w") as file:
         json.dump(figures, file)
 
