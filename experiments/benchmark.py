@@ -10,6 +10,7 @@ that is in OUT/results.jsonl is not repeated. Leaves results.jsonl, table.md and
 import dataclasses
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 from absl import flags
@@ -121,7 +122,7 @@ def make_plan() -> Plan:
         *(values.fasttext, values.torch_python, values.d2l_loader_workers),
     )
     own = {name: values[name].value for name in Task._fields if name in values}
-    task = Task(**{**own, "corpus": "", "words": 0, "lines": 0})
+    task = Task(**{**own, "corpus": "", "corpus_sha256": "", "words": 0, "lines": 0})
     entrants = []
     for label in values.peers:
         one = entrant(label, task, tools)
@@ -129,9 +130,12 @@ def make_plan() -> Plan:
             show.say(f"note: {label} is left out: {reason}")
         else:
             entrants.append(one)
+    if not find_spec("gensim"):
+        show.say("note: no evaluation: gensim is missing (pip install 'w2v_jax[eval]')")
     folder = Path(values.workdir).expanduser().absolute()
-    path, words, lines = plain_corpus.plain(source(), values.max_words, folder)
-    task = task._replace(corpus=str(path), words=words, lines=lines)
+    text = plain_corpus.plain(source(), values.max_words, folder)
+    task = task._replace(corpus=str(text.path), corpus_sha256=text.sha256)
+    task = task._replace(words=text.words, lines=text.lines)
     return Plan(task, tools, entrants, values.seeds, folder)
 
 
@@ -159,7 +163,9 @@ def measure(plan: Plan, racer: Entrant, seed: int) -> dict:
     times = peer.times(run, child.output)
     words = plan.task.words * racer.epochs
     wv = export.load(folder / peer.vectors)
-    found = {m.name: m for m in evaluation.standard(wv) if m.name in MEASURES}
+    measures = evaluation.standard(wv) if find_spec("gensim") else ()
+    found = dict.fromkeys(MEASURES, evaluation.Measure("", None, 0, 0))
+    found |= {m.name: m for m in measures if m.name in MEASURES}
     return {
         "peer": racer.label,
         "seed": seed,

@@ -1,6 +1,7 @@
 """The benchmark against other programs: plan, parsing, continuing, tables, a tiny real run."""
 
 import gzip
+import hashlib
 import json
 import stat
 import sys
@@ -16,7 +17,7 @@ from experiments.results import Results
 from w2v_jax.corpus import Source
 from w2v_jax.types import UserError
 
-TASK = Task("text.txt", 1000, 50, "skipgram", 10, 5, 5, 1e-4, 1, 5, 2)
+TASK = Task("text.txt", "", 1000, 50, "skipgram", 10, 5, 5, 1e-4, 1, 5, 2)
 
 
 def test_interval_is_students():
@@ -177,11 +178,13 @@ def test_any_corpus_becomes_one_plain_file(tmp_path):
     (tmp_path / "b.gz").write_bytes(gzip.compress(text.encode()))
     lone = Source("files", (str(tmp_path / "a.txt"),), "")
     both = Source("files", (str(tmp_path / "a.txt"), str(tmp_path / "b.gz")), "")
-    assert plain_corpus.plain(lone, 0, tmp_path / "out") == (tmp_path / "a.txt", 60, 10)
-    path, words, lines = plain_corpus.plain(both, 0, tmp_path / "out")
-    assert (words, lines) == (120, 20) and path.read_text() == 2 * text
-    path, words, lines = plain_corpus.plain(lone, 8, tmp_path / "out")
-    assert (words, lines) == (8, 2) and path.read_text().split() == text.split()[:8]
+    found = plain_corpus.plain(lone, 0, tmp_path / "out")
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    assert found == (tmp_path / "a.txt", 60, 10, sha256)
+    found = plain_corpus.plain(both, 0, tmp_path / "out")
+    assert found[1:3] == (120, 20) and found.path.read_text() == 2 * text
+    found = plain_corpus.plain(lone, 8, tmp_path / "out")
+    assert found[1:3] == (8, 2) and found.path.read_text().split() == text.split()[:8]
 
 
 def test_a_child_is_measured_alone(tmp_path):

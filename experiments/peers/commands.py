@@ -19,6 +19,7 @@ class Task(NamedTuple):
     """What all peers do alike. Field names are flag names where there is such a flag."""
 
     corpus: str  # one plain text file
+    corpus_sha256: str
     words: int  # in it
     lines: int  # in it
     model: str
