@@ -17,7 +17,7 @@ pytest.importorskip("matplotlib")
 def drawn(monkeypatch):
     """The figures that would have been saved."""
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
     return figures
 
 

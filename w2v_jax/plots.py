@@ -26,7 +26,7 @@ def plot_loss(
     """
     words = np.asarray(words, float)
     loss = np.asarray(loss, float)
-    figure = _figure(8, 4.5)
+    figure = new_figure(8, 4.5)
     from matplotlib.ticker import EngFormatter
 
     axes = figure.add_subplot()
@@ -49,7 +49,7 @@ def plot_loss(
     axes.grid(color="#e6e8ec", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_embedding(path, wv: WordVectors, count: int = 300) -> None:
@@ -63,7 +63,7 @@ def plot_embedding(path, wv: WordVectors, count: int = 300) -> None:
     ids = mapped_words(wv, count)
     unit = wv.vectors[ids].astype(np.float64)
     unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-30)
-    figure = _figure(12, 9)
+    figure = new_figure(12, 9)
     axes = figure.add_subplot()
     axes.set_title(f"{len(ids)} words, placed by cosine (t-SNE)", loc="left", color=INK)
     axes.set_xticks([])
@@ -76,7 +76,7 @@ def plot_embedding(path, wv: WordVectors, count: int = 300) -> None:
     shown = _label(figure, axes, [wv.words[i] for i in ids], places, colours)
     if shown:
         dots.set_alpha(np.where(shown, 0.9, 0.3))  # faint where the word is left out
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def mapped_words(wv: WordVectors, count: int) -> np.ndarray:
@@ -177,8 +177,11 @@ def _hues(plane: np.ndarray) -> np.ndarray:
     return np.array(colours).reshape(-1, 3)
 
 
-def _figure(width: float, height: float):
-    """A figure of its own, in inches: no pyplot, no backend chosen for the process."""
+def new_figure(width: float, height: float):
+    """A figure of its own, in inches: no pyplot, no backend chosen for the process.
+
+    Raises UserError without matplotlib.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -189,7 +192,8 @@ def _figure(width: float, height: float):
     return figure
 
 
-def _save(figure, path) -> None:
+def save_figure(figure, path) -> None:
+    """Writes it, in the format of the path's suffix. Raises UserError where it cannot."""
     try:
         figure.savefig(path)
     except OSError as error:

@@ -1,0 +1,76 @@
+"""Log-log plots of what grows: growth.png and softmax.png."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from w2v_jax.plots import FAINT, INK, new_figure, save_figure
+
+COLOURS = ("#d1495b", "#c77f1a", "#1f5fa8")
+
+
+def draw_softmax(path: Path, lines: Sequence[dict], title: str) -> None:
+    """Milliseconds a step against V, a curve a variant, labelled at its right end."""
+    figure = new_figure(8, 5)
+    axes = figure.add_subplot()
+    variants = list(dict.fromkeys(line["variant"] for line in lines))
+    for colour, variant in zip(COLOURS, variants, strict=False):
+        points = sorted(
+            (p["vocab_size"], p["ms"]) for p in lines if p["variant"] == variant and p["ms"]
+        )
+        if not points:
+            continue
+        axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=4)
+        largest = max(line["vocab_size"] for line in lines)
+        note = "" if points[-1][0] == largest else "\n(not run further)"
+        axes.annotate(
+            variant + note,
+            points[-1],
+            (8, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            annotation_clip=False,
+        )
+    axes.set_title(title, loc="left", color=INK)
+    axes.set_ylabel("milliseconds a step")
+    axes.set_xlabel("words in the vocabulary V")
+    _log_log(axes)
+    save_figure(figure, path)
+
+
+def draw_growth(path: Path, panels: dict[str, list[tuple[float, float]]], title: str) -> None:
+    """Words/s against each axis; panels: label -> (value, words/s)."""
+    rows = -(-len(panels) // 3)
+    figure = new_figure(11, 0.5 + 3 * rows)
+    grid = figure.subplots(rows, 3, sharey=True, squeeze=False).ravel()
+    for axes, (label, points) in zip(grid, panels.items(), strict=False):
+        if points:
+            axes.plot(*zip(*points, strict=True), color=COLOURS[-1], marker="o", markersize=4)
+        axes.set_xlabel(label)
+        _log_log(axes)
+        axes.set_xticks([value for value, _ in points])
+        axes.minorticks_off()
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    for axes in grid[::3]:
+        axes.set_ylabel("corpus words/s")
+    figure.suptitle(title, x=0.01, ha="left", color=INK)
+    save_figure(figure, path)
+
+
+def _log_log(axes) -> None:
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+    for axis, scale, span in (
+        (axes.xaxis, axes.set_xscale, axes.dataLim.intervalx),
+        (axes.yaxis, axes.set_yscale, axes.dataLim.intervaly),
+    ):
+        scale("log")
+        narrow = span[0] > 0 and span[1] / span[0] < 300
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=30))
+        axis.set_major_formatter(EngFormatter(sep=""))
+        axis.set_minor_formatter(NullFormatter())
+    axes.grid(color="#e6e8ec", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set_color(FAINT)

@@ -1,0 +1,172 @@
+"""How w2v_jax's cost grows: words/s against V, D, corpus size, K and W, one at a time.
+
+python -m experiments.benchmark_growth --workdir=OUT
+python -m experiments.benchmark_growth --flagfile=experiments/flagfiles/FILE.cfg --workdir=OUT
+
+On a synthetic Zipf corpus of ids; the training flags set the engine and what is not varied. A
+point is timed from the end of the first dispatch (--log_every_steps steps), for --timed_sec at
+least, epoch after epoch: subsampling and noise count where an epoch's draws fall into that time.
+Leaves results.jsonl, table.md and growth.png.
+"""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+from absl import flags
+
+from experiments import benchmark_curves, config, entry, integer_lists, run, show, zipf
+from experiments.config import Config
+from experiments.results import Results, machine
+from experiments.tables import markdown, number
+from w2v_jax import train
+from w2v_jax.types import UserError
+
+EPOCHS = 10**6  # more than any point is timed for: the schedule stays at its beginning
+AXES = {
+    "vocab_size": "words in the vocabulary V",
+    "dim": "embedding size D",
+    "words": "words in the corpus",
+    "negatives": "noise words K",
+    "window": "window W",
+}
+SWEEPS = {
+    "vocab_size": "1e4 3e4 1e5 3e5 1e6",
+    "dim": "50 100 200 300",
+    "words": "1e5 3e5 1e6 3e6",
+    "negatives": "1 2 5 10 20",
+    "window": "1 2 5 10",
+}
+
+
+class Point(NamedTuple):
+    """What is varied."""
+
+    vocab_size: int
+    dim: int
+    words: int
+    negatives: int
+    window: int
+
+
+def define_flags() -> None:
+    """The training flags, and the values that each axis takes."""
+    config.define_flags(log_every_steps=20)
+    flags.DEFINE_integer("vocab_size", 10_000, "V where it is not varied.", 2)
+    flags.DEFINE_integer("words", 1_000_000, "Corpus words where they are not varied.", 1)
+    flags.DEFINE_list("axes", list(AXES), f"Of {', '.join(AXES)}.")
+    for axis, values in SWEEPS.items():
+        flags.DEFINE_list(f"sweep_{axis}", values.split(), f"Values of {axis}.")
+    flags.DEFINE_float("timed_sec", 5.0, "Seconds a point.", 0.0)
+    flags.DEFINE_float("memory_gb", 8.0, "Points whose tables need more are not run.", 0.0)
+
+
+def main() -> None:
+    """Measures what is not measured yet, then writes table and plot."""
+    values = flags.FLAGS
+    if not values.workdir:
+        raise UserError("--workdir=OUT is missing")
+    if wrong := set(values.axes) - set(AXES):
+        raise UserError(f"--axes={min(wrong)}: not one of {', '.join(AXES)}")
+    settings = config.from_flags()
+    base = Point(*(values[axis].value for axis in AXES))
+    shared = dict(config.resolved(settings))
+    for name in (*AXES, "dataset", "corpus", "data_dir", "epochs"):
+        shared.pop(name, None)
+    results = Results(Path(values.workdir).expanduser(), shared)
+    series = {axis: [] for axis in AXES if axis in values.axes}
+    for axis, found in series.items():
+        for value in integer_lists.positive(f"sweep_{axis}"):
+            point = base._replace(**{axis: value})
+            found.append(measured(point, settings, results))
+    document = table(series, base, shared)
+    results.write("table.md", document)
+    print(document)
+    curves = {
+        AXES[axis]: [(x[axis], x["words_per_sec"]) for x in found if x["words_per_sec"]]
+        for axis, found in series.items()
+    }
+    name = f"{settings.model}, {settings.engine}"
+    benchmark_curves.draw_growth(results.folder / "growth.png", curves, f"{name}: {at(base)}")
+
+
+def measured(point: Point, settings: Config, results: Results) -> dict:
+    """The line of a point, measured now where it is not there yet."""
+    found = results.find(**point._asdict())
+    if found and found["words_per_sec"]:
+        return found
+    line = {**point._asdict(), **measure(point, settings)}
+    if line != found:
+        results.add(line)
+    rate = line["words_per_sec"]
+    show.say(f"{at(point)}: {f'{rate:,.0f} words/s' if rate else line['reason']}")
+    return line
+
+
+def measure(point: Point, settings: Config) -> dict:
+    """words/s and ms a step of one point, or the reason where its tables do not fit."""
+    values = flags.FLAGS
+    fields = {axis: getattr(point, axis) for axis in ("dim", "window", "negatives")}
+    settings = dataclasses.replace(settings, **fields, epochs=EPOCHS)
+    corpus = zipf.corpus(point.vocab_size, point.words, settings.seed)
+    static, hyper = settings.static(), run.make_hyper(settings, corpus.vocab)
+    key = jax.random.key(settings.seed)
+    needed = table_bytes(settings, point.vocab_size, key, hyper)
+    line = {"words_per_sec": None, "ms": None, "bytes": needed, "reason": ""}
+    if needed > values.memory_gb * 1e9:
+        return {**line, "reason": f"not run: needs {needed / 1e9:.1f} GB"}
+    state = run.initial_state(settings, point.vocab_size, key, hyper)
+    size, steps = train.chunk_size(corpus), settings.log_every_steps
+    program = train.compile_program(state, key, size, hyper, static, steps)
+    reports = train.train(state, key, corpus, program, hyper, static, EPOCHS)
+    first = next(reports)[1]
+    began, seconds = time.perf_counter(), 0.0
+    while not seconds or seconds < values.timed_sec:
+        last = next(reports)[1]
+        seconds = time.perf_counter() - began
+    words, steps = last.words - first.words, last.step - first.step
+    return {**line, "words_per_sec": words / seconds, "ms": 1000 * seconds / steps}
+
+
+def table_bytes(settings: Config, vocab_size: int, key, hyper) -> int:
+    """Tables, the optimiser's state and dense gradients: what a step holds at least."""
+    state = jax.eval_shape(lambda: run.initial_state(settings, vocab_size, key, hyper))
+    leaves = [*jax.tree.leaves(state), *jax.tree.leaves(state.params)]
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
+
+
+def at(point: Point) -> str:
+    """A point in words."""
+    return (
+        f"V {point.vocab_size:,}, D {point.dim}, {point.words:,} words, "
+        f"K {point.negatives}, W {point.window}"
+    )
+
+
+def table(series: dict[str, list[dict]], base: Point, shared: dict) -> str:
+    """table.md."""
+    parts = [
+        f"{shared['model']}, --engine={shared['engine']}, --batch_size={shared['batch_size']}, "
+        f"--optimizer={shared['optimizer']};\n{machine()}.",
+        f"Where it is not varied: {at(base)}.\nWords/s count the corpus before subsampling.",
+    ]
+    for axis, found in series.items():
+        rows = [
+            [
+                f"{line[axis]:,}",
+                number(line["words_per_sec"]) if line["words_per_sec"] else line["reason"],
+                number(line["ms"], 2),
+                number(line["bytes"] / 1e6),
+            ]
+            for line in found
+        ]
+        header = [AXES[axis], "words/s", "ms a step", "tables, gradients, state: MB"]
+        parts.append(markdown(header, rows))
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+if __name__ == "__main__":
+    define_flags()
+    entry.start(main, __doc__)

@@ -1,0 +1,99 @@
+"""Lines of a benchmark's results.jsonl -> benchmark.png."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from experiments.benchmark_table import QUALITY, by_peer
+from experiments.peers.commands import Task
+from experiments.tables import interval
+from w2v_jax.plots import FAINT, INK, new_figure, save_figure
+
+COLOURS = ("#1f5fa8", "#d1495b", "#2e8b57", "#8a5fb0", "#c77f1a", "#4a9ba8", "#7a6a53", "#b0578d")
+MARKERS = "osD^vPX*"
+
+
+def draw(path: Path, lines: Sequence[dict], task: Task) -> None:
+    """Words/s as bars with their range; each measure, its 95% interval, against training time.
+
+    Raises UserError without matplotlib or where path cannot be written.
+    """
+    peers = by_peer(lines)
+    styles = {peer: (COLOURS[i % 8], MARKERS[i % 8]) for i, peer in enumerate(peers)}
+    figure = new_figure(11, 7.5)
+    panels = figure.subplots(2, 2).ravel()
+    _bars(panels[0], peers, styles)
+    for axes, (field, name) in zip(panels[1:], QUALITY.items(), strict=True):
+        _against_time(axes, peers, styles, field)
+        axes.set_title(name, loc="left", color=INK)
+    marks = [_mark(panels[1], *style) for style in styles.values()]
+    columns = -(-len(marks) // -(-len(marks) // 6))  # rows as full as each other
+    figure.legend(marks, list(styles), loc="outside lower center", ncols=columns, frameon=False)
+    model = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
+    title = f"{model}, {task.words:,} words, D {task.dim}, {task.threads} threads"
+    figure.suptitle(title, x=0.01, ha="left", color=INK)
+    save_figure(figure, path)
+
+
+def _mark(axes, colour: str, marker: str):
+    """A legend's mark."""
+    return axes.plot([], [], marker, color=colour)[0]
+
+
+def _bars(axes, peers: dict, styles: dict) -> None:
+    from matplotlib.ticker import EngFormatter
+
+    names = [peer for peer in peers if any(run["words_per_sec"] for run in peers[peer])][::-1]
+    for place, peer in enumerate(names):
+        rates = np.array([run["words_per_sec"] for run in peers[peer] if run["words_per_sec"]])
+        middle = np.median(rates)
+        reach = [[middle - rates.min()], [rates.max() - middle]]
+        axes.barh(place, middle, color=styles[peer][0], height=0.62, alpha=0.85)
+        axes.errorbar(middle, place, xerr=reach, color=INK, capsize=3, linewidth=1)
+        axes.annotate(
+            EngFormatter(places=1, sep="")(middle),
+            (rates.max(), place),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            color=INK,
+        )
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlim(0, axes.get_xlim()[1] * 1.1)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_title("corpus words/s of training (median, range)", loc="left", color=INK)
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.grid(axis="x", color="#e6e8ec", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _against_time(axes, peers: dict, styles: dict, field: str) -> None:
+    for peer, runs in peers.items():
+        known = [run for run in runs if run["train_sec"] and run[field] is not None]
+        if not known:
+            continue
+        colour, marker = styles[peer]
+        seconds = np.array([run["train_sec"] for run in known])
+        mean, half = interval([run[field] for run in known])
+        axes.plot(seconds, [run[field] for run in known], ".", color=colour, alpha=0.35, ms=4)
+        axes.errorbar(
+            np.median(seconds), mean, half, fmt=marker, color=colour, capsize=3, markersize=6
+        )
+    axes.set_xscale("log")
+    _plain_log_ticks(axes.xaxis)
+    axes.set_xlabel("seconds of training")
+    axes.grid(color="#e6e8ec", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set_color(FAINT)
+
+
+def _plain_log_ticks(axis) -> None:
+    """1, 2, 5, 10, ..: a log axis of less than a decade would have one label or none."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,130 @@
+"""The claim of "Deep Learning from Scratch 2", chapter 4: milliseconds a step against vocabulary.
+
+python -m experiments.benchmark_softmax --workdir=OUT
+
+CBOW's step as one-hot product and softmax, as gather and softmax, as gather and negative
+sampling, on the same batch: forward, backward and the SGD update (softmax_variants.py). What
+would not fit --memory_gb, or take longer than --max_step_sec, is told instead of run. Leaves
+results.jsonl, table.md and softmax.png.
+"""
+
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from experiments import benchmark_curves, entry, integer_lists, show, softmax_variants
+from experiments.results import Results, machine
+from experiments.tables import markdown, number
+from w2v_jax import model
+from w2v_jax.types import UserError
+
+RATE = 0.1
+
+
+def define_flags() -> None:
+    """The benchmark's flags."""
+    sizes = ["1000", "3000", "10000", "30000", "100000", "300000", "1000000"]
+    flags.DEFINE_list("vocab_sizes", sizes, "Vocabularies V, smallest first.")
+    flags.DEFINE_integer("dim", 100, "Embedding size D.", 1)
+    flags.DEFINE_integer("window", 5, "Context words to each side W.", 1)
+    flags.DEFINE_integer("negatives", 5, "Noise words K.", 1)
+    flags.DEFINE_integer("batch_size", 100, "Centres a step T.", 1)
+    flags.DEFINE_integer("seed", 1, "Seed of the batch and the tables.", 0)
+    flags.DEFINE_float("memory_gb", 8.0, "Steps that need more are not run.", 0.0)
+    flags.DEFINE_float("max_step_sec", 20.0, "Steps that would take longer are not run.", 0.0)
+    flags.DEFINE_float("timed_sec", 1.0, "Steps are repeated so long, three times at least.", 0.0)
+    flags.DEFINE_string("workdir", "", "Folder of the results; steps found there are kept.")
+
+
+def main() -> None:
+    """Measures what is not measured yet, then writes table and plot."""
+    values = flags.FLAGS
+    if not values.workdir:
+        raise UserError("--workdir=OUT is missing")
+    sizes = integer_lists.positive("vocab_sizes")
+    shared = {name: values[name].value for name in ("dim", "window", "negatives", "batch_size")}
+    results = Results(Path(values.workdir).expanduser(), {**shared, "seed": values.seed})
+    for size in sizes:
+        shape = (size, values.batch_size, values.window, values.negatives, values.seed)
+        batch = softmax_variants.draw_centres(*shape)
+        for variant in softmax_variants.VARIANTS:
+            found = results.find(variant=variant, vocab_size=size)
+            if found and found["ms"] is not None:
+                continue
+            line = measure(variant, size, batch, expected_sec(results.lines, variant, size))
+            if line != found:
+                results.add(line)
+            show.say(f"V {size:,}, {variant}: {cell(line)}")
+    lines = [line for line in results.lines if line["vocab_size"] in sizes]
+    text = document(lines, shared)
+    results.write("table.md", text)
+    print(text)
+    title = "CBOW, T {batch_size}, W {window}, K {negatives}, D {dim}: a step".format(**shared)
+    benchmark_curves.draw_softmax(results.folder / "softmax.png", lines, title)
+
+
+def expected_sec(lines: list[dict], variant: str, size: int) -> float:
+    """Seconds a step if its cost grows as V does, from the largest V below; 0 without one."""
+    known = [
+        (line["vocab_size"], line["ms"])
+        for line in lines
+        if line["variant"] == variant and line["ms"] is not None and line["vocab_size"] < size
+    ]
+    below, ms = max(known, default=(1, 0.0))
+    return ms / 1000 * size / below
+
+
+def measure(variant: str, size: int, batch, expected: float) -> dict:
+    """One point: a line of results, with the reason where the step was not run."""
+    values = flags.FLAGS
+    step, needed = softmax_variants.compile_step(variant, size, values.dim, batch)
+    line = {"variant": variant, "vocab_size": size, "bytes": needed, "ms": None, "loss": None}
+    if needed > values.memory_gb * 1e9:
+        return {**line, "reason": f"needs {needed / 1e9:.1f} GB"}
+    if expected > values.max_step_sec:
+        return {**line, "reason": f"about {expected:.0f} s a step, {needed / 1e9:.1f} GB"}
+    params = model.init_params(jax.random.key(values.seed), size, values.dim, "book")
+    rate = jnp.float32(RATE)
+    params, loss = jax.block_until_ready(step(params, batch, rate))
+    first = float(loss)
+    times: list[float] = []
+    while len(times) < 3 or sum(times) < values.timed_sec:
+        began = time.perf_counter()
+        params, loss = jax.block_until_ready(step(params, batch, rate))
+        times.append(time.perf_counter() - began)
+    return {**line, "ms": float(np.median(times)) * 1000, "loss": first, "reason": ""}
+
+
+def cell(line: dict) -> str:
+    """Milliseconds and megabytes, or why there are none."""
+    if line["ms"] is None:
+        return f"not run: {line['reason']}"
+    digits = 2 if line["ms"] < 10 else 0
+    return f"{number(line['ms'], digits)} ms, {number(line['bytes'] / 1e6)} MB"
+
+
+def document(lines: list[dict], shared: dict) -> str:
+    """table.md."""
+    names = list(softmax_variants.VARIANTS)
+    rows = []
+    for size in sorted({line["vocab_size"] for line in lines}):
+        found = {line["variant"]: line for line in lines if line["vocab_size"] == size}
+        row = [f"{size:,}", *(cell(found[name]) for name in names)]
+        slow, fast = found[names[0]]["ms"], found[names[-1]]["ms"]
+        rows.append([*row, f"{slow / fast:,.0f} x" if slow and fast else "–"])
+    text = "CBOW, T {batch_size}, W {window}, K {negatives}, D {dim}, float32".format(**shared)
+    return f"""{text}; {machine()}.
+
+Milliseconds a step (median) and the memory that it needs: forward, backward and the SGD update,
+of whole tables where the gradient is dense and of the touched rows where it is not.
+
+{markdown(["V", *names, "first / last"], rows)}"""
+
+
+if __name__ == "__main__":
+    define_flags()
+    entry.start(main, __doc__)

@@ -1,0 +1,116 @@
+"""Lines of a benchmark's results.jsonl -> table.md."""
+
+from collections.abc import Sequence
+
+from experiments.peers.commands import Task
+from experiments.tables import difference, markdown, mean_and_interval, median, number, plus_minus
+
+QUALITY = {"wordsim353": "WS-353", "simlex999": "SimLex-999", "analogies": "analogies"}
+FIGURES = ("words_per_sec", "train_sec", "total_sec", "peak_mb")
+TIMES = {"train_sec": "training", "total_sec": "text to vectors"}
+
+
+def by_peer(lines: Sequence[dict]) -> dict[str, list[dict]]:
+    """The lines of each peer, peers by name: ours first."""
+    names = sorted({line["peer"] for line in lines}, key=lambda n: (not n.startswith("w2v_jax"), n))
+    return {name: [line for line in lines if line["peer"] == name] for name in names}
+
+
+def reference(lines: Sequence[dict]) -> str | None:
+    """The peer that ratios are taken against: gensim, at other epochs where it ran at no others."""
+    names = sorted({line["peer"] for line in lines if line["peer"].split("@")[0] == "gensim"})
+    return names[0] if names else None
+
+
+def ratio(lines: Sequence[dict], a: str | None, b: str | None, field: str) -> float | None:
+    """Median over seeds of b's figure / a's figure of the same seed; None where unknown."""
+    found = {(line["peer"], line["seed"]): line[field] for line in lines}
+    seeds = {line["seed"] for line in lines}
+    pairs = [(found.get((a, s)), found.get((b, s))) for s in sorted(seeds)]
+    return median([y / x for x, y in pairs if x and y])
+
+
+def speed(lines: Sequence[dict]) -> str:
+    """Medians of times, and ratios against gensim."""
+    base = reference(lines)
+    header = ["", "epochs", "runs", "words/s", *(f"{x}, s" for x in TIMES.values()), "peak MB"]
+    header += ["x words/s", *(f"x {x}" for x in TIMES.values())]
+    rows = []
+    for peer, runs in by_peer(lines).items():
+        mark = "~" if any(run.get("estimated") for run in runs) else ""
+        middle = {field: median([run[field] for run in runs]) for field in FIGURES}
+        factors = [ratio(lines, base, peer, "words_per_sec")]
+        factors += [ratio(lines, peer, base, field) for field in TIMES]
+        row = [peer, str(runs[0]["epochs"]), str(len(runs))]
+        row.append(mark + number(middle["words_per_sec"]))
+        row.append(mark + number(middle["train_sec"], 1))
+        row += [number(middle["total_sec"], 1), number(middle["peak_mb"])]
+        rows.append(row + ["–" if f is None else f"{f:.2f}" for f in factors])
+    return markdown(header, rows)
+
+
+def quality(lines: Sequence[dict]) -> str:
+    """Means and intervals of the measures, with the items that the vocabulary covers."""
+    rows = []
+    for peer, runs in by_peer(lines).items():
+        row = [peer, str(runs[0]["epochs"]), str(len(runs))]
+        for field in QUALITY:
+            covered = sorted({run[f"{field}_covered"] for run in runs})
+            text = mean_and_interval([run[field] for run in runs])
+            row.append(f"{text} ({'-'.join(f'{n:,}' for n in covered)})")
+        rows.append(row)
+    return markdown(["", "epochs", "runs", *QUALITY.values()], rows)
+
+
+def gaps(lines: Sequence[dict]) -> str:
+    """Differences of the measures' means to gensim's."""
+    base, rows = reference(lines), []
+    peers = by_peer(lines)
+    for peer, runs in peers.items():
+        row = [peer]
+        for field in QUALITY:
+            sides = [known(runs, field), known(peers.get(base, []), field)]
+            gap = plus_minus(*difference(*sides), sign="+") if all(sides) else "–"
+            row.append(gap)
+        rows += [row] if peer != base else []
+    return markdown([f"minus {base}", *QUALITY.values()], rows)
+
+
+def known(runs: Sequence[dict], field: str) -> list[float]:
+    """The figures of a field that there are."""
+    return [run[field] for run in runs if run[field] is not None]
+
+
+def document(lines: Sequence[dict], task: Task, machine: str) -> str:
+    """table.md."""
+    name = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
+    base = reference(lines) or "gensim"
+    title = "Differences of means, with their 95% intervals (Welch's t).\n\n"
+    differences = title + gaps(lines) if reference(lines) else ""
+    return f"""{name}, D {task.dim}, W {task.window}, K {task.negatives}, t {task.subsample:g}, \
+min_count {task.min_count}, {task.words:,} words; {task.threads} threads of {machine}.
+
+Words/s: the text's words before subsampling x epochs / seconds of training. Text to vectors: the
+whole process. Peak MB: of its largest process. Medians over runs. x: how many times as fast as
+{base}, the median over seeds of the two runs of one seed. ~: estimated from the rate that the
+program prints (word2vec.c's counts its own CPU time); neither it nor fastText is given a seed.
+
+{speed(lines)}
+Mean ± 95% interval (t) over runs; in brackets the items that the vocabulary covers. WS-353 and
+SimLex-999: Spearman's rho.
+
+{quality(lines)}
+{differences}"""
+
+
+def sentence(line: dict) -> str:
+    """A run, for whoever watches."""
+    measures = ", ".join(
+        f"{name} {'–' if line[field] is None else format(line[field], '.3f')}"
+        for field, name in QUALITY.items()
+    )
+    train = "–" if line["train_sec"] is None else f"{line['train_sec']:.1f} s"
+    return (
+        f"{line['peer']}, seed {line['seed']}: training {train}, text to vectors "
+        f"{line['total_sec']:.1f} s, {line['peak_mb']:,.0f} MB; {measures}"
+    )

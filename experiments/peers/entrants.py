@@ -1,0 +1,49 @@
+"""--peers: who runs, with which epochs and flags, and in which order."""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.peers.commands import PEERS, Task, Tools
+from w2v_jax.types import UserError
+
+
+class Entrant(NamedTuple):
+    """One of --peers: NAME, NAME@EPOCHS, w2v_jax:FLAGFILE or w2v_jax:FLAGFILE@EPOCHS."""
+
+    label: str
+    name: str
+    flagfile: str
+    epochs: int
+
+
+def entrant(label: str, task: Task, tools: Tools) -> Entrant:
+    """Reads one of --peers. Raises UserError where it is no peer."""
+    match = re.fullmatch(r"([^:@]+)(?::([^@]+))?(?:@([1-9]\d*))?", label)
+    name, flagfile, epochs = match.groups() if match else (label, None, None)
+    if name not in PEERS:
+        raise UserError(f"--peers={label}: not one of {', '.join(PEERS)} (NAME or NAME@EPOCHS)")
+    if flagfile and name != "w2v_jax":
+        raise UserError(f"--peers={label}: only w2v_jax takes a flagfile")
+    flagfile = (flagfile or tools.ours) if name == "w2v_jax" else ""
+    if flagfile and not os.path.isfile(flagfile):
+        raise UserError(f"--ours or --peers: {flagfile}: no such flagfile")
+    return Entrant(label, name, flagfile, int(epochs or task.epochs))
+
+
+def particular(entrant: Entrant, tools: Tools) -> str:
+    """The settings that are this entrant's alone, as text: a rerun must have the same."""
+    if entrant.name == "w2v_jax":
+        text = Path(entrant.flagfile).read_text() if entrant.flagfile else ""
+        lines = [line for line in text.splitlines() if line.startswith("-")]
+        return " ".join([*lines, *tools.ours_flags])
+    if entrant.name == "gensim":
+        return tools.gensim_input
+    return f"loader_workers={tools.d2l_loader_workers}" if entrant.name == "d2l" else ""
+
+
+def order(entrants: list[Entrant], seeds: int) -> list[tuple[int, Entrant]]:
+    """(seed, peer) in the order of running: all of seed 1, all of seed 2 the other way round, .."""
+    turns = (entrants, entrants[::-1])
+    return [(seed, one) for seed in range(1, seeds + 1) for one in turns[(seed - 1) % 2]]

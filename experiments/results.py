@@ -1,0 +1,88 @@
+"""A measurement's folder: settings.json, and results.jsonl with a line for each thing measured."""
+
+import json
+import os
+import platform
+from pathlib import Path
+
+from w2v_jax.corpus import write_atomically
+from w2v_jax.types import UserError
+
+SETTINGS, LINES = "settings.json", "results.jsonl"
+
+
+class Results:
+    """What was measured under one group of settings; `lines` holds it, the file outlives us."""
+
+    def __init__(self, folder: Path, settings: dict):
+        """Opens a folder. Raises UserError where it holds results of other settings."""
+        self.folder, self.path = folder, folder / LINES
+        settings = json.loads(json.dumps({**settings, "machine": machine()}))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if (folder / SETTINGS).exists():
+                self._compare(json.loads((folder / SETTINGS).read_text()), settings)
+            else:
+                text = json.dumps(settings, indent=2) + "\n"
+                write_atomically(str(folder / SETTINGS), text.encode())
+            self.lines = self._read()
+        except OSError as error:
+            raise UserError(f"--workdir={folder}: {error.strerror or error}") from error
+
+    def _compare(self, old: dict, new: dict) -> None:
+        for name in new:
+            if name in old and old[name] != new[name]:
+                raise UserError(
+                    f"--workdir={self.folder}: holds results with {name} = {old[name]}, not "
+                    f"{new[name]}; give another folder"
+                )
+
+    def _read(self) -> list[dict]:
+        """The whole lines; the part that an interrupted write left is cut off."""
+        if not self.path.exists():
+            return []
+        text = self.path.read_bytes()
+        whole = text[: text.rfind(b"\n") + 1]
+        if whole != text:
+            os.truncate(self.path, len(whole))
+        try:
+            return [json.loads(line) for line in whole.splitlines()]
+        except ValueError as error:
+            raise UserError(f"{self.path}: not JSON lines ({error})") from error
+
+    def find(self, **key) -> dict | None:
+        """The last line with these fields, if there is one."""
+        for line in reversed(self.lines):
+            if all(line.get(name) == value for name, value in key.items()):
+                return line
+        return None
+
+    def add(self, line: dict) -> None:
+        """Appends a line at once."""
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self.lines.append(line)
+
+    def write(self, name: str, text: str) -> None:
+        """Writes a file beside the results."""
+        write_atomically(str(self.folder / name), text.encode())
+
+
+def machine() -> str:
+    """The processor's name and how many of its CPUs this process may use."""
+    name = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.split(":", 1)[1].strip()
+                break
+    except OSError:
+        pass
+    return f"{name}, {cpus()} CPUs"
+
+
+def cpus() -> int:
+    """CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,71 @@
+"""Markdown tables, and a mean with the interval that its sample allows."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import stdtrit
+
+
+def interval(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and half width of its 95% interval: t_{.975, n-1} s / sqrt(n); None for n = 1.
+
+    Student's t, for independent runs with normal errors.
+    """
+    n = len(values)
+    if n < 2:
+        return float(np.mean(values)), None
+    half = stdtrit(n - 1, 0.975) * np.std(values, ddof=1) / math.sqrt(n)
+    return float(np.mean(values)), float(half)
+
+
+def difference(a: Sequence[float], b: Sequence[float]) -> tuple[float, float | None]:
+    """Mean of a minus mean of b, and half width of its 95% interval; None where one has n = 1.
+
+    Welch's t: df = (u + v)^2 / (u^2 / (n - 1) + v^2 / (m - 1)), u = s_a^2 / n, v = s_b^2 / m.
+    """
+    gap = float(np.mean(a) - np.mean(b))
+    if min(len(a), len(b)) < 2:
+        return gap, None
+    u, v = np.var(a, ddof=1) / len(a), np.var(b, ddof=1) / len(b)
+    if u + v == 0:
+        return gap, 0.0
+    freedom = (u + v) ** 2 / (u**2 / (len(a) - 1) + v**2 / (len(b) - 1))
+    return gap, float(stdtrit(freedom, 0.975) * math.sqrt(u + v))
+
+
+def mean_and_interval(values: Sequence[float | None], digits: int = 3) -> str:
+    """`mean ± half width`; the mean alone for one value; a dash for none."""
+    known = [value for value in values if value is not None]
+    return plus_minus(*interval(known), digits) if known else "–"
+
+
+def plus_minus(value: float, half: float | None, digits: int = 3, sign: str = "") -> str:
+    """`value ± half`, the value alone for a half of None; sign "+" shows that of a plus too."""
+    text = f"{value:{sign}.{digits}f}"
+    return text if half is None else f"{text} ± {half:.{digits}f}"
+
+
+def median(values: Sequence[float | None]) -> float | None:
+    """The median of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """With thousands separated; a dash for None."""
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table padded to be read as text too: the first column left, the others right."""
+    cells = [list(header), *map(list, rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+
+    def line(row):
+        padded = [row[0].ljust(widths[0])]
+        padded += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join([line(header), f"| {' | '.join(rule)} |", *map(line, rows)]) + "\n"

@@ -1,0 +1,283 @@
+"""The benchmark against other programs: plan, parsing, continuing, tables, a tiny real run."""
+
+import gzip
+import hashlib
+import json
+import stat
+import sys
+
+import pytest
+from scipy.stats import ttest_ind
+from test_run import start, text_of
+
+from experiments import benchmark_table, child_process, plain_corpus, tables
+from experiments.peers.commands import PEERS, Run, Task, Tools
+from experiments.peers.entrants import entrant, order, particular
+from experiments.results import Results
+from w2v_jax.corpus import Source
+from w2v_jax.types import UserError
+
+TASK = Task("text.txt", "", 1000, 50, "skipgram", 10, 5, 5, 1e-4, 1, 5, 2)
+
+
+def test_interval_is_students():
+    mean, half = tables.interval([1.0, 2.0, 3.0])
+    assert mean == 2 and half == pytest.approx(4.302653 / 3**0.5)
+    assert tables.interval([7.0]) == (7.0, None)
+    assert tables.mean_and_interval([1.0, None, 3.0], 1) == "2.0 ± 12.7"
+    assert tables.mean_and_interval([None]) == "–"
+
+
+def test_a_difference_has_welchs_interval():
+    a, b = [0.3, 0.5, 0.4], [0.1, 0.4, 0.2, 0.2]
+    low, high = ttest_ind(a, b, equal_var=False).confidence_interval()
+    gap, half = tables.difference(a, b)
+    assert gap == pytest.approx(0.175) and half == pytest.approx((high - low) / 2)
+    assert tables.difference([1.0], b) == (pytest.approx(0.775), None)
+    assert tables.difference([1.0, 1.0], [3.0, 3.0]) == (-2.0, 0.0)
+
+
+def test_markdown_pads_its_cells():
+    table = "| a   |  b |\n| --- | -: |\n| one | 10 |\n"
+    assert tables.markdown(["a", "b"], [["one", "10"]]) == table
+
+
+def test_the_order_turns_round_from_seed_to_seed():
+    entrants = [entrant(name, TASK, Tools()) for name in ("w2v_jax", "gensim", "d2l")]
+    seen = [(seed, one.name) for seed, one in order(entrants, 3)]
+    there = ["w2v_jax", "gensim", "d2l"]
+    assert seen == [(s, n) for s in (1, 2, 3) for n in (there[::-1] if s == 2 else there)]
+
+
+def test_peers_are_named_with_epochs_and_flagfiles(tmp_path):
+    path = tmp_path / "a.cfg"
+    path.write_text("# about\n--dim=3\n")
+    assert entrant("gensim@7", TASK, Tools()) == ("gensim@7", "gensim", "", 7)
+    assert entrant("w2v_jax", TASK, Tools(ours=str(path)))[2:] == (str(path), 5)
+    one = entrant(f"w2v_jax:{path}@2", TASK, Tools())
+    assert one[1:] == ("w2v_jax", str(path), 2)
+    own = particular(one, Tools(ours_flags=("--batch_size=8",)))
+    assert own == "--dim=3 --batch_size=8"
+    for wrong in ("glove", "gensim@0", "gensim:a.cfg", "w2v_jax:absent.cfg", ""):
+        with pytest.raises(UserError, match="--peers"):
+            entrant(wrong, TASK, Tools())
+
+
+def test_times_are_read_from_what_the_c_programs_print(tmp_path):
+    run = Run(TASK, Tools(), 4, "", 1, tmp_path)
+    printed = "Vocab size: 9\nWords in train file: 1050\n"
+    printed += "\rAlpha: 0.02  Progress: 1.00%  Words/thread/sec: 9.00k  "
+    printed += "\rAlpha: 0.01  Progress: 90.00%  Words/thread/sec: 0.35k  "
+    found = PEERS["word2vec_c"].times(run, printed)
+    assert found == {"train_sec": pytest.approx(1050 * 4 / 700), "estimated": True}
+    printed = "Read 0M words\rProgress:   1.0% words/sec/thread:     7 lr:  0.02\r"
+    printed += "Progress: 100.0% words/sec/thread:     420 lr:  0.0 avg.loss:  4.1 ETA: 0h\n"
+    found = PEERS["fasttext"].times(run, printed)
+    assert found == {"train_sec": pytest.approx(4 * 1050 / 840), "estimated": True}
+    for name in ("word2vec_c", "fasttext"):
+        assert PEERS[name].times(run, "it printed nothing of use") == {"train_sec": None}
+
+
+def test_commands_hold_the_shared_settings(tmp_path):
+    run = Run(TASK, Tools(word2vec_c="w2v", fasttext="ft", torch_python="py"), 3, "", 8, tmp_path)
+    for peer in PEERS.values():
+        line = " ".join(peer.command(run))
+        for spellings in (
+            ("--dim=10", "-size 10", "-dim 10"),
+            ("--epochs=3", "-iter 3", "-epoch 3"),
+            ("--negatives=5", "-negative 5", "-neg 5"),
+            ("--subsample=0.0001", "-sample 0.0001", "-t 0.0001"),
+            ("--min_count=1", "-min-count 1", "-minCount 1"),
+            ("--window=5", "-window 5", "-ws 5"),
+        ):
+            assert any(spelling in line for spelling in spellings), (line, spellings)
+    assert "skip-gram" in PEERS["d2l"].missing(Tools(), TASK._replace(model="cbow"))
+    assert PEERS["fasttext"].missing(Tools(), TASK) == "no --fasttext=PATH"
+
+
+# Tables
+
+
+def line_of(peer, seed, train_sec, total_sec, quality, epochs=5, **more):
+    line = {"peer": peer, "seed": seed, "epochs": epochs, "peak_mb": 100.0 * seed}
+    line |= {"words_per_sec": 1000 * epochs / train_sec if train_sec else None}
+    line |= {"train_sec": train_sec, "total_sec": total_sec, **more}
+    for field in benchmark_table.QUALITY:
+        line |= {field: quality, f"{field}_covered": 1234}
+    return line
+
+
+LINES = [
+    line_of("gensim", 1, 10.0, 20.0, 0.3),
+    line_of("gensim", 2, 30.0, 40.0, 0.4),
+    line_of("gensim", 3, 20.0, 30.0, 0.5),
+    line_of("w2v_jax@1", 1, 5.0, 40.0, 0.2, epochs=1),
+    line_of("w2v_jax@1", 2, 10.0, 20.0, None, epochs=1),
+    line_of("w2v_jax@1", 3, 4.0, 10.0, 0.4, epochs=1),
+    line_of("fasttext", 1, 5.0, 5.0, 0.1, estimated=True),
+    line_of("word2vec_c", 1, None, 8.0, 0.1),
+]
+
+
+def cells(table):
+    rows = [[c.strip() for c in row.strip("|\n ").split("|")] for row in table.splitlines()]
+    return {row[0]: row[1:] for row in rows[2:]}
+
+
+def test_the_table_of_speed_equals_hand_computed_values():
+    found = cells(benchmark_table.speed(LINES))
+    assert list(found) == ["w2v_jax@1", "fasttext", "gensim", "word2vec_c"]
+    # ratios of one seed: words/s .4, .6, 1.0; training 2, 3, 5; in all .5, 2, 3
+    expected = ["1", "3", "200", "5.0", "20.0", "200", "0.60", "3.00", "2.00"]
+    assert found["w2v_jax@1"] == expected
+    assert found["gensim"][2:] == ["250", "20.0", "30.0", "200", "1.00", "1.00", "1.00"]
+    assert found["fasttext"] == ["5", "1", "~1,000", "~5.0", "5.0", "100", "2.00", "2.00", "4.00"]
+    assert found["word2vec_c"] == ["5", "1", "–", "–", "8.0", "100", "–", "–", "2.50"]
+
+
+def test_the_table_of_quality_equals_hand_computed_values():
+    found = cells(benchmark_table.quality(LINES))
+    assert found["gensim"][2] == f"0.400 ± {4.302653 * 0.1 / 3**0.5:.3f} (1,234)"
+    assert found["w2v_jax@1"][3] == f"0.300 ± {12.7062 * 0.1:.3f} (1,234)"
+    assert found["fasttext"][4] == "0.100 (1,234)"
+
+
+def test_differences_are_to_gensims_means():
+    found = cells(benchmark_table.gaps(LINES))
+    assert list(found) == ["w2v_jax@1", "fasttext", "word2vec_c"]
+    assert found["w2v_jax@1"][0].startswith("-0.100 ± ")
+    assert found["fasttext"] == ["-0.300"] * 3
+
+
+def test_without_gensim_there_are_no_ratios():
+    lines = [line for line in LINES if line["peer"] != "gensim"]
+    assert cells(benchmark_table.speed(lines))["w2v_jax@1"][-3:] == ["–", "–", "–"]
+    assert "w2v_jax@1" in benchmark_table.document(lines, TASK, "a machine")
+
+
+# Folders, texts, processes
+
+
+def test_results_go_on_where_they_stopped(tmp_path):
+    results = Results(tmp_path, {"dim": 3})
+    results.add({"peer": "a", "seed": 1})
+    with open(tmp_path / "results.jsonl", "a") as file:
+        file.write('{"peer": "a", "se')  # cut off in the middle
+    results = Results(tmp_path, {"dim": 3})
+    assert results.lines == [{"peer": "a", "seed": 1}]
+    assert results.find(peer="a", seed=1) and not results.find(peer="a", seed=2)
+    results.add({"peer": "a", "seed": 2})
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 2
+    with pytest.raises(UserError, match=r"--workdir=.*dim = 3, not 4"):
+        Results(tmp_path, {"dim": 4})
+
+
+def test_any_corpus_becomes_one_plain_file(tmp_path):
+    text = text_of(lines=10)
+    (tmp_path / "a.txt").write_text(text)
+    (tmp_path / "b.gz").write_bytes(gzip.compress(text.encode()))
+    lone = Source("files", (str(tmp_path / "a.txt"),), "")
+    both = Source("files", (str(tmp_path / "a.txt"), str(tmp_path / "b.gz")), "")
+    found = plain_corpus.plain(lone, 0, tmp_path / "out")
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    assert found == (tmp_path / "a.txt", 60, 10, sha256)
+    found = plain_corpus.plain(both, 0, tmp_path / "out")
+    assert found[1:3] == (120, 20) and found.path.read_text() == 2 * text
+    found = plain_corpus.plain(lone, 8, tmp_path / "out")
+    assert found[1:3] == (8, 2) and found.path.read_text().split() == text.split()[:8]
+
+
+def test_a_child_is_measured_alone(tmp_path):
+    held = bytearray(200 << 20)  # ours, not the child's
+    command = "import sys, experiments; print('said'); sys.exit(3)"
+    child = child_process.run([sys.executable, "-S", "-c", command], tmp_path / "log.txt", 1)
+    assert child.status == 3 and child.output == "said\n" and child.wall_sec > 0
+    assert 0 < child.peak_mb < 100 < len(held)
+
+
+# The script
+
+FAKE_WORD2VEC = """#!{python}
+import sys
+args = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+open(args["-output"], "wb").write(b"2 1\\n" + b"".join(w + b" " + bytes(4) for w in (b"a", b"b")))
+print("Words in train file: 210\\n\\rAlpha: 0.0  Progress: 99.0%  Words/thread/sec: 1.00k  ")
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A text, and a program that pretends to be word2vec.c."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    (folder / "text.txt").write_text(text_of())
+    program = folder / "word2vec"
+    program.write_text(FAKE_WORD2VEC.format(python=sys.executable))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return folder
+
+
+def test_a_benchmark_runs_all_that_is_there_and_goes_on(place, capsys, monkeypatch):
+    args = [f"--corpus={place / 'text.txt'}", f"--workdir={place / 'out'}", "--threads=1"]
+    args += ["--dim=4", "--window=2", "--negatives=2", "--subsample=0", "--min_count=1"]
+    args += ["--epochs=2", f"--word2vec_c={place / 'word2vec'}", "--peers"]
+    peers = "gensim,word2vec_c,fasttext"
+    ours = ["--ours_flag=--batch_size=16", "--ours_flag=--noise=with_replacement"]
+    assert start("benchmark", *args, f"{peers},w2v_jax@1", *ours, "--seeds=1") == 0
+    told = capsys.readouterr()
+    assert "fasttext is left out: no --fasttext=PATH" in told.err
+    assert (place / "out" / "table.md").read_text() in told.out
+    assert (place / "out" / "benchmark.png").stat().st_size > 10_000
+    lines = (place / "out" / "results.jsonl").read_text().splitlines()
+    found = {line["peer"]: line for line in map(json.loads, lines)}
+    assert list(found) == ["gensim", "word2vec_c", "w2v_jax@1"]
+    for line in found.values():
+        assert line["words_per_sec"] == pytest.approx(180 * line["epochs"] / line["train_sec"])
+        assert line["peak_mb"] > 5 and line["wordsim353"] is None
+    assert found["w2v_jax@1"]["total_sec"] > found["w2v_jax@1"]["train_sec"]
+    assert found["word2vec_c"]["estimated"] and found["gensim"]["vocab_size"] == 12
+
+    assert start("benchmark", *args, "word2vec_c", "--seeds=2") == 0
+    more = (place / "out" / "results.jsonl").read_text().splitlines()
+    assert more[:3] == lines and len(more) == 4  # what was there is kept, seed 2 is added
+    added = [(line["peer"], line["seed"]) for line in map(json.loads, more[3:])]
+    assert added == [("word2vec_c", 2)]
+    capsys.readouterr()
+    assert start("benchmark", *args, "w2v_jax@1", "--seeds=1") == 1  # without its flags
+    assert "other epochs or flags" in capsys.readouterr().err
+
+
+MISTAKES = {
+    "no workdir": (["--corpus=CORPUS"], "--workdir"),
+    "no text": (["--workdir=OUT"], "--corpus"),
+    "two texts": (["--workdir=OUT", "--corpus=CORPUS", "--dataset=ptb"], "--dataset"),
+    "absent text": (["--workdir=OUT", "--corpus=absent.txt"], "--corpus=absent.txt"),
+    "unknown peer": (["--workdir=OUT", "--corpus=CORPUS", "--peers=glove"], "--peers=glove"),
+    "twice": (["--workdir=OUT", "--corpus=CORPUS", "--peers=gensim,gensim"], "--peers"),
+    "threads": (["--workdir=OUT", "--corpus=CORPUS", "--threads=9999"], "--threads"),
+    "no such program": (
+        ["--workdir=OUT", "--corpus=CORPUS", "--peers=fasttext", "--fasttext=/absent"],
+        "--fasttext=/absent",
+    ),
+    "none is there": (["--workdir=OUT", "--corpus=CORPUS", "--peers=fasttext"], "--peers"),
+    "a program that is none": (
+        ["--workdir=OUT", "--corpus=CORPUS", "--peers=fasttext", "--fasttext=BROKEN"],
+        "--peers=fasttext: exit status 126: [Errno 8]",
+    ),
+    "a peer that fails": (
+        ["--workdir=OUT", "--corpus=CORPUS", "--peers=word2vec_c", "--word2vec_c=false"],
+        "--peers=word2vec_c: exit status 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_one_line_that_names_the_flag(case, place, tmp_path, capsys):
+    args, named = MISTAKES[case]
+    args = [a.replace("CORPUS", str(place / "text.txt")) for a in args]
+    args = [a.replace("OUT", str(tmp_path / "out")) for a in args]
+    (tmp_path / "broken").write_text("no program\n")
+    (tmp_path / "broken").chmod(0o755)
+    args = [a.replace("BROKEN", str(tmp_path / "broken")) for a in args]
+    assert start("benchmark", *args) == 1
+    out, err = capsys.readouterr()
+    assert not out and err.splitlines()[-1].startswith("error: ") and named in err

@@ -1,0 +1,117 @@
+"""The benchmarks of cost: the softmax variants' mathematics, refusals, growth."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_run import start
+
+from experiments import softmax_variants, zipf
+from w2v_jax import model
+
+V, D = 50, 6
+
+
+@pytest.fixture(scope="module")
+def params():
+    return jax.tree.map(lambda x: 30 * x, model.init_params(jax.random.key(0), V, D, "book"))
+
+
+@pytest.fixture(scope="module")
+def batch():
+    return softmax_variants.draw_centres(V, batch_size=8, window=3, negatives=4, seed=1)
+
+
+def test_the_two_softmax_variants_are_the_same_step(params, batch):
+    rate = jnp.float32(0.5)
+    hot, hot_loss = jax.jit(softmax_variants.one_hot_softmax)(params, batch, rate)
+    gathered, loss = jax.jit(softmax_variants.gather_softmax)(params, batch, rate)
+    np.testing.assert_allclose(hot_loss, loss, rtol=1e-6)
+    for a, b, before in zip(hot, gathered, params, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        assert np.abs(a - before).max() > 1e-3
+
+
+def test_the_softmax_loss_is_the_books(params, batch):
+    _, loss = jax.jit(softmax_variants.gather_softmax)(params, batch, jnp.float32(0))
+    w_in, w_out = (np.asarray(table, np.float64) for table in params)
+    scores = w_in[np.asarray(batch.contexts)].mean(axis=1) @ w_out.T
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    target = np.asarray(batch.targets)[:, 0]
+    assert float(loss) == pytest.approx(-np.log(p[np.arange(8), target]).mean(), rel=1e-5)
+
+
+def test_sampling_moves_the_touched_rows_by_the_gradient_of_whole_tables(params, batch):
+    def of_tables(params):
+        ids = jnp.concatenate([batch.targets, batch.noise], axis=1)
+        h = jnp.mean(params.input[batch.contexts], axis=1)
+        signs = jnp.where(jnp.arange(5) == 0, 1.0, -1.0)[None, :]
+        scores = jnp.einsum("td,tod->to", h, params.output[ids])
+        return jnp.mean(jnp.sum(jnp.log1p(jnp.exp(-signs * scores)), axis=1))
+
+    expected, grads = jax.jit(jax.value_and_grad(of_tables))(params)
+    moved, loss = jax.jit(softmax_variants.gather_sampling)(params, batch, jnp.float32(0.5))
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    for table, before, grad in zip(moved, params, grads, strict=True):
+        np.testing.assert_allclose(table, before - 0.5 * grad, rtol=1e-4, atol=1e-6)
+
+
+def test_the_compiler_tells_what_a_step_needs(batch):
+    tables = 2 * V * D * 4
+    for variant in softmax_variants.VARIANTS:
+        assert softmax_variants.compile_step(variant, V, D, batch).needed >= tables
+
+
+SMALL = ["--dim=4", "--window=2", "--negatives=2", "--batch_size=4", "--timed_sec=0"]
+
+
+def lines_of(folder):
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+
+
+def test_a_step_beyond_the_bounds_is_told_instead_of_run(tmp_path, capsys):
+    args = [*SMALL, f"--workdir={tmp_path}", "--memory_gb=0.0003", "--max_step_sec=30"]
+    assert start("benchmark_softmax", *args, "--vocab_sizes=20") == 0
+    found = lines_of(tmp_path)
+    slow = {**found[-1], "vocab_size": 200, "ms": 2000.0}  # so 40 s at V = 4,000
+    with open(tmp_path / "results.jsonl", "a") as file:
+        file.writelines(json.dumps({**slow, "variant": line["variant"]}) + "\n" for line in found)
+    args.append("--vocab_sizes=20,200,4e3")
+    assert start("benchmark_softmax", *args) == 0
+    reasons = {line["variant"]: line["reason"] for line in lines_of(tmp_path)[6:]}
+    assert reasons["one-hot + softmax"] == "needs 0.0 GB"
+    assert reasons["gather + negative sampling"] == "about 40 s a step, 0.0 GB"
+    assert "not run: about 40 s a step" in (tmp_path / "table.md").read_text()
+    assert (tmp_path / "softmax.png").stat().st_size > 10_000
+    assert start("benchmark_softmax", *args) == 0  # nothing is measured or told again
+    assert len(lines_of(tmp_path)) == 9
+    assert start("benchmark_softmax", *SMALL, f"--workdir={tmp_path}", "--vocab_sizes=many") == 1
+    assert "--vocab_sizes=many" in capsys.readouterr().err
+
+
+def test_growths_corpus_is_zipfs_in_lines():
+    corpus = zipf.corpus(40, 1010, seed=0)
+    assert len(corpus.ids) == corpus.words == corpus.line_ends[-1] == 1010
+    assert np.diff(corpus.line_ends, prepend=0).tolist() == [25] * 40 + [10]
+    counts = corpus.vocab.counts
+    assert len(counts) == 40 and (np.diff(counts) <= 0).all() and counts.min() >= 1
+    drawn = np.bincount(corpus.ids, minlength=40)
+    assert np.abs(drawn - counts).max() < 5 * np.sqrt(counts.max())
+
+
+def test_growth_measures_each_point_once_and_tells_what_does_not_fit(tmp_path, capsys):
+    args = [f"--workdir={tmp_path}", "--axes=vocab_size,dim", "--vocab_size=30", "--words=600"]
+    args += ["--dim=4", "--window=2", "--negatives=2", "--batch_size=16", "--optimizer=sgd"]
+    args += ["--noise=with_replacement", "--sweep_vocab_size=30,1e6", "--sweep_dim=4"]
+    args += ["--log_every_steps=3", "--timed_sec=0", "--memory_gb=0.01", "--subsample=0"]
+    assert start("benchmark_growth", *args) == 0, capsys.readouterr().err
+    lines = lines_of(tmp_path)
+    assert [line["vocab_size"] for line in lines] == [30, 10**6]
+    assert lines[0]["words_per_sec"] > 0 and lines[0]["bytes"] == 4 * 30 * 4 * 4 + 4
+    assert lines[1]["reason"] == "not run: needs 0.1 GB"
+    assert "not run" in capsys.readouterr().out
+    assert (tmp_path / "growth.png").stat().st_size > 10_000
+    assert start("benchmark_growth", "--axes=depth", f"--workdir={tmp_path}") == 1
+    assert "--axes=depth" in capsys.readouterr().err
