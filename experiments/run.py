@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import STARTED, rundir, show
+from experiments import STARTED, XLA_NOTE, rundir, show
 from experiments.config import Config, resolved, to_flagfile
 from experiments.entry import Diverged
 from experiments.ledger import Ledger
@@ -30,6 +30,8 @@ def run(config: Config, script: str) -> None:
     now = time.strftime("%Y%m%d-%H%M%S")
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
     rundir.check(workdir, config.overwrite)
+    if XLA_NOTE:
+        show.say(f"note: {XLA_NOTE}")
     config = _without_missing_extras(config)
     config, source, corpus = read_corpus(config)
     static, hyper = config.static(), make_hyper(config, corpus.vocab)

@@ -64,8 +64,10 @@ def chunk_arrays(corpus: Corpus, begin: int, end: int, size: int) -> tuple[np.nd
     tokens = np.zeros(size, np.int32)
     tokens[: end - begin] = corpus.ids[begin:end]
     line = np.full(size, -1, np.int32)
-    lines = np.searchsorted(corpus.line_ends, np.arange(begin, end), side="right")
-    line[: end - begin] = lines - (lines[0] if len(lines) else 0)
+    first, last = np.searchsorted(corpus.line_ends, [begin, end - 1], side="right")
+    ends = np.minimum(corpus.line_ends[first : last + 1], end)
+    lengths = np.diff(ends, prepend=begin)
+    line[: end - begin] = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
     return tokens, line
 
 
@@ -149,25 +151,11 @@ def visits(
     """The chunks of an epoch, in a permutation of (seed, epoch), drawn.
 
     A chunk without a step counts with the one before, so that no word is lost from the count.
-    `drawn` keeps the last chunk's view: where all is drawn once, a text of a single chunk is only
-    shuffled in later epochs.
     """
-    bounds = cut(corpus.line_ends, CHUNK)
-    size = int(np.max(np.diff(bounds)))
-    order_key = jax.random.fold_in(jax.random.fold_in(key, 2), epoch)
     waiting, done = None, 0
-    for chunk in np.asarray(jax.random.permutation(order_key, len(bounds) - 1)):
-        begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
-        address = key, jnp.int32(epoch), jnp.int32(chunk)
-        if static.redraw == "once" and chunk in drawn:
-            stream = program.shuffle(*address, drawn.pop(chunk))
-        else:
-            drawn.clear()
-            tokens, line = jax.device_put(chunk_arrays(corpus, begin, end, size))
-            stream = program.draw(*address, tokens, line, hyper)
-        drawn[chunk] = stream
+    for stream, tokens in _ahead(_streams(key, epoch, corpus, program, hyper, static, drawn)):
         steps = int(sampling.steps_of(int(stream.centres), static))
-        done += end - begin
+        done += tokens
         if not steps:
             waiting = waiting and waiting._replace(end=done)
             continue
@@ -176,6 +164,39 @@ def visits(
         waiting = Visit(stream, steps, waiting.end if waiting else 0, done)
     if waiting:
         yield waiting
+
+
+def _streams(key, epoch, corpus, program, hyper, static, drawn) -> Iterator[tuple[Stream, int]]:
+    """Each chunk's view and its tokens. The device draws while the host goes on.
+
+    `drawn` keeps the last view where all is drawn once: a text of a single chunk is only shuffled
+    in later epochs.
+    """
+    bounds = cut(corpus.line_ends, CHUNK)
+    size = int(np.max(np.diff(bounds)))
+    order_key = jax.random.fold_in(jax.random.fold_in(key, 2), epoch)
+    for chunk in np.asarray(jax.random.permutation(order_key, len(bounds) - 1)):
+        begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
+        address = key, jnp.int32(epoch), jnp.int32(chunk)
+        if chunk in drawn:
+            stream = program.shuffle(*address, drawn.pop(chunk))
+        else:
+            drawn.clear()
+            tokens, line = jax.device_put(chunk_arrays(corpus, begin, end, size))
+            stream = program.draw(*address, tokens, line, hyper)
+        if static.redraw == "once":
+            drawn[chunk] = stream
+        yield stream, end - begin
+
+
+def _ahead(items: Iterator) -> Iterator:
+    """The same items, each asked for before the one before it is used."""
+    items = iter(items)
+    one = next(items, None)
+    while one is not None:
+        following = next(items, None)
+        yield one
+        one = following
 
 
 def train(
