@@ -131,9 +131,11 @@ def measure(point: Point, settings: Config) -> dict:
 
 
 def table_bytes(settings: Config, vocab_size: int, key, hyper) -> int:
-    """Tables, the optimiser's state and dense gradients: what a step holds at least."""
+    """Tables, the optimiser's state and, with rows = dense, gradients: held at least."""
     state = jax.eval_shape(lambda: run.initial_state(settings, vocab_size, key, hyper))
-    leaves = [*jax.tree.leaves(state), *jax.tree.leaves(state.params)]
+    leaves = jax.tree.leaves(state)
+    if settings.rows == "dense":
+        leaves += jax.tree.leaves(state.params)
     return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
 
 
@@ -149,7 +151,7 @@ def table(series: dict[str, list[dict]], base: Point, shared: dict) -> str:
     """table.md."""
     parts = [
         f"{shared['model']}, --engine={shared['engine']}, --batch_size={shared['batch_size']}, "
-        f"--optimizer={shared['optimizer']};\n{machine()}.",
+        f"--optimizer={shared['optimizer']}, --rows={shared['rows']};\n{machine()}.",
         f"Where it is not varied: {at(base)}.\nWords/s count the corpus before subsampling.",
     ]
     for axis, found in series.items():
@@ -162,7 +164,7 @@ def table(series: dict[str, list[dict]], base: Point, shared: dict) -> str:
             ]
             for line in found
         ]
-        header = [AXES[axis], "words/s", "ms a step", "tables, gradients, state: MB"]
+        header = [AXES[axis], "words/s", "ms a step", "held at least: MB"]
         parts.append(markdown(header, rows))
     return "\n\n".join(part.strip() for part in parts) + "\n"
 

@@ -100,7 +100,7 @@ class Config:
     schedule: str = _flag("constant", "The rate falls to 0, or not.", choices=SCHEDULES)
     beta1: float = _flag(0.9, "Adam's.", low=0.0, high=1.0)
     beta2: float = _flag(0.999, "Adam's.", low=0.0, high=1.0)
-    epsilon: float = _flag(1e-8, "Adam's, beside the root; Adagrad's, under it.", low=0.0)
+    epsilon: float = _flag(1e-8, "Adam's, beside the root; Adagrad's, under the root.", low=0.0)
     epsilon_hat: bool = _flag(False, "Adam's epsilon beside the root of the raw second moment.")
     weight_decay: float = _flag(1e-4, "AdamW's.", low=0.0)
     seed: int = _flag(1, "Seed of everything drawn.", low=0, high=2**32 - 1)
@@ -221,6 +221,7 @@ def _check_blocks(config: Config) -> None:
     allowed = {
         "loss": ("negative_sampling",),
         "noise": ("with_replacement", "exclude_target"),
+        "redraw": ("epoch",),
         "full_windows": (False,),
         "drop_last": (False,),
     }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from absl import flags
 from jax.errors import JaxRuntimeError
 
+from experiments import XLA_NOTE
 from w2v_jax.types import UserError
 
 OK, BAD_INPUT, DIVERGED = 0, 1, 2
@@ -29,6 +30,8 @@ def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         _parse(argv, doc)
+        if XLA_NOTE:
+            print(f"note: {XLA_NOTE}", file=sys.stderr)
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -47,7 +47,7 @@ class Ledger:
         self.lines.append(line)
         return line
 
-    def final_loss(self) -> float:
+    def final_loss(self) -> float | None:
         """The last epoch's mean loss a positive."""
         return mean_loss(self.epoch_sums)
 
@@ -64,10 +64,10 @@ class Ledger:
         if self.accounting == "none":
             return None
         m = Metrics(*(self.run_sums if self.accounting == "running" else sums))
-        return float(m.objective / max(m.rows, 1))
+        return float(m.objective / m.rows) if m.rows else None
 
 
-def mean_loss(sums: np.ndarray) -> float:
-    """Mean loss a positive of the sums of Metrics."""
+def mean_loss(sums: np.ndarray) -> float | None:
+    """Mean loss a positive of the sums of Metrics; None where no step was measured."""
     m = Metrics(*sums)
-    return float(m.loss / max(m.positives, 1))
+    return float(m.loss / m.positives) if m.positives else None

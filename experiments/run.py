@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import STARTED, XLA_NOTE, rundir, show
+from experiments import STARTED, rundir, show
 from experiments.config import Config, resolved, to_flagfile
 from experiments.entry import Diverged
 from experiments.ledger import Ledger
@@ -30,8 +30,6 @@ def run(config: Config, script: str) -> None:
     now = time.strftime("%Y%m%d-%H%M%S")
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
     rundir.check(workdir, config.overwrite)
-    if XLA_NOTE:
-        show.say(f"note: {XLA_NOTE}")
     config = _without_missing_extras(config)
     config, source, corpus = read_corpus(config)
     static, hyper = config.static(), make_hyper(config, corpus.vocab)
@@ -188,7 +186,8 @@ def follow(config: Config, workdir: Path, corpus: Corpus, reports, ledger: Ledge
             line = ledger.line(report, time.perf_counter())
             write(line)
             event(line)
-            bar.set_postfix_str(f"loss {line['loss']:.4f}, rate {line['learning_rate']:.2g}", False)
+            loss = "" if line["loss"] is None else f"loss {line['loss']:.4f}, "
+            bar.set_postfix_str(f"{loss}rate {line['learning_rate']:.2g}", False)
             bar.update(report.words - bar.n)
     return jax.block_until_ready(state)
 
@@ -231,8 +230,9 @@ def draw_plots(config: Config, workdir: Path, wv: WordVectors, ledger: Ledger) -
     """plots/loss.png and plots/embedding.png."""
     folder = workdir / rundir.PLOTS
     folder.mkdir(exist_ok=True)
-    words = [line["words"] for line in ledger.lines]
-    loss = [line["loss"] for line in ledger.lines]
+    measured = [line for line in ledger.lines if line["loss"] is not None]
+    words = [line["words"] for line in measured]
+    loss = [line["loss"] for line in measured]
     name = {"skipgram": "skip-gram", "cbow": "CBOW"}[config.model]
     plots.plot_loss(
         folder / "loss.png", words, loss, f"{name}, loss a positive", ledger.epoch_ends()

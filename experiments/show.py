@@ -94,7 +94,7 @@ def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) 
         f"\n{note}{config.model} on {summary['dataset']}: "
         f"{summary['words_per_epoch']:,} words x {config.epochs} epochs, "
         f"{summary['vocab_size']:,} types, D {config.dim}",
-        f"loss {summary['final_loss']:.4f} a positive in the last epoch"
+        f"loss {summary['final_loss'] or float('nan'):.4f} a positive in the last epoch"
         + (f"; objective {objective:.4f} ({config.objective})" if objective is not None else ""),
         f"{summary['train_sec']:.1f} s training ({summary['words_per_sec']:,.0f} words/s), "
         f"{summary['compile_sec']:.1f} s compilation, {summary['total_sec']:.1f} s in all",

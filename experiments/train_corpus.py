@@ -1,6 +1,9 @@
 """word2vec on any UTF-8 text, one sentence a line; plain, .gz, .xz or .bz2.
 
 python -m experiments.train_corpus --corpus=FILE_OR_GLOB --model=skipgram --workdir=OUT
+
+The defaults are the blocks engine's fast setting. Where the optimiser is one of Adagrad's two
+forms, learning rate and epsilon are by default the model's own.
 """
 
 from absl import flags
@@ -9,14 +12,37 @@ from experiments import config, entry
 from experiments.run import run
 from w2v_jax.types import UserError
 
+RATES = {  # (optimizer, model) -> rate and epsilon where no flag gives them
+    ("adagrad", "skipgram"): (1.2, 500.0),
+    ("row_adagrad", "skipgram"): (1.2, 500.0),
+    ("adagrad", "cbow"): (0.6, 10.0),
+    ("row_adagrad", "cbow"): (0.6, 10.0),
+}
+
 
 def main() -> None:
     """One run."""
     if not flags.FLAGS.corpus and not flags.FLAGS.dataset:
         raise UserError("--corpus=FILE_OR_GLOB is missing (or --dataset=NAME)")
+    chosen = flags.FLAGS.optimizer, flags.FLAGS.model
+    for name, value in zip(("learning_rate", "epsilon"), RATES.get(chosen, ()), strict=False):
+        if not flags.FLAGS[name].present:
+            flags.FLAGS.set_default(name, value)
     run(config.from_flags(), "train_corpus")
 
 
 if __name__ == "__main__":
-    config.define_flags(dataset=None, min_count=5, unk="drop")
+    config.define_flags(
+        dataset=None,
+        min_count=5,
+        unk="drop",
+        engine="blocks",
+        rows="touched",
+        noise="with_replacement",
+        subsample_rule="word2vec_c",
+        shared_noise=32,
+        batch_size=2048,
+        optimizer="row_adagrad",
+        schedule="linear",
+    )
     entry.start(main, __doc__)

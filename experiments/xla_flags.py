@@ -16,7 +16,8 @@ def avoid_slow_scatter() -> str:
     option is added behind them, and not at all where they set it already.
     """
     own = os.environ.get("XLA_FLAGS", "")
-    if OPTION in own or not any(find_spec(name) for name in PLUGINS):
+    is_file = own and not own.lstrip().startswith("-")  # JAX reads the flags from it
+    if OPTION in own or is_file or not any(find_spec(name) for name in PLUGINS):
         return ""
     os.environ["XLA_FLAGS"] = f"{own} {SCATTER}".strip()
     return f"XLA_FLAGS: {SCATTER} added, for fast scatters on the GPU"

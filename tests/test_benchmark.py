@@ -91,6 +91,7 @@ def test_commands_hold_the_shared_settings(tmp_path):
             ("--window=5", "-window 5", "-ws 5"),
         ):
             assert any(spelling in line for spelling in spellings), (line, spellings)
+    assert "--cache_dir=none" in PEERS["w2v_jax"].command(run)  # raw text, as the peers read it
     assert "skip-gram" in PEERS["d2l"].missing(Tools(), TASK._replace(model="cbow"))
     assert PEERS["fasttext"].missing(Tools(), TASK) == "no --fasttext=PATH"
 
@@ -221,7 +222,7 @@ def test_a_benchmark_runs_all_that_is_there_and_goes_on(place, capsys, monkeypat
     args += ["--dim=4", "--window=2", "--negatives=2", "--subsample=0", "--min_count=1"]
     args += ["--epochs=2", f"--word2vec_c={place / 'word2vec'}", "--peers"]
     peers = "gensim,word2vec_c,fasttext"
-    ours = ["--ours_flag=--batch_size=16", "--ours_flag=--noise=with_replacement"]
+    ours = ["--ours_flag=--batch_size=128", "--ours_flag=--noise=with_replacement"]
     assert start("benchmark", *args, f"{peers},w2v_jax@1", *ours, "--seeds=1") == 0
     told = capsys.readouterr()
     assert "fasttext is left out: no --fasttext=PATH" in told.err

@@ -239,6 +239,17 @@ def test_in_expectation_over_noise_it_is_the_pairs_engines_objective(make_hyper,
     assert wanted.sum() == pytest.approx(3 * (band.sum() if model == "skipgram" else 8))
 
 
+def test_the_mean_is_taken_where_the_loss_is_not_measured_too(hyper):
+    static = STATIC._replace(reduction="mean", rows="touched", optimizer="sgd")
+    _, (batch, *_) = batches_of(hyper, static)
+    state = update.init_state(tables(), hyper, static)
+    step = jax.jit(partial(update.apply_batch, static=static))
+    ends = [step(state, batch, jnp.float32(0.5), hyper, measured=m) for m in (True, False)]
+    for one, other in zip(*(end.params for end, _ in ends), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert ends[0][1].positives > 0 == ends[1][1].positives
+
+
 # Noise
 
 

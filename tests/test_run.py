@@ -28,6 +28,7 @@ WORDS = [f"w{i}" for i in range(12)]
 QUICK = [
     *("--dim=4", "--window=2", "--negatives=2", "--noise=with_replacement", "--subsample=0"),
     *("--batch_size=16", "--epochs=2", "--log_every_steps=3", "--noevaluate", "--noplots"),
+    *("--engine=pairs", "--rows=dense"),
 ]
 FILES = {"flags.cfg", "metrics.jsonl", "summary.json", "vectors.txt", "vocab.tsv"}
 
@@ -317,6 +318,7 @@ def test_an_error_is_a_line_on_stderr_and_status_1_in_a_process_too(place):
     assert not (place / "none").exists()
 
 
+SMALL = ("--block=16", "--group=32", "--shared_noise=8", "--batch_size=64")
 MISTAKES = {
     "an unknown flag": (["--windw=3"], "windw"),
     "a number out of range": (["--dim=0"], "dim"),
@@ -330,6 +332,13 @@ MISTAKES = {
     "a positional argument": (["dim=3"], "dim=3"),
     "an absent flagfile": (["--flagfile=absent.cfg"], "absent.cfg"),
     "beta of 1": (["--beta2=1"], "--beta2"),
+    "blocks and softmax": (["--engine=blocks", "--loss=softmax"], "--loss=softmax"),
+    "blocks and contexts excluded": (["--engine=blocks", "--noise=exclude_contexts"], "--noise"),
+    "blocks drawn once": (["--engine=blocks", "--redraw=once", *SMALL], "--redraw=once"),
+    "blocks and full windows": (["--engine=blocks", "--full_windows", *SMALL], "--full_windows"),
+    "a group of no whole blocks": (["--engine=blocks", *SMALL, "--group=24"], "--group=24"),
+    "a batch of no whole groups": (["--engine=blocks", "--batch_size=100"], "--batch_size=100"),
+    "touched rows and softmax": (["--rows=touched", "--loss=softmax"], "--rows=touched"),
     "skip-gram with CBOW's gradient": (["--model=skipgram", "--cbow_legacy_gradient"], "legacy"),
     "Adam's epsilon for sgd": (["--optimizer=sgd", "--epsilon_hat"], "--epsilon_hat"),
     "no epsilon": (["--epsilon=0"], "--epsilon"),
@@ -428,8 +437,35 @@ def test_every_flagfile_parses(place, monkeypatch):
     for path in sorted((ROOT / "experiments" / "flagfiles").glob("*.cfg")):
         seen.clear()
         script = "ptb_cbow" if "cbow" in path.stem else "ptb_skipgram"
-        assert start(script, f"--flagfile={path}") == 0, path
-        assert path.stem.startswith("quickstart") or seen[script].dataset == "ptb"
+        text = ["--corpus=any.txt"] if path.stem.startswith("corpus") else []
+        script = "train_corpus" if text else script
+        assert start(script, f"--flagfile={path}", *text) == 0, path
+        assert text or path.stem.startswith("quickstart") or seen[script].dataset == "ptb"
+        for flag in ("engine", "rows", "optimizer", "epsilon", "learning_rate"):
+            assert f"--{flag}=" in path.read_text(), (path, flag)  # scripts' defaults differ
+
+
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+def test_the_blocks_engine_runs_from_text_to_vectors(place, tmp_path, capsys, model):
+    args = [*QUICK, f"--corpus={place / 'corpus.txt'}", f"--workdir={tmp_path / 'out'}"]
+    args += ["--engine=blocks", "--rows=touched", "--noise=with_replacement", *SMALL]
+    assert start("ptb_skipgram", *args, f"--model={model}", "--log_every_steps=3") == 0
+    lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["loss"] for line in lines]
+    assert losses[0] > 0 and (tmp_path / "out" / "vectors.txt").exists()
+    assert len(losses) < 4 or None in losses  # of 16 steps one is measured
+
+
+def test_train_corpus_takes_the_rate_of_the_model_unless_told(place, monkeypatch):
+    from experiments import run as wiring
+
+    seen = []
+    monkeypatch.setattr(wiring, "run", lambda config, script: seen.append(config))
+    text = f"--corpus={place / 'corpus.txt'}"
+    for args in ([], ["--model=cbow"], ["--epsilon=3"], ["--optimizer=adam"]):
+        assert start("train_corpus", text, *args) == 0
+    found = [(config.learning_rate, config.epsilon) for config in seen]
+    assert found == [(1.2, 500), (0.6, 10), (1.2, 3), (0.002, 1e-8)]
 
 
 # Asking a run

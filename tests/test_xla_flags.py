@@ -15,7 +15,8 @@ def test_the_option_stands_behind_the_users_flags(monkeypatch, own):
 
 
 @pytest.mark.parametrize(
-    ("own", "plugin"), [("--xla_backend_extra_options=other", True), ("--xla_dump_to=/x", False)]
+    ("own", "plugin"),
+    [("--xla_backend_extra_options=other", True), ("--xla_dump_to=/x", False), ("a.txt", True)],
 )
 def test_nothing_is_changed_where_the_user_set_it_or_there_is_no_gpu(monkeypatch, own, plugin):
     monkeypatch.setattr(xla_flags, "find_spec", lambda name: plugin)

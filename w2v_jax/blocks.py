@@ -72,7 +72,9 @@ def _noise_weights(tokens, band, noise, hyper: Hyper, static: Static) -> jax.Arr
     each = band.shape[0] // groups
     positives = (positives * again[:, None, :]).reshape(groups, each, *band.shape[1:])
     other = targets.reshape(groups, each, -1, 1) != noise[:, None, None, :]
-    weights = jnp.einsum("gblx,gbxm->gblm", positives, other.astype(jnp.float32))
+    weights = jnp.einsum(
+        "gblx,gbxm->gblm", positives, other.astype(jnp.float32), precision=model.PRECISION
+    )
     return (weights * share).reshape(groups, -1, m)
 
 
@@ -184,7 +186,7 @@ def add_gradient(
     groups = batch.noise.shape[0]
     of_noise = places.output.shape[0] - batch.noise.size
     at = places.input, places.output[:of_noise], places.output[of_noise:]
-    parts = PARTS if groups % PARTS == 0 else 1
+    parts = PARTS if groups % PARTS == 0 and jax.default_backend() == "cpu" else 1
     split = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), (gathered, batch, at))
     for i in range(parts):
         rows, part, at = jax.tree.map(lambda x: x[i], split)  # noqa: B023 (called at once)

@@ -93,11 +93,12 @@ def load(
             return found
         try:
             return _made(cache.new_folder(), source, wanted, progress, cache, identity)
-        except OSError as error:
-            note(f"the corpus is not cached: {error.filename or cache.folder}: {reason_of(error)}")
+        except (OSError, store.Damaged) as error:
+            where = getattr(error, "filename", None) or cache.folder
+            note(f"the corpus is not cached: {where}: {reason_of(error)}")
     try:
         return _made(tempfile.mkdtemp(prefix="w2v_jax-"), source, wanted, progress)
-    except OSError as error:
+    except (OSError, store.Damaged) as error:
         folder = tempfile.gettempdir()
         raise UserError(f"{folder}: cannot be written ({reason_of(error)})") from error
 

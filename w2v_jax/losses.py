@@ -18,7 +18,7 @@ def negative_sampling_terms(scores: jax.Array, labels: jax.Array) -> jax.Array:
 
 @negative_sampling_terms.defjvp
 def _negative_sampling_terms_jvp(primals, tangents):
-    """-sigma(-s) for a positive, sigma(s) for noise: no logarithm where no value is asked for."""
+    """-sigma(-s) for a positive, sigma(s) for noise: the compiler drops a value not asked for."""
     scores, labels = primals
     sign = jnp.where(labels > 0, -1, 1).astype(scores.dtype)
     slope = sign * jax.nn.sigmoid(sign * scores)

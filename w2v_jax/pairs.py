@@ -9,6 +9,7 @@ from w2v_jax import losses, model
 from w2v_jax.types import Batch, Params, Static
 
 PART = 2**17  # gathered floats that a part of a batch may have: more fall out of a core's cache
+PART_ON_ACCELERATORS = 2**26  # where a step is too short for many small parts
 
 
 def objective(
@@ -47,7 +48,8 @@ def softmax_gradient(
 
 def part_size(inputs: int, dim: int, static: Static) -> int:
     """Pairs that a part of a batch may have, with so many inputs a pair."""
-    return max(1, PART // ((inputs + 1 + static.negatives) * dim))
+    part = PART if jax.default_backend() == "cpu" else PART_ON_ACCELERATORS
+    return max(1, part // ((inputs + 1 + static.negatives) * dim))
 
 
 def pairs_in_use(batch: Batch, shape: tuple[int, int], static: Static) -> tuple[Batch, jax.Array]:

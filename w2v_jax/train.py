@@ -17,7 +17,7 @@ from w2v_jax import blocks, sampling, update
 from w2v_jax.types import Corpus, Hyper, Metrics, Static, Stream, TrainState, UserError
 
 CHUNK = 2**20  # tokens that one epoch's view is drawn for at a time
-MEASURED = 16  # steps between those of a dispatch whose loss the blocks engine reports
+MEASURED = 16  # of so many steps of a chunk, the blocks engine reports the loss of one
 
 
 class Program(NamedTuple):
@@ -40,7 +40,7 @@ class Report(NamedTuple):
     step: int  # updates made since the start
     epoch: int  # of these steps, from 1
     words: int  # corpus words consumed since the start, before subsampling
-    metrics: Metrics  # float sums over the dispatch
+    metrics: Metrics  # float sums over the dispatch (blocks engine: over its measured steps)
     learning_rate: float  # of the last step
 
 
@@ -96,7 +96,7 @@ def advance(
     def one(step, carry):
         state, sums = carry
         batch = make(stream, step, hyper, static)
-        measured = (step - begin) % MEASURED == 0
+        measured = step % MEASURED == 0
         state, metrics = update.apply_batch(state, batch, rate_of(step), hyper, static, measured)
         return state, jax.tree.map(jnp.add, sums, metrics)
 
@@ -108,7 +108,7 @@ def advance(
 def compile_program(
     state: TrainState, key: jax.Array, size: int, hyper: Hyper, static: Static, steps: int
 ) -> Program:
-    """Compiles both parts ahead of time for chunks of `size` tokens."""
+    """Compiles drawing and training ahead of time for chunks of `size` tokens."""
     started = time.perf_counter()
     index = jax.ShapeDtypeStruct((), jnp.int32)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
@@ -153,7 +153,8 @@ def visits(
     A chunk without a step counts with the one before, so that no word is lost from the count.
     """
     waiting, done = None, 0
-    for stream, tokens in _ahead(_streams(key, epoch, corpus, program, hyper, static, drawn)):
+    streams = _streams(key, epoch, corpus, program, hyper, static, drawn)
+    for stream, tokens in streams if static.redraw == "once" else _ahead(streams):
         steps = int(sampling.steps_of(int(stream.centres), static))
         done += tokens
         if not steps:
@@ -169,8 +170,8 @@ def visits(
 def _streams(key, epoch, corpus, program, hyper, static, drawn) -> Iterator[tuple[Stream, int]]:
     """Each chunk's view and its tokens. The device draws while the host goes on.
 
-    `drawn` keeps the last view where all is drawn once: a text of a single chunk is only shuffled
-    in later epochs.
+    `drawn` keeps the view of a text of a single chunk where all is drawn once: later epochs only
+    shuffle it.
     """
     bounds = cut(corpus.line_ends, CHUNK)
     size = int(np.max(np.diff(bounds)))
@@ -184,7 +185,7 @@ def _streams(key, epoch, corpus, program, hyper, static, drawn) -> Iterator[tupl
             drawn.clear()
             tokens, line = jax.device_put(chunk_arrays(corpus, begin, end, size))
             stream = program.draw(*address, tokens, line, hyper)
-        if static.redraw == "once":
+        if static.redraw == "once" and len(bounds) == 2:
             drawn[chunk] = stream
         yield stream, end - begin
 

@@ -59,7 +59,7 @@ class BlockBatch(NamedTuple):
     tokens: jax.Array  # [B, X] int32 ids, each block with its halo; V where there is no token
     band: jax.Array  # [B, L, X] float32, 1 where a context stands in a centre's window
     noise: jax.Array  # [G, M] int32 ids
-    noise_weights: jax.Array  # [G, T/G, M or 1] float32, noise words drawn for a centre, over M
+    noise_weights: jax.Array  # [G, T/G, M or 1] float32, K/M for each positive it may be drawn for
 
 
 class Static(NamedTuple):

@@ -28,17 +28,18 @@ def gradient(
     if static.loss == "softmax":
         grads, total, loss = pairs.softmax_gradient(params, batch, static)
         metrics = _counted(batch, total, loss)
-        return _reduced(grads, metrics, static), metrics
+        return _reduced(grads, metrics.rows, static), metrics
     zeros = jax.tree.map(jnp.zeros_like, params)
     work = _work(params, batch, static, measured)
     grads, metrics = work.add(work.ids, zeros)
-    return _reduced(grads, metrics, static), metrics
+    return _reduced(grads, work.rows, static), metrics
 
 
 class _Work(NamedTuple):
     """A batch ready for its gradient."""
 
     ids: Params  # [n] int32 each, the rows touched, an occurrence each
+    rows: jax.Array  # [] centres with a positive
     add: Callable  # (places, sums) -> sums, Metrics
 
 
@@ -50,15 +51,16 @@ def _work(params: Params, batch: Batch | BlockBatch, static: Static, measured=Tr
             sums = blocks.add_gradient(gathered, batch, places, sums, static)
             return sums, _measured(gathered, batch, static, measured)
 
-        return _Work(blocks.ids(batch, static), add)
+        return _Work(blocks.ids(batch, static), blocks.centres(batch), add)
 
-    rows, used = pairs.pairs_in_use(batch, params.input.shape, static)
+    in_use, used = pairs.pairs_in_use(batch, params.input.shape, static)
+    zero = jnp.zeros((), jnp.float32)
 
     def add(places, sums):
-        sums, total, loss = pairs.add_gradient(params, rows, used, places, sums, static)
+        sums, total, loss = pairs.add_gradient(params, in_use, used, places, sums, static)
         return sums, _counted(batch, total, loss)
 
-    return _Work(pairs.ids(rows), add)
+    return _Work(pairs.ids(in_use), _counted(batch, zero, zero).rows, add)
 
 
 def _counted(batch: Batch, total: jax.Array, loss: jax.Array) -> Metrics:
@@ -77,10 +79,10 @@ def _measured(gathered, batch: BlockBatch, static: Static, measured) -> Metrics:
     return jax.lax.cond(measured, measure, no_metrics)
 
 
-def _reduced(grads: Params, metrics: Metrics, static: Static) -> Params:
+def _reduced(grads: Params, count: jax.Array, static: Static) -> Params:
     if static.reduction == "sum":
         return grads
-    return jax.tree.map(lambda g: g / jnp.maximum(metrics.rows, 1), grads)
+    return jax.tree.map(lambda g: g / jnp.maximum(count, 1), grads)
 
 
 def no_metrics() -> Metrics:
@@ -168,7 +170,7 @@ def _touched(state: TrainState, batch, transformation, static: Static, measured)
     dim = params.input.shape[1]
     slabs = Params(*(jnp.zeros((len(ids), dim), jnp.float32) for ids in work.ids))
     slabs, metrics = work.add(places, slabs)
-    slabs = _reduced(slabs, metrics, static)
+    slabs = _reduced(slabs, work.rows, static)
     moved = [
         rows.update(table, s.replace(owner=owner), ids, place, slab, transformation)
         for table, s, (owner, place), ids, slab in zip(

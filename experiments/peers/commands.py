@@ -88,6 +88,7 @@ def _w2v_jax_command(run: Run) -> list[str]:
         *_shared(run, "corpus", "model", "dim", "window", "negatives", "subsample", "min_count"),
         *(f"--epochs={run.epochs}", f"--seed={run.seed}", f"--workdir={run.folder / 'run'}"),
         *("--noevaluate", "--noplots", "--show_similar=", "--show_analogies="),
+        "--cache_dir=none",  # from raw text each time, as the peers do
         *run.tools.ours_flags,
     ]
 
