@@ -313,3 +313,22 @@ def test_the_reference_engine_reads_the_same_expanded_batch(hyper):
     per_pair = STATIC._replace(engine="pairs", negatives=STATIC.shared_noise)
     _, used = jax.jit(lambda b: pairs.pairs_in_use(b, (N, D), per_pair))(same)
     assert int(used) == batch.band.sum()
+
+
+def test_over_several_chunks_every_token_with_a_context_is_a_centre_once_an_epoch(
+    make_corpus, make_hyper, monkeypatch
+):
+    monkeypatch.setattr(train, "CHUNK", 16)
+    monkeypatch.setattr(train, "MEASURED", 1)
+    ends = np.cumsum(LENGTHS)
+    corpus = make_corpus([np.arange(e - n, e) for e, n in zip(ends, LENGTHS, strict=True)])
+    assert len(train.cut(corpus.line_ends, 16)) - 1 == 3
+    hyper = make_hyper(np.ones(N), window=3, epsilon=1.0)
+    static = STATIC._replace(rows="touched", optimizer="row_adagrad")
+    state = update.init_state(jax.tree.map(jnp.asarray, tables()), hyper, static)
+    program = train.compile_program(state, KEY, train.chunk_size(corpus), hyper, static, 5)
+    reports = [r for _, r in train.train(state, KEY, corpus, program, hyper, static, 2)]
+    for epoch in (1, 2):
+        rows = sum(r.metrics.rows for r in reports if r.epoch == epoch)
+        assert rows == sum(n for n in LENGTHS if n > 1)
+    assert reports[-1].words == 2 * N
