@@ -9,7 +9,7 @@ COLOURS = ("#d1495b", "#c77f1a", "#1f5fa8")
 
 
 def draw_softmax(path: Path, lines: Sequence[dict], title: str) -> None:
-    """Milliseconds a step against V, a curve a variant, labelled at its right end."""
+    """Milliseconds a step against V, a curve a variant, labelled at its end."""
     figure = new_figure(8, 5)
     axes = figure.add_subplot()
     variants = list(dict.fromkeys(line["variant"] for line in lines))
@@ -21,12 +21,13 @@ def draw_softmax(path: Path, lines: Sequence[dict], title: str) -> None:
             continue
         axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=4)
         largest = max(line["vocab_size"] for line in lines)
-        note = "" if points[-1][0] == largest else "\n(not run further)"
+        whole = points[-1][0] == largest  # a curve cut short is labelled to its left, in the clear
         axes.annotate(
-            variant + note,
+            variant if whole else f"{variant}, not run further",
             points[-1],
-            (8, 0),
+            (8, 0) if whole else (-8, 4),
             textcoords="offset points",
+            ha="left" if whole else "right",
             va="center",
             color=colour,
             annotation_clip=False,
