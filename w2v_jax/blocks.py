@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from w2v_jax import losses, model, sampling
 from w2v_jax.types import Batch, BlockBatch, Hyper, Params, Static, Stream
 
-PARTS = 2  # independent halves of a step, which XLA runs beside one another on CPU cores
+PARTS = 2  # independent halves of a step, which XLA may run beside one another on CPU cores
 
 
 def make_blocks(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) -> BlockBatch:
@@ -221,12 +221,4 @@ def expand(batch: BlockBatch, vocab_size: int, hyper: Hyper, static: Static) -> 
     if static.noise == "exclude_target":
         again = 1 / (1 - hyper.noise[jnp.minimum(targets, vocab_size - 1)])[:, :, None]
         noise_weights = jnp.where(noise == targets[:, :, None], 0, noise_weights * again)
-    return Batch(
-        inputs=inputs,
-        input_weights=input_weights,
-        outputs=jnp.concatenate([targets, noise.reshape(count, -1)], axis=1),
-        labels=jnp.concatenate(
-            [jnp.ones_like(weights), jnp.zeros_like(noise_weights).reshape(count, -1)], axis=1
-        ),
-        weights=jnp.concatenate([weights, noise_weights.reshape(count, -1)], axis=1),
-    )
+    return sampling.with_noise(inputs, input_weights, targets, weights, noise, noise_weights)

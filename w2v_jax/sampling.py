@@ -175,14 +175,26 @@ def make_batch(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) ->
         noise = _noise_at(stream, place, hyper, static)  # [T, P, K]
     used = (jnp.arange(static.negatives) < hyper.negatives).astype(jnp.float32)
     noise_weights = weights[:, :, None] * used[None, None, :]
+    return with_noise(inputs, input_weights, positives, weights, noise, noise_weights)
+
+
+def with_noise(
+    inputs: jax.Array,
+    input_weights: jax.Array,
+    positives: jax.Array,
+    weights: jax.Array,
+    noise: jax.Array,
+    noise_weights: jax.Array,
+) -> Batch:
+    """Positives [T, P], then the noise words of each [T, P, K], as one batch's outputs."""
+    noise, noise_weights = (x.reshape(len(positives), -1) for x in (noise, noise_weights))
+    labels = jnp.ones_like(weights), jnp.zeros_like(noise_weights)
     return Batch(
         inputs=inputs,
         input_weights=input_weights,
-        outputs=jnp.concatenate([positives, noise.reshape(rows, -1)], axis=1),
-        labels=jnp.concatenate(
-            [jnp.ones_like(weights), jnp.zeros_like(noise_weights).reshape(rows, -1)], axis=1
-        ),
-        weights=jnp.concatenate([weights, noise_weights.reshape(rows, -1)], axis=1),
+        outputs=jnp.concatenate([positives, noise], axis=1),
+        labels=jnp.concatenate(labels, axis=1),
+        weights=jnp.concatenate([weights, noise_weights], axis=1),
     )
 
 

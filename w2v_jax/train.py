@@ -108,17 +108,18 @@ def advance(
 def compile_program(
     state: TrainState, key: jax.Array, size: int, hyper: Hyper, static: Static, steps: int
 ) -> Program:
-    """Compiles drawing and training ahead of time for chunks of `size` tokens."""
+    """Compiles all parts ahead of time for chunks of `size` tokens."""
     started = time.perf_counter()
     index = jax.ShapeDtypeStruct((), jnp.int32)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
     draw = jax.jit(partial(sampling.draw_stream, static=static))
     stream = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
+    shuffle = jax.jit(partial(sampling.shuffle, static=static), donate_argnums=3)
     progress = jax.ShapeDtypeStruct((2,), jnp.float32)
     run = jax.jit(partial(advance, static=static, steps=steps), donate_argnums=0)
     return Program(
         draw=draw.lower(key, index, index, ids, ids, hyper).compile(),
-        shuffle=jax.jit(partial(sampling.shuffle, static=static), donate_argnums=3),
+        shuffle=shuffle.lower(key, index, index, stream).compile(),
         advance=run.lower(state, stream, index, progress, hyper).compile(),
         steps=steps,
         compile_sec=time.perf_counter() - started,
