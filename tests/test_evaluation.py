@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from w2v_jax import evaluation
+from w2v_jax.corpus import locate
 from w2v_jax.evaluation import Measure, analogies, standard, word_pairs
 from w2v_jax.types import UserError, WordVectors
 
@@ -106,10 +107,9 @@ def test_another_spelling_is_no_answer_for_a_query_and_right_for_the_answer(tmp_
     assert keyed(wv).evaluate_word_analogies(str(path))[0] == value
 
 
+@pytest.mark.skipif(not os.environ.get("W2V_JAX_DATA"), reason="W2V_JAX_DATA is not set")
 def test_the_treebank_covers_what_it_should(bundled):
-    path = Path(os.environ.get("W2V_JAX_DATA", "")) / "ptb" / "ptb.train.txt"
-    if not path.is_file():
-        pytest.skip("W2V_JAX_DATA names no folder with ptb/ptb.train.txt")
+    path = Path(locate("ptb", data_dir=os.environ["W2V_JAX_DATA"]).paths[0])
     words = [word for word, _ in Counter(path.read_text().split()).most_common()]
     ours = named(standard(vectors_of(words)))
     for name, covered, total in (

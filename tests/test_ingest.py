@@ -282,7 +282,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
         assert message == f"{path}: cannot be read ({why})"
 
 
-@pytest.mark.skipif(not os.environ.get("W2V_JAX_DATA"), reason="W2V_JAX_DATA names no folder")
+@pytest.mark.skipif(not os.environ.get("W2V_JAX_DATA"), reason="W2V_JAX_DATA is not set")
 def test_penn_treebank_as_the_book_and_d2l_read_it():
     source = locate("ptb", data_dir=os.environ["W2V_JAX_DATA"])
     book = load(source, eos=True)
