@@ -36,7 +36,7 @@ def draw_stream(
     keep_key, window_key, noise_key = jax.random.split(draw_key, 3)
 
     keep = (line >= 0) & (jax.random.uniform(keep_key, (size,)) < hyper.keep[tokens])
-    if static.dynamic_window:
+    if static.dynamic_window and not static.expected_window:
         span = jax.random.randint(window_key, (size,), 1, hyper.window + 1)
     else:
         span = jnp.full((size,), hyper.window)
@@ -59,24 +59,24 @@ def draw_stream(
     )
     if static.engine == "pairs" and static.redraw == "once" and static.loss != "softmax":
         stream = stream._replace(noise=_noise_of_all(stream, hyper, static))
-    return shuffle(key, epoch, chunk, stream, static)
+    return stream._replace(order=shuffle(key, epoch, chunk, stream, static))
 
 
 def shuffle(
     key: jax.Array, epoch: jax.Array, chunk: jax.Array, stream: Stream, static: Static
-) -> Stream:
-    """The same view with its centres, or blocks of them, in the order of another epoch."""
+) -> jax.Array:
+    """The order in which an epoch trains the centres of a view [C], or its blocks [C/L]."""
     order_key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, 1), epoch), chunk)
     if static.engine == "blocks":
         block = jnp.arange(-(-stream.line.shape[0] // static.block))
         bits = jax.random.bits(order_key, block.shape, jnp.uint32)
         rank = jnp.where(block * static.block < stream.centres, bits >> 1, jnp.uint32(2**31))
-        return stream._replace(order=jnp.argsort(rank).astype(jnp.int32))
+        return jnp.argsort(rank).astype(jnp.int32)
     centre = (stream.line >= 0) & _has_contexts(stream.line, stream.span, static)
     # One sort: centres first, in random order (ties of 31 random bits stay in text order).
     bits = jax.random.bits(order_key, stream.line.shape, jnp.uint32)
     rank = jnp.where(centre, bits >> 1, jnp.uint32(2**31))
-    return stream._replace(order=jnp.argsort(rank).astype(jnp.int32))
+    return jnp.argsort(rank).astype(jnp.int32)
 
 
 def _noise_of_all(stream: Stream, hyper: Hyper, static: Static) -> jax.Array:
@@ -127,10 +127,16 @@ def centres_of(stream: Stream, step: jax.Array, static: Static):
     return place, slot < stream.centres
 
 
+def _offsets(static: Static) -> jax.Array:
+    """Where the contexts of a centre stand, [2W]."""
+    w = static.window
+    return jnp.concatenate([jnp.arange(-w, 0), jnp.arange(1, w + 1)])
+
+
 def windows(stream: Stream, place: jax.Array, static: Static):
     """The windows of the centres at these places: contexts [n, 2W], and which exist [n, 2W]."""
-    size, w = stream.tokens.shape[0], static.window
-    offsets = jnp.concatenate([jnp.arange(-w, 0), jnp.arange(1, w + 1)])
+    size = stream.tokens.shape[0]
+    offsets = _offsets(static)
     at = place[:, None] + offsets[None, :]
     other = jnp.clip(at, 0, size - 1)
     exists = (
@@ -139,6 +145,17 @@ def windows(stream: Stream, place: jax.Array, static: Static):
         & (stream.line[other] == stream.line[place][:, None])
     )
     return stream.tokens[other], exists
+
+
+def context_weights(distance: jax.Array, window: jax.Array, static: Static) -> jax.Array:
+    """Weight of a context at so many words' distance: 1, or with static.expected_window
+
+    P(span >= distance) = 1 - (distance - 1) / window for a span of U{1..window}: what drawn windows
+    give on average, without their variance.
+    """
+    if not (static.dynamic_window and static.expected_window):
+        return jnp.ones(distance.shape, jnp.float32)
+    return jnp.maximum(1 - (distance - 1) / window, 0)
 
 
 def steps_of(centres, static: Static):
@@ -157,7 +174,9 @@ def make_batch(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) ->
     place, real = centres_of(stream, step, static)
     contexts, exists = windows(stream, place, static)
     centre = stream.tokens[place][:, None]
+    distance = jnp.abs(_offsets(static))
     exists = (exists & real[:, None]).astype(jnp.float32)
+    exists *= context_weights(distance, hyper.window, static)[None, :]
     has_input = jnp.max(exists, axis=1, keepdims=True)
     if static.model == "skipgram":
         inputs, input_weights = centre, has_input
@@ -251,11 +270,21 @@ def draw_noise(
     return chosen
 
 
-def draw_words(key: jax.Array, shape: tuple[int, ...], hyper: Hyper) -> jax.Array:
-    """Words of Pn, equal in law to jax.random.choice at a cost of log V a word, not V a call."""
-    bits = jax.random.bits(key, shape, jnp.uint32)
+def draw_words(key: jax.Array, groups: int, size: int, hyper: Hyper) -> jax.Array:
+    """Noise words [groups, size]: each is drawn from Pn, one from each of as many equal shares.
+
+    Every word alone has the law of jax.random.choice; together, and within a group, they follow Pn
+    closer than independent draws would. The cost is log V a word, not V a call.
+    """
+    count = groups * size
+    within, turn = jax.random.split(key)
+    width = (2**32 - 1) // count
+    bits = jnp.arange(count, dtype=jnp.uint32) * jnp.uint32(width)
+    bits += jax.random.bits(within, (count,), jnp.uint32) % jnp.uint32(width)
+    bits += jax.random.bits(turn, (), jnp.uint32)  # all turned by one draw: each is uniform
     cdf = hyper.noise_cdf[:-1]  # what lies beyond is the last word's
-    return jnp.searchsorted(cdf, bits, side="right", method="scan_unrolled").astype(jnp.int32)
+    words = jnp.searchsorted(cdf, bits, side="right", method="scan_unrolled").astype(jnp.int32)
+    return words.reshape(size, groups).T  # neighbouring shares go to different groups
 
 
 def _seen_before(words: jax.Array, good: jax.Array) -> jax.Array:

@@ -4,6 +4,7 @@ Knows nothing of files, flags, evaluation or plots: whoever iterates decides wha
 two dispatches. A dispatch is one loop over `steps` steps; the host only starts it.
 """
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -24,7 +25,7 @@ class Program(NamedTuple):
     """A training run, compiled."""
 
     draw: Callable  # (key, epoch, chunk, tokens, line, hyper) -> Stream
-    shuffle: Callable  # (key, epoch, chunk, stream) -> Stream
+    shuffle: Callable  # (key, epoch, chunk, stream) -> order
     advance: Callable  # (state, stream, begin, progress, hyper) -> state, Metrics, rate
     steps: int  # S, steps a dispatch
     compile_sec: float
@@ -114,7 +115,7 @@ def compile_program(
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
     draw = jax.jit(partial(sampling.draw_stream, static=static))
     stream = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
-    shuffle = jax.jit(partial(sampling.shuffle, static=static), donate_argnums=3)
+    shuffle = jax.jit(partial(sampling.shuffle, static=static))
     progress = jax.ShapeDtypeStruct((2,), jnp.float32)
     run = jax.jit(partial(advance, static=static, steps=steps), donate_argnums=0)
     return Program(
@@ -134,6 +135,7 @@ def chunk_size(corpus: Corpus) -> int:
 class Visit(NamedTuple):
     """One chunk in one epoch."""
 
+    epoch: int  # from 0
     stream: Stream
     steps: int  # at least 1
     begin: int  # tokens of the epoch done before it
@@ -141,54 +143,57 @@ class Visit(NamedTuple):
 
 
 def visits(
-    key: jax.Array,
-    epoch: int,
-    corpus: Corpus,
-    program: Program,
-    hyper: Hyper,
-    static: Static,
-    drawn: dict[int, Stream],
+    key: jax.Array, corpus: Corpus, program: Program, hyper: Hyper, static: Static, epochs: int
 ) -> Iterator[Visit]:
-    """The chunks of an epoch, in a permutation of (seed, epoch), drawn.
+    """The chunks of each epoch, in a permutation of (seed, epoch), drawn.
 
     A chunk without a step counts with the one before, so that no word is lost from the count.
+    Raises UserError where a whole epoch holds no step.
     """
-    waiting, done = None, 0
-    streams = _streams(key, epoch, corpus, program, hyper, static, drawn)
-    for stream, tokens in streams if static.redraw == "once" else _ahead(streams):
-        steps = int(sampling.steps_of(int(stream.centres), static))
-        done += tokens
-        if not steps:
-            waiting = waiting and waiting._replace(end=done)
-            continue
-        if waiting:
-            yield waiting
-        waiting = Visit(stream, steps, waiting.end if waiting else 0, done)
-    if waiting:
+    streams = _ahead(_streams(key, corpus, program, hyper, static, epochs))
+    for epoch, of_epoch in itertools.groupby(streams, key=lambda item: item[0]):
+        waiting, done = None, 0
+        for _, stream, tokens in of_epoch:
+            steps = int(sampling.steps_of(int(stream.centres), static))
+            done += tokens
+            if not steps:
+                waiting = waiting and waiting._replace(end=done)
+                continue
+            if waiting:
+                yield waiting
+            waiting = Visit(epoch, stream, steps, waiting.end if waiting else 0, done)
+        if not waiting:
+            raise UserError(
+                "nothing to train on: subsampling and lines of one word leave no full batch of "
+                f"centres (--batch_size={static.batch_size}, --subsample, --min_count)"
+            )
         yield waiting
 
 
-def _streams(key, epoch, corpus, program, hyper, static, drawn) -> Iterator[tuple[Stream, int]]:
-    """Each chunk's view and its tokens. The device draws while the host goes on.
+def _streams(
+    key: jax.Array, corpus: Corpus, program: Program, hyper: Hyper, static: Static, epochs: int
+) -> Iterator[tuple[int, Stream, int]]:
+    """Epoch, view and tokens of each chunk. The device draws while the host goes on.
 
-    `drawn` keeps the view of a text of a single chunk where all is drawn once: later epochs only
+    The view of a text of a single chunk where all is drawn once is kept: later epochs only
     shuffle it.
     """
     bounds = cut(corpus.line_ends, CHUNK)
     size = int(np.max(np.diff(bounds)))
-    order_key = jax.random.fold_in(jax.random.fold_in(key, 2), epoch)
-    for chunk in np.asarray(jax.random.permutation(order_key, len(bounds) - 1)):
-        begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
-        address = key, jnp.int32(epoch), jnp.int32(chunk)
-        if chunk in drawn:
-            stream = program.shuffle(*address, drawn.pop(chunk))
-        else:
-            drawn.clear()
-            tokens, line = jax.device_put(chunk_arrays(corpus, begin, end, size))
-            stream = program.draw(*address, tokens, line, hyper)
-        if static.redraw == "once" and len(bounds) == 2:
-            drawn[chunk] = stream
-        yield stream, end - begin
+    kept = None
+    for epoch in range(epochs):
+        order_key = jax.random.fold_in(jax.random.fold_in(key, 2), epoch)
+        for chunk in np.asarray(jax.random.permutation(order_key, len(bounds) - 1)):
+            begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
+            address = key, jnp.int32(epoch), jnp.int32(chunk)
+            if kept:
+                stream = kept._replace(order=program.shuffle(*address, kept))
+            else:
+                tokens, line = jax.device_put(chunk_arrays(corpus, begin, end, size))
+                stream = program.draw(*address, tokens, line, hyper)
+            if static.redraw == "once" and len(bounds) == 2:
+                kept = stream
+            yield epoch, stream, end - begin
 
 
 def _ahead(items: Iterator) -> Iterator:
@@ -214,29 +219,22 @@ def train(
 
     Raises UserError where a whole epoch holds no step.
     """
-    tokens, step, drawn = len(corpus.ids), 0, {}
-    for epoch in range(epochs):
-        steps_before = step
-        for visit in visits(key, epoch, corpus, program, hyper, static, drawn):
-            done = epoch * tokens + np.array([visit.begin, visit.end])
-            progress = jnp.float32(done / (epochs * tokens))
-            for first in range(0, visit.steps, program.steps):
-                state, metrics, rate = program.advance(
-                    state, visit.stream, jnp.int32(first), progress, hyper
-                )
-                last = min(first + program.steps, visit.steps)
-                part = visit.begin + (visit.end - visit.begin) * last // visit.steps
-                report = Report(
-                    step=step + last,
-                    epoch=epoch + 1,
-                    words=corpus.words * (epoch * tokens + part) // tokens,
-                    metrics=Metrics(*map(float, metrics)),
-                    learning_rate=float(rate),
-                )
-                yield state, report
-            step += visit.steps
-        if step == steps_before:
-            raise UserError(
-                "nothing to train on: subsampling and lines of one word leave no full batch of "
-                f"centres (--batch_size={static.batch_size}, --subsample, --min_count)"
+    tokens, step = len(corpus.ids), 0
+    for visit in visits(key, corpus, program, hyper, static, epochs):
+        done = visit.epoch * tokens + np.array([visit.begin, visit.end])
+        progress = jnp.float32(done / (epochs * tokens))
+        for first in range(0, visit.steps, program.steps):
+            state, metrics, rate = program.advance(
+                state, visit.stream, jnp.int32(first), progress, hyper
             )
+            last = min(first + program.steps, visit.steps)
+            part = visit.begin + (visit.end - visit.begin) * last // visit.steps
+            report = Report(
+                step=step + last,
+                epoch=visit.epoch + 1,
+                words=corpus.words * (visit.epoch * tokens + part) // tokens,
+                metrics=Metrics(*map(float, metrics)),
+                learning_rate=float(rate),
+            )
+            yield state, report
+        step += visit.steps
