@@ -66,6 +66,10 @@ class Config:
     # Windows, noise, subsampling
     window: int = _flag(5, "Largest window W, words to each side.", low=1, high=1000)
     dynamic_window: bool = _flag(True, "Draw each centre's window from U{1..W}.")
+    expected_window: bool = _flag(
+        False,
+        "Weigh a context by the chance that a drawn window holds it, instead of drawing windows.",
+    )
     full_windows: bool = _flag(False, "Leave out centres whose window is cut short by the edges.")
     negatives: int = _flag(5, "Noise words K a positive.", low=1, high=10_000)
     noise_power: float = _flag(0.75, "Noise is drawn from count^power.", low=0.0, high=4.0)
@@ -249,6 +253,7 @@ def without_effect(config: Config) -> list[tuple[str, str]]:
         ("noise", "loss", config.loss == "softmax"),
         ("noise_power", "loss", config.loss == "softmax"),
         ("subsample_rule", "subsample", config.subsample == 0),
+        ("expected_window", "dynamic_window", not config.dynamic_window),
         ("beta1", "optimizer", not adam),
         ("beta2", "optimizer", not adam),
         ("epsilon", "optimizer", config.optimizer == "sgd"),

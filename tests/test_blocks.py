@@ -139,6 +139,32 @@ def test_blocks_come_in_another_order_each_epoch(hyper):
     assert orders[0] != orders[1] and orders[0] != sorted(orders[0])
 
 
+@pytest.mark.parametrize("engine", ["blocks", "pairs"])
+@pytest.mark.parametrize("chosen", [1, 2, 3])
+def test_the_expected_window_gives_the_mean_over_windows(hyper, engine, chosen):
+    """Drawn windows are U{1..chosen}: the gradient of a step is the mean of those of fixed ones."""
+    static = STATIC._replace(engine=engine, expected_window=True)
+    make = blocks.make_blocks if engine == "blocks" else sampling.make_batch
+
+    def gradient(static, window):
+        of_window = hyper.replace(window=jnp.int32(window))
+        stream, _ = batches_of(of_window, static._replace(engine="blocks", noise="exclude_target"))
+        if engine == "pairs":
+            stream = stream._replace(order=jnp.arange(N + 3, dtype=jnp.int32))
+        batch = make(stream, jnp.int32(0), of_window, static)
+        return jax.jit(partial(update.gradient, static=static))(tables(), batch)
+
+    found, metrics = gradient(static, chosen)
+    fixed = static._replace(dynamic_window=False)
+    each = [gradient(fixed, window) for window in range(1, chosen + 1)]
+    mean, counted = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *each)
+    assert counted.positives > 10
+    for one, other in zip((*found, *metrics[:3]), (*mean, *counted[:3]), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    drawn, _ = gradient(static._replace(expected_window=False), chosen)
+    assert chosen == 1 or np.abs(np.asarray(drawn.input) - found.input).max() > 0.01
+
+
 # The same objective
 
 
@@ -253,17 +279,21 @@ def test_the_mean_is_taken_where_the_loss_is_not_measured_too(hyper):
 # Noise
 
 
-def test_words_drawn_follow_the_law_and_are_independent(make_hyper):
+def test_every_word_drawn_follows_the_law_and_all_together_closely(make_hyper):
     counts = np.array([60, 25, 9, 4, 2, 0])
-    hyper = make_hyper(vocab.noise_distribution(counts, 0.75))
-    drawn = np.asarray(sampling.draw_words(jax.random.key(0), (20000, 2), hyper))
     pn = vocab.noise_distribution(counts, 0.75)
-    assert not (drawn == 5).any()
-    for column in drawn.T:
-        observed = np.bincount(column, minlength=6)[:5]
-        assert stats.chisquare(observed, pn[:5] * len(drawn)).pvalue > 1e-3
-    joint = np.bincount(drawn[:, 0] * 5 + drawn[:, 1], minlength=25)
-    assert stats.chisquare(joint, np.outer(pn, pn)[:5, :5].ravel() * len(drawn)).pvalue > 1e-3
+    hyper = make_hyper(pn)
+    for groups, size in ((1, 1), (3, 2), (4, 5)):
+        draw = jax.vmap(lambda key: sampling.draw_words(key, groups, size, hyper))  # noqa: B023
+        drawn = np.asarray(draw(jax.random.split(jax.random.key(0), 8000)))
+        assert drawn.shape == (8000, groups, size) and not (drawn == 5).any()
+        for column in drawn.reshape(8000, -1).T:
+            observed = np.bincount(column, minlength=6)[:5]
+            assert stats.chisquare(observed, pn[:5] * 8000).pvalue > 1e-3
+        hot = np.eye(6)[drawn]
+        times = hot.sum(axis=(1, 2))
+        assert np.abs(times - groups * size * pn).max() < 2  # a share an end, and all between
+        assert np.abs(hot.sum(axis=2) - size * pn).max() < 2
 
 
 def test_cumulative_is_exact_to_two_to_the_minus_32():

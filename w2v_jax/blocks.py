@@ -41,8 +41,9 @@ def make_blocks(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) -
     tokens = jnp.where(line >= 0, stream.tokens[at], hyper.noise.shape[0])
     key = jax.random.fold_in(stream.noise_key, step)
     groups = static.batch_size // static.group
-    noise = sampling.draw_words(key, (groups, static.shared_noise), hyper)
+    noise = sampling.draw_words(key, groups, static.shared_noise, hyper)
     band = band.astype(jnp.float32)
+    band *= sampling.context_weights(jnp.abs(offset), hyper.window, static)[None]
     weights = _noise_weights(tokens, band, noise, hyper, static)
     return BlockBatch(tokens, band, noise, weights)
 

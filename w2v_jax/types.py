@@ -57,7 +57,7 @@ class BlockBatch(NamedTuple):
     """The blocks engine's batch: windows as bands, noise words shared by a group of centres."""
 
     tokens: jax.Array  # [B, X] int32 ids, each block with its halo; V where there is no token
-    band: jax.Array  # [B, L, X] float32, 1 where a context stands in a centre's window
+    band: jax.Array  # [B, L, X] float32, weight of a context in a centre's window, 0 outside
     noise: jax.Array  # [G, M] int32 ids
     noise_weights: jax.Array  # [G, T/G, M or 1] float32, K/M for each positive it may be drawn for
 
@@ -73,6 +73,7 @@ class Static(NamedTuple):
     negatives: int = 5  # K
     noise: str = "exclude_target"  # one of sampling.NOISE
     dynamic_window: bool = True  # U{1..window} a centre, else window
+    expected_window: bool = False  # a context weighs as often as a drawn window would hold it
     full_windows: bool = False  # only centres whose window is whole
     redraw: str = "epoch"  # epoch | once
     batch_size: int = 512  # T

@@ -64,7 +64,7 @@ def _work(params: Params, batch: Batch | BlockBatch, static: Static, measured=Tr
 
 
 def _counted(batch: Batch, total: jax.Array, loss: jax.Array) -> Metrics:
-    positive = jnp.where(batch.weights > 0, batch.labels, 0)
+    positive = batch.weights * batch.labels
     rows = jnp.sum(jnp.max(positive, axis=1))
     return Metrics(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
 
