@@ -40,8 +40,9 @@ if __name__ == "__main__":
         rows="touched",
         noise="with_replacement",
         subsample_rule="word2vec_c",
-        shared_noise=32,
-        batch_size=2048,
+        expected_window=True,
+        shared_noise=48,
+        batch_size=1024,
         optimizer="row_adagrad",
         schedule="linear",
     )

@@ -150,7 +150,8 @@ def test_the_expected_window_gives_the_mean_over_windows(hyper, engine, chosen):
         of_window = hyper.replace(window=jnp.int32(window))
         stream, _ = batches_of(of_window, static._replace(engine="blocks", noise="exclude_target"))
         if engine == "pairs":
-            stream = stream._replace(order=jnp.arange(N + 3, dtype=jnp.int32))
+            order = jnp.arange(N + 3, dtype=jnp.int32)
+            stream = stream._replace(order=order, noise=jnp.zeros((N + 3, 0), jnp.int32))
         batch = make(stream, jnp.int32(0), of_window, static)
         return jax.jit(partial(update.gradient, static=static))(tables(), batch)
 
@@ -236,10 +237,9 @@ def test_in_expectation_over_noise_it_is_the_pairs_engines_objective(make_hyper,
 
     @jax.jit
     @jax.vmap
-    def weights(step):  # [centres, words]: the weight of each noise word
-        batch = blocks.make_blocks(
-            stream._replace(noise_key=jax.random.key(step)), 0, hyper, static
-        )
+    def weights(seed):  # [centres, words]: the weight of each noise word
+        noise = sampling.draw_words(jax.random.key(seed), 1, static.shared_noise, hyper)
+        batch = blocks.make_blocks(stream._replace(noise=noise[None]), 0, hyper, static)
         hot = jax.nn.one_hot(batch.noise, words)
         per = jnp.broadcast_to(batch.noise_weights, (1, 8, static.shared_noise))
         return jnp.einsum("gnm,gmw->gnw", per, hot)[0], batch.band[0]
@@ -301,6 +301,16 @@ def test_cumulative_is_exact_to_two_to_the_minus_32():
         pn = vocab.noise_distribution(np.asarray(counts), 0.75)
         cdf = np.append(vocab.cumulative(pn)[:-1].astype(np.float64), 2.0**32)
         np.testing.assert_allclose(np.diff(cdf, prepend=0) / 2**32, pn, atol=2.0**-32)
+
+
+def test_each_step_has_the_noise_of_its_own_key(hyper):
+    stream, batches = batches_of(hyper, STATIC)
+    groups = STATIC.batch_size // STATIC.group
+    for step, batch in enumerate(batches):
+        key = jax.random.fold_in(stream.noise_key, step)
+        np.testing.assert_array_equal(
+            batch.noise, sampling.draw_words(key, groups, STATIC.shared_noise, hyper)
+        )
 
 
 def test_noise_is_drawn_anew_each_step_and_is_a_function_of_its_address(hyper):

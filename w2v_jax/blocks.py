@@ -39,9 +39,7 @@ def make_blocks(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) -
         & (line[:, of_centres, None] >= 0)
     )
     tokens = jnp.where(line >= 0, stream.tokens[at], hyper.noise.shape[0])
-    key = jax.random.fold_in(stream.noise_key, step)
-    groups = static.batch_size // static.group
-    noise = sampling.draw_words(key, groups, static.shared_noise, hyper)
+    noise = stream.noise[step]
     band = band.astype(jnp.float32)
     band *= sampling.context_weights(jnp.abs(offset), hyper.window, static)[None]
     weights = _noise_weights(tokens, band, noise, hyper, static)
@@ -168,6 +166,14 @@ def centres(batch: BlockBatch) -> jax.Array:
     return jnp.sum(jnp.max(batch.band, axis=-1))
 
 
+def parts(batch: BlockBatch) -> list[BlockBatch]:
+    """The batch as PARTS batches, a run of whole groups each, or as one."""
+    groups = batch.noise.shape[0]
+    count = PARTS if groups % PARTS == 0 and jax.default_backend() == "cpu" else 1
+    split = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), batch)
+    return [jax.tree.map(lambda x: x[i], split) for i in range(count)]  # noqa: B023
+
+
 def gather(params: Params, batch: BlockBatch, static: Static) -> tuple[jax.Array, ...]:
     """The rows that `objective` sees."""
     own = centres_of(batch.tokens, static)
@@ -180,17 +186,21 @@ def gather(params: Params, batch: BlockBatch, static: Static) -> tuple[jax.Array
 
 
 def add_gradient(
-    gathered: tuple[jax.Array, ...], batch: BlockBatch, places: Params, sums: Params, static: Static
+    gathered: list[tuple[jax.Array, ...]],
+    batch: BlockBatch,
+    places: Params,
+    sums: Params,
+    static: Static,
 ) -> Params:
-    """sums [n, D] each plus the gradient of each occurrence of `ids`, at its place."""
+    """sums [n, D] each plus the gradient of each occurrence of `ids`, at its place.
+
+    gathered: what `gather` gives for each of `parts`.
+    """
     grad = jax.grad(objective, argnums=(0, 1, 2))
-    groups = batch.noise.shape[0]
     of_noise = places.output.shape[0] - batch.noise.size
-    at = places.input, places.output[:of_noise], places.output[of_noise:]
-    parts = PARTS if groups % PARTS == 0 and jax.default_backend() == "cpu" else 1
-    split = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), (gathered, batch, at))
-    for i in range(parts):
-        rows, part, at = jax.tree.map(lambda x: x[i], split)  # noqa: B023 (called at once)
+    places = places.input, places.output[:of_noise], places.output[of_noise:]
+    split = [at.reshape(len(gathered), -1) for at in places]
+    for rows, part, *at in zip(gathered, parts(batch), *split, strict=True):
         grads = grad(*rows, part, static)
         at = [a.reshape(g.shape[:-1]) for a, g in zip(at, grads, strict=True)]
         sums = Params(

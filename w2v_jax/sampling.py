@@ -57,7 +57,9 @@ def draw_stream(
         noise_key=noise_key,
         noise=jnp.zeros((size, 0), jnp.int32),
     )
-    if static.engine == "pairs" and static.redraw == "once" and static.loss != "softmax":
+    if static.engine == "blocks":
+        stream = stream._replace(noise=_shared_noise(stream, hyper, static))
+    elif static.redraw == "once" and static.loss != "softmax":
         stream = stream._replace(noise=_noise_of_all(stream, hyper, static))
     return stream._replace(order=shuffle(key, epoch, chunk, stream, static))
 
@@ -77,6 +79,17 @@ def shuffle(
     bits = jax.random.bits(order_key, stream.line.shape, jnp.uint32)
     rank = jnp.where(centre, bits >> 1, jnp.uint32(2**31))
     return jnp.argsort(rank).astype(jnp.int32)
+
+
+def _shared_noise(stream: Stream, hyper: Hyper, static: Static) -> jax.Array:
+    """The blocks engine's noise words for as many steps as a chunk may have, [steps, G, M].
+
+    All at once: a step that drew its own would wait for a chain of small operations.
+    """
+    steps = jnp.arange(-(-stream.tokens.shape[0] // static.batch_size))
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(stream.noise_key, steps)
+    groups = static.batch_size // static.group
+    return jax.vmap(lambda key: draw_words(key, groups, static.shared_noise, hyper))(keys)
 
 
 def _noise_of_all(stream: Stream, hyper: Hyper, static: Static) -> jax.Array:

@@ -18,7 +18,7 @@ from w2v_jax import blocks, sampling, update
 from w2v_jax.types import Corpus, Hyper, Metrics, Static, Stream, TrainState, UserError
 
 CHUNK = 2**20  # tokens that one epoch's view is drawn for at a time
-MEASURED = 16  # of so many steps of a chunk, the blocks engine reports the loss of one
+MEASURED = 64  # of so many steps of a chunk, the blocks engine reports the loss of one
 
 
 class Program(NamedTuple):

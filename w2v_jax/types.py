@@ -114,7 +114,7 @@ class Stream(NamedTuple):
     order: jax.Array  # [C] int32, places of the centres in the order of training, or [C/L], blocks
     centres: jax.Array  # [] int32, number of centres (blocks: of kept tokens)
     noise_key: jax.Array  # [] key of the noise words; a centre folds its position in
-    noise: jax.Array  # [C, P K] int32, with redraw = once every centre's noise words; else [C, 0]
+    noise: jax.Array  # int32 ids: blocks, [steps, G, M]; pairs, [C, P K] with redraw = once
 
 
 @struct.dataclass

@@ -45,7 +45,7 @@ class _Work(NamedTuple):
 
 def _work(params: Params, batch: Batch | BlockBatch, static: Static, measured=True) -> _Work:
     if isinstance(batch, BlockBatch):
-        gathered = blocks.gather(params, batch, static)
+        gathered = [blocks.gather(params, part, static) for part in blocks.parts(batch)]
 
         def add(places, sums):
             sums = blocks.add_gradient(gathered, batch, places, sums, static)
@@ -73,7 +73,8 @@ def _measured(gathered, batch: BlockBatch, static: Static, measured) -> Metrics:
     """The loss costs the blocks engine a logarithm an entry: only some steps are measured."""
 
     def measure():
-        loss = blocks.objective(*gathered, batch, static)
+        halves = zip(gathered, blocks.parts(batch), strict=True)
+        loss = sum(blocks.objective(*rows, part, static) for rows, part in halves)
         return Metrics(loss, blocks.positives(batch, static), loss, blocks.centres(batch))
 
     return jax.lax.cond(measured, measure, no_metrics)
