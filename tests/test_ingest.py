@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from w2v_jax import ingest, store, train
 from w2v_jax.corpus import Source, locate
-from w2v_jax.numbering import Numbering, Tokens, tokens
+from w2v_jax.numbering import Numbering, Words, tokens
 from w2v_jax.types import UserError
 
 # Words of 7, 8, 9, 16 and 17 bytes, one the beginning of the next; spaces of every kind and what
@@ -219,27 +219,29 @@ def test_every_character_that_splits_does_and_no_other(tmp_path):
     assert newlines.tolist() == np.cumsum(ends).tolist()
 
 
+def numbered(table, text):
+    return table.number(Words(tokens(text)[0])).tolist()
+
+
 def test_words_of_equal_hash_are_told_apart(monkeypatch):
     monkeypatch.setattr("w2v_jax.numbering._MIX", np.uint64(0))
     words = [b"a", b"b", b"abcdefgh", b"abcdefghi", b"abcdefgh" * 3, b"abcdefgh" * 2 + b"abcdefgi"]
     table, order = Numbering(), [0, 1, 0, 2, 3, 4, 5, 4, 3, 2, 1]
-    for repeat in range(2):
-        ids, new = table.number(tokens(b" ".join(words[i] for i in order))[0])
-        assert len(set(ids.tolist())) == len(words)
-        assert new.tolist() == ([] if repeat else [0, 1, 3, 4, 5, 6])
-        assert [table.types()[i] for i in ids] == [words[i] for i in order]
+    for _ in range(2):
+        ids = numbered(table, b" ".join(words[i] for i in order))
+        types, id_of = table.by_appearance()
+        assert types == words and ids == [id_of[i] for i in order]
 
 
-def test_numbers_stay_while_the_table_grows():
+def test_ids_stay_while_the_table_grows():
     words = [f"{'x' * (i % 20)}{i}".encode() for i in range(5000)]
     table, ids = Numbering(), []
     for i in range(0, len(words), 700):
-        ids += table.number(tokens(b"\n".join(words[: i + 700]))[0])[0][i:].tolist()
+        ids += numbered(table, b"\n".join(words[: i + 700]))[i:]
+    types, id_of = table.by_appearance()
+    assert types == words and ids == id_of.tolist()
     assert sorted(ids) == list(range(5000))
-    types = table.types()
-    assert [types[i] for i in ids] == words
-    none = Tokens(b"", np.zeros(0, np.int64), np.zeros(0, np.int64))
-    assert [len(found) for found in table.number(none)] == [0, 0]
+    assert numbered(table, b"") == []
 
 
 def test_max_words_stops_reading(tmp_path):

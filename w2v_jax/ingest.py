@@ -1,7 +1,7 @@
 """Files to a corpus of ids on disk, in memory that doesn't grow with the text.
 
-One pass numbers the words in the order of their first appearance, on a thread a core (NumPy lets
-them run at once); a second, over ids alone, gives the vocabulary's order.
+One pass numbers the words; meanwhile another thread reads, splits and hashes what follows (NumPy
+lets both run at once). A second pass, over ids alone, gives the vocabulary's order.
 """
 
 import hashlib
@@ -19,46 +19,35 @@ import numpy as np
 
 from w2v_jax import store
 from w2v_jax.corpus import Chunk, Source, cache_folder, read_chunks, reason_of
-from w2v_jax.numbering import Numbering, Tokens, grown, tokens
+from w2v_jax.numbering import Numbering, Words, grown, tokens
 from w2v_jax.store import Settings
 from w2v_jax.types import Corpus, UserError
 from w2v_jax.vocab import EOS, choose
 
 CHUNK = 1 << 20  # bytes of text read at a time
-THREADS = min(4, os.cpu_count() or 1)  # more than that wait for the one that reads and writes
+AHEAD = 3  # chunks that are ready or being made ready
 NO_CACHE = "none"
 _BOM = "\ufeff".encode()
 
 
 class Part(NamedTuple):
-    """A chunk and the words in it, numbered by one of the workers."""
+    """A chunk and the words in it."""
 
     chunk: Chunk
-    worker: int
-    ids: np.ndarray  # [n] int32, the worker's
+    words: Words
     newlines: np.ndarray  # [newlines] int64, words before each; none with eos
-    new: Tokens  # the words that the worker meets here for the first time
-    new_ids: np.ndarray  # [new] int32, theirs
     error: int | None  # first byte that is not UTF-8; the words end with the line before
-
-
-class Piece(NamedTuple):
-    """What a chunk wrote."""
-
-    worker: int  # whose ids they are
-    tokens: int
-    lines: int
 
 
 class Scan(NamedTuple):
     """What the first pass learns of a text."""
 
     types: list[bytes]  # in the order of their first appearance
+    rank: np.ndarray  # [types] int64: which type an id of the first pass is
     counts: np.ndarray  # [types] int64; 0 for those that stand only after the last word read
-    type_of: list[np.ndarray]  # for each worker, [its types] int64: which type its id is
     words: int  # words read
     sha256: str  # of the lines read
-    pieces: list[Piece]
+    pieces: list[tuple[int, int]]  # words and lines that each chunk wrote
 
 
 def load(
@@ -116,8 +105,8 @@ def _made(folder, source, settings, progress, cache=None, identity=None) -> Corp
             unk=settings.unk,
             text=source.paths[0] + more,
         )
-        places = [place.take(types, mode="clip") for types in scan.type_of]
-        _renumber(scan.pieces, places, settings.eos, folder)
+        place = place.take(scan.rank, mode="clip")  # it ends with the last type that occurs
+        _renumber(scan.pieces, place, settings.eos, folder)
         store.finish(folder, vocab, scan.words, scan.sha256, settings)
         corpus = store.read(folder, settings)
         if cache:
@@ -128,21 +117,22 @@ def _made(folder, source, settings, progress, cache=None, identity=None) -> Corp
 
 
 def _scan(paths, settings: Settings, folder: str, progress) -> Scan:
-    """The first pass: writes the workers' ids and the line ends."""
-    digest, here, types = hashlib.sha256(), _Position(), _Types()
-    words, ended, pieces = 0, 0, []
+    """The first pass: writes ids by the table of words, and the line ends."""
+    digest, here, table = hashlib.sha256(), _Position(), Numbering()
+    counts, words, ended, pieces = np.zeros(0, np.int64), 0, 0, []
     with (
         open(os.path.join(folder, store.IDS), "wb") as ids_file,
         open(os.path.join(folder, store.LINE_ENDS), "wb") as ends_file,
-        closing(_parts(read_chunks(paths, CHUNK), settings.eos)) as parts,
+        closing(_ahead(_parts(paths, settings.eos))) as parts,
     ):
         for part in parts:
-            chunk = part.chunk
-            room = settings.max_words - words if settings.max_words else len(part.ids) + 1
-            if part.error is not None and len(part.ids) < room:
+            chunk, found = part.chunk, len(part.words)
+            room = settings.max_words - words if settings.max_words else found + 1
+            if part.error is not None and found < room:
                 here.refuse(chunk, part.error)
-            ids = part.ids[:room]
-            types.add(part, ids)
+            ids = table.number(part.words)[:room]
+            counts = grown(counts, table.size)
+            np.add.at(counts, ids, 1)
             ends = part.newlines[part.newlines < room]
             if chunk.last or len(ids) == room:
                 ends = np.append(ends, len(ids))
@@ -150,7 +140,7 @@ def _scan(paths, settings: Settings, folder: str, progress) -> Scan:
             ends = ends[np.diff(ends, prepend=ended) > 0]  # the others are blank lines
             ids_file.write(ids.data)
             ends_file.write(ends.data)
-            pieces.append(Piece(part.worker, len(ids), len(ends)))
+            pieces.append((len(ids), len(ends)))
             words += len(ids)
             ended = int(ends[-1]) if len(ends) else ended
             if len(ids) == room:
@@ -159,86 +149,42 @@ def _scan(paths, settings: Settings, folder: str, progress) -> Scan:
             digest.update(chunk.data)
             here.pass_over(chunk)
             progress(len(chunk.data))
-    return Scan(*types.by_appearance(), words, digest.hexdigest(), pieces)
+    types, order = table.by_appearance()
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return Scan(types, rank, counts[order], words, digest.hexdigest(), pieces)
 
 
-class _Types:
-    """The types that the workers met, and how often each occurs."""
-
-    def __init__(self):
-        self._table = Numbering()
-        self._appeared = []  # ids of the table by first appearance, in arrays
-        self._ids = [np.zeros(0, np.int64) for _ in range(THREADS)]  # the table's, of a worker's
-        self._counts = [np.zeros(0, np.int64) for _ in range(THREADS)]
-
-    def add(self, part: Part, ids: np.ndarray) -> None:
-        """Takes in the next part of the text, of which the words `ids` count."""
-        found, new = self._table.number(part.new)
-        self._appeared.append(found[new])
-        size, worker = int(part.new_ids.max(initial=-1)) + 1, part.worker
-        self._ids[worker] = grown(self._ids[worker], size)
-        self._ids[worker][part.new_ids] = found
-        self._counts[worker] = grown(self._counts[worker], size)
-        np.add.at(self._counts[worker], ids, 1)
-
-    def by_appearance(self) -> tuple[list[bytes], np.ndarray, list[np.ndarray]]:
-        """Scan's types, counts and type_of."""
-        order = np.concatenate([np.zeros(0, np.int32), *self._appeared])
-        words = self._table.types()
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(order))
-        counts = np.zeros(len(order), np.int64)
-        type_of = [rank.take(ids) for ids in self._ids] if len(order) else self._ids
-        for types, count in zip(type_of, self._counts, strict=True):
-            np.add.at(counts, types, count)
-        return [words[i] for i in order.tolist()], counts, type_of
-
-
-def _parts(chunks: Iterator[Chunk], eos: bool) -> Iterator[Part]:
-    """Chunks with their words numbered, in order; few at a time are read ahead."""
-    failure, waiting, count = None, deque(), 0
-    with ExitStack() as stack:
-        # A thread for each table: a table sees its chunks in order.
-        pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(THREADS)]
-        tables = [Numbering() for _ in pools]
-        while True:
-            try:
-                chunk = next(chunks, None)
-            except UserError as error:  # what was read before may end the text, or be refused
-                failure, chunk = error, None
-            if chunk:
-                worker = count % THREADS
-                job = pools[worker].submit(_number, tables[worker], chunk, eos)
-                waiting.append((chunk, worker, job))
-                count += 1
-            if not chunk and not waiting:
-                break
-            if not chunk or len(waiting) > 2 * THREADS:
-                chunk, worker, job = waiting.popleft()
-                yield Part(chunk, worker, *job.result())
-    if failure:
-        raise failure
-
-
-def _number(table: Numbering, chunk: Chunk, eos: bool) -> tuple:
-    """What follows `worker` in a chunk's Part."""
-    text, bad = chunk.data, None
+def _ahead(items: Iterator) -> Iterator:
+    """The items, made by another thread while earlier ones are in use."""
+    pool = ThreadPoolExecutor(1)
     try:
-        if not text.isascii():
-            text.decode()
-    except UnicodeDecodeError as error:
-        bad = error.start
-        text = text[: text.rfind(b"\n", 0, bad) + 1]
-    if chunk.first:
-        text = text.removeprefix(_BOM)
-    if eos:
-        text = text.replace(b"\n", f" {EOS} ".encode())
-        if chunk.open_line and bad is None:
-            text += f" {EOS}".encode()
-    found, newlines = tokens(text)
-    ids, new = table.number(found)
-    first = Tokens(found.text, found.starts[new], found.lengths[new])
-    return ids, newlines, first, ids[new], bad
+        coming = deque(pool.submit(next, items, None) for _ in range(AHEAD))
+        while (item := coming.popleft().result()) is not None:
+            coming.append(pool.submit(next, items, None))
+            yield item
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _parts(paths, eos: bool) -> Iterator[Part]:
+    """The files' chunks, split into words."""
+    for chunk in read_chunks(paths, CHUNK):
+        text, bad = chunk.data, None
+        try:
+            if not text.isascii():
+                text.decode()
+        except UnicodeDecodeError as error:
+            bad = error.start
+            text = text[: text.rfind(b"\n", 0, bad) + 1]
+        if chunk.first:
+            text = text.removeprefix(_BOM)
+        if eos:
+            text = text.replace(b"\n", f" {EOS} ".encode())
+            if chunk.open_line and bad is None:
+                text += f" {EOS}".encode()
+        found, newlines = tokens(text)
+        yield Part(chunk, Words(found), newlines, bad)
 
 
 def _finish_line(digest, chunk: Chunk, words: int, eos: bool, parts, here: "_Position") -> None:
@@ -266,21 +212,21 @@ def _through_line(chunk: Chunk, words: int, eos: bool) -> int:
     return end
 
 
-def _renumber(pieces, places: list[np.ndarray], eos: bool, folder: str) -> None:
-    """The second pass: a worker's id becomes its place in the vocabulary.
+def _renumber(pieces, place: np.ndarray, eos: bool, folder: str) -> None:
+    """The second pass: an id becomes its place in the vocabulary.
 
     Words of place -1 go, and lines that this empties. It is done in the same files: what is
     written is never longer than what was read.
     """
     names = [os.path.join(folder, name) for name in (store.IDS, store.LINE_ENDS)]
-    drop = any((place < 0).any() for place in places)
+    drop = (place < 0).any()
     kept, ended = 0, 0
     with ExitStack() as stack:
         old_ids, old_ends = (stack.enter_context(open(name, "rb")) for name in names)
         new_ids, new_ends = (stack.enter_context(open(name, "r+b")) for name in names)
         begin = 0
-        for worker, count, lines in pieces:
-            ids = places[worker].take(np.frombuffer(old_ids.read(4 * count), np.int32))
+        for count, lines in pieces:
+            ids = place.take(np.frombuffer(old_ids.read(4 * count), np.int32))
             ends = np.frombuffer(old_ends.read(8 * lines), np.int64)
             if drop:
                 keep = ids >= 0

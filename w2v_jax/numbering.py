@@ -61,16 +61,13 @@ class Numbering:
         self._place = np.empty(1 << 8, np.int64)  # of its first part in _parts
         self._parts = np.empty(1 << 8, np.uint64)  # of all types
         self._filled = 0
+        self._appeared = []  # types by first appearance, in arrays
 
-    def number(self, tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
-        """Ids [n] int32 of words, from 0, that stay the same from call to call.
-
-        Also which of the words were met here for the first time [new] int64, in their order.
-        """
-        self._make_room(len(tokens.starts))
-        words = _Words(*tokens)
+    def number(self, words: "Words") -> np.ndarray:
+        """Ids [n] int32 of words, from 0, that stay the same from call to call."""
+        self._make_room(len(words))
         new = [np.zeros(0, np.int64)]
-        ids = np.empty(len(words.lengths), np.int32)
+        begin = self.size
         shift, mask = self._shift_and_mask()
         slots = (words.hash >> shift).view(np.int64)
         at, step = None, 0  # which words are left; None: all
@@ -89,14 +86,17 @@ class Numbering:
                 at, slots = at[~found], slots[~found]
             step += 1
             slots = (slots + step) & mask
-        return ids, np.sort(np.concatenate(new))
+        self._appeared.append(begin + np.argsort(np.concatenate(new)))
+        return ids
 
-    def types(self) -> list[bytes]:
-        """All words met, by id."""
+    def by_appearance(self) -> tuple[list[bytes], np.ndarray]:
+        """All words met, in the order of their first appearance, and the id [types] of each."""
         text = self._parts[: self._filled].astype("<u8").tobytes()
-        return re.findall(rb"[^\xff]+", text)
+        words = re.findall(rb"[^\xff]+", text)
+        order = np.concatenate([np.zeros(0, np.int64), *self._appeared])
+        return [words[i] for i in order.tolist()], order
 
-    def _equal_all(self, types: np.ndarray, words: "_Words") -> np.ndarray:
+    def _equal_all(self, types: np.ndarray, words: "Words") -> np.ndarray:
         """Whether each word of the text is its type [n] bool."""
         types = types.astype(np.int64)
         equal = self._first.take(types) == words.first
@@ -106,7 +106,7 @@ class Numbering:
             equal[at] &= mine == part
         return equal
 
-    def _equal(self, types: np.ndarray, words: "_Words", at: np.ndarray) -> np.ndarray:
+    def _equal(self, types: np.ndarray, words: "Words", at: np.ndarray) -> np.ndarray:
         """Whether each of the words `at` is its type [len(at)] bool."""
         equal = self._first[types] == words.first[at]
         for j in range(1, len(words.more) + 1):
@@ -117,7 +117,7 @@ class Numbering:
             equal[left] = mine == words.part(j, at[left])
         return equal
 
-    def _insert(self, words: "_Words", slots: np.ndarray, at: np.ndarray) -> np.ndarray:
+    def _insert(self, words: "Words", slots: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Makes types of words whose slots are empty: of those that share one, the first.
 
         Returns which words became types, in the order of their ids.
@@ -169,10 +169,11 @@ class Numbering:
         return np.uint64(65 - size.bit_length()), size - 1
 
 
-class _Words:
+class Words:
     """The words of a text in parts of eight bytes, as integers; 0xff after a word's last byte."""
 
-    def __init__(self, text: bytes, starts: np.ndarray, lengths: np.ndarray):
+    def __init__(self, tokens: Tokens):
+        text, starts, lengths = tokens
         self.lengths, self._starts = lengths, starts
         # A part at every byte: NumPy reads unaligned ones too.
         self._at_byte = np.ndarray((len(text) + 1,), "<u8", text + bytes(8), strides=(1,))
@@ -187,6 +188,9 @@ class _Words:
             self.hash[at] = (value ^ (value >> _HALF) ^ part) * _MIX
             self.more.append((at, part))
             at = at[lengths[at] >= 8 * (j + 1)]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
 
     def part(self, j: int | np.ndarray, at: np.ndarray) -> np.ndarray:
         """Bytes 8 j .. 8 j + 7 of the words `at`, none shorter than 8 j, as uint64."""
