@@ -28,6 +28,7 @@ CHUNK = 1 << 20  # bytes of text read at a time
 AHEAD = 3  # chunks that are ready or being made ready
 NO_CACHE = "none"
 _BOM = "\ufeff".encode()
+_NEWLINE = 10
 
 
 class Part(NamedTuple):
@@ -37,6 +38,7 @@ class Part(NamedTuple):
     words: Words
     newlines: np.ndarray  # [newlines] int64, words before each; none with eos
     error: int | None  # first byte that is not UTF-8; the words end with the line before
+    digest: "hashlib._Hash"  # sha256 of the text through this chunk
 
 
 class Scan(NamedTuple):
@@ -146,7 +148,7 @@ def _scan(paths, settings: Settings, folder: str, progress) -> Scan:
             if len(ids) == room:
                 _finish_line(digest, chunk, room, settings.eos, parts, here)
                 break
-            digest.update(chunk.data)
+            digest = part.digest
             here.pass_over(chunk)
             progress(len(chunk.data))
     types, order = table.by_appearance()
@@ -169,6 +171,7 @@ def _ahead(items: Iterator) -> Iterator:
 
 def _parts(paths, eos: bool) -> Iterator[Part]:
     """The files' chunks, split into words."""
+    digest = hashlib.sha256()
     for chunk in read_chunks(paths, CHUNK):
         text, bad = chunk.data, None
         try:
@@ -184,7 +187,8 @@ def _parts(paths, eos: bool) -> Iterator[Part]:
             if chunk.open_line and bad is None:
                 text += f" {EOS}".encode()
         found, newlines = tokens(text)
-        yield Part(chunk, Words(found), newlines, bad)
+        digest.update(chunk.data)
+        yield Part(chunk, Words(found), newlines, bad, digest.copy())
 
 
 def _finish_line(digest, chunk: Chunk, words: int, eos: bool, parts, here: "_Position") -> None:
@@ -193,7 +197,7 @@ def _finish_line(digest, chunk: Chunk, words: int, eos: bool, parts, here: "_Pos
     digest.update(data)
     while not data.endswith(b"\n") and not chunk.last:
         here.pass_over(chunk)
-        chunk, *_, error = next(parts)
+        chunk, _, _, error, _ = next(parts)
         data = chunk.data[: chunk.data.find(b"\n") + 1] or chunk.data
         if error is not None and error < len(data):
             here.refuse(chunk, error)
@@ -255,7 +259,7 @@ class _Position:
     def pass_over(self, chunk: Chunk) -> None:
         """Moves behind a chunk."""
         newline = chunk.data.rfind(b"\n")
-        self._line += chunk.data.count(b"\n")
+        self._line += np.count_nonzero(np.frombuffer(chunk.data, np.uint8) == _NEWLINE)
         self._bytes = len(chunk.data) - newline - 1 + (self._bytes if newline < 0 else 0)
         if chunk.last:
             self.__init__()

@@ -66,26 +66,26 @@ class Numbering:
     def number(self, words: "Words") -> np.ndarray:
         """Ids [n] int32 of words, from 0, that stay the same from call to call."""
         self._make_room(len(words))
-        new = [np.zeros(0, np.int64)]
-        begin = self.size
+        begin, new = self.size, [np.zeros(0, np.int64)]
         shift, mask = self._shift_and_mask()
         slots = (words.hash >> shift).view(np.int64)
-        at, step = None, 0  # which words are left; None: all
-        while at is None or len(at):
-            types = self._table.take(slots)
+        ids = self._table.take(slots, mode="clip")  # clip: without a check of every index
+        at = np.flatnonzero(ids < 0)
+        if len(at):
+            new.append(self._insert(words, slots[at], at))
+            ids[at] = self._table[slots[at]]
+        at, step = np.flatnonzero(~self._equal_all(ids, words)), 1  # which words are left
+        slots = (slots[at] + step) & mask
+        while len(at):
+            types = self._table[slots]
             empty = np.flatnonzero(types < 0)
             if len(empty):
-                new.append(self._insert(words, slots[empty], empty if at is None else at[empty]))
-                types = self._table.take(slots)
-            if at is None:
-                ids, at = types, np.flatnonzero(~self._equal_all(types, words))
-                slots = slots[at]
-            else:
-                found = self._equal(types, words, at)
-                ids[at[found]] = types[found]
-                at, slots = at[~found], slots[~found]
-            step += 1
-            slots = (slots + step) & mask
+                new.append(self._insert(words, slots[empty], at[empty]))
+                types = self._table[slots]
+            found = self._equal(types, words, at)
+            ids[at[found]] = types[found]
+            at, step = at[~found], step + 1
+            slots = (slots[~found] + step) & mask
         self._appeared.append(begin + np.argsort(np.concatenate(new)))
         return ids
 
@@ -98,11 +98,12 @@ class Numbering:
 
     def _equal_all(self, types: np.ndarray, words: "Words") -> np.ndarray:
         """Whether each word of the text is its type [n] bool."""
-        types = types.astype(np.int64)
-        equal = self._first.take(types) == words.first
+        equal = self._first.take(types, mode="clip") == words.first
         for j, (at, part) in enumerate(words.more, 1):
             # A type of fewer parts: whatever stands there, an earlier part differs.
-            mine = self._parts.take(self._place.take(types[at]) + j, mode="clip")
+            places = self._place.take(types.take(at, mode="clip"), mode="clip")
+            places += j
+            mine = self._parts.take(places, mode="clip")
             equal[at] &= mine == part
         return equal
 
@@ -177,8 +178,11 @@ class Words:
         self.lengths, self._starts = lengths, starts
         # A part at every byte: NumPy reads unaligned ones too.
         self._at_byte = np.ndarray((len(text) + 1,), "<u8", text + bytes(8), strides=(1,))
-        self.first = self._at_byte[starts] | _FILL.take(np.minimum(lengths, 8))
-        self.hash = (self.first ^ (self.first >> _HALF)) * _MIX
+        self.first = self._at_byte[starts]
+        self.first |= _FILL.take(lengths, mode="clip")
+        self.hash = self.first >> _HALF
+        self.hash ^= self.first
+        self.hash *= _MIX
         self.more = []  # for part 1, 2, ..: the words that have it, and it
         at = np.flatnonzero(lengths >= 8)
         while len(at):
