@@ -219,6 +219,44 @@ def test_every_character_that_splits_does_and_no_other(tmp_path):
     assert newlines.tolist() == np.cumsum(ends).tolist()
 
 
+@settings(max_examples=200, deadline=None)
+@example("a\u2003", 1)
+@example("\x85\xa0", 1)
+@example("é\u205f\u2060\u1680\u2028", 2)
+@given(
+    st.text(
+        st.one_of(
+            st.characters(exclude_categories=["Cs"]),
+            st.characters(min_codepoint=0x1FF0, max_codepoint=0x2070),
+            st.sampled_from("  \n\x1c\x85\xa0\u1680\u3000"),
+        ),
+        max_size=60,
+    ),
+    st.integers(1, 9),
+)
+def test_any_unicode_text_is_split_and_numbered_as_by_split_and_a_dict(text, parts):
+    pieces, table, dictionary, size = [], Numbering(), {}, len(text) // parts + 1
+    for i in range(0, len(text), size):
+        piece = text[i : i + size]
+        pieces.append((numbered(table, piece.encode()), piece.split()))
+        for word in pieces[-1][1]:
+            dictionary.setdefault(word, len(dictionary))
+    types, id_of = table.by_appearance()
+    assert [word.decode() for word in types] == list(dictionary)
+    for ids, words in pieces:
+        assert ids == [id_of[dictionary[word]] for word in words]
+
+
+def test_a_chunk_may_be_read_to_the_middle_of_a_wide_space(tmp_path, monkeypatch):
+    spaces = [c for c in map(chr, range(128, 0x3001)) if c.isspace()]
+    for size in (7, 8, 9):
+        monkeypatch.setattr(ingest, "CHUNK", size)
+        for open_end in ("", "\u3000", "\u2003\n"):
+            text = "".join(f" a{'b' * i}{space}c\n" for space in spaces for i in range(9))
+            files = [f"{text}{open_end}".encode()]
+            check(load(written(tmp_path, files)), files)
+
+
 def numbered(table, text):
     return table.number(Words(tokens(text)[0])).tolist()
 

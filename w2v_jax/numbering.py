@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_WIDE_SPACE = re.compile(b"|".join(c.encode() for c in map(chr, range(128, 0x3001)) if c.isspace()))
+_WIDE_SPACES = [c.encode() for c in map(chr, range(128, 0x3001)) if c.isspace()]
 _NEWLINE = 10
 # What fills a part that holds so many bytes of its word: 0xff, which no UTF-8 text holds, so that
 # a word is told from a longer one that begins with it.
@@ -24,11 +24,11 @@ class Tokens(NamedTuple):
 
 def tokens(text: bytes) -> tuple[Tokens, np.ndarray]:
     """The words that str.split() finds in UTF-8, and how many stand before each newline [lines]."""
-    if not text.isascii():
-        # In UTF-8 no character's bytes stand inside another's.
-        text = _WIDE_SPACE.sub(lambda found: b" " * len(found[0]), text)
     array = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero(array <= 32)
+    space = array <= 32
+    if not text.isascii():
+        _mark_wide_spaces(array, space)
+    ends = np.flatnonzero(space)
     what = array[ends]
     control = (what < 9) | ((what > 13) & (what < 28))  # no spaces, though below b" "
     if control.any():
@@ -45,6 +45,28 @@ def tokens(text: bytes) -> tuple[Tokens, np.ndarray]:
         newlines = np.concatenate([[0], np.cumsum(full)])[newlines]
         starts, lengths = starts[full], lengths[full]
     return Tokens(text, starts, lengths), newlines
+
+
+def _tables_of_wide_spaces() -> dict[int, np.ndarray]:
+    """By the first byte of a space beyond ASCII: which two behind it [256, 256] make one."""
+    tables = {}
+    for first, *rest in _WIDE_SPACES:
+        table = tables.setdefault(first, np.zeros((256, 256), bool))
+        table[tuple(rest)] = True  # whatever follows a space of two bytes
+    return tables
+
+
+_SPACE_BY_REST = _tables_of_wide_spaces()
+
+
+def _mark_wide_spaces(text: np.ndarray, space: np.ndarray) -> None:
+    """Sets `space` at every byte of white space beyond ASCII, in UTF-8 [bytes] uint8."""
+    for first, table in _SPACE_BY_REST.items():
+        at = np.flatnonzero(text == first)  # in UTF-8 no character begins inside another
+        second, third = (text.take(at + i, mode="clip") for i in (1, 2))
+        at = at[table[second, third]]
+        for i in range(2 if first < 0xE0 else 3):
+            space[at + i] = True
 
 
 class Numbering:
