@@ -220,8 +220,9 @@ class Words:
 
     def part(self, j: int | np.ndarray, at: np.ndarray) -> np.ndarray:
         """Bytes 8 j .. 8 j + 7 of the words `at`, none shorter than 8 j, as uint64."""
-        left = np.minimum(self.lengths[at] - 8 * j, 8)
-        return self._at_byte[self._starts[at] + 8 * j] | _FILL.take(left)
+        part = self._at_byte[self._starts.take(at, mode="clip") + 8 * j]
+        part |= _FILL.take(self.lengths.take(at, mode="clip") - 8 * j, mode="clip")
+        return part
 
 
 def grown(array: np.ndarray, size: int) -> np.ndarray:
