@@ -135,7 +135,7 @@ class Store:
         try:
             if not _is_whole(folder, settings):  # nor of the same text elsewhere
                 try:
-                    self._replace(folder, made)
+                    self._replace(folder, made, settings)
                 except OSError:
                     if not _is_whole(folder, settings):  # no other process was quicker
                         raise
@@ -144,14 +144,18 @@ class Store:
         except (OSError, UserError) as error:
             self._note(f"the corpus is not cached: {reason_of(error)}")
 
-    def _replace(self, folder: str, made: str) -> None:
+    def _replace(self, folder: str, made: str, settings: Settings) -> None:
         for path in (*(os.path.join(made, name) for name in _FILES), made):
             _sync(path)
-        if os.path.lexists(folder):
+        try:
+            os.rename(made, folder)
+        except OSError:
+            if _is_whole(folder, settings):  # another was quicker: leave it to those who read it
+                return
             old = os.path.join(self.folder, f"old-{secrets.token_hex(4)}")
             os.rename(folder, old)
             shutil.rmtree(old, ignore_errors=True)
-        os.rename(made, folder)
+            os.rename(made, folder)
         _sync(self.folder)
 
     def _source(self, source, settings: Settings) -> str:
