@@ -116,6 +116,35 @@ def _product_backward(rows, slope):
 product.defvjp(_product_forward, _product_backward)
 
 
+@jax.custom_vjp
+def _mixed(shares: jax.Array, rows: jax.Array) -> jax.Array:
+    """Sums of rows, each by its share: [.., n, m] and [.., m, D] -> [.., n, D].
+
+    Its gradient is that of the rows; shares are data.
+    """
+    return jnp.matmul(shares, rows, precision=model.PRECISION)
+
+
+def _mixed_forward(shares, rows):
+    return _mixed(shares, rows), shares
+
+
+def _mixed_backward(shares, slope):
+    turned = jax.lax.optimization_barrier(jnp.swapaxes(shares, -1, -2))
+    of_rows = jnp.matmul(turned, slope, precision=model.PRECISION)
+    return jnp.zeros_like(shares), of_rows
+
+
+_mixed.defvjp(_mixed_forward, _mixed_backward)
+
+
+def _each_with_its_own(left: jax.Array, right: jax.Array) -> jax.Array:
+    """Scores of each row with the one at its place: [.., D] twice -> [..]."""
+    ones = jnp.ones((left.shape[-1],))
+    # By a product, for XLA sums the rows of an array one number at a time.
+    return jnp.matmul(left * right, ones, precision=model.PRECISION)
+
+
 def objective(
     input_rows: jax.Array,
     output_rows: jax.Array,
@@ -132,11 +161,11 @@ def objective(
     groups, dim = noise_rows.shape[0], noise_rows.shape[2]
     if static.model == "skipgram":
         h, weights = input_rows, batch.band
+        positive = product(h, output_rows)
     else:
         h = _hidden(input_rows, batch.band, static)
-        eye = jnp.eye(static.block, dtype=jnp.float32)[None]
-        weights = eye * jnp.max(batch.band, axis=-1)[:, :, None]
-    positive = product(h, output_rows)
+        weights = jnp.max(batch.band, axis=-1)
+        positive = _each_with_its_own(h, output_rows)
     noise = product(h.reshape(groups, -1, dim), noise_rows)
     ones, zeros = jnp.ones_like(positive), jnp.zeros_like(noise)
     return jnp.sum(weights * losses.negative_sampling_terms(positive, ones)) + jnp.sum(
@@ -147,10 +176,10 @@ def objective(
 def _hidden(rows: jax.Array, band: jax.Array, static: Static) -> jax.Array:
     """h of each centre: the mean of its contexts, [B, X, D] and [B, L, X] -> [B, L, D]."""
     share = band / jnp.maximum(jnp.sum(band, axis=-1, keepdims=True), 1)
-    mean = jnp.matmul(share, rows, precision=model.PRECISION)
+    mean = _mixed(share, rows)
     if not static.cbow_legacy_gradient:
         return mean
-    total = jnp.matmul(band, rows, precision=model.PRECISION)
+    total = _mixed(band, rows)
     return total + jax.lax.stop_gradient(mean - total)
 
 
