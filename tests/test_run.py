@@ -453,7 +453,7 @@ def test_the_blocks_engine_runs_from_text_to_vectors(place, tmp_path, capsys, mo
     lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
     losses = [json.loads(line)["loss"] for line in lines]
     assert losses[0] > 0 and (tmp_path / "out" / "vectors.txt").exists()
-    assert len(losses) < 4 or None in losses  # of 16 steps one is measured
+    assert len(losses) < 4 or None in losses  # of 64 steps one is measured
 
 
 def test_train_corpus_takes_the_rate_of_the_model_unless_told(place, monkeypatch):
@@ -462,10 +462,10 @@ def test_train_corpus_takes_the_rate_of_the_model_unless_told(place, monkeypatch
     seen = []
     monkeypatch.setattr(wiring, "run", lambda config, script: seen.append(config))
     text = f"--corpus={place / 'corpus.txt'}"
-    for args in ([], ["--model=cbow"], ["--epsilon=3"], ["--optimizer=adam"]):
+    for args in ([], ["--model=cbow"], ["--epsilon=3"], ["--optimizer=adam", "--shared_noise=7"]):
         assert start("train_corpus", text, *args) == 0
-    found = [(config.learning_rate, config.epsilon) for config in seen]
-    assert found == [(1.2, 500), (0.6, 10), (1.2, 3), (0.002, 1e-8)]
+    found = [(config.learning_rate, config.epsilon, config.shared_noise) for config in seen]
+    assert found == [(1.2, 500, 48), (0.9, 10, 32), (1.2, 3, 48), (0.002, 1e-8, 7)]
 
 
 # Asking a run
