@@ -68,7 +68,8 @@ class Config:
     dynamic_window: bool = _flag(True, "Draw each centre's window from U{1..W}.")
     expected_window: bool = _flag(
         False,
-        "Weigh a context by the chance that a drawn window holds it, instead of drawing windows.",
+        "Weigh a context by the chance that a drawn window holds it, instead of drawing windows "
+        "(CBOW: in the mean of the contexts).",
     )
     full_windows: bool = _flag(False, "Leave out centres whose window is cut short by the edges.")
     negatives: int = _flag(5, "Noise words K a positive.", low=1, high=10_000)
@@ -212,12 +213,30 @@ def _check(config: Config) -> None:
         raise UserError(f"--epsilon_hat is Adam's; --optimizer={config.optimizer}")
     if config.epsilon == 0 and config.optimizer.startswith("adam"):
         raise UserError("--epsilon=0: rows without a gradient yet would be divided by 0")
+    if config.expected_window and config.dynamic_window:
+        _check_expected_window(config)
     if config.engine == "blocks":
         _check_blocks(config)
     if config.rows == "touched" and config.loss == "softmax":
         raise UserError("--rows=touched: the full softmax touches every row (--loss=softmax)")
     if config.noise == "exclude_contexts" and config.model == "cbow":
         raise UserError("--noise=exclude_contexts is skip-gram's: CBOW's contexts are inputs")
+
+
+def _check_expected_window(config: Config) -> None:
+    """What depends on which windows were drawn, and not in proportion, has no expectation here."""
+    drawn = {
+        "loss": "masked_mean",
+        "noise": "exclude_contexts",
+        "full_windows": True,
+        "cbow_legacy_gradient": True,
+    }
+    for name, value in drawn.items():
+        if getattr(config, name) == value:
+            raise UserError(
+                f"--expected_window: --{name}={str(value).lower()} needs drawn windows "
+                "(--noexpected_window)"
+            )
 
 
 def _check_blocks(config: Config) -> None:

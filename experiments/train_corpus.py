@@ -3,7 +3,8 @@
 python -m experiments.train_corpus --corpus=FILE_OR_GLOB --model=skipgram --workdir=OUT
 
 The defaults are the blocks engine's fast setting. Shared noise words and, where the optimiser is
-one of Adagrad's two forms, learning rate and epsilon are by default the model's own.
+one of Adagrad's two forms, learning rate and epsilon are by default the model's own. Windows are
+expected ones by default, but by the pairs engine or with CBOW's legacy gradient drawn ones.
 """
 
 from absl import flags
@@ -21,7 +22,8 @@ def main() -> None:
     if not flags.FLAGS.corpus and not flags.FLAGS.dataset:
         raise UserError("--corpus=FILE_OR_GLOB is missing (or --dataset=NAME)")
     model = flags.FLAGS.model
-    defaults = {"shared_noise": SHARED_NOISE[model]}
+    drawn = flags.FLAGS.engine != "blocks" or flags.FLAGS.cbow_legacy_gradient
+    defaults = {"shared_noise": SHARED_NOISE[model], "expected_window": not drawn}
     if flags.FLAGS.optimizer in ("adagrad", "row_adagrad"):
         defaults["learning_rate"], defaults["epsilon"] = ADAGRAD[model]
     for name, value in defaults.items():
@@ -39,7 +41,6 @@ if __name__ == "__main__":
         rows="touched",
         noise="with_replacement",
         subsample_rule="word2vec_c",
-        expected_window=True,
         batch_size=1024,
         optimizer="row_adagrad",
         schedule="linear",

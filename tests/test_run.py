@@ -346,6 +346,16 @@ MISTAKES = {
         ["--model=cbow", "--noise=exclude_contexts"],
         "--noise=exclude_contexts",
     ),
+    "expected windows and d2l's loss": (["--expected_window", "--loss=masked_mean"], "masked_mean"),
+    "expected windows and full ones": (["--expected_window", "--full_windows"], "--full_windows"),
+    "expected windows and contexts excluded": (
+        ["--expected_window", "--noise=exclude_contexts"],
+        "--noise=exclude_contexts",
+    ),
+    "expected windows and CBOW's legacy gradient": (
+        ["--model=cbow", "--cbow_legacy_gradient", "--expected_window"],
+        "--cbow_legacy_gradient",
+    ),
     "corpus and data_dir": (["--data_dir=."], "--data_dir"),
     "a rare word limit that leaves nothing": (["--min_count=1000"], "--min_count=1000"),
     "no replacement in few words": (["--noise=without_replacement", "--negatives=12"], "--noise"),
@@ -466,6 +476,10 @@ def test_train_corpus_takes_the_rate_of_the_model_unless_told(place, monkeypatch
         assert start("train_corpus", text, *args) == 0
     found = [(config.learning_rate, config.epsilon, config.shared_noise) for config in seen]
     assert found == [(1.2, 500, 48), (0.9, 10, 32), (1.2, 3, 48), (0.002, 1e-8, 7)]
+    assert all(config.expected_window for config in seen)
+    for args in (["--engine=pairs"], ["--model=cbow", "--cbow_legacy_gradient"]):
+        assert start("train_corpus", text, *args) == 0
+        assert not seen[-1].expected_window
 
 
 # Asking a run

@@ -17,7 +17,7 @@ PARTS = 2  # independent halves of a step, which XLA may run beside one another 
 
 
 def make_blocks(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) -> BlockBatch:
-    """The batch of a step: B blocks in the epoch's order, windows as drawn, noise drawn anew.
+    """The batch of a step: B blocks in the epoch's order, windows and noise as drawn.
 
     Every kept token is a centre of exactly one block; places past the end of the text, or of the
     blocks, hold no token and weigh nothing. Noise is addressed by (seed, epoch, chunk, step).
@@ -117,30 +117,32 @@ product.defvjp(_product_forward, _product_backward)
 
 
 @jax.custom_vjp
-def _mixed(shares: jax.Array, rows: jax.Array) -> jax.Array:
+def _weighted_sums(shares: jax.Array, rows: jax.Array) -> jax.Array:
     """Sums of rows, each by its share: [.., n, m] and [.., m, D] -> [.., n, D].
 
-    Its gradient is that of the rows; shares are data.
+    jnp.matmul, with a faster gradient of the rows.
     """
     return jnp.matmul(shares, rows, precision=model.PRECISION)
 
 
-def _mixed_forward(shares, rows):
-    return _mixed(shares, rows), shares
+def _weighted_sums_forward(shares, rows):
+    return _weighted_sums(shares, rows), (shares, rows)
 
 
-def _mixed_backward(shares, slope):
+def _weighted_sums_backward(operands, slope):
+    shares, rows = operands
     turned = jax.lax.optimization_barrier(jnp.swapaxes(shares, -1, -2))
     of_rows = jnp.matmul(turned, slope, precision=model.PRECISION)
-    return jnp.zeros_like(shares), of_rows
+    of_shares = jnp.einsum("...nd,...md->...nm", slope, rows, precision=model.PRECISION)
+    return of_shares, of_rows
 
 
-_mixed.defvjp(_mixed_forward, _mixed_backward)
+_weighted_sums.defvjp(_weighted_sums_forward, _weighted_sums_backward)
 
 
-def _each_with_its_own(left: jax.Array, right: jax.Array) -> jax.Array:
+def _rowwise_scores(left: jax.Array, right: jax.Array) -> jax.Array:
     """Scores of each row with the one at its place: [.., D] twice -> [..]."""
-    ones = jnp.ones((left.shape[-1],))
+    ones = jnp.ones((left.shape[-1],), left.dtype)
     # By a product, for XLA sums the rows of an array one number at a time.
     return jnp.matmul(left * right, ones, precision=model.PRECISION)
 
@@ -165,7 +167,7 @@ def objective(
     else:
         h = _hidden(input_rows, batch.band, static)
         weights = jnp.max(batch.band, axis=-1)
-        positive = _each_with_its_own(h, output_rows)
+        positive = _rowwise_scores(h, output_rows)
     noise = product(h.reshape(groups, -1, dim), noise_rows)
     ones, zeros = jnp.ones_like(positive), jnp.zeros_like(noise)
     return jnp.sum(weights * losses.negative_sampling_terms(positive, ones)) + jnp.sum(
@@ -176,10 +178,10 @@ def objective(
 def _hidden(rows: jax.Array, band: jax.Array, static: Static) -> jax.Array:
     """h of each centre: the mean of its contexts, [B, X, D] and [B, L, X] -> [B, L, D]."""
     share = band / jnp.maximum(jnp.sum(band, axis=-1, keepdims=True), 1)
-    mean = _mixed(share, rows)
+    mean = _weighted_sums(share, rows)
     if not static.cbow_legacy_gradient:
         return mean
-    total = _mixed(band, rows)
+    total = _weighted_sums(band, rows)
     return total + jax.lax.stop_gradient(mean - total)
 
 

@@ -1,7 +1,8 @@
 """(key, ids) -> subsampled stream, windows, noise words -> Batch. All of it on the device.
 
 Randomness is addressed, not threaded: subsampling and windows are drawn by (seed, epoch, chunk,
-position), noise words by the same address of their centre, the order by (seed, epoch, chunk).
+position), noise words by the same address of their centre (blocks engine: of the step), the order
+by (seed, epoch, chunk).
 So a batch is a function of (seed, epoch, chunk, step), whatever was computed before it.
 """
 
@@ -161,10 +162,11 @@ def windows(stream: Stream, place: jax.Array, static: Static):
 
 
 def context_weights(distance: jax.Array, window: jax.Array, static: Static) -> jax.Array:
-    """Weight of a context at so many words' distance: 1, or with static.expected_window
+    """Weight of a context at a distance of words, [..] both: 1, or P(a window holds it).
 
-    P(span >= distance) = 1 - (distance - 1) / window for a span of U{1..window}: what drawn windows
-    give on average, without their variance.
+    With static.expected_window P(span >= distance) = 1 - (distance - 1) / window for a span of
+    U{1..window}. Skip-gram's loss is a sum over contexts, so that this is its mean over drawn
+    windows; CBOW's is not: there it is a mean of the contexts weighted by distance, another model.
     """
     if not (static.dynamic_window and static.expected_window):
         return jnp.ones(distance.shape, jnp.float32)
@@ -284,8 +286,9 @@ def draw_noise(
 
 
 def draw_words(key: jax.Array, groups: int, size: int, hyper: Hyper) -> jax.Array:
-    """Noise words [groups, size]: each is drawn from Pn, one from each of as many equal shares.
+    """Noise words [groups, size], stratified: one from each of as many equal shares of Pn.
 
+    The shares are turned by one random number (a rotation modulo 1, Cranley and Patterson 1976).
     Every word alone has the law of jax.random.choice; together, and within a group, they follow Pn
     closer than independent draws would. The cost is log V a word, not V a call.
     """

@@ -150,6 +150,8 @@ class Store:
         try:
             os.rename(made, folder)
         except OSError:
+            if not os.path.lexists(folder):
+                raise
             if _is_whole(folder, settings):  # another was quicker: leave it to those who read it
                 return
             old = os.path.join(self.folder, f"old-{secrets.token_hex(4)}")

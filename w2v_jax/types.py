@@ -73,7 +73,7 @@ class Static(NamedTuple):
     negatives: int = 5  # K
     noise: str = "exclude_target"  # one of sampling.NOISE
     dynamic_window: bool = True  # U{1..window} a centre, else window
-    expected_window: bool = False  # a context weighs as often as a drawn window would hold it
+    expected_window: bool = False  # a context weighs the chance that a drawn window holds it
     full_windows: bool = False  # only centres whose window is whole
     redraw: str = "epoch"  # epoch | once
     batch_size: int = 512  # T
@@ -110,10 +110,10 @@ class Stream(NamedTuple):
     tokens: jax.Array  # [C] int32, the kept tokens, in text order, then padding
     line: jax.Array  # [C] int32, line of each; -1 in the padding
     position: jax.Array  # [C] int32, place in the chunk before subsampling
-    span: jax.Array  # [C] int32, window drawn for each as a centre
+    span: jax.Array  # [C] int32, window of each as a centre
     order: jax.Array  # [C] int32, places of the centres in the order of training, or [C/L], blocks
     centres: jax.Array  # [] int32, number of centres (blocks: of kept tokens)
-    noise_key: jax.Array  # [] key of the noise words; a centre folds its position in
+    noise_key: jax.Array  # [] key of the noise words; a centre (blocks: a step) folds its number in
     noise: jax.Array  # int32 ids: blocks, [steps, G, M]; pairs, [C, P K] with redraw = once
 
 
@@ -130,7 +130,7 @@ class Metrics(NamedTuple):
     """Sums and counts over rows, normalised once, when they are read."""
 
     loss: jax.Array  # [] sum over positives of the K-noise loss
-    positives: jax.Array  # [] number of positives
+    positives: jax.Array  # [] number of positives, by their weights
     objective: jax.Array  # [] sum over rows of what was minimised a row
     rows: jax.Array  # [] rows (centres) with at least one positive
 
