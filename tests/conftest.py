@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
+from scripts import QUICK, in_a_process, start, text_of
 
 from w2v_jax import update
 from w2v_jax.types import Corpus, Hyper, Vocab
@@ -85,3 +87,40 @@ def make_corpus():
         return Corpus(ids, ends, vocab, len(ids) if words is None else words, "")
 
     return make
+
+
+@pytest.fixture(scope="module")
+def compiled_once(tmp_path_factory):
+    """Runs that differ in nothing compiled share their programs."""
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("programs")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    reset_cache()
+    yield
+    jax.config.update("jax_compilation_cache_dir", None)
+    reset_cache()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a text as PTB's training file and as corpus.txt."""
+    folder = tmp_path_factory.mktemp("place")
+    (folder / "ptb").mkdir()
+    for path in ("ptb/ptb.train.txt", "corpus.txt"):
+        (folder / path).write_text(text_of())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def skipgram(place):
+    """A run of ptb_skipgram in a process of its own, with all that a run leaves behind."""
+    args = [*QUICK, "--data_dir=.", "--workdir=out", "--plots", "--evaluate", "--objective=running"]
+    args += ["--show_similar=w1,absent", "--show_analogies=w1:w2:w3", "--tensorboard"]
+    formats = "--export_formats=text,binary,npz,projector"
+    return in_a_process(place, "ptb_skipgram", *args, formats), place / "out"
+
+
+@pytest.fixture(scope="module")
+def cbow(place):
+    """A run of ptb_cbow, CBOW by default."""
+    args = [*QUICK, f"--data_dir={place}", f"--workdir={place / 'cbow'}"]
+    return start("ptb_cbow", *args), place / "cbow"

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import reference
 from jax.test_util import check_grads
-from scipy import stats
 
-from w2v_jax import blocks, pairs, sampling, train, update, vocab
+from w2v_jax import blocks, pairs, sampling, train, update
 from w2v_jax.types import Params, Static
 
 LENGTHS = (1, 2, 5, 3, 1, 9, 4, 12, 1)
@@ -320,30 +319,6 @@ def test_the_mean_is_taken_where_the_loss_is_not_measured_too(hyper):
 
 
 # Noise
-
-
-def test_every_word_drawn_follows_the_law_and_all_together_closely(make_hyper):
-    counts = np.array([60, 25, 9, 4, 2, 0])
-    pn = vocab.noise_distribution(counts, 0.75)
-    hyper = make_hyper(pn)
-    for groups, size in ((1, 1), (3, 2), (4, 5)):
-        draw = jax.vmap(lambda key: sampling.draw_words(key, groups, size, hyper))  # noqa: B023
-        drawn = np.asarray(draw(jax.random.split(jax.random.key(0), 8000)))
-        assert drawn.shape == (8000, groups, size) and not (drawn == 5).any()
-        for column in drawn.reshape(8000, -1).T:
-            observed = np.bincount(column, minlength=6)[:5]
-            assert stats.chisquare(observed, pn[:5] * 8000).pvalue > 1e-3
-        hot = np.eye(6)[drawn]
-        times = hot.sum(axis=(1, 2))
-        assert np.abs(times - groups * size * pn).max() < 2  # a share an end, and all between
-        assert np.abs(hot.sum(axis=2) - size * pn).max() < 2
-
-
-def test_cumulative_is_exact_to_two_to_the_minus_32():
-    for counts in ([1], [1, 1], [10**9, 1, 1], np.arange(1, 10**5)[::-1]):
-        pn = vocab.noise_distribution(np.asarray(counts), 0.75)
-        cdf = np.append(vocab.cumulative(pn)[:-1].astype(np.float64), 2.0**32)
-        np.testing.assert_allclose(np.diff(cdf, prepend=0) / 2**32, pn, atol=2.0**-32)
 
 
 def test_each_step_has_the_noise_of_its_own_key(hyper):

@@ -1,114 +1,19 @@
-"""The scripts, end to end: the run directory, reruns, refusals, exit statuses, error lines."""
+"""The scripts, end to end: the run directory, reruns, flags, and what asks a run."""
 
 import gzip
 import json
-import os
-import runpy
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
-from absl import flags
-from jax.experimental.compilation_cache.compilation_cache import reset_cache
+from scripts import QUICK, ROOT, SMALL, WORDS, start, text_of
 
-import experiments
-import w2v_jax
-from experiments import run, rundir
-from experiments.config import Config
 from w2v_jax import export, train
-from w2v_jax.types import UserError, Vocab
+from w2v_jax.types import UserError
 from w2v_jax.vocab import load_counts
 
-ROOT = Path(w2v_jax.__file__).parent.parent
-WORDS = [f"w{i}" for i in range(12)]
-QUICK = [
-    *("--dim=4", "--window=2", "--negatives=2", "--noise=with_replacement", "--subsample=0"),
-    *("--batch_size=16", "--epochs=2", "--log_every_steps=3", "--noevaluate", "--noplots"),
-    *("--engine=pairs", "--rows=dense"),
-]
 FILES = {"flags.cfg", "metrics.jsonl", "summary.json", "vectors.txt", "vocab.tsv"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Runs that differ in nothing compiled share their programs."""
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("programs")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    reset_cache()
-    yield
-    jax.config.update("jax_compilation_cache_dir", None)
-    reset_cache()
-
-
-def text_of(lines=30, seed=0):
-    draws = np.random.default_rng(seed).integers(0, len(WORDS), (lines, 6))
-    return "".join(" ".join(WORDS[i] for i in row) + "\n" for row in draws)
-
-
-def start(script, *args):
-    """Runs a script in this process as `python -m` does; returns its exit status."""
-    before, argv, term = set(flags.FLAGS), sys.argv, signal.getsignal(signal.SIGTERM)
-    sys.argv = [script, *map(str, args)]
-    try:
-        runpy.run_module(f"experiments.{script}", run_name="__main__")
-    except SystemExit as end:
-        return end.code
-    finally:
-        sys.argv = argv
-        signal.signal(signal.SIGTERM, term)
-        for name in set(flags.FLAGS) - before:
-            delattr(flags.FLAGS, name)
-        if sys.modules.pop("experiments.vectors", None):  # it defines flags when it is imported
-            del experiments.vectors
-    raise AssertionError("the script went on")
-
-
-def in_a_process(folder, script, *args):
-    env = {"JAX_PLATFORMS": "cpu", "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
-    env["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return subprocess.run(
-        [sys.executable, "-m", f"experiments.{script}", *map(str, args)],
-        cwd=folder,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-def contents(folder):
-    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with a text as PTB's training file and as corpus.txt."""
-    folder = tmp_path_factory.mktemp("place")
-    (folder / "ptb").mkdir()
-    for path in ("ptb/ptb.train.txt", "corpus.txt"):
-        (folder / path).write_text(text_of())
-    return folder
-
-
-@pytest.fixture(scope="module")
-def skipgram(place):
-    """A run of ptb_skipgram in a process of its own, with all that a run leaves behind."""
-    args = [*QUICK, "--data_dir=.", "--workdir=out", "--plots", "--evaluate", "--objective=running"]
-    args += ["--show_similar=w1,absent", "--show_analogies=w1:w2:w3", "--tensorboard"]
-    formats = "--export_formats=text,binary,npz,projector"
-    return in_a_process(place, "ptb_skipgram", *args, formats), place / "out"
-
-
-@pytest.fixture(scope="module")
-def cbow(place):
-    """A run of ptb_cbow, CBOW by default."""
-    args = [*QUICK, f"--data_dir={place}", f"--workdir={place / 'cbow'}"]
-    return start("ptb_cbow", *args), place / "cbow"
-
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 # What a run leaves behind
 
@@ -291,146 +196,7 @@ def test_exported_vectors_are_the_table_asked_for():
     assert [exported(params, which)[0, 0] for which in ("input", "output", "sum")] == [1, 2, 3]
 
 
-# Refusals
-
-
-def refused(capsys, workdir, script, *args):
-    """The one error line of a run that ends with status 1 and leaves no new file in workdir."""
-    before = contents(workdir) if workdir.exists() else None
-    assert start(script, f"--workdir={workdir}", *args) == 1
-    out, err = capsys.readouterr()
-    lines = err.splitlines()
-    assert "Traceback" not in err and not out
-    assert [line.startswith("error: ") for line in lines] == [False] * (len(lines) - 1) + [True]
-    assert (contents(workdir) if workdir.exists() else None) == before
-    return lines[-1]
-
-
-def test_a_workdir_that_holds_a_run_is_refused_and_untouched(capsys, place, cbow):
-    line = refused(capsys, cbow[1], "ptb_cbow", *QUICK, f"--data_dir={place}")
-    assert "--workdir=" in line and "--overwrite" in line
-
-
-def test_an_error_is_a_line_on_stderr_and_status_1_in_a_process_too(place):
-    done = in_a_process(place, "train_corpus", "--corpus=absent.txt", "--workdir=none")
-    assert done.returncode == 1 and not done.stdout
-    assert done.stderr.splitlines() == ["error: --corpus=absent.txt: no such file"]
-    assert not (place / "none").exists()
-
-
-SMALL = ("--block=16", "--group=32", "--shared_noise=8", "--batch_size=64")
-MISTAKES = {
-    "an unknown flag": (["--windw=3"], "windw"),
-    "a number out of range": (["--dim=0"], "dim"),
-    "not a number": (["--epochs=many"], "epochs"),
-    "not finite": (["--learning_rate=nan"], "--learning_rate"),
-    "too large for the device": (["--window=3000000000"], "--window"),
-    "an unknown choice": (["--noise=some"], "noise"),
-    "an unknown dataset": (["--dataset=text8"], "dataset"),
-    "an unknown export format": (["--export_formats=text,pickle"], "pickle"),
-    "an analogy of two words": (["--show_analogies=a:b"], "--show_analogies=a:b"),
-    "a positional argument": (["dim=3"], "dim=3"),
-    "an absent flagfile": (["--flagfile=absent.cfg"], "absent.cfg"),
-    "beta of 1": (["--beta2=1"], "--beta2"),
-    "blocks and softmax": (["--engine=blocks", "--loss=softmax"], "--loss=softmax"),
-    "blocks and contexts excluded": (["--engine=blocks", "--noise=exclude_contexts"], "--noise"),
-    "blocks drawn once": (["--engine=blocks", "--redraw=once", *SMALL], "--redraw=once"),
-    "blocks and full windows": (["--engine=blocks", "--full_windows", *SMALL], "--full_windows"),
-    "a group of no whole blocks": (["--engine=blocks", *SMALL, "--group=24"], "--group=24"),
-    "a batch of no whole groups": (["--engine=blocks", "--batch_size=100"], "--batch_size=100"),
-    "touched rows and softmax": (["--rows=touched", "--loss=softmax"], "--rows=touched"),
-    "skip-gram with CBOW's gradient": (["--model=skipgram", "--cbow_legacy_gradient"], "legacy"),
-    "Adam's epsilon for sgd": (["--optimizer=sgd", "--epsilon_hat"], "--epsilon_hat"),
-    "no epsilon": (["--epsilon=0"], "--epsilon"),
-    "contexts that CBOW has as inputs": (
-        ["--model=cbow", "--noise=exclude_contexts"],
-        "--noise=exclude_contexts",
-    ),
-    "expected windows and d2l's loss": (["--expected_window", "--loss=masked_mean"], "masked_mean"),
-    "expected windows and full ones": (["--expected_window", "--full_windows"], "--full_windows"),
-    "expected windows and contexts excluded": (
-        ["--expected_window", "--noise=exclude_contexts"],
-        "--noise=exclude_contexts",
-    ),
-    "expected windows and CBOW's legacy gradient": (
-        ["--model=cbow", "--cbow_legacy_gradient", "--expected_window"],
-        "--cbow_legacy_gradient",
-    ),
-    "corpus and data_dir": (["--data_dir=."], "--data_dir"),
-    "a rare word limit that leaves nothing": (["--min_count=1000"], "--min_count=1000"),
-    "no replacement in few words": (["--noise=without_replacement", "--negatives=12"], "--noise"),
-    "contexts that leave no noise": (["--noise=exclude_contexts", "--window=6"], "--noise"),
-}
-
-
-@pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_is_one_line_that_names_it(capsys, place, tmp_path, case):
-    args, named = MISTAKES[case]
-    corpus = f"--corpus={place / 'corpus.txt'}"
-    assert named in refused(capsys, tmp_path / "out", "ptb_skipgram", *QUICK, corpus, *args)
-
-
-TEXTS = {
-    "missing": (None, "no such file"),
-    "not UTF-8": (b"one two\nthree \xff four\n", "line 2"),
-    "empty": (b"", "no words"),
-    "blank": (b"\n \n", "no words"),
-    "not gzip": (b"one two\n", "cannot be read"),
-}
-
-
-@pytest.mark.parametrize("case", TEXTS)
-def test_a_bad_text_is_one_line_that_names_the_file(capsys, tmp_path, case):
-    data, named = TEXTS[case]
-    path = tmp_path / ("text.gz" if case == "not gzip" else "text.txt")
-    if data is not None:
-        path.write_bytes(data)
-    line = refused(capsys, tmp_path / "out", "train_corpus", *QUICK, f"--corpus={path}")
-    assert named in line and str(path) in line
-
-
-def test_train_corpus_without_a_text_says_what_is_missing(capsys, tmp_path):
-    assert "--corpus" in refused(capsys, tmp_path / "out", "train_corpus", *QUICK)
-
-
-def test_a_data_dir_without_the_files_is_an_error_and_no_download(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("urllib.request.OpenerDirector.open", None)
-    line = refused(capsys, tmp_path / "out", "ptb_skipgram", *QUICK, f"--data_dir={tmp_path}")
-    assert "--data_dir" in line and "ptb.train.txt" in line
-
-
-def test_a_workdir_that_is_a_file_is_refused(capsys, place, tmp_path):
-    (tmp_path / "out").write_text("mine")
-    assert start("ptb_cbow", *QUICK, f"--data_dir={place}", f"--workdir={tmp_path / 'out'}") == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("error: --workdir=")
-    assert (tmp_path / "out").read_text() == "mine"
-
-
-def test_a_text_with_nothing_to_train_on_leaves_the_run_it_was_to_replace(
-    capsys, tmp_path, cbow, place
-):
-    (tmp_path / "lone.txt").write_text("".join(f"{word}\n" for word in WORDS * 15))
-    out = tmp_path / "out"
-    out.mkdir()
-    for name, data in contents(cbow[1]).items():
-        (out / name).write_bytes(data)
-    corpus = f"--corpus={tmp_path / 'lone.txt'}"
-    line = refused(capsys, out, "ptb_cbow", *QUICK, corpus, "--overwrite")
-    assert "nothing to train on" in line
-
-
-def test_divergence_ends_with_status_2_and_no_vectors(capsys, place, tmp_path):
-    args = [f"--data_dir={place}", f"--workdir={tmp_path}", "--optimizer=sgd", "--epochs=20"]
-    assert start("ptb_cbow", *QUICK, *args, "--batch_size=180", "--learning_rate=1e30") == 2
-    line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("diverged: ") and "step" in line and "--learning_rate" in line
-    assert not {p.name for p in tmp_path.iterdir()} & {"vectors.txt", "summary.json"}
-
-
-def test_tables_that_the_last_step_made_infinite_are_a_divergence_too(capsys, place, tmp_path):
-    args = [f"--data_dir={place}", f"--workdir={tmp_path}", "--optimizer=sgd", "--epochs=2"]
-    assert start("ptb_cbow", *QUICK, *args, "--batch_size=180", "--learning_rate=1e30") == 2
-    assert not (tmp_path / "summary.json").exists()
+# Flags
 
 
 def test_help_shows_the_flags_and_ends_with_status_0(capsys):
@@ -501,28 +267,6 @@ def test_query_and_evaluate_read_a_run(capsys, skipgram):
 def test_help_lists_the_flags_of_the_script(capsys):
     assert start("query", "--help") == 0
     assert "--similar" in capsys.readouterr().out
-
-
-def test_overwrite_spares_a_folder_that_holds_no_run(capsys, place, tmp_path):
-    (tmp_path / "plots").mkdir()
-    (tmp_path / "plots" / "mine.png").write_bytes(b"mine")
-    corpus = f"--corpus={place / 'corpus.txt'}"
-    assert "plots" in refused(capsys, tmp_path, "ptb_skipgram", *QUICK, "--overwrite", corpus)
-
-
-def test_noise_that_float32_cannot_draw_is_refused():
-    vocab = Vocab(("a", "b"), np.array([10**6, 1]))
-    run._check_noise(Config(noise="exclude_target", noise_power=0.5), vocab)
-    with pytest.raises(UserError, match="--noise_power=4"):
-        run._check_noise(Config(noise="exclude_target", noise_power=4.0), vocab)
-
-
-def test_of_two_runs_with_one_folder_the_second_is_refused(tmp_path):
-    vocab = Vocab(("a", "b"), np.array([2, 1]))
-    rundir.create(tmp_path, False, "--seed=1\n", vocab)
-    with pytest.raises(UserError, match="holds a run"):
-        rundir.create(tmp_path, False, "--seed=2\n", vocab)
-    assert (tmp_path / "flags.cfg").read_text() == "--seed=1\n"
 
 
 def test_a_run_outlives_its_plots(place, tmp_path, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""Subsampling, windows, centres, noise words: their laws, and what a batch is a function of.
+"""Subsampling, windows, centres: their laws, and what a batch is a function of.
 
 Laws are tested with fixed seeds by chi-square at p > 0.001, rates within 5 standard errors.
 """
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from laws import chi_square
 from scipy import stats
 
 from w2v_jax import sampling, vocab
@@ -17,7 +18,6 @@ from w2v_jax.types import Static
 
 draw_stream = jax.jit(sampling.draw_stream, static_argnames="static")
 make_batch = jax.jit(sampling.make_batch, static_argnames="static")
-draw_noise = jax.jit(sampling.draw_noise, static_argnames="static")
 
 KEY = jax.random.key(7)
 LENGTHS = (1, 2, 5, 3, 1, 9, 4)
@@ -79,13 +79,6 @@ def enumerated(stream, full=False):
             centres[word] += 1
             pairs.update((word, kept[j][0]) for j in near)
     return pairs, centres
-
-
-def chi_square(observed, expected):
-    observed, expected = np.asarray(observed, float), np.asarray(expected, float)
-    assert not observed[expected == 0].any()
-    possible = expected > 0
-    return stats.chisquare(observed[possible], expected[possible]).pvalue
 
 
 @pytest.fixture(scope="module")
@@ -206,92 +199,7 @@ def test_words_are_kept_at_the_rate_of_the_rule(make_hyper, rule):
     assert kept[3] == 50 and wanted[3] == 1
 
 
-# Noise
-
-TALK = np.array([0.7, 0.29, 0.01]) ** 0.75 / np.sum(np.array([0.7, 0.29, 0.01]) ** 0.75)
-COUNTS = np.array([60, 25, 9, 4, 2])
-PN = COUNTS**0.75 / np.sum(COUNTS**0.75)
-
-
-def noise_of(law, positives, pn, k, exists=None, rows=4000, seed=0):
-    """[rows, P, K] noise words, each row with the same positives."""
-    positives = jnp.tile(jnp.int32(positives), (rows, 1))
-    exists = jnp.tile(jnp.asarray(True if exists is None else exists), (rows, 1))
-    exists = jnp.broadcast_to(exists, positives.shape)
-    keys = jax.random.split(jax.random.key(seed), rows)
-    static = Static(noise=law, negatives=k)
-    return np.asarray(draw_noise(keys, positives, exists, jnp.float32(pn), static=static))
-
-
-def without(pn, *words):
-    """pn with the words' probabilities set to zero, renormalised."""
-    left = np.array(pn)
-    left[list(words)] = 0
-    return left / left.sum()
-
-
-def test_the_talks_distribution():
-    np.testing.assert_allclose(TALK, [0.64196878, 0.33150408, 0.02652714], atol=5e-9)
-    np.testing.assert_allclose(vocab.noise_distribution(np.array([70, 29, 1]), 0.75), TALK)
-
-
-def test_noise_with_replacement_is_unigram_to_three_quarters_and_independent():
-    drawn = noise_of("with_replacement", [0, 1], PN, 3)
-    counts = np.bincount(drawn.ravel(), minlength=5)
-    assert chi_square(counts, PN * drawn.size) > 1e-3
-    across = [
-        drawn[:, 0, :2],
-        drawn[:, :, 0],
-        drawn[1:, 0, :1].reshape(-1, 1)[:3998].reshape(-1, 2),
-    ]
-    for two in across:  # two draws of a slot, two slots of a row, two rows
-        joint = np.bincount(two[:, 0] * 5 + two[:, 1], minlength=25)
-        assert chi_square(joint, np.outer(PN, PN).ravel() * len(two)) > 1e-3
-
-
-@pytest.mark.parametrize("target", [0, 1, 2])
-def test_excluding_the_target_is_the_law_with_its_probability_at_zero(target):
-    drawn = noise_of("exclude_target", [target], TALK, 5)
-    counts = np.bincount(drawn.ravel(), minlength=3)
-    assert chi_square(counts, without(TALK, target) * drawn.size) > 1e-3
-
-
-def test_excluding_the_target_holds_a_slot_at_a_time():
-    drawn = noise_of("exclude_target", [0, 3], PN, 2)
-    for slot, target in enumerate([0, 3]):
-        counts = np.bincount(drawn[:, slot].ravel(), minlength=5)
-        assert chi_square(counts, without(PN, target) * counts.sum()) > 1e-3
-        joint = np.bincount(drawn[:, slot, 0] * 5 + drawn[:, slot, 1], minlength=25)
-        law = without(PN, target)
-        assert chi_square(joint, np.outer(law, law).ravel() * len(drawn)) > 1e-3
-
-
-@pytest.mark.parametrize("exists", [[True, True], [True, False]])
-def test_excluding_contexts_excludes_those_of_the_row_that_exist(exists):
-    drawn = noise_of("exclude_contexts", [0, 2], PN, 3, exists)
-    out = [word for word, there in zip([0, 2], exists, strict=True) if there]
-    for slot in np.flatnonzero(exists):
-        counts = np.bincount(drawn[:, slot].ravel(), minlength=5)
-        assert chi_square(counts, without(PN, *out) * counts.sum()) > 1e-3
-
-
-@pytest.mark.parametrize(("target", "k"), [(0, 2), (3, 2), (0, 4)])
-def test_without_replacement_is_the_sequential_law_of_distinct_words(target, k):
-    drawn = noise_of("without_replacement", [target], PN, k)[:, 0]
-    found, expected = Counter(map(tuple, drawn.tolist())), {}
-    for words in itertools.permutations(set(range(5)) - {target}, k):
-        p = 1.0
-        for place, word in enumerate(words):
-            p *= without(PN, target, *words[:place])[word]
-        expected[words] = p * len(drawn)
-    assert set(found) <= set(expected)
-    likely = [words for words in expected if expected[words] >= 5]
-    rest = len(drawn) - sum(expected[words] for words in likely)
-    observed = [found[words] for words in likely]
-    assert (
-        chi_square([*observed, len(drawn) - sum(observed)], [*map(expected.get, likely), rest])
-        > 1e-3
-    )
+# Noise in a batch
 
 
 @pytest.fixture(scope="module")
@@ -323,13 +231,14 @@ def test_a_batch_has_positives_first_then_the_traced_number_of_noise_words(noisy
 
 
 def test_the_noise_words_used_follow_the_law(make_hyper):
-    hyper = make_hyper(PN, window=3, negatives=2)
+    pn = np.array([0.4, 0.3, 0.15, 0.1, 0.05])
+    hyper = make_hyper(pn, window=3, negatives=2)
     static = NOISY._replace(noise="with_replacement", batch_size=1000)
     tokens = np.random.default_rng(0).integers(0, 5, 6000)
     stream = stream_of(hyper, static, lines=np.zeros(6000, np.int32), tokens=tokens)
     _, _, outputs, labels, weights = rows_of(stream, hyper, static)
     words = outputs[(labels == 0) & (weights > 0)]
-    assert chi_square(np.bincount(words, minlength=5), PN * len(words)) > 1e-3
+    assert chi_square(np.bincount(words, minlength=5), pn * len(words)) > 1e-3
 
 
 def test_no_noise_word_is_a_context_of_its_centre(noisy):

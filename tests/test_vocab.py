@@ -149,3 +149,10 @@ def test_counts_file_error_lines(tmp_path, text, message):
     with pytest.raises(UserError) as caught:
         vocab.load_counts(str(path))
     assert str(caught.value) == f"{path}: {message}"
+
+
+def test_cumulative_is_exact_to_two_to_the_minus_32():
+    for counts in ([1], [1, 1], [10**9, 1, 1], np.arange(1, 10**5)[::-1]):
+        pn = vocab.noise_distribution(np.asarray(counts), 0.75)
+        cdf = np.append(vocab.cumulative(pn)[:-1].astype(np.float64), 2.0**32)
+        np.testing.assert_allclose(np.diff(cdf, prepend=0) / 2**32, pn, atol=2.0**-32)

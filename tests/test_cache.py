@@ -1,0 +1,181 @@
+"""The cache of ingested corpora: found, told apart, damaged, full, shared."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from naive import check, error_of, load, written
+
+from w2v_jax import ingest, store, train
+from w2v_jax.corpus import Source
+
+
+@pytest.fixture
+def text(tmp_path):
+    (tmp_path / "text").mkdir()
+    return written(tmp_path / "text", [b"a b a\n\nb c\n"])
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
+
+
+def kept(cache):
+    """The folder of the only corpus in the cache."""
+    (folder,) = [p for p in (cache / "corpora").iterdir() if p.name != "sources"]
+    return folder
+
+
+def unread(monkeypatch):
+    """From here on reading a text fails the test."""
+
+    def scan(*args):
+        raise AssertionError("read anew")
+
+    monkeypatch.setattr(ingest, "_scan", scan)
+
+
+def test_a_second_start_maps_what_the_first_made(text, cache, monkeypatch):
+    first = load(text, cache, min_count=2)
+    unread(monkeypatch)
+    again = load(text, cache, min_count=2)
+    for corpus in (first, again):
+        check(corpus, [b"a b a\n\nb c\n"], min_count=2)
+        assert isinstance(corpus.ids, np.memmap) and not corpus.ids.flags.writeable
+    tokens, lines = train.chunk_arrays(again, 0, 5, 6)
+    assert tokens.tolist()[:5] == again.ids.tolist() and lines.tolist() == [0, 0, 0, 1, 1, -1]
+    with pytest.raises(AssertionError):
+        load(text, cache, min_count=1)
+
+
+@pytest.mark.parametrize(
+    "value", [("min_count", 2), ("max_vocab", 2), ("unk", "drop"), ("eos", True), ("max_words", 3)]
+)
+def test_each_setting_has_its_own_corpus(text, cache, value):
+    load(text, cache)
+    check(load(text, cache, **dict([value])), [b"a b a\n\nb c\n"], **dict([value]))
+
+
+def test_a_changed_text_is_read_anew(text, cache):
+    load(text, cache)
+    about = os.stat(text.paths[0])
+    with open(text.paths[0], "wb") as file:
+        file.write(b"a b d\n\nb c\n")
+    os.utime(text.paths[0], ns=(about.st_atime_ns, about.st_mtime_ns + 1))
+    check(load(text, cache), [b"a b d\n\nb c\n"])
+
+
+def test_the_same_text_elsewhere_shares_the_corpus(text, cache, tmp_path):
+    load(text, cache)
+    (tmp_path / "copy").write_bytes(b"a b a\n\nb c\n")
+    before = os.stat(kept(cache)).st_ino
+    check(load(Source("files", (f"{tmp_path}/copy",), ""), cache), [b"a b a\n\nb c\n"])
+    assert os.stat(kept(cache)).st_ino == before
+
+
+def test_a_text_that_changes_while_it_is_read_is_not_taken_for_known(text, cache, monkeypatch):
+    scan = ingest._scan
+
+    def meanwhile(paths, *rest):
+        found = scan(paths, *rest)
+        with open(paths[0], "ab") as file:
+            file.write(b"z\n")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "_scan", meanwhile)
+        check(load(text, cache), [b"a b a\n\nb c\n"])
+    check(load(text, cache), [b"a b a\n\nb c\nz\n"])
+
+
+@pytest.mark.parametrize(
+    "name", [store.IDS, store.LINE_ENDS, store.COUNTS, store.WORDS, store.HEADER]
+)
+@pytest.mark.parametrize("harm", ["cut", "flip", "delete"])
+def test_a_damaged_corpus_is_made_anew(text, cache, monkeypatch, name, harm):
+    load(text, cache)
+    path = kept(cache) / name
+    data = path.read_bytes()
+    if harm == "delete":
+        path.unlink()
+    else:
+        path.write_bytes(data[:-1] if harm == "cut" else bytes([data[0] ^ 1]) + data[1:])
+    notes = []
+    check(load(text, cache, note=notes.append), [b"a b a\n\nb c\n"])
+    assert len(notes) == 1 and str(kept(cache)) in notes[0] and "read anew" in notes[0]
+    unread(monkeypatch)
+    check(load(text, cache, note=notes.append), [b"a b a\n\nb c\n"])
+    assert len(notes) == 1
+
+
+def test_damage_at_either_end_of_a_large_file_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_BLOCK", 8)
+    monkeypatch.setattr(store, "_BLOCKS", 4)
+    data = bytes(range(200))
+    path = tmp_path / store.IDS
+    path.write_bytes(data)
+    whole = store._checksum(str(path))
+    for at in (0, 7, 64, 192, 199):
+        path.write_bytes(data[:at] + b"\xff" + data[at + 1 :])
+        assert store._checksum(str(path)) != whole
+
+
+def test_a_corpus_of_another_format_is_made_anew(text, cache, monkeypatch):
+    load(text, cache)
+    folder = kept(cache)
+    monkeypatch.setattr(store, "FORMAT", store.FORMAT + 1)
+    with pytest.raises(store.Damaged, match="format"):
+        store.read(str(folder), store.Settings())
+    check(load(text, cache), [b"a b a\n\nb c\n"])
+    assert len(list((cache / "corpora").iterdir())) == 3
+
+
+def test_a_cache_that_cannot_be_written_is_told_and_done_without(text, cache):
+    cache.write_bytes(b"a file")
+    notes = []
+    check(load(text, cache, note=notes.append), [b"a b a\n\nb c\n"])
+    assert len(notes) == 1 and notes[0].startswith(f"the corpus is not cached: {cache}")
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(text, cache, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "finish", full)
+        notes = []
+        assert "cannot be written (No space left" in error_of(load, text, cache, note=notes.append)
+    assert len(notes) == 1 and "No space left on device" in notes[0]
+    assert os.listdir(cache / "corpora") == []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", full)
+        check(load(text, cache, note=notes.append), [b"a b a\n\nb c\n"])
+    assert len(notes) == 2 and os.listdir(cache / "corpora") == []
+
+
+def test_without_a_cache_nothing_is_left(text, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    check(load(text), [b"a b a\n\nb c\n"])
+    assert os.listdir(tmp_path / "tmp") == [] and "none" not in os.listdir(tmp_path)
+
+
+def test_several_at_once(text, cache):
+    notes = []
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda _: load(text, cache, note=notes.append), range(12)))
+    assert notes == []
+    for corpus in found:
+        check(corpus, [b"a b a\n\nb c\n"])
+    assert sorted(os.listdir(cache / "corpora")) == sorted([kept(cache).name, "sources"])
+
+
+def test_what_is_no_regular_file_is_never_taken_for_known(cache, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    source = Source("files", (str(tmp_path / "pipe"),), "")
+    for data in (b"a b\n", b"c d\n"):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit((tmp_path / "pipe").write_bytes, data)
+            check(load(source, cache), [data])

@@ -1,0 +1,171 @@
+"""What is refused, and how: a line that names the mistake, status 1, nothing lost."""
+
+import numpy as np
+import pytest
+from scripts import QUICK, SMALL, WORDS, contents, in_a_process, start
+
+from experiments import run, rundir
+from experiments.config import Config
+from w2v_jax.types import UserError, Vocab
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+
+def refused(capsys, workdir, script, *args):
+    """The one error line of a run that ends with status 1 and leaves no new file in workdir."""
+    before = contents(workdir) if workdir.exists() else None
+    assert start(script, f"--workdir={workdir}", *args) == 1
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert "Traceback" not in err and not out
+    assert [line.startswith("error: ") for line in lines] == [False] * (len(lines) - 1) + [True]
+    assert (contents(workdir) if workdir.exists() else None) == before
+    return lines[-1]
+
+
+def test_a_workdir_that_holds_a_run_is_refused_and_untouched(capsys, place, cbow):
+    line = refused(capsys, cbow[1], "ptb_cbow", *QUICK, f"--data_dir={place}")
+    assert "--workdir=" in line and "--overwrite" in line
+
+
+def test_an_error_is_a_line_on_stderr_and_status_1_in_a_process_too(place):
+    done = in_a_process(place, "train_corpus", "--corpus=absent.txt", "--workdir=none")
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.splitlines() == ["error: --corpus=absent.txt: no such file"]
+    assert not (place / "none").exists()
+
+
+MISTAKES = {
+    "an unknown flag": (["--windw=3"], "windw"),
+    "a number out of range": (["--dim=0"], "dim"),
+    "not a number": (["--epochs=many"], "epochs"),
+    "not finite": (["--learning_rate=nan"], "--learning_rate"),
+    "too large for the device": (["--window=3000000000"], "--window"),
+    "an unknown choice": (["--noise=some"], "noise"),
+    "an unknown dataset": (["--dataset=text8"], "dataset"),
+    "an unknown export format": (["--export_formats=text,pickle"], "pickle"),
+    "an analogy of two words": (["--show_analogies=a:b"], "--show_analogies=a:b"),
+    "a positional argument": (["dim=3"], "dim=3"),
+    "an absent flagfile": (["--flagfile=absent.cfg"], "absent.cfg"),
+    "beta of 1": (["--beta2=1"], "--beta2"),
+    "blocks and softmax": (["--engine=blocks", "--loss=softmax"], "--loss=softmax"),
+    "blocks and contexts excluded": (["--engine=blocks", "--noise=exclude_contexts"], "--noise"),
+    "blocks drawn once": (["--engine=blocks", "--redraw=once", *SMALL], "--redraw=once"),
+    "blocks and full windows": (["--engine=blocks", "--full_windows", *SMALL], "--full_windows"),
+    "a group of no whole blocks": (["--engine=blocks", *SMALL, "--group=24"], "--group=24"),
+    "a batch of no whole groups": (["--engine=blocks", "--batch_size=100"], "--batch_size=100"),
+    "touched rows and softmax": (["--rows=touched", "--loss=softmax"], "--rows=touched"),
+    "skip-gram with CBOW's gradient": (["--model=skipgram", "--cbow_legacy_gradient"], "legacy"),
+    "Adam's epsilon for sgd": (["--optimizer=sgd", "--epsilon_hat"], "--epsilon_hat"),
+    "no epsilon": (["--epsilon=0"], "--epsilon"),
+    "contexts that CBOW has as inputs": (
+        ["--model=cbow", "--noise=exclude_contexts"],
+        "--noise=exclude_contexts",
+    ),
+    "expected windows and d2l's loss": (["--expected_window", "--loss=masked_mean"], "masked_mean"),
+    "expected windows and full ones": (["--expected_window", "--full_windows"], "--full_windows"),
+    "expected windows and contexts excluded": (
+        ["--expected_window", "--noise=exclude_contexts"],
+        "--noise=exclude_contexts",
+    ),
+    "expected windows and CBOW's legacy gradient": (
+        ["--model=cbow", "--cbow_legacy_gradient", "--expected_window"],
+        "--cbow_legacy_gradient",
+    ),
+    "corpus and data_dir": (["--data_dir=."], "--data_dir"),
+    "a rare word limit that leaves nothing": (["--min_count=1000"], "--min_count=1000"),
+    "no replacement in few words": (["--noise=without_replacement", "--negatives=12"], "--noise"),
+    "contexts that leave no noise": (["--noise=exclude_contexts", "--window=6"], "--noise"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_one_line_that_names_it(capsys, place, tmp_path, case):
+    args, named = MISTAKES[case]
+    corpus = f"--corpus={place / 'corpus.txt'}"
+    assert named in refused(capsys, tmp_path / "out", "ptb_skipgram", *QUICK, corpus, *args)
+
+
+TEXTS = {
+    "missing": (None, "no such file"),
+    "not UTF-8": (b"one two\nthree \xff four\n", "line 2"),
+    "empty": (b"", "no words"),
+    "blank": (b"\n \n", "no words"),
+    "not gzip": (b"one two\n", "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_a_bad_text_is_one_line_that_names_the_file(capsys, tmp_path, case):
+    data, named = TEXTS[case]
+    path = tmp_path / ("text.gz" if case == "not gzip" else "text.txt")
+    if data is not None:
+        path.write_bytes(data)
+    line = refused(capsys, tmp_path / "out", "train_corpus", *QUICK, f"--corpus={path}")
+    assert named in line and str(path) in line
+
+
+def test_train_corpus_without_a_text_says_what_is_missing(capsys, tmp_path):
+    assert "--corpus" in refused(capsys, tmp_path / "out", "train_corpus", *QUICK)
+
+
+def test_a_data_dir_without_the_files_is_an_error_and_no_download(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("urllib.request.OpenerDirector.open", None)
+    line = refused(capsys, tmp_path / "out", "ptb_skipgram", *QUICK, f"--data_dir={tmp_path}")
+    assert "--data_dir" in line and "ptb.train.txt" in line
+
+
+def test_a_workdir_that_is_a_file_is_refused(capsys, place, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    assert start("ptb_cbow", *QUICK, f"--data_dir={place}", f"--workdir={tmp_path / 'out'}") == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: --workdir=")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_text_with_nothing_to_train_on_leaves_the_run_it_was_to_replace(
+    capsys, tmp_path, cbow, place
+):
+    (tmp_path / "lone.txt").write_text("".join(f"{word}\n" for word in WORDS * 15))
+    out = tmp_path / "out"
+    out.mkdir()
+    for name, data in contents(cbow[1]).items():
+        (out / name).write_bytes(data)
+    corpus = f"--corpus={tmp_path / 'lone.txt'}"
+    line = refused(capsys, out, "ptb_cbow", *QUICK, corpus, "--overwrite")
+    assert "nothing to train on" in line
+
+
+def test_divergence_ends_with_status_2_and_no_vectors(capsys, place, tmp_path):
+    args = [f"--data_dir={place}", f"--workdir={tmp_path}", "--optimizer=sgd", "--epochs=20"]
+    assert start("ptb_cbow", *QUICK, *args, "--batch_size=180", "--learning_rate=1e30") == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("diverged: ") and "step" in line and "--learning_rate" in line
+    assert not {p.name for p in tmp_path.iterdir()} & {"vectors.txt", "summary.json"}
+
+
+def test_tables_that_the_last_step_made_infinite_are_a_divergence_too(capsys, place, tmp_path):
+    args = [f"--data_dir={place}", f"--workdir={tmp_path}", "--optimizer=sgd", "--epochs=2"]
+    assert start("ptb_cbow", *QUICK, *args, "--batch_size=180", "--learning_rate=1e30") == 2
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_overwrite_spares_a_folder_that_holds_no_run(capsys, place, tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "mine.png").write_bytes(b"mine")
+    corpus = f"--corpus={place / 'corpus.txt'}"
+    assert "plots" in refused(capsys, tmp_path, "ptb_skipgram", *QUICK, "--overwrite", corpus)
+
+
+def test_noise_that_float32_cannot_draw_is_refused():
+    vocab = Vocab(("a", "b"), np.array([10**6, 1]))
+    run._check_noise(Config(noise="exclude_target", noise_power=0.5), vocab)
+    with pytest.raises(UserError, match="--noise_power=4"):
+        run._check_noise(Config(noise="exclude_target", noise_power=4.0), vocab)
+
+
+def test_of_two_runs_with_one_folder_the_second_is_refused(tmp_path):
+    vocab = Vocab(("a", "b"), np.array([2, 1]))
+    rundir.create(tmp_path, False, "--seed=1\n", vocab)
+    with pytest.raises(UserError, match="holds a run"):
+        rundir.create(tmp_path, False, "--seed=2\n", vocab)
+    assert (tmp_path / "flags.cfg").read_text() == "--seed=1\n"
