@@ -4,6 +4,8 @@ import bz2
 import gzip
 import lzma
 import os
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -125,6 +127,30 @@ def test_a_chunk_may_be_read_to_the_middle_of_a_wide_space(tmp_path, monkeypatch
             text = "".join(f" a{'b' * i}{space}c\n" for space in spaces for i in range(9))
             files = [f"{text}{open_end}".encode()]
             check(load(written(tmp_path, files)), files)
+
+
+def test_an_interrupt_does_not_wait_for_a_pipe(tmp_path):
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    rescued = []
+
+    def write():  # or the test would not end
+        rescued.append(os.open(pipe, os.O_WRONLY))
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    rescue, before = threading.Timer(20, write), signal.signal(signal.SIGALRM, interrupt)
+    rescue.start()
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            load(Source("files", (pipe,), ""))
+        assert not rescued
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        rescue.cancel()
+        os.close(os.open(pipe, os.O_WRONLY))  # lets the thread go that waits for it
 
 
 def test_max_words_stops_reading(tmp_path):

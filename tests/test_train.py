@@ -196,6 +196,34 @@ def test_nothing_is_compiled_after_the_first_epoch(chunked):
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
+def test_a_text_of_one_chunk_that_is_drawn_once_is_only_shuffled_anew(make_corpus, make_hyper):
+    corpus = make_corpus(LINES, vocab_size=V)
+    hyper = make_hyper(np.ones(V), keep=np.full(V, 0.8))
+    static = PLAIN._replace(redraw="once")
+    program, made = compiled(corpus, hyper, static, 3), Counter()
+    tokens, line = train.chunk_arrays(corpus, 0, sum(LENGTHS), train.chunk_size(corpus))
+
+    def counted(name):
+        def call(*args):
+            made[name] += 1
+            return getattr(program, name)(*args)
+
+        return call
+
+    def drawn_again(key, epoch, chunk, stream):
+        return program.draw(key, epoch, chunk, tokens, line, hyper).order
+
+    counting = program._replace(draw=counted("draw"), shuffle=counted("shuffle"))
+    one, _ = trained(corpus, counting, hyper, static, 3)
+    assert made == {"draw": 1, "shuffle": 2}
+    other, _ = trained(corpus, program._replace(shuffle=drawn_again), hyper, static, 3)
+    np.testing.assert_array_equal(one.input, other.input)
+    unshuffled, _ = trained(
+        corpus, program._replace(shuffle=lambda *args: args[3].order), hyper, static, 3
+    )
+    assert (one.input != unshuffled.input).any()
+
+
 def test_training_is_repeatable_and_differs_by_seed(chunked):
     corpus, hyper, programs = chunked
     one, _ = trained(corpus, programs[7], hyper, PLAIN, 1)

@@ -217,23 +217,22 @@ def gather(params: Params, batch: BlockBatch, static: Static) -> tuple[jax.Array
 
 
 def add_gradient(
-    gathered: list[tuple[jax.Array, ...]],
-    batch: BlockBatch,
+    parts: list[tuple[tuple[jax.Array, ...], BlockBatch]],
     places: Params,
     sums: Params,
     static: Static,
 ) -> Params:
-    """sums [n, D] each plus the gradient of each occurrence of `ids`, at its place.
+    """sums [n, D] each plus the gradient of each occurrence of the batch's `ids`, at its place.
 
-    gathered: what `gather` gives for each of `parts`.
+    parts: what `gather` gives for each of the batch's `parts`, and the part.
     """
     grad = jax.grad(objective, argnums=(0, 1, 2))
-    of_noise = places.output.shape[0] - batch.noise.size
-    places = places.input, places.output[:of_noise], places.output[of_noise:]
-    split = [at.reshape(len(gathered), -1) for at in places]
-    for rows, part, *at in zip(gathered, parts(batch), *split, strict=True):
-        grads = grad(*rows, part, static)
-        at = [a.reshape(g.shape[:-1]) for a, g in zip(at, grads, strict=True)]
+    of_noise = places.output.shape[0] - sum(part.noise.size for _, part in parts)
+    targets = places.input, places.output[:of_noise], places.output[of_noise:]
+    split = [places_of_table.reshape(len(parts), -1) for places_of_table in targets]
+    for (gathered, part), *of_part in zip(parts, *split, strict=True):
+        grads = grad(*gathered, part, static)
+        at = [a.reshape(g.shape[:-1]) for a, g in zip(of_part, grads, strict=True)]
         sums = Params(
             sums.input.at[at[0]].add(grads[0], mode="drop"),
             sums.output.at[at[1]].add(grads[1], mode="drop").at[at[2]].add(grads[2], mode="drop"),

@@ -7,13 +7,13 @@ lets both run at once). A second pass, over ids alone, gives the vocabulary's or
 import hashlib
 import io
 import os
+import queue
 import shutil
 import tempfile
-from collections import deque
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Part(NamedTuple):
     words: Words
     newlines: np.ndarray  # [newlines] int64, words before each; none with eos
     error: int | None  # first byte that is not UTF-8; the words end with the line before
-    digest: "hashlib._Hash"  # sha256 of the text through this chunk
+    digest: Any  # hashlib's sha256 of the text through this chunk
 
 
 class Scan(NamedTuple):
@@ -158,15 +158,33 @@ def _scan(paths, settings: Settings, folder: str, progress) -> Scan:
 
 
 def _ahead(items: Iterator) -> Iterator:
-    """The items, made by another thread while earlier ones are in use."""
-    pool = ThreadPoolExecutor(1)
+    """The items, made by another thread while earlier ones are in use; AHEAD at most wait."""
+    made, room, ended = queue.SimpleQueue(), threading.Semaphore(AHEAD), threading.Event()
+
+    def make():
+        error = None
+        try:
+            while room.acquire() and not ended.is_set():
+                made.put((next(items), None))
+        except StopIteration:
+            pass
+        except Exception as caught:  # raised where the items are used
+            error = caught
+        made.put((None, error))
+
+    # A daemon: an interrupt doesn't wait for one that waits for a pipe.
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
     try:
-        coming = deque(pool.submit(next, items, None) for _ in range(AHEAD))
-        while (item := coming.popleft().result()) is not None:
-            coming.append(pool.submit(next, items, None))
-            yield item
+        while (found := made.get())[0] is not None:
+            yield found[0]
+            room.release()
+        if found[1]:
+            raise found[1]
     finally:
-        pool.shutdown(cancel_futures=True)
+        ended.set()
+        room.release()
+        thread.join(timeout=1)
 
 
 def _parts(paths, eos: bool) -> Iterator[Part]:
@@ -197,10 +215,11 @@ def _finish_line(digest, chunk: Chunk, words: int, eos: bool, parts, here: "_Pos
     digest.update(data)
     while not data.endswith(b"\n") and not chunk.last:
         here.pass_over(chunk)
-        chunk, _, _, error, _ = next(parts)
+        part = next(parts)
+        chunk = part.chunk
         data = chunk.data[: chunk.data.find(b"\n") + 1] or chunk.data
-        if error is not None and error < len(data):
-            here.refuse(chunk, error)
+        if part.error is not None and part.error < len(data):
+            here.refuse(chunk, part.error)
         digest.update(data)
 
 

@@ -45,11 +45,11 @@ class _Work(NamedTuple):
 
 def _work(params: Params, batch: Batch | BlockBatch, static: Static, measured=True) -> _Work:
     if isinstance(batch, BlockBatch):
-        gathered = [blocks.gather(params, part, static) for part in blocks.parts(batch)]
+        parts = [(blocks.gather(params, p, static), p) for p in blocks.parts(batch)]
 
         def add(places, sums):
-            sums = blocks.add_gradient(gathered, batch, places, sums, static)
-            return sums, _measured(gathered, batch, static, measured)
+            sums = blocks.add_gradient(parts, places, sums, static)
+            return sums, _measured(parts, batch, static, measured)
 
         return _Work(blocks.ids(batch, static), blocks.centres(batch), add)
 
@@ -69,12 +69,11 @@ def _counted(batch: Batch, total: jax.Array, loss: jax.Array) -> Metrics:
     return Metrics(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
 
 
-def _measured(gathered, batch: BlockBatch, static: Static, measured) -> Metrics:
+def _measured(parts, batch: BlockBatch, static: Static, measured) -> Metrics:
     """The loss costs the blocks engine a logarithm an entry: only some steps are measured."""
 
     def measure():
-        halves = zip(gathered, blocks.parts(batch), strict=True)
-        loss = sum(blocks.objective(*rows, part, static) for rows, part in halves)
+        loss = sum(blocks.objective(*gathered, part, static) for gathered, part in parts)
         return Metrics(loss, blocks.positives(batch, static), loss, blocks.centres(batch))
 
     return jax.lax.cond(measured, measure, no_metrics)
