@@ -135,12 +135,13 @@ def test_an_interrupt_does_not_wait_for_a_pipe(tmp_path):
     rescued = []
 
     def write():  # or the test would not end
-        rescued.append(os.open(pipe, os.O_WRONLY))
+        rescued.append(pipe)
+        os.close(os.open(pipe, os.O_WRONLY))
 
     def interrupt(number, frame):
         raise KeyboardInterrupt
 
-    rescue, before = threading.Timer(20, write), signal.signal(signal.SIGALRM, interrupt)
+    rescue, before = threading.Timer(10, write), signal.signal(signal.SIGALRM, interrupt)
     rescue.start()
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
@@ -150,7 +151,8 @@ def test_an_interrupt_does_not_wait_for_a_pipe(tmp_path):
     finally:
         signal.signal(signal.SIGALRM, before)
         rescue.cancel()
-        os.close(os.open(pipe, os.O_WRONLY))  # lets the thread go that waits for it
+        if not rescued:  # lets the thread go that waits
+            os.close(os.open(pipe, os.O_WRONLY))
 
 
 def test_max_words_stops_reading(tmp_path):
