@@ -73,6 +73,16 @@ class Config:
     )
     full_windows: bool = _flag(False, "Leave out centres whose window is cut short by the edges.")
     negatives: int = _flag(5, "Noise words K a positive.", low=1, high=10_000)
+    window_limit: int = _flag(
+        0,
+        "Largest window that the program has room for (0: --window), as in a sweep; with more "
+        "room other random numbers may be drawn.",
+        low=0,
+        high=1000,
+    )
+    negatives_limit: int = _flag(
+        0, "The same for --negatives (0: --negatives).", low=0, high=10_000
+    )
     noise_power: float = _flag(0.75, "Noise is drawn from count^power.", low=0.0, high=4.0)
     noise: str = _flag("exclude_target", "Law of the noise words.", choices=NOISE)
     subsample: float = _flag(1e-4, "Subsampling threshold t (0: none).", low=0.0)
@@ -150,7 +160,10 @@ class Config:
 
     def static(self) -> Static:
         """What shapes the compiled program."""
-        return Static(**{name: getattr(self, name) for name in Static._fields})
+        values = {name: getattr(self, name) for name in Static._fields}
+        values["window"] = max(self.window, self.window_limit)
+        values["negatives"] = max(self.negatives, self.negatives_limit)
+        return Static(**values)
 
 
 def define_flags(**defaults) -> None:
@@ -181,7 +194,7 @@ def from_flags() -> Config:
     if values["data_dir"] and (values["corpus"] or values["dataset"] != "ptb"):
         raise UserError("--data_dir is where PTB's files are: it goes with --dataset=ptb alone")
     config = Config(**values)
-    _check(config)
+    check(config)
     for name, cause in without_effect(config):
         if flags.FLAGS[name].present:
             print(f"note: --{name} has no effect with {cause}", file=sys.stderr)
@@ -193,7 +206,8 @@ def from_flags() -> Config:
     return config
 
 
-def _check(config: Config) -> None:
+def check(config: Config) -> None:
+    """Raises UserError for values that don't go together."""
     for field in dataclasses.fields(Config):
         value, choices = getattr(config, field.name), field.metadata["choices"]
         if field.type is float and not math.isfinite(value):
@@ -201,6 +215,10 @@ def _check(config: Config) -> None:
         if field.type is tuple and choices and set(value) - set(choices):
             wrong = sorted(set(value) - set(choices))[0]
             raise UserError(f"--{field.name}={wrong}: not one of {', '.join(choices)}")
+    for name in ("window", "negatives"):
+        limit = getattr(config, f"{name}_limit")
+        if limit and limit < getattr(config, name):
+            raise UserError(f"--{name}_limit={limit}: below --{name}={getattr(config, name)}")
     for analogy in config.show_analogies:
         if len(analogy.split(":")) != 3:
             raise UserError(f"--show_analogies={analogy}: not of the form a:b:c")
@@ -269,6 +287,7 @@ def without_effect(config: Config) -> list[tuple[str, str]]:
     adam = config.optimizer.startswith("adam")
     idle = [
         ("negatives", "loss", config.loss == "softmax"),
+        ("negatives_limit", "loss", config.loss == "softmax"),
         ("noise", "loss", config.loss == "softmax"),
         ("noise_power", "loss", config.loss == "softmax"),
         ("subsample_rule", "subsample", config.subsample == 0),
@@ -308,4 +327,5 @@ def resolved(config: Config) -> list[tuple[str, object]]:
     skip = {"dataset"} if config.corpus else {"corpus"}
     skip |= set() if config.data_dir else {"data_dir"}
     skip |= {name for name, why in without_effect(config)}
+    skip |= {name for name in ("window_limit", "negatives_limit") if not getattr(config, name)}
     return [(name, getattr(config, name)) for name in names if name not in skip]

@@ -139,7 +139,7 @@ def _check_noise(config: Config, vocabulary: Vocab) -> None:
         "with_replacement": 1,
         "exclude_target": 2,
         "exclude_contexts": 2 + 2 * config.window,
-        "without_replacement": 1 + config.negatives,
+        "without_replacement": 1 + config.static().negatives,
     }[config.noise]
     noise = vocab.noise_distribution(vocabulary.counts, config.noise_power)
     reachable = int(np.sum(noise > REACHABLE))

@@ -10,7 +10,7 @@ group, where the pairs engine gathers up to 2W (1 + K) a centre.
 import jax
 import jax.numpy as jnp
 
-from w2v_jax import losses, model, sampling
+from w2v_jax import folding, losses, model, sampling
 from w2v_jax.types import Batch, BlockBatch, Hyper, Params, Static, Stream
 
 PARTS = 2  # independent halves of a step, which XLA may run beside one another on CPU cores
@@ -233,10 +233,9 @@ def add_gradient(
     for (gathered, part), *of_part in zip(parts, *split, strict=True):
         grads = grad(*gathered, part, static)
         at = [a.reshape(g.shape[:-1]) for a, g in zip(of_part, grads, strict=True)]
-        sums = Params(
-            sums.input.at[at[0]].add(grads[0], mode="drop"),
-            sums.output.at[at[1]].add(grads[1], mode="drop").at[at[2]].add(grads[2], mode="drop"),
-        )
+        of_input = folding.scatter_add(sums.input, at[0], grads[0])
+        of_output = folding.scatter_add(sums.output, at[1], grads[1])
+        sums = Params(of_input, folding.scatter_add(of_output, at[2], grads[2]))
     return sums
 
 

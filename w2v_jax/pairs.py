@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from w2v_jax import losses, model
+from w2v_jax import folding, losses, model
 from w2v_jax.types import Batch, Params, Static
 
 PART = 2**17  # gathered floats that a part of a batch may have: more fall out of a core's cache
@@ -42,7 +42,7 @@ def softmax_gradient(
     grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
     rows = model.gather(params.input, batch.inputs)
     (total, loss), (of_inputs, of_output) = grad(rows, params.output, batch, static)
-    of_input = jnp.zeros_like(params.input).at[batch.inputs].add(of_inputs)
+    of_input = folding.scatter_add(jnp.zeros_like(params.input), batch.inputs, of_inputs)
     return Params(of_input, of_output), total, loss
 
 
@@ -117,10 +117,11 @@ def add_gradient(
         outputs = model.gather(params.output, part.outputs)
         (value, new_loss), (of_inputs, of_outputs) = grad(inputs, outputs, part, static)
         sums = Params(
-            sums.input.at[place.input].add(of_inputs, mode="drop"),
-            sums.output.at[place.output].add(of_outputs, mode="drop"),
+            folding.scatter_add(sums.input, place.input, of_inputs),
+            folding.scatter_add(sums.output, place.output, of_outputs),
         )
         return sums, total + value, loss + new_loss
 
     zero = jnp.zeros((), jnp.float32)
-    return jax.lax.fori_loop(0, -(-used // size), add_part, (sums, zero, zero))
+    parts = folding.most(-(-used // size))
+    return jax.lax.fori_loop(0, parts, add_part, (sums, zero, zero))

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
+from w2v_jax import folding
+
 
 @struct.dataclass
 class RowState:
@@ -28,8 +30,8 @@ def claim(owner: jax.Array, ids: jax.Array) -> tuple[jax.Array, jax.Array]:
     places[i] is where in a slab of n rows the gradient of occurrence i is to be added: at the
     occurrence that owns ids[i]. Ids of V and more own nothing. Nothing of size V is made or read.
     """
-    owner = owner.at[ids].set(jnp.arange(ids.shape[0], dtype=jnp.int32), mode="drop")
-    return owner, owner[ids]
+    owner = folding.scatter_set(owner, ids, jnp.arange(ids.shape[0], dtype=jnp.int32))
+    return owner, folding.gather(owner, ids)
 
 
 def update(
@@ -56,12 +58,14 @@ def update(
 
     def add(whole, new, old):
         # Adding the difference, not setting: a set after a gather makes XLA copy the table.
-        return whole.at[written].add(new - old, mode="drop") if is_rows(whole) else new
+        return folding.scatter_add(whole, written, new - old) if is_rows(whole) else new
 
-    before = jax.tree.map(lambda leaf: leaf[ids] if is_rows(leaf) else leaf, state.inner)
-    updates, after = transformation.update(summed, before, table[ids])
+    before = jax.tree.map(
+        lambda leaf: folding.gather(leaf, ids) if is_rows(leaf) else leaf, state.inner
+    )
+    updates, after = transformation.update(summed, before, folding.gather(table, ids))
     inner = jax.tree.map(add, state.inner, after, before)
-    table = table.at[written].add(updates.astype(table.dtype), mode="drop")
+    table = folding.scatter_add(table, written, updates.astype(table.dtype))
     return table, state.replace(inner=inner)
 
 

@@ -72,6 +72,35 @@ def chunk_arrays(corpus: Corpus, begin: int, end: int, size: int) -> tuple[np.nd
     return tokens, line
 
 
+def one_step(
+    state: TrainState,
+    stream: Stream,
+    step: jax.Array,
+    progress: jax.Array,
+    hyper: Hyper,
+    static: Static,
+    trains: jax.Array | bool = True,
+) -> tuple[TrainState, Metrics]:
+    """Step number `step` of a chunk: its batch, its rate, its update.
+
+    trains: where it is false the batch is emptied, so that it touches no row.
+    """
+    make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
+    batch = make(stream, step, hyper, static)
+    if trains is not True:
+        batch = batch.where(trains, hyper.noise.shape[0])
+    rate = rate_at(step, stream, progress, hyper, static)
+    return update.apply_batch(state, batch, rate, hyper, static, step % MEASURED == 0)
+
+
+def rate_at(
+    step: jax.Array, stream: Stream, progress: jax.Array, hyper: Hyper, static: Static
+) -> jax.Array:
+    """The learning rate of a chunk's step; progress [2] as in `advance`."""
+    done = step / jnp.maximum(sampling.steps_of(stream.centres, static), 1)
+    return update.rate(hyper, static, progress[0] + (progress[1] - progress[0]) * done)
+
+
 def advance(
     state: TrainState,
     stream: Stream,
@@ -87,23 +116,15 @@ def advance(
     progress [2]: the fractions of the run's words done where the chunk begins and ends, which
     the schedule follows. The number of steps is traced: a tail is the same program.
     """
-    total = sampling.steps_of(stream.centres, static)
-    make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
-
-    def rate_of(step):
-        done = step / jnp.maximum(total, 1)
-        return update.rate(hyper, static, progress[0] + (progress[1] - progress[0]) * done)
 
     def one(step, carry):
         state, sums = carry
-        batch = make(stream, step, hyper, static)
-        measured = step % MEASURED == 0
-        state, metrics = update.apply_batch(state, batch, rate_of(step), hyper, static, measured)
+        state, metrics = one_step(state, stream, step, progress, hyper, static)
         return state, jax.tree.map(jnp.add, sums, metrics)
 
-    end = jnp.minimum(begin + steps, total)
+    end = jnp.minimum(begin + steps, sampling.steps_of(stream.centres, static))
     state, sums = jax.lax.fori_loop(begin, end, one, (state, update.no_metrics()))
-    return state, sums, rate_of(end - 1)
+    return state, sums, rate_at(end - 1, stream, progress, hyper, static)
 
 
 def compile_program(
@@ -182,8 +203,7 @@ def _streams(
     size = int(np.max(np.diff(bounds)))
     kept = None
     for epoch in range(epochs):
-        order_key = jax.random.fold_in(jax.random.fold_in(key, 2), epoch)
-        for chunk in np.asarray(jax.random.permutation(order_key, len(bounds) - 1)):
+        for chunk in np.asarray(chunk_order(key, epoch, len(bounds) - 1)):
             begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
             address = key, jnp.int32(epoch), jnp.int32(chunk)
             if kept:
@@ -194,6 +214,11 @@ def _streams(
             if static.redraw == "once" and len(bounds) == 2:
                 kept = stream
             yield epoch, stream, end - begin
+
+
+def chunk_order(key: jax.Array, epoch: int, chunks: int) -> jax.Array:
+    """The permutation [chunks] in which an epoch visits the chunks, by (seed, epoch)."""
+    return jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, 2), epoch), chunks)
 
 
 def _ahead(items: Iterator) -> Iterator:

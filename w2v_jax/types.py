@@ -11,6 +11,7 @@ Letters, in every docstring and shape comment:
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
@@ -52,6 +53,12 @@ class Batch(NamedTuple):
     labels: jax.Array  # [T, O] float32, 1 for a positive, 0 for noise
     weights: jax.Array  # [T, O] float32, 0 where a slot is empty
 
+    def where(self, trains: jax.Array, vocab_size: int) -> "Batch":
+        """The batch, or where `trains` [] is false one without inputs and outputs."""
+        del vocab_size
+        shares, weights = (jnp.where(trains, x, 0) for x in (self.input_weights, self.weights))
+        return self._replace(input_weights=shares, weights=weights)
+
 
 class BlockBatch(NamedTuple):
     """The blocks engine's batch: windows as bands, noise words shared by a group of centres."""
@@ -60,6 +67,13 @@ class BlockBatch(NamedTuple):
     band: jax.Array  # [B, L, X] float32, weight of a context in a centre's window, 0 outside
     noise: jax.Array  # [G, M] int32 ids
     noise_weights: jax.Array  # [G, T/G, M or 1] float32, K/M for each positive it may be drawn for
+
+    def where(self, trains: jax.Array, vocab_size: int) -> "BlockBatch":
+        """The batch, or where `trains` [] is false one without a token and a noise word."""
+        ids = (jnp.where(trains, x, vocab_size) for x in (self.tokens, self.noise))
+        weights = (jnp.where(trains, x, 0) for x in (self.band, self.noise_weights))
+        (tokens, noise), (band, noise_weights) = ids, weights
+        return BlockBatch(tokens, band, noise, noise_weights)
 
 
 class Static(NamedTuple):

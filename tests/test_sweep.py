@@ -1,0 +1,183 @@
+"""A member of a sweep is the run alone, and members don't meet."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from w2v_jax import model, sweep, train, update
+from w2v_jax.types import Static
+
+RATES = (0.5, 0.1, 0.3)
+EPOCHS = 2
+ROOM = ({}, {"window": 1}, {"negatives": 1})  # below what the program has room for
+SHORT = Static(window=2, negatives=2, batch_size=32, noise="exclude_target", optimizer="sgd")
+BLOCKS = SHORT._replace(engine="blocks", block=8, group=16, shared_noise=4, rows="touched")
+KINDS = {
+    "pairs": SHORT,
+    "pairs, adam, mean": SHORT._replace(optimizer="adam", reduction="mean", epsilon_hat=True),
+    "pairs, cbow, touched adam": SHORT._replace(model="cbow", rows="touched", optimizer="adam"),
+    "pairs, masked mean": SHORT._replace(
+        loss="masked_mean", noise="exclude_contexts", redraw="once", drop_last=True
+    ),
+    "pairs, softmax": SHORT._replace(loss="softmax", model="cbow", optimizer="adagrad"),
+    "blocks": BLOCKS._replace(optimizer="row_adagrad", schedule="linear"),
+    "blocks, cbow": BLOCKS._replace(model="cbow", optimizer="adam"),
+    "blocks, dense adam": BLOCKS._replace(rows="dense", optimizer="adam"),
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(make_corpus):
+    rng = np.random.default_rng(0)
+    return make_corpus([rng.integers(0, 20, n) for n in rng.integers(1, 12, 40)])
+
+
+@pytest.fixture
+def chunked(monkeypatch):
+    """Chunks of 100 tokens, of which the text has several."""
+    monkeypatch.setattr(train, "CHUNK", 100)
+
+
+def member(make_hyper, corpus, static, seed, rate, **fields):
+    key = jax.random.key(seed)
+    size = len(corpus.vocab.words)
+    keep = np.linspace(0.5, 1, size)
+    hyper = make_hyper(corpus.vocab.counts + 1, learning_rate=rate, keep=keep, **fields)
+    tables = model.init_params(jax.random.fold_in(key, 3), size, 8, "xavier")
+    return key, hyper, update.init_state(tables, hyper, static)
+
+
+def alone(key, hyper, state, corpus, static):
+    size = train.chunk_size(corpus)
+    program = train.compile_program(state, key, size, hyper, static, 7)
+    start = jax.tree.map(jnp.copy, state)  # a dispatch takes its state's memory
+    for after, _ in train.train(start, key, corpus, program, hyper, static, EPOCHS):
+        last = jax.device_get(after)
+    return last
+
+
+def together(members, corpus, static, lanes=1, devices=1, epochs=EPOCHS):
+    used = jax.devices()[:devices]
+    dealt = sweep.deal(members, sweep.padded(len(members), used, lanes), used)
+    text = sweep.text_of(corpus, used)
+    program = sweep.compile_advance(dealt, text, static, lanes)
+    sums = []
+    for epoch in range(epochs):
+        dealt, metrics = sweep.train_epoch(dealt, corpus, text, program, epoch, epochs)
+        sums.append(metrics)
+    return of_all(dealt), sums
+
+
+def of_all(dealt):
+    """State and alive of all members."""
+    return sweep.joined([m.replace(key=None) for m in dealt])
+
+
+def of(whole, i):
+    return jax.tree.map(lambda leaf: leaf[i], whole.state)
+
+
+def equal(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.mark.parametrize("static", KINDS.values(), ids=KINDS)
+def test_a_member_has_the_bits_of_the_run_alone(corpus, chunked, make_hyper, static):
+    rates = enumerate(RATES)
+    members = [member(make_hyper, corpus, static, i, rate, **ROOM[i]) for i, rate in rates]
+    whole, _ = together(members, corpus, static, devices=2)
+    assert whole.alive.tolist() == [True] * 3 + [False]
+    for i, (key, hyper, state) in enumerate(members):
+        expected = alone(key, hyper, state, corpus, static)
+        equal(of(whole, i).params, expected.params)
+        equal(of(whole, i).step, expected.step)
+
+
+@pytest.mark.parametrize("kind", ["pairs, adam, mean", "pairs, softmax", "blocks"])
+def test_lanes_differ_by_rounding_alone(corpus, chunked, make_hyper, kind):
+    static = KINDS[kind]
+    members = [member(make_hyper, corpus, static, i, rate) for i, rate in enumerate(RATES)]
+    one, sums = together(members, corpus, static)
+    three, sums_of_three = together(members, corpus, static, lanes=3)
+    close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    jax.tree.map(close, one.state.params, three.state.params)
+    jax.tree.map(close, sums, sums_of_three)
+    equal(one.state.step, three.state.step)
+
+
+@pytest.mark.parametrize("kind", ["pairs, cbow, touched adam", "blocks"])
+def test_four_devices_give_the_bits_of_one(corpus, chunked, make_hyper, kind):
+    static = KINDS[kind]
+    members = [member(make_hyper, corpus, static, i, 0.1) for i in range(6)]
+    one, sums = together(members, corpus, static)
+    four, sums_of_four = together(members, corpus, static, devices=4)
+    equal(one.state.params, jax.tree.map(lambda x: x[:6], four.state.params))
+    equal(sums, jax.tree.map(lambda x: x[:6], sums_of_four))
+    assert len(jax.devices()) >= 4
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("kind", ["pairs", "blocks, cbow"])
+def test_a_diverged_member_stays_where_it_was_and_the_others_go_on(
+    corpus, chunked, make_hyper, kind, lanes
+):
+    static = KINDS[kind]._replace(optimizer="sgd")
+    rates = (0.1, 0.1, 0.2)
+    good = [member(make_hyper, corpus, static, i, rate) for i, rate in enumerate(rates)]
+    key, hyper, state = good[1]
+    nan = state.params.input.at[3, 2].set(jnp.nan)
+    bad = key, hyper, state.replace(params=state.params._replace(input=nan))
+    wild = key, hyper.replace(learning_rate=jnp.float32(1e38)), state
+    expected, _ = together(good, corpus, static, lanes)
+    for diverging, begins in ((wild, state), (bad, bad[2])):
+        whole, _ = together([good[0], diverging, good[2]], corpus, static, lanes)
+        assert whole.alive.tolist() == [True, False, True]
+        for i in (0, 2):
+            equal(of(whole, i).params, of(expected, i).params)
+        equal(of(whole, 1).params, begins.params)
+        assert of(whole, 1).step == 0
+
+
+def test_a_member_that_does_not_go_on_keeps_its_state(corpus, chunked, make_hyper):
+    members = [member(make_hyper, corpus, BLOCKS, i, 0.1) for i in range(2)]
+    devices = jax.devices()[:1]
+    (whole,), text = sweep.deal(members, 2, devices), sweep.text_of(corpus, devices)
+    stopped = (whole.replace(alive=jnp.array([True, False])),)
+    program = sweep.compile_advance(stopped, text, BLOCKS, 1)
+    (after,), sums = sweep.train_epoch(stopped, corpus, text, program, 0, 1)
+    equal(of(after, 1), of(whole, 1))
+    assert sums.positives[1] == 0 < sums.positives[0]
+    assert of(after, 0).step > 0
+
+
+@pytest.mark.parametrize("kind", ["pairs, adam, mean", "blocks"])
+def test_memory_is_estimated(make_corpus, make_hyper, kind):
+    """Within a factor of what the compiler says, and never far below it."""
+    static = KINDS[kind]._replace(batch_size=256)
+    rng = np.random.default_rng(0)
+    corpus = make_corpus(rng.integers(0, 3000, (2000, 10)), vocab_size=3000)
+    members = [member(make_hyper, corpus, static, i, 0.1) for i in range(8)]
+    devices = jax.devices()[:1]
+    (whole,), (text,) = sweep.deal(members, 8, devices), sweep.text_of(corpus, devices)
+    epoch = jnp.int32(0)
+
+    def run(*work):
+        one = partial(sweep.advance, static=static, lanes=1)
+        return jax.lax.map(lambda member: one(member, text, epoch), work)
+
+    progress = jnp.zeros((8, 2), jnp.float32)
+    compiled = jax.jit(run).lower(whole, jnp.zeros(8, jnp.int32), progress).compile()
+    kinds = ("argument", "output", "temp")
+    real = sum(getattr(compiled.memory_analysis(), f"{kind}_size_in_bytes") for kind in kinds)
+    size = train.chunk_size(corpus)
+    told = sweep.memory_needed(8, static, 3000, 8, members[0][1], size, 1, devices, 1)
+    assert 0.8 * real < told < 3 * real
+
+
+def test_lanes_and_padding():
+    devices = jax.devices()[:4]
+    assert sweep.default_lanes(9, devices) == 1
+    assert [sweep.padded(n, devices, 2) for n in (1, 8, 9)] == [8, 8, 16]

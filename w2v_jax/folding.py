@@ -1,0 +1,79 @@
+"""Rows of tables, read and written; under `jax.vmap` the members are folded into the row number.
+
+A sweep vmaps a step over S members, each with its own table [V, D]. XLA's scatter with a batch axis
+goes a slow, strided way, so the rules below see the S tables as one of S V rows, member s's rows
+from s V on, and stay plain gathers and scatters. Ids of V and more belong to no row: they read
+some row of their own member, and write none.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
+
+
+def _folds(plain: Callable) -> Callable:
+    """plain(table, ids, *values), with a batching rule that folds the members into the rows."""
+    op = custom_vmap(plain)
+
+    @op.def_vmap
+    def rule(count, batched, table, ids, *values):
+        whole = [
+            x if is_batched else jnp.broadcast_to(x[None], (count, *x.shape))
+            for x, is_batched in zip((table, ids, *values), batched, strict=True)
+        ]
+        table, ids, *values = whole
+        rows = table.shape[1]
+        folded = table.reshape(count * rows, *table.shape[2:])
+        member = jnp.arange(count, dtype=ids.dtype).reshape(count, *[1] * (ids.ndim - 1))
+        # Members are never mixed: a product of 0 and a neighbour's NaN would be NaN.
+        inside = jnp.minimum(ids, rows - 1) + member * rows
+        if not values:
+            return op(folded, inside), True
+        ids = jnp.where(ids < rows, inside, count * rows)
+        flat = [v.reshape(-1, *v.shape[ids.ndim :]) for v in values]
+        return op(folded, ids.reshape(-1), *flat).reshape(table.shape), True
+
+    return op
+
+
+@_folds
+def _read(table, ids):
+    return table[ids]
+
+
+@_folds
+def scatter_add(table: jax.Array, ids: jax.Array, rows: jax.Array) -> jax.Array:
+    """table with rows added at ids, repeated ids added up: [V, ..], [n], [n, ..] -> [V, ..]."""
+    return table.at[ids].add(rows, mode="drop")
+
+
+@_folds
+def scatter_set(table: jax.Array, ids: jax.Array, rows: jax.Array) -> jax.Array:
+    """table with rows set at ids, one of them where an id repeats: [V, ..], [n], [n, ..]."""
+    return table.at[ids].set(rows, mode="drop")
+
+
+@jax.custom_jvp
+def gather(table: jax.Array, ids: jax.Array) -> jax.Array:
+    """table[ids]: [V, ..] and [..] -> [.., ..]."""
+    return _read(table, ids)
+
+
+@gather.defjvp
+def _gather_jvp(primals, tangents):
+    table, ids = primals
+    return _read(table, ids), tangents[0][ids]
+
+
+@custom_vmap
+def most(number: jax.Array) -> jax.Array:
+    """The number; under vmap the largest of all members', so that a loop's bound is one for all."""
+    return number
+
+
+@most.def_vmap
+def _most_of_members(count, batched, number):
+    del count, batched
+    return jnp.max(number, axis=0), False

@@ -1,0 +1,275 @@
+"""S training runs as one program: the same steps as `train`'s, over a member axis.
+
+Members share the text on the device and draw subsampling, windows and noise each from its own
+key; equal keys draw equal random numbers. The members are dealt out to the devices, which run one
+program side by side; each takes `lanes` members at a time, vmapped, with their tables folded into
+one (`folding`), one group of lanes after the other. On CPU a lane is one member, unbatched, and a
+device is a core: a member's tables stay in its cache, and it runs the very code of a run alone.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from w2v_jax import folding, sampling, train, update
+from w2v_jax.types import Corpus, Hyper, Metrics, Params, Static, TrainState
+
+DRAWING = 12  # arrays as long as a chunk that drawing a stream takes beside it
+
+
+@struct.dataclass
+class Members:
+    """S members of a sweep, the leaves of all fields with a leading [S]."""
+
+    key: jax.Array  # [S] keys, of each run's seed
+    hyper: Hyper
+    state: TrainState
+    alive: jax.Array  # [S] bool; false: stays as it is (diverged, stopped early, or padding)
+
+
+Dealt = tuple[Members, ...]  # one for each device, of equal size
+
+
+class Text(NamedTuple):
+    """The corpus on the device."""
+
+    tokens: jax.Array  # [chunks, C] int32
+    line: jax.Array  # [chunks, C] int32, -1 in the padding
+
+
+def default_lanes(count: int, devices: Sequence[jax.Device]) -> int:
+    """Members a device takes at a time: on CPU one, on accelerators all that it has."""
+    return 1 if devices[0].platform == "cpu" else -(-count // len(devices))
+
+
+def padded(count: int, devices: Sequence[jax.Device], lanes: int) -> int:
+    """The next number of members that devices and lanes divide."""
+    step = len(devices) * lanes
+    return -(-count // step) * step
+
+
+def deal(
+    members: Sequence[tuple[jax.Array, Hyper, TrainState]],
+    size: int,
+    devices: Sequence[jax.Device],
+) -> Dealt:
+    """Key, hyper and state of each -> `size` members, a run of them on each device.
+
+    Those past the end repeat the last, and are not alive.
+    """
+    whole = [*members, *[members[-1]] * (size - len(members))]
+    key, hyper, state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *whole)
+    return split(Members(key, hyper, state, jnp.arange(size) < len(members)), devices)
+
+
+def split(leaves: Any, devices: Sequence[jax.Device]) -> tuple:
+    """Any pytree of leaves [S, ..] -> one of [S / devices, ..] on each device."""
+    each = jax.tree.leaves(leaves)[0].shape[0] // len(devices)
+    return tuple(
+        jax.device_put(jax.tree.map(lambda x: x[i * each : (i + 1) * each], leaves), device)  # noqa: B023
+        for i, device in enumerate(devices)
+    )
+
+
+def joined(parts: Sequence) -> Any:
+    """What `split` took apart, on the host: leaves [S, ..]."""
+    parts = jax.device_get(list(parts))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def text_of(corpus: Corpus, devices: Sequence[jax.Device]) -> tuple[Text, ...]:
+    """The corpus, in train's chunks, on each device."""
+    bounds = train.cut(corpus.line_ends, train.CHUNK)
+    size = int(np.max(np.diff(bounds)))
+    spans = zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+    arrays = [train.chunk_arrays(corpus, begin, end, size) for begin, end in spans]
+    text = Text(*(np.stack(parts) for parts in zip(*arrays, strict=True)))
+    return tuple(jax.device_put(text, device) for device in devices)
+
+
+def compile_over(function: Callable, arguments: Sequence[tuple], lanes: int) -> Callable:
+    """function(one member's leaves, *shared) -> leaves, compiled for all members on all devices.
+
+    arguments: what each device will get, (leaves [S, ..], *shared). The result takes such
+    arguments and gives what the function gives, [S, ..], for each device; devices work side by
+    side.
+    """
+
+    def local(members, *shared):
+        if lanes == 1:
+            return jax.lax.map(lambda member: function(member, *shared), members)
+        one = partial(jax.vmap, in_axes=(0, *[None] * len(shared)))(function)
+        grouped = jax.tree.map(lambda x: x.reshape(-1, lanes, *x.shape[1:]), members)
+        result = jax.lax.map(lambda group: one(group, *shared), grouped)
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), result)
+
+    # A program a device, not one partitioned over them: XLA would round otherwise than alone.
+    with ThreadPoolExecutor(len(arguments)) as pool:
+        programs = list(pool.map(lambda a: jax.jit(local).lower(*a).compile(), arguments))
+    return lambda arguments: [p(*a) for p, a in zip(programs, arguments, strict=True)]
+
+
+def advance(
+    work: tuple[Members, jax.Array, jax.Array],
+    text: Text,
+    epoch: jax.Array,
+    *,
+    static: Static,
+    lanes: int,
+) -> tuple[TrainState, jax.Array, Metrics]:
+    """One chunk of one member: (member, chunk [], progress [2]) -> state, alive, sums.
+
+    A member that ends the chunk with a loss or a row that is not finite is put back to where it
+    began it, and is not alive any more.
+    """
+    member, chunk, progress = work
+    run = _alone if lanes == 1 else _in_lanes
+
+    def go(state):
+        tokens, line = text.tokens[chunk], text.line[chunk]
+        stream = sampling.draw_stream(member.key, epoch, chunk, tokens, line, member.hyper, static)
+        new, sums = run(state, stream, progress, member.hyper, member.alive, static)
+        finite = _all_finite((new.params, sums))
+        return jax.tree.map(partial(jnp.where, finite), new, state), finite, sums
+
+    def stay(state):
+        return state, jnp.array(False), update.no_metrics()
+
+    return jax.lax.cond(member.alive, go, stay, member.state)
+
+
+def _alone(state, stream, progress, hyper, alive, static):
+    """All steps of the chunk, as a run outside a sweep takes them."""
+    del alive
+    begin, all_of_them = jnp.int32(0), 2**30
+    state, sums, _ = train.advance(
+        state, stream, begin, progress, hyper, static=static, steps=all_of_them
+    )
+    return state, sums
+
+
+def _in_lanes(state, stream, progress, hyper, alive, static):
+    """The same under vmap: all members go on to the longest one's end, those at theirs stay."""
+    total = jnp.where(alive, sampling.steps_of(stream.centres, static), 0)
+
+    def one(step, carry):
+        state, sums = carry
+        going = step < total
+        new, metrics = train.one_step(state, stream, step, progress, hyper, static, going)
+        state = jax.tree.map(partial(_moved, going, static), new, state)
+        return state, jax.tree.map(jnp.add, sums, metrics)
+
+    start = state, update.no_metrics()
+    return jax.lax.fori_loop(0, folding.most(total), one, start)
+
+
+def _moved(going: jax.Array, static: Static, new: jax.Array, old: jax.Array) -> jax.Array:
+    """The new leaf, or the old one where the member has ended its chunk."""
+    # Touched rows: a batch without ids has left all rows as they are, and no table is selected.
+    if static.rows == "touched" and new.ndim:
+        return new
+    return jnp.where(going, new, old)
+
+
+def _all_finite(tree: Any) -> jax.Array:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+
+
+def compile_advance(members: Dealt, texts: Sequence[Text], static: Static, lanes: int) -> Callable:
+    """`advance`, compiled for as many members as these; `train_epoch` calls it."""
+    count = members[0].alive.shape[0]
+    empty = np.zeros((count,), np.int32), np.zeros((count, 2), np.float32)
+    arguments = [
+        ((m, *jax.device_put(empty, m.alive.device)), text, jnp.int32(0))
+        for m, text in zip(members, texts, strict=True)
+    ]
+    return compile_over(partial(advance, static=static, lanes=lanes), arguments, lanes)
+
+
+def train_epoch(
+    members: Dealt,
+    corpus: Corpus,
+    texts: Sequence[Text],
+    program: Callable,
+    epoch: int,
+    epochs: int,
+) -> tuple[Dealt, Metrics]:
+    """One epoch of each member, its chunks in its own order; the sums of its steps, leaves [S].
+
+    The same as `train.train` alone, but where a text of several chunks has one without a step:
+    there `train` counts its words with the chunk before, for the schedule.
+    """
+    bounds = train.cut(corpus.line_ends, train.CHUNK)
+    tokens, chunks = len(corpus.ids), len(bounds) - 1
+    order = jax.vmap(partial(train.chunk_order, epoch=epoch, chunks=chunks))
+    orders = np.concatenate([np.asarray(order(m.key)) for m in members]).astype(np.int32)
+    done, sums = np.full(len(orders), epoch * tokens), []
+    devices = [m.alive.device for m in members]
+    for chunk in orders.T:
+        after = done + bounds[chunk + 1] - bounds[chunk]
+        progress = (np.stack([done, after], axis=1) / (epochs * tokens)).astype(np.float32)
+        addresses = split((chunk, progress), devices)
+        work = [
+            ((m, *address), text, jnp.int32(epoch))
+            for m, address, text in zip(members, addresses, texts, strict=True)
+        ]
+        after_it = program(work)
+        members = tuple(
+            m.replace(state=state, alive=alive)
+            for m, (state, alive, _) in zip(members, after_it, strict=True)
+        )
+        sums.append(joined([metrics for _, _, metrics in after_it]))
+        done = after
+    return members, jax.tree.map(lambda *chunks: np.sum(chunks, axis=0), *sums)
+
+
+def memory_needed(
+    count: int,
+    static: Static,
+    vocab_size: int,
+    dim: int,
+    hyper: Hyper,
+    size: int,
+    chunks: int,
+    devices: Sequence[jax.Device],
+    lanes: int,
+) -> int:
+    """Bytes, all devices together, of training `count` members: an estimate before compilation.
+
+    States twice (what a dispatch gets, and what it gives), the text on each device, and for each
+    member in work a chunk's stream with what drawing it takes, its batch and its gradients.
+    """
+    tables = jax.ShapeDtypeStruct((vocab_size, dim), jnp.float32)
+    state = jax.eval_shape(partial(update.init_state, static=static), Params(tables, tables), hyper)
+    ids = jax.ShapeDtypeStruct((size,), jnp.int32)
+    index, key = jax.ShapeDtypeStruct((), jnp.int32), jax.eval_shape(lambda: jax.random.key(0))
+    draw = partial(sampling.draw_stream, static=static)
+    stream = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
+    rows = 4 * dim * _rows_of_a_step(static)
+    gradients = 3 * _bytes(state.params) if static.rows == "dense" else rows
+    work = 2 * _bytes(stream) + DRAWING * _bytes(ids) + _bytes(state) + rows + gradients
+    whole = padded(count, devices, lanes)
+    text = 2 * chunks * _bytes(ids)
+    return 2 * whole * (_bytes(state) + _bytes(hyper)) + len(devices) * (text + lanes * work)
+
+
+def _rows_of_a_step(static: Static) -> int:
+    """Rows gathered for a batch."""
+    if static.engine == "blocks":
+        blocks_ = static.batch_size // static.block
+        own = blocks_ * (2 * static.block + 2 * static.window)
+        return own + static.batch_size // static.group * static.shared_noise
+    positives = 2 * static.window if static.model == "skipgram" else 1
+    inputs = 1 if static.model == "skipgram" else 2 * static.window
+    return static.batch_size * positives * (inputs + 1 + static.negatives)
+
+
+def _bytes(tree: Any) -> int:
+    leaves = jax.tree.leaves(tree)
+    return sum(leaf.size * (leaf.dtype.itemsize if leaf.dtype != object else 8) for leaf in leaves)
