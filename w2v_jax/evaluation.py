@@ -1,7 +1,8 @@
 """Word vectors -> measures against people's judgements: word pairs and analogies."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from w2v_jax.types import UserError, WordVectors
 
 MOST_FREQUENT = 300_000  # so many words are looked at, as by gensim and word2vec.c's users
 CANDIDATES = 5  # answers of an analogy looked at; more than one for other spellings of a, b, c
+PAIR_FILES = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
+ANALOGY_FILES = {"google_analogies": "questions-words.txt"}
 
 
 class Measure(NamedTuple):
@@ -24,61 +27,120 @@ class Measure(NamedTuple):
     total: int  # items in the file
 
 
-def standard(wv: WordVectors) -> Iterator[Measure]:
+def standard(wv: WordVectors, items: Mapping[str, np.ndarray] | None = None) -> Iterator[Measure]:
     """WordSim-353, SimLex-999 and Google's analogies, from the files that gensim carries.
 
+    items: what `standard_items` gave for these vectors, which costs most of the time.
     Raises UserError where gensim is not installed. Sources: Finkelstein et al. 2002; Hill et
     al. 2015; Mikolov et al. 2013.
     """
+    folder, items = _bundled(), items or {}
+    for name, file in PAIR_FILES.items():
+        yield from word_pairs(wv, folder / file, name, items.get(name))
+    for name, file in ANALOGY_FILES.items():
+        yield from analogies(wv, folder / file, name, items.get(name))
+
+
+def standard_items(wv: WordVectors) -> dict[str, np.ndarray]:
+    """Item by item what `standard` measures: `pair_items`' cosines and `analogy_items`, by name.
+
+    wordsim353 [353], simlex999 [999] float64; google_analogies [19544] int8.
+    Raises UserError where gensim is not installed.
+    """
     folder = _bundled()
-    yield from word_pairs(wv, folder / "wordsim353.tsv")
-    yield from word_pairs(wv, folder / "simlex999.txt")
-    yield from analogies(wv, folder / "questions-words.txt", name="google_analogies")
+    items = {name: pair_items(wv, folder / file)[1] for name, file in PAIR_FILES.items()}
+    return items | {name: analogy_items(wv, folder / f) for name, f in ANALOGY_FILES.items()}
 
 
-def word_pairs(wv: WordVectors, path, name: str | None = None) -> Iterator[Measure]:
+def standard_people() -> dict[str, np.ndarray]:
+    """People's scores, in the order of `standard_items`: wordsim353 [353], simlex999 [999].
+
+    Raises UserError where gensim is not installed.
+    """
+    folder = _bundled()
+    return {
+        name: np.array([score for *_, score in _read_pairs(folder / file)])
+        for name, file in PAIR_FILES.items()
+    }
+
+
+def word_pairs(
+    wv: WordVectors, path, name: str | None = None, cosines: np.ndarray | None = None
+) -> Iterator[Measure]:
     """Correlation of the pairs' cosines with people's scores, rank (Spearman) and linear (Pearson).
 
     rho = cov(x, y) / (sd(x) sd(y)), over ranks or values; pairs with unknown words are left out.
 
     path: lines `word word score`, separated by tabs, else commas, else blanks; # begins a
-    comment. name: the file's stem unless given. Yields <name>_spearman and <name>_pearson.
+    comment. name: the file's stem unless given. cosines: [P] of `pair_items`, where they are there
+    already. Yields <name>_spearman and <name>_pearson.
     Raises UserError for a file that cannot be read so. Source: gensim's evaluate_word_pairs.
     """
     name = Path(path).stem if name is None else name
-    place, _ = _case_folded(wv.words)
-    first, second, scores = zip(*_read_pairs(path), strict=True)
-    left, right = (_ids(place, words) for words in (first, second))
-    known = (left >= 0) & (right >= 0)
-    cosines = _cosines(wv.vectors, left[known], right[known])
-    people = np.asarray(scores)[known]
+    people, ids = _scores_and_ids(wv, path)
+    known = (ids >= 0).all(axis=1)
+    people = people[known]
+    cosines = _cosines(wv.vectors, *ids[known].T) if cosines is None else cosines[known]
     finite = bool(np.isfinite(cosines).all())  # the ranks of a diverged run's NaN would mislead
     for kind, of in (("spearman", _ranks), ("pearson", np.asarray)):
         value = _correlation(of(people), of(cosines)) if finite else None
         yield Measure(f"{name}_{kind}", value, int(known.sum()), len(known))
 
 
-def analogies(wv: WordVectors, path, name: str | None = None) -> Iterator[Measure]:
+def pair_items(wv: WordVectors, path) -> tuple[np.ndarray, np.ndarray]:
+    """People's scores [P] and the pairs' cosines [P], in the order of a file as of `word_pairs`.
+
+    cos(u, v) = u.v / (|u| |v|), 0 where a vector is zero; NaN where a word is unknown, or its
+    vector not finite. float64 both. Raises UserError for a file that cannot be read so.
+    """
+    people, ids = _scores_and_ids(wv, path)
+    known = (ids >= 0).all(axis=1)
+    cosines = np.full(len(ids), np.nan)
+    cosines[known] = _cosines(wv.vectors, *ids[known].T)
+    return people, cosines
+
+
+def _scores_and_ids(wv: WordVectors, path) -> tuple[np.ndarray, np.ndarray]:
+    """People's scores [P] of a file's pairs, and the words' ids [P, 2], -1 for unknown ones."""
+    first, second, scores = zip(*_read_pairs(path), strict=True)
+    place, _ = _case_folded(wv.words)
+    return np.asarray(scores), np.stack([_ids(place, first), _ids(place, second)], axis=1)
+
+
+def analogies(
+    wv: WordVectors, path, name: str | None = None, answers: np.ndarray | None = None
+) -> Iterator[Measure]:
     """Share of analogies "a is to b as c is to d" whose best answer (3CosAdd) is d.
 
     accuracy = right / covered; items with unknown words are left out, case is ignored.
 
-    path: lines `a b c d` under `: section` heads. name: the file's stem unless given. Yields
-    <name>_<section>_accuracy for each section, then <name>_accuracy over all of them. Raises
-    UserError for a file that cannot be read so. Source: Mikolov et al. 2013, Efficient
-    Estimation, 4.1; gensim's evaluate_word_analogies.
+    path: lines `a b c d` under `: section` heads. name: the file's stem unless given. answers: [Q]
+    of `analogy_items`, where they are there already. Yields <name>_<section>_accuracy for each
+    section, then <name>_accuracy over all of them. Raises UserError for a file that cannot be read
+    so. Source: Mikolov et al. 2013, Efficient Estimation, 4.1; gensim's evaluate_word_analogies.
     """
     name = Path(path).stem if name is None else name
     sections, items = _read_analogies(path)
+    answers = analogy_items(wv, path) if answers is None else answers
+    section = np.array([item[0] for item in items])
+    for i, head in enumerate(sections):
+        yield _accuracy(f"{name}_{head}_accuracy", answers, section == i)
+    yield _accuracy(f"{name}_accuracy", answers, section >= 0)
+
+
+def analogy_items(wv: WordVectors, path) -> np.ndarray:
+    """Each analogy's answer, in the order of a file as of `analogies`: [Q] int8.
+
+    1 right, 0 wrong, -1 where a word is unknown. Raises UserError for a file that cannot be read
+    so.
+    """
+    _, items = _read_analogies(path)
     place, folded = _case_folded(wv.words)
     ids = _ids(place, [word for _, *words in items for word in words]).reshape(-1, 4)
     known = (ids >= 0).all(axis=1)
-    right = np.zeros(len(items), bool)
-    right[known] = _answered(wv.vectors[:MOST_FREQUENT], ids[known], folded)
-    section = np.array([item[0] for item in items])
-    for i, head in enumerate(sections):
-        yield _accuracy(f"{name}_{head}_accuracy", right, known, section == i)
-    yield _accuracy(f"{name}_accuracy", right, known, section >= 0)
+    answers = np.full(len(items), -1, np.int8)
+    answers[known] = _answered(wv.vectors[:MOST_FREQUENT], ids[known], folded)
+    return answers
 
 
 def _answered(vectors: np.ndarray, ids: np.ndarray, folded: np.ndarray) -> np.ndarray:
@@ -93,9 +155,9 @@ def _answered(vectors: np.ndarray, ids: np.ndarray, folded: np.ndarray) -> np.nd
     return (best & (answers == ids[:, 3:])).any(axis=1)
 
 
-def _accuracy(name: str, right: np.ndarray, known: np.ndarray, chosen: np.ndarray) -> Measure:
-    covered = int((known & chosen).sum())
-    value = int((right & chosen).sum()) / covered if covered else None
+def _accuracy(name: str, answers: np.ndarray, chosen: np.ndarray) -> Measure:
+    covered = int((chosen & (answers >= 0)).sum())
+    value = int((chosen & (answers == 1)).sum()) / covered if covered else None
     return Measure(name, value, covered, int(chosen.sum()))
 
 
@@ -134,9 +196,14 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _read_pairs(path) -> list[tuple[str, str, float]]:
+def _read_pairs(path) -> tuple[tuple[str, str, float], ...]:
+    return _parsed_pairs(str(path), _bytes_of(path))
+
+
+@lru_cache(maxsize=4)  # by what the file holds: a sweep's members are measured with the same files
+def _parsed_pairs(path: str, raw: bytes) -> tuple[tuple[str, str, float], ...]:
     pairs = []
-    for number, line in _lines(path):
+    for number, line in _lines(path, raw):
         if line.startswith("#"):
             continue
         separator = next((mark for mark in "\t," if mark in line), None)
@@ -146,7 +213,7 @@ def _read_pairs(path) -> list[tuple[str, str, float]]:
         pairs.append((fields[0], fields[1], _score(path, number, fields[2])))
     if not pairs:
         raise UserError(f"{path}: no word pairs in it")
-    return pairs
+    return tuple(pairs)
 
 
 def _score(path, number: int, field: str) -> float:
@@ -159,12 +226,17 @@ def _score(path, number: int, field: str) -> float:
     return score
 
 
-def _read_analogies(path) -> tuple[list[str], list[tuple[int, str, str, str, str]]]:
+def _read_analogies(path) -> tuple[tuple[str, ...], tuple[tuple[int, str, str, str, str], ...]]:
     """The sections' names in order, and items (section's place, a, b, c, d)."""
+    return _parsed_analogies(str(path), _bytes_of(path))
+
+
+@lru_cache(maxsize=4)
+def _parsed_analogies(path: str, raw: bytes):
     sections: dict[str, int] = {}
     items = []
     current = None
-    for number, line in _lines(path):
+    for number, line in _lines(path, raw):
         if line.startswith(":"):
             current = sections.setdefault(line[1:].strip(), len(sections))
             continue
@@ -176,15 +248,18 @@ def _read_analogies(path) -> tuple[list[str], list[tuple[int, str, str, str, str
         items.append((current, *words))
     if not items:
         raise UserError(f"{path}: no analogies in it")
-    return list(sections), items
+    return tuple(sections), tuple(items)
 
 
-def _lines(path) -> list[tuple[int, str]]:
-    """The lines that are not blank, stripped, with their numbers from 1."""
+def _bytes_of(path) -> bytes:
     try:
-        raw = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
+
+
+def _lines(path: str, raw: bytes) -> list[tuple[int, str]]:
+    """The lines that are not blank, stripped, with their numbers from 1."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

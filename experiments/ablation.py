@@ -1,0 +1,225 @@
+"""A sweep's folder: plan, programs, a line a member, table and plots."""
+
+import contextlib
+import json
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import flags
+
+from experiments import ablation_plot, ablation_table, axes, show, sweep_plan, sweep_run
+from experiments import run as wiring
+from experiments.config import Config, resolved, to_flagfile
+from experiments.results import SETTINGS, Results, cpus
+from w2v_jax import corpus as corpora
+from w2v_jax import export, heldout, train
+from w2v_jax.types import Corpus, UserError
+
+FLAGS, ITEMS, VECTORS, TABLE = "flags.cfg", "items", "vectors", "table.md"
+
+
+def define_flags() -> None:
+    """What a sweep has beside a run's flags and its axes."""
+    flags.DEFINE_boolean(
+        "common_random_numbers",
+        True,
+        "Members of different settings have the same seeds, and so draw the same random numbers; "
+        "differences between settings are sharper.",
+    )
+    flags.DEFINE_list("static_axes", [], "Axes to compile a program for each value of.")
+    flags.DEFINE_integer(
+        "early_stopping",
+        0,
+        "Stop a member after so many epochs on end without a better held-out loss, and keep its "
+        "best tables (0: never).",
+        lower_bound=0,
+    )
+    flags.DEFINE_boolean("save_vectors", False, "Write vectors/MEMBER.txt for each member.")
+    flags.DEFINE_string("heldout", "", "Text for held-out measures (default: PTB's valid.txt).")
+    flags.DEFINE_boolean("perplexity", True, "Exact perplexity of the held-out text.")
+    flags.DEFINE_integer("perplexity_window", 5, "Window of its contexts.", lower_bound=1)
+    flags.DEFINE_float(
+        "memory_gb", 0, "Memory that a program may take (0: half of the machine's).", lower_bound=0
+    )
+    flags.DEFINE_integer(
+        "cpu_devices", 0, "Members trained side by side on CPU (0: one a core).", lower_bound=0
+    )
+
+
+def run(base: Config) -> None:
+    """Trains all members and leaves a folder; goes on with one that was interrupted."""
+    values, settings = axes.settings(base)
+    seeds = flags.FLAGS.seeds
+    devices = _devices()
+    base, source, corpus = wiring.read_corpus(base)
+    held = _heldout(base, source, corpus)
+    members = sweep_plan.members_of(base, settings, seeds, flags.FLAGS.common_random_numbers)
+    programs = _plan(members, corpus, devices)
+    folder = Path(base.workdir or f"runs/ablation-{time.strftime('%Y%m%d-%H%M%S')}").expanduser()
+    results = Results(folder, _settings(base, corpus, values, settings))
+    for name in (ITEMS, VECTORS) if flags.FLAGS.save_vectors else (ITEMS,):
+        (folder / name).mkdir(exist_ok=True)
+    results.write(FLAGS, to_flagfile(resolved(base)))
+    done = {line["member"] for line in results.lines}
+    left = [p for p in programs if not {m.index for m in p.members} <= done]
+    show.say(_described(members, programs, left, corpus, devices))
+    _train_all(left, base, corpus, held, devices, results)
+    report(results, base.plots)
+
+
+def _devices() -> list[jax.Device]:
+    """On CPU a device a core, so that members are trained side by side; else what there is."""
+    count = flags.FLAGS.cpu_devices or cpus()
+    with contextlib.suppress(RuntimeError):  # JAX has started already: with the devices it has
+        jax.config.update("jax_num_cpu_devices", count)
+    devices = jax.devices()
+    return devices[:count] if devices[0].platform == "cpu" else devices
+
+
+def report(results: Results, plots: bool) -> None:
+    """table.md and, where they are asked for, plots of a folder's lines; prints the table."""
+    settings = json.loads((results.folder / SETTINGS).read_text())
+    items = {}
+    for line in results.lines:
+        path = results.folder / ITEMS / f"{line['member']}.npz"
+        if path.exists():
+            with np.load(path, allow_pickle=False) as file:
+                items[line["member"]] = dict(file)
+    table = ablation_table.write(results.lines, items, settings)
+    results.write(TABLE, table)
+    print(table)
+    written = [results.folder / TABLE]
+    if plots and settings["axes"]:
+        path = results.folder / "ablation.png"
+        written += ablation_plot.plot(path, results.lines, settings)
+        path = results.folder / "differences.png"
+        written += ablation_plot.plot_differences(path, results.lines, items, settings)
+    print("\n".join(f"written to {path}" for path in written))
+
+
+def _plan(members, corpus: Corpus, devices) -> list[sweep_plan.Program]:
+    for name in flags.FLAGS.static_axes:
+        if name not in sweep_plan.TRACED:
+            raise UserError(f"--static_axes={name}: one of {', '.join(sweep_plan.TRACED)}")
+    room = sweep_plan.memory(flags.FLAGS.memory_gb, devices)
+
+    def fits(config, count):
+        return _needed(config, count, corpus, devices) <= room
+
+    return sweep_plan.plan(members, tuple(flags.FLAGS.static_axes), fits, devices)
+
+
+def _needed(config: Config, count: int, corpus: Corpus, devices) -> int:
+    chunks = len(train.cut(corpus.line_ends, train.CHUNK)) - 1
+    size = train.chunk_size(corpus)
+    bytes_ = sweep_plan.needed(config, count, corpus.vocab, size, chunks, devices)
+    if flags.FLAGS.early_stopping:
+        bytes_ += count * 8 * len(corpus.vocab.words) * config.dim
+    return bytes_
+
+
+def _described(members, programs, left, corpus: Corpus, devices) -> str:
+    """The plan: what is trained together, and what memory it takes."""
+    settings = len({tuple(m.setting.items()) for m in members})
+    kinds = len({p.kind for p in programs})
+    lines = [
+        f"plan: {len(members)} members ({settings} settings), {len(programs)} programs, "
+        f"{kinds} compilations, {len(devices)} {devices[0].platform} device(s)"
+    ]
+    for program in programs:
+        config = program.members[0].config
+        need = _needed(config, program.size, corpus, devices) / 1e9
+        state = "" if program in left else ", done before"
+        lines.append(
+            f"  program {program.number}: {len(program.members)} members of {config.model}, "
+            f"{config.engine}, D {config.dim}, {config.optimizer}, {config.epochs} epochs; "
+            f"about {need:.1f} GB{state}"
+        )
+    return "\n".join(lines)
+
+
+def _settings(base: Config, corpus: Corpus, values: dict, settings: list[dict]) -> dict:
+    """What the results of a folder share."""
+    given = flags.FLAGS
+    design = given.design if given.sweep else "list"
+    return {
+        "flags": to_flagfile(resolved(base)),
+        "corpus_sha256": corpus.sha256,
+        "axes": values,
+        "base": {name: getattr(base, name) for name in values},
+        "settings": settings,
+        "design": design,
+        "seeds": given.seeds,
+        **{n: given[n].value for n in ("common_random_numbers", "static_axes", "early_stopping")},
+        **{n: given[n].value for n in ("heldout", "perplexity", "perplexity_window")},
+    }
+
+
+def _heldout(base: Config, source, corpus: Corpus) -> sweep_run.Heldout | None:
+    """The held-out text as ids of the vocabulary."""
+    given = flags.FLAGS
+    if given.heldout:
+        found = corpora.locate("", corpus=given.heldout)
+    elif source.name == "ptb":
+        cache = "" if base.cache_dir == "none" else base.cache_dir
+        found = corpora.locate("ptb", data_dir=base.data_dir, cache_dir=cache, split="valid")
+    elif given.early_stopping:
+        raise UserError("--early_stopping needs a held-out text: --heldout=FILE")
+    else:
+        show.say("note: no held-out loss and no perplexity: give --heldout=FILE")
+        return None
+    eos = base.reading == "stream"
+    text = heldout.read(found.paths, corpus.vocab, unk=base.unk, eos=eos)
+    tokens, line = train.chunk_arrays(text, 0, len(text.ids), len(text.ids))
+    windows = None
+    if given.perplexity:
+        windows = {
+            model: heldout.windows(text, given.perplexity_window, model)
+            for model in ("skipgram", "cbow")
+        }
+    return sweep_run.Heldout(tokens, line, windows)
+
+
+def _keep(result: sweep_run.Result, program, base: Config, cost: dict, results: Results) -> None:
+    """A member's files, then its line, so that a line tells that all is there."""
+    member = result.member
+    if result.items:
+        np.savez_compressed(results.folder / ITEMS / f"{member.index}.npz", **result.items)
+    if flags.FLAGS.save_vectors:
+        export.save_text(results.folder / VECTORS / f"{member.index}.txt", result.wv)
+    results.add(
+        {
+            "member": member.index,
+            "program": program.number,
+            "setting": member.setting,
+            "seed": member.config.seed,
+            "flags": member.flags(base),
+            **result.line,
+            **cost,
+        }
+    )
+
+
+def _train_all(programs, base: Config, corpus: Corpus, held, devices, results: Results) -> None:
+    compiled = sweep_run.Compiled(devices, corpus, held)
+    for program in programs:
+        started = time.perf_counter()
+        trained = sweep_run.train(program, compiled, flags.FLAGS.early_stopping)
+        cost = {
+            "program_members": len(program.members),
+            "program_train_sec": trained.train_sec,
+            "program_compile_sec": trained.compile_sec,
+        }
+        done = {line["member"] for line in results.lines}
+        for result in sweep_run.results(program, trained, compiled, base.evaluate):
+            if result.member.index not in done:
+                _keep(result, program, base, cost, results)
+        diverged = int(trained.frozen.sum())
+        show.say(
+            f"program {program.number}: {len(program.members)} members, "
+            f"{trained.train_sec:.1f} s training, {trained.compile_sec:.1f} s compilation, "
+            f"{time.perf_counter() - started:.1f} s in all"
+            + (f", {diverged} diverged" if diverged else "")
+        )

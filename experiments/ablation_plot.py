@@ -1,0 +1,408 @@
+"""Lines of a sweep's results.jsonl -> ablation.png, and differences.png."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from experiments.ablation_table import (
+    MEASURES,
+    Comparison,
+    Group,
+    Measure,
+    baseline,
+    changed_axes,
+    comparable,
+    comparisons,
+    groups,
+    is_number,
+    label,
+    names,
+    of_axis,
+    shown,
+    values_of,
+)
+from experiments.tables import interval
+from w2v_jax.plots import FAINT, INK, new_figure, save_figure
+
+BLUE = "#1f5fa8"
+COLOURS = (BLUE, "#d1495b", "#2e8b57", "#8a5fb0", "#c77f1a", "#4a9ba8")
+PANEL = (4.1, 3.5)  # inches, with its labels
+COLUMNS = 4  # axes an image
+LINES = 6  # of a panel
+TICKS = 12  # values of an axis that all get a tick
+ROWS = 40  # settings of a chart of differences
+FONT = 10
+
+Curve = tuple[str, list[tuple[object, dict[int, float]]]]  # name, [(value, seed -> figure)]
+
+
+def plot(path: Path, lines: Sequence[dict], settings: dict) -> list[Path]:
+    """Each measure against each swept axis; the images written: path, or path_1, path_2, ..
+
+    Means with 95% intervals over seeds, seeds as faint dots, the baseline as a line in its
+    interval; measures only where they compare. Raises UserError without matplotlib or where path
+    cannot be written.
+    """
+    drawn, path = figures(lines, settings), Path(path)
+    numbered = [path.with_stem(f"{path.stem}_{i}") for i in range(1, len(drawn) + 1)]
+    paths = numbered if len(drawn) > 1 else [path][: len(drawn)]
+    for figure, place in zip(drawn, paths, strict=True):
+        save_figure(figure, place)
+    return paths
+
+
+def figures(lines: Sequence[dict], settings: dict) -> list:
+    """plot's figures, of at most four axes each."""
+    every = groups(lines)
+    swept = names(every, settings)
+    count = math.ceil(len(swept) / COLUMNS)
+    parts = [part.tolist() for part in np.array_split(np.array(swept, object), count or 1)]
+    drawn = [_figure(every, part, settings) for part in parts if part]
+    return [figure for figure in drawn if figure]
+
+
+def _figure(every: Sequence[Group], swept: Sequence[str], settings: dict):
+    """Rows: measures; columns: axes. None where nothing is measured."""
+    rows = {name: _groups_of(every, name, settings) for name in swept}
+    measures = [m for m in MEASURES if any(_drawable(some, m) for some in rows.values())]
+    if not measures:
+        return None
+    width, height = PANEL
+    figure = new_figure(width * max(len(swept), 2), height * len(measures) + 0.7)
+    panels = figure.subplots(len(measures), len(swept), squeeze=False)
+    legend = {}
+    for row, measure in zip(panels, measures, strict=True):
+        for axes, name in zip(row, swept, strict=True):
+            if not _drawable(rows[name], measure):
+                _say(axes, "doesn't compare" if _known(rows[name], measure) else "not measured")
+                continue
+            legend |= _panel(axes, rows[name], name, measure, settings)
+    if legend:
+        style = dict(loc="outside lower center", ncols=min(len(legend), 3), frameon=False)
+        figure.legend(list(legend.values()), list(legend), fontsize=FONT, **style)
+    figure.get_layout_engine().set(h_pad=0.1, w_pad=0.08)
+    based = any(line.get_linestyle() == "--" for axes in panels.flat for line in axes.lines)
+    figure.suptitle(_title(every, based, settings), x=0.01, ha="left", color=INK, fontsize=FONT + 2)
+    return figure
+
+
+def _title(every: Sequence[Group], based: bool, settings: dict) -> str:
+    seeds = max(len(group.runs) for group in every)
+    joined = settings.get("design") in ("axes", "grid")
+    text = "Means over seeds" + " with 95% intervals" * joined if seeds > 1 else "One seed"
+    base = "; dashed: the baseline" + ", in its interval" * (seeds > 1)
+    return text + base * based
+
+
+def _groups_of(every: Sequence[Group], name: str, settings: dict) -> Sequence[Group]:
+    """What a panel of the axis shows."""
+    one_at_a_time = settings.get("design") == "axes"
+    return of_axis(every, name, settings.get("base", {})) if one_at_a_time else every
+
+
+def _known(every: Sequence[Group], measure: Measure) -> bool:
+    return any(group.by_seed(measure.field) for group in every)
+
+
+def _drawable(every: Sequence[Group], measure: Measure) -> bool:
+    return comparable(every, measure) and _known(every, measure)
+
+
+def _say(axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=FAINT, fontsize=FONT)
+    axes.set_axis_off()
+
+
+def _panel(axes, every, name: str, measure: Measure, settings: dict) -> dict:
+    """One measure against one axis; the legend's names and marks, empty for one curve."""
+    values = values_of(every, name)
+    place, labels = scale(axes, values)
+    drawn, averaged = curves(every, name, measure, settings)
+    base = baseline(every, settings)
+    if base and base.by_seed(measure.field) and not averaged:
+        mean, half = interval(list(base.by_seed(measure.field).values()))
+        axes.axhline(mean, color=INK, linestyle="--", linewidth=0.9, alpha=0.7, zorder=1)
+        if half:
+            axes.axhspan(mean - half, mean + half, color=INK, alpha=0.08, linewidth=0, zorder=0)
+    joined = settings.get("design") in ("axes", "grid")
+    marks = {}
+    for i, (title, points) in enumerate(drawn):
+        at = np.array([place[repr(value)] for value, _ in points], float)
+        if joined:
+            step, colour = 2 * i - len(drawn) + 1, COLOURS[i]
+            marks[title] = _curve(axes, _beside(axes, at, step), points, colour)
+            marks[title].set_linestyle("-" if all(map(is_number, values)) else "none")
+            _seeds(axes, _beside(axes, at, step + 1), points, colour)
+        else:
+            mean = np.mean(list(points[0][1].values()))
+            style = dict(color=BLUE, alpha=0.6, ms=5, mew=0)
+            axes.plot(_beside(axes, at, 2 * _jitter(i)), [mean], "o", **style)
+    _style(axes, list(place.values()), labels)
+    title = measure.name + ", mean over the other axes" * averaged
+    axes.set_title(title, loc="left", color=INK, fontsize=FONT + 1)
+    axes.set_xlabel(name, color=INK, fontsize=FONT)
+    return marks if len(marks) > 1 else {}
+
+
+def _curve(axes, at: np.ndarray, points: Sequence, colour: str):
+    """Means with their intervals; the line of the means."""
+    means, halves = zip(*(interval(list(seeds.values())) for _, seeds in points), strict=True)
+    style = dict(color=colour, capsize=3, ms=5, linewidth=1.3, elinewidth=1.1)
+    return axes.errorbar(at, means, [half or 0 for half in halves], fmt="o", **style).lines[0]
+
+
+def _seeds(axes, at: np.ndarray, points: Sequence, colour: str) -> None:
+    """Faint dots beside the means."""
+    dots = [
+        (x, figure) for x, (_, seeds) in zip(at, points, strict=True) for figure in seeds.values()
+    ]
+    if len(dots) > len(points):
+        axes.plot(*zip(*dots, strict=True), ".", color=colour, alpha=0.45, ms=5, mew=0)
+
+
+def _beside(axes, at: np.ndarray, step: float) -> np.ndarray:
+    """Moved a little, so that intervals at one value lie side by side."""
+    low, high = axes.get_xlim()
+    if axes.get_xscale() == "log":
+        return at * (high / low) ** (0.01 * step)
+    return at + (high - low) * 0.01 * step
+
+
+def _jitter(i: int) -> float:
+    """Of the i-th setting: -1 to 1, spread evenly (the golden ratio's multiples)."""
+    return 2 * (i * 0.618034 % 1) - 1
+
+
+def scale(axes, values: Sequence) -> tuple[dict[str, float], list[str] | None]:
+    """Where each value lies on the x-axis (by its repr), and labels where places are categories.
+
+    Numbers lie at their values, on a log scale where all are positive and span more than 20 times;
+    strings, bools, and numbers that would need a log scale but for a 0, side by side.
+    """
+    numbers = [value for value in values if is_number(value)]
+    positive = [value for value in numbers if value > 0]
+    wide = bool(positive) and max(positive) > 20 * min(positive)
+    if len(values) > TICKS:  # drawn at random: uniformly, most are within a few times the largest
+        wide = wide and max(positive) > 4 * np.median(positive)
+    if len(numbers) < len(values) or (wide and len(positive) < len(values)):
+        axes.set_xlim(-0.5, len(values) - 0.5)
+        return {repr(v): float(i) for i, v in enumerate(values)}, [shown(v) for v in values]
+    low, high = min(values), max(values)
+    if wide:
+        axes.set_xscale("log")
+        margin = (high / low) ** 0.08
+        axes.set_xlim(low / margin, high * margin)
+    else:
+        margin = 0.08 * (high - low)
+        axes.set_xlim(low - margin, high + margin)
+    return {repr(value): value for value in values}, None
+
+
+def _style(axes, places: Sequence[float], labels: Sequence[str] | None) -> None:
+    from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+
+    if labels:
+        crowded = dict(rotation=20, ha="right") if sum(map(len, labels)) > 34 else {}
+        axes.set_xticks(places, labels, **crowded)
+    elif len(places) <= TICKS:
+        axes.set_xticks(places, _apart(axes, places, list(map(shown_number, places))))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: shown_number(x)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    top = max(map(abs, axes.get_ylim()))
+    if top >= 1000:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
+    axes.tick_params(labelsize=FONT - 1, colors=INK)
+    axes.grid(axis="y", color="#e6e8ec", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set_color(FAINT)
+
+
+def shown_number(value: float) -> str:
+    """Short: 1e-05 as 1e-5."""
+    return f"{value:g}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def _apart(axes, places: Sequence[float], texts: Sequence[str]) -> list[str]:
+    """The tick labels, empty where one would touch that to its left."""
+    low, high = (axes.transData.transform((x, 0))[0] for x in axes.get_xlim())
+    end, kept = -math.inf, []
+    for x, text in zip(places, texts, strict=True):
+        middle = (axes.transData.transform((x, 0))[0] - low) / (high - low)
+        half = (0.5 * len(text) + 0.3) * 0.025  # of a panel's width
+        kept.append(text if middle - half >= end else "")
+        end = middle + half if kept[-1] else end
+    return kept
+
+
+def curves(
+    every: Sequence[Group], name: str, measure: Measure, settings: dict
+) -> tuple[list[Curve], bool]:
+    """What a panel draws: one curve for each setting of the other axes, up to six, else their mean.
+
+    And whether it is their mean. Without a design that joins values (list, random) each setting is
+    a curve of one point.
+    """
+    known = [group for group in every if group.by_seed(measure.field)]
+    if settings.get("design") not in ("axes", "grid"):
+        points = [(group.setting[name], group.by_seed(measure.field)) for group in known]
+        return [("", [point]) for point in points], False
+    swept = [other for other in names(every, settings) if other != name]
+    families: dict[str, dict[str, Group]] = {}
+    for group in known:
+        title = ", ".join(f"{other}={shown(group.setting[other])}" for other in swept)
+        families.setdefault(title, {})[repr(group.setting[name])] = group
+    values = values_of(known, name)
+    if len(families) > LINES:
+        return [("", _averaged(families, values, measure.field))], True
+    return [
+        (title, [(v, of[repr(v)].by_seed(measure.field)) for v in values if repr(v) in of])
+        for title, of in families.items()
+    ], False
+
+
+def _averaged(families: Mapping, values: Sequence, field: str) -> list:
+    """Of each value and seed, the mean over the other axes' settings that have it at every value.
+
+    A setting that diverged at one value would else be missing from that value's mean alone.
+    """
+    table = {
+        (title, seed, key): figure
+        for title, of in families.items()
+        for key, group in of.items()
+        for seed, figure in group.by_seed(field).items()
+    }
+    units = sorted({key[:2] for key in table})
+    whole = [unit for unit in units if all((*unit, repr(value)) in table for value in values)]
+    points = []
+    for value in values:
+        seeds: dict[int, list[float]] = {}
+        for title, seed in whole or units:
+            if (title, seed, repr(value)) in table:
+                seeds.setdefault(seed, []).append(table[title, seed, repr(value)])
+        points.append((value, {seed: float(np.mean(some)) for seed, some in seeds.items()}))
+    return points
+
+
+def plot_differences(
+    path: Path, lines: Sequence[dict], items: Mapping[int, Mapping], settings: dict
+) -> list[Path]:
+    """What each trick buys: settings minus the baseline, paired over seeds, with 95% intervals.
+
+    Word pairs and analogies; in colour what is decided (after Holm's correction, and with other
+    items too). The images written: path, or none without a baseline. Raises UserError as plot does.
+    """
+    figure = differences_figure(lines, items, settings)
+    if figure is not None:
+        save_figure(figure, Path(path))
+    return [] if figure is None else [Path(path)]
+
+
+def differences_figure(lines: Sequence[dict], items: Mapping[int, Mapping], settings: dict):
+    """plot_differences' figure; None where there is nothing to compare."""
+    every = groups(lines)
+    measures = [m for m in MEASURES if m.items]
+    found = comparisons(every, items, settings, measures)
+    measures = [m for m in measures if found[m.field]]
+    if not measures:
+        return None
+    rows = _rows(every, found[measures[0].field], settings)
+    base = settings["base"]
+    by_axis = settings.get("design") == "axes"
+    places, y = {}, 0.0
+    for before, group in zip([None, *rows], rows, strict=False):
+        axis = changed_axes(group.setting, base)
+        if by_axis and before and axis != changed_axes(before.setting, base):
+            y += 0.5
+        places[id(group)] = y
+        y += 1
+    figure = new_figure(3.4 * len(measures) + 2.4, 0.27 * y + 1.6)
+    panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+    for axes, measure in zip(panels, measures, strict=True):
+        _chart(axes, found[measure.field], places, measure)
+    labels = [label(group.setting, base) for group in rows]
+    panels[0].set_yticks(list(places.values()), labels, parse_math=False)
+    panels[0].set_ylim(y - 0.4, -0.6)
+    left_out = len(found[measures[0].field]) - len(rows)
+    figure.get_layout_engine().set(h_pad=0.08)
+    title = "Minus the baseline; bars: 95% interval over seeds"
+    title += (
+        ", thin: over items too" if any(c.items for m in measures for c in found[m.field]) else ""
+    )
+    title += "; in colour: decided" + (f"; {left_out} settings not shown" if left_out > 0 else "")
+    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=FONT + 1)
+    return figure
+
+
+def _rows(every: Sequence[Group], found: Sequence[Comparison], settings: dict) -> list[Group]:
+    """The chart's settings from the top: axis by axis, or by the first measure's difference."""
+    compared = {id(c.group): c.difference.mean for c in found}
+    if settings.get("design") == "axes":
+        base = settings["base"]
+        ordered = [g for name in names(every, settings) for g in of_axis(every, name, base)]
+        ordered += [group for group in every if len(changed_axes(group.setting, base)) > 1]
+        return [group for group in ordered if id(group) in compared]
+    ordered = [group for group in every if id(group) in compared]
+    return sorted(ordered, key=lambda group: -compared[id(group)])[:ROWS]
+
+
+def _chart(
+    axes, found: Sequence[Comparison], places: Mapping[int, float], measure: Measure
+) -> None:
+    """A dot and its intervals a setting; an arrow and a number where it is far from the rest."""
+    found = [c for c in found if id(c.group) in places]
+    low, high = _limits(found)
+    axes.axvline(0, color=INK, linewidth=0.9)
+    for c in found:
+        y, mean, colour = places[id(c.group)], c.difference.mean, BLUE if c.decided else "#8d929b"
+        if not low <= mean <= high:
+            inside = 0.02 * (high - low)
+            edge, mark, shift = (low + inside, "<", 8) if mean < low else (high - inside, ">", -8)
+            axes.plot(edge, y, mark, color=colour, ms=6)
+            style = dict(textcoords="offset points", va="center", color=colour, fontsize=FONT - 1)
+            axes.annotate(
+                f"{mean:+.{measure.digits}f}",
+                (edge, y),
+                (shift, 0),
+                **style,
+                ha="left" if mean < low else "right",
+            )
+            continue
+        if c.items:
+            axes.plot(c.items, [y, y], color=colour, linewidth=0.9)
+        half = c.difference.half or 0
+        axes.plot(
+            [mean - half, mean + half],
+            [y, y],
+            color=colour,
+            linewidth=3,
+            alpha=0.55,
+            solid_capstyle="butt",
+        )
+        axes.plot(mean, y, "o", color=colour, ms=5)
+    axes.set_xlim(low, high)
+    axes.set_title(measure.name, loc="left", color=INK, fontsize=FONT + 1)
+    axes.locator_params(axis="x", nbins=5)
+    axes.grid(axis="x", color="#e6e8ec", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=FONT - 1, colors=INK)
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(FAINT)
+
+
+def _limits(found: Sequence[Comparison]) -> tuple[float, float]:
+    """Of the x-axis: all of what reaches no further than three times the 75th percentile."""
+    ends = [(c.difference.mean, c.difference.half or 0, *(c.items or ())) for c in found]
+    lows = [min([mean - half, *items]) for mean, half, *items in ends]
+    highs = [max([mean + half, *items]) for mean, half, *items in ends]
+    reach = 3 * np.percentile(np.maximum(np.abs(lows), np.abs(highs)), 75, method="lower")
+    low = min([x for x in lows if x >= -reach], default=0.0)
+    high = max([x for x in highs if x <= reach], default=0.0)
+    low, high = min(low, 0.0), max(high, 0.0)
+    margin = 0.05 * (high - low) or 0.01
+    return low - margin, high + margin

@@ -1,0 +1,438 @@
+"""Lines of a sweep's results.jsonl -> table.md: settings against the baseline."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments import paired
+from experiments.tables import interval, markdown, plus_minus
+
+BEST_SHOWN = 20  # rows of a random design's table
+NAMED, LOST_NAMED = 8, 20  # settings, and diverged members, that a sentence names
+
+# What a held-out loss or perplexity is a loss of: settings that differ in it don't compare.
+TEXT_KEYS = ("model", "corpus", "dataset", "reading", "min_count", "max_vocab", "max_words", "unk")
+LOSS_KEYS = (
+    *TEXT_KEYS,
+    *("negatives", "noise_power", "noise", "subsample", "subsample_rule"),
+    *("window", "dynamic_window", "expected_window", "full_windows", "loss"),
+)
+
+
+class Measure(NamedTuple):
+    """A column of the tables."""
+
+    field: str
+    name: str
+    digits: int
+    lowest: bool = False  # the lowest is the best
+    items: str = ""  # of items/<member>.npz
+    keys: tuple[str, ...] = ()  # settings compare where they agree in these
+
+
+MEASURES = (
+    Measure("heldout_loss", "held-out loss", 4, True, keys=LOSS_KEYS),
+    Measure("perplexity", "perplexity", 0, True, keys=TEXT_KEYS),
+    Measure("wordsim353_spearman", "WordSim-353", 3, items="wordsim353"),
+    Measure("simlex999_spearman", "SimLex-999", 3, items="simlex999"),
+    Measure("google_analogies_accuracy", "analogies", 3, items="google_analogies"),
+)
+
+
+class Group(NamedTuple):
+    """The members of one setting."""
+
+    setting: dict
+    runs: list[dict]  # those that came to their end
+    diverged: list[dict]
+
+    def by_seed(self, field: str) -> dict[int, float]:
+        """The figures of a field that there are."""
+        return {run["seed"]: run[field] for run in self.runs if run.get(field) is not None}
+
+
+class Comparison(NamedTuple):
+    """A setting minus the baseline, in one measure."""
+
+    group: Group
+    difference: paired.Difference
+    holm: float | None  # its p-value, corrected for all comparisons of the measure
+    items: tuple[float, float] | None  # its interval over seeds and items
+
+    @property
+    def alone(self) -> bool:
+        """p < .05, were it the only comparison."""
+        return self.difference.p is not None and self.difference.p < 0.05
+
+    @property
+    def corrected(self) -> bool:
+        """p < .05 after Holm's correction."""
+        return self.holm is not None and self.holm < 0.05
+
+    @property
+    def decided(self) -> bool:
+        """So, and with other items too as far as is known."""
+        return self.corrected and (self.items is None or self.items[0] > 0 or self.items[1] < 0)
+
+
+def write(lines: Sequence[dict], items: Mapping[int, Mapping], settings: dict) -> str:
+    """What --sweep found, in Markdown: tables, differences from the baseline, what is decided.
+
+    items: member -> its results item by item, {"wordsim353": [353] cosines, NaN where unknown,
+    "simlex999": [999] the same, "google_analogies": [19544] 1, 0, or -1 where not covered}; may be
+    empty. settings: "base", the baseline's value of each swept axis; "axes"; "design". Raises
+    UserError where items are given but gensim's files are missing.
+    """
+    if not lines:
+        return "No members yet.\n"
+    every = groups(lines)
+    base = baseline(every, settings)
+    compared = comparisons(every, items, settings)
+    seeds = max(len(group.runs) for group in every)
+    parts, rows = [_head(every, base, settings)], []
+    for title, some, columns in sections(every, settings):
+        parts.append((f"### {title}\n\n" if title else "") + _table(some, columns, base, compared))
+        rows += [group for group in some if group not in rows]
+    parts += [_left_out(every, len(rows)), _legend(every, compared, seeds), *_lost(every, settings)]
+    if any(compared.values()):
+        parts += [_differences(rows, compared, settings), _verdicts(compared, settings["base"])]
+    return "\n".join(part for part in parts if part)
+
+
+def groups(lines: Sequence[dict]) -> list[Group]:
+    """The lines of each setting, in order of their first; a member's last line counts."""
+    found: dict[tuple, Group] = {}
+    for line in {line["member"]: line for line in lines}.values():
+        key = tuple(sorted((name, repr(value)) for name, value in line["setting"].items()))
+        group = found.setdefault(key, Group(line["setting"], [], []))
+        (group.runs if line.get("frozen_step") is None else group.diverged).append(line)
+    return list(found.values())
+
+
+def baseline(every: Sequence[Group], settings: dict) -> Group | None:
+    """The group with the baseline's values; None where it is not among the settings."""
+    base = settings.get("base", {})
+    return next((group for group in every if group.setting == base), None)
+
+
+def names(every: Sequence[Group], settings: dict) -> list[str]:
+    """The swept axes that take more than one value."""
+    known = dict.fromkeys([*settings.get("axes", {}), *(k for g in every for k in g.setting)])
+    return [name for name in known if len(values_of(every, name)) > 1]
+
+
+def values_of(every: Sequence[Group], name: str) -> list:
+    """The values of an axis: numbers and bools in order, others as they come."""
+    values = list(
+        {repr(g.setting[name]): g.setting[name] for g in every if name in g.setting}.values()
+    )
+    alike = all(is_number(v) for v in values) or all(isinstance(v, bool) for v in values)
+    return sorted(values) if alike else values
+
+
+def is_number(value) -> bool:
+    """A number, not a bool."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def shown(value) -> str:
+    """A setting's value, short."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def label(setting: dict, base: dict) -> str:
+    """Where a setting differs from the baseline: `noise_power=0.5, dim=50`."""
+    changed = [f"{k}={shown(v)}" for k, v in setting.items() if k not in base or base[k] != v]
+    return ", ".join(changed) or "baseline"
+
+
+def changed_axes(setting: dict, base: dict) -> list[str]:
+    """The axes in which a setting leaves the baseline."""
+    return [name for name, value in setting.items() if name not in base or base[name] != value]
+
+
+def of_axis(every: Sequence[Group], name: str, base: dict) -> list[Group]:
+    """The baseline and what differs from it in this axis alone, in the order of its values."""
+    rows = [group for group in every if changed_axes(group.setting, base) in ([], [name])]
+    order = [repr(value) for value in values_of(every, name)]
+    return sorted(rows, key=lambda group: order.index(repr(group.setting[name])))
+
+
+def sections(
+    every: Sequence[Group], settings: dict
+) -> list[tuple[str, Sequence[Group], Sequence[str]]]:
+    """The tables: title, rows, and the swept axes that are columns."""
+    base, swept = settings.get("base", {}), names(every, settings)
+    if settings.get("design") == "axes":
+        found = [(name, of_axis(every, name, base), [name]) for name in swept]
+        several = [group for group in every if len(changed_axes(group.setting, base)) > 1]
+        if several:
+            found.append(("several at once", several, swept))
+        return found
+    if settings.get("design") == "random":
+        ranked = sorted(every, key=_likeness, reverse=True)
+        top = [g for i, g in enumerate(ranked) if i < BEST_SHOWN or g is baseline(every, settings)]
+        return [("", top, swept)]
+    return [("", every, swept)]
+
+
+def _likeness(group: Group) -> float:
+    """Mean of the two correlations' means; least where neither is known."""
+    fields = ("wordsim353_spearman", "simlex999_spearman")
+    known = [np.mean(list(v.values())) for v in map(group.by_seed, fields) if v]
+    return float(np.mean(known)) if known else -np.inf
+
+
+def comparable(rows: Sequence[Group], measure: Measure) -> bool:
+    """Whether the settings agree in what the measure measures."""
+    return all(len({repr(group.setting.get(key)) for group in rows}) <= 1 for key in measure.keys)
+
+
+def comparisons(
+    every: Sequence[Group],
+    items: Mapping[int, Mapping],
+    settings: dict,
+    measures: Sequence[Measure] = MEASURES,
+) -> dict[str, list[Comparison]]:
+    """Every comparable setting against the baseline: measure's field -> comparisons."""
+    base = baseline(every, settings)
+    found = {}
+    for measure in measures:
+        others = [g for g in every if base and g is not base and comparable([g, base], measure)]
+        ours = base.by_seed(measure.field) if base else {}
+        pairs = [(g, paired.difference(g.by_seed(measure.field), ours)) for g in others]
+        pairs = [(group, difference) for group, difference in pairs if difference]
+        tested = [d.p for _, d in pairs if d.p is not None]
+        corrected = iter(paired.holm(tested).tolist())
+        resampled = _resampled(every, items, measure) if tested else {}
+        found[measure.field] = [
+            Comparison(
+                group,
+                difference,
+                None if difference.p is None else next(corrected),
+                _over_items(group, base, measure, resampled),
+            )
+            for group, difference in pairs
+        ]
+    return found
+
+
+def _resampled(every: Sequence[Group], items: Mapping, measure: Measure) -> dict[int, np.ndarray]:
+    """member -> the measure in each resample of its items."""
+    members = [run["member"] for group in every for run in group.runs]
+    mine = {
+        m: np.asarray(items[m][measure.items]) for m in members if measure.items in items.get(m, ())
+    }
+    if not measure.items or not mine:
+        return {}
+    if measure.items == "google_analogies":
+        return paired.resampled_accuracies(mine)
+    return paired.resampled_correlations(mine, paired.people_scores()[measure.items])
+
+
+def _over_items(group, base, measure, resampled) -> tuple[float, float] | None:
+    sides = []
+    for runs in (group.runs, base.runs):
+        known = [run for run in runs if run.get(measure.field) is not None]
+        sides.append({r["seed"]: resampled[r["member"]] for r in known if r["member"] in resampled})
+    return paired.over_seeds_and_items(*sides)
+
+
+def _head(every: Sequence[Group], base: Group | None, settings: dict) -> str:
+    members = sum(len(group.runs) + len(group.diverged) for group in every)
+    text = f"{len(every)} settings, {members} members."
+    if base is None:
+        return text + " The baseline is not among the settings: nothing is compared with it.\n"
+    values = ", ".join(f"{name}={shown(base.setting[name])}" for name in names(every, settings))
+    return f"{text} Baseline: {values or 'the only setting'}.\n"
+
+
+def _table(rows, columns, base, compared) -> str:
+    """One row a setting: swept values, members, measures."""
+    measures = _present(rows)
+    best = {m.field: _best(rows, m) for m in measures}
+    cells = []
+    for group in rows:
+        values = [shown(group.setting.get(name, "–")) for name in columns]
+        if group is base and values:
+            values[-1] += " (baseline)"
+        figures = [_cell(group, m, group in best[m.field], compared) for m in measures]
+        cells.append([*values, _members(group), *figures])
+    return markdown([*columns, "members", *(m.name for m in measures)], cells)
+
+
+def _present(every: Sequence[Group]) -> list[Measure]:
+    """The measures that any run has."""
+    return [measure for measure in MEASURES if any(g.by_seed(measure.field) for g in every)]
+
+
+def _members(group: Group) -> str:
+    lost = f"; {len(group.diverged)} diverged" if group.diverged else ""
+    return f"{len(group.runs)}{lost}"
+
+
+def _best(rows: Sequence[Group], measure: Measure) -> list[Group]:
+    """The rows of the best mean; none where it has nothing to be better than."""
+    means = [
+        (group, np.mean(list(group.by_seed(measure.field).values())))
+        for group in rows
+        if group.by_seed(measure.field)
+    ]
+    if len(means) < 2 or not comparable(rows, measure):
+        return []
+    best = (min if measure.lowest else max)(mean for _, mean in means)
+    return [group for group, mean in means if mean == best]
+
+
+def _cell(group: Group, measure: Measure, best: bool, compared: Mapping) -> str:
+    values = list(group.by_seed(measure.field).values())
+    if not values:
+        return "–"
+    text = plus_minus(*interval(values), measure.digits, sign="z,")
+    marks = (
+        "**" if c.corrected else "*"
+        for c in compared[measure.field]
+        if c.group is group and c.alone
+    )
+    return " ".join([f"**{text}**" if best else text, *marks])
+
+
+def _legend(every, compared, seeds: int) -> str:
+    """What the tables' marks mean."""
+    text = ["Bold: a table's best mean."]
+    if seeds < 2:
+        text.append("One seed: no intervals and no marks; how much is chance is unknown.")
+    else:
+        text.insert(0, "±: half width of the 95% interval over seeds (Student's t).")
+    most = max((sum(c.holm is not None for c in found) for found in compared.values()), default=0)
+    if most:
+        text.append("`*`: differs from the baseline, p < .05 (paired t over seeds); `**`: still so")
+        text.append(f"after Holm's correction for all comparisons of the measure ({most} at most).")
+    for measure in _present(every):
+        differing = [k for k in measure.keys if not comparable(every, measure._replace(keys=(k,)))]
+        if differing:
+            name = measure.name[:1].upper() + measure.name[1:]
+            text.append(f"{name} doesn't compare between settings that differ in")
+            text.append(f"{', '.join(differing)}: no bold and no marks there.")
+    return textwrap.fill(" ".join(text), 100) + "\n"
+
+
+def _lost(every: Sequence[Group], settings: dict) -> list[str]:
+    """Lines on members that the means leave out, and on those that stopped early."""
+    base = settings.get("base", {})
+    lost = [
+        f"{label(group.setting, base)}, seed {run['seed']}, at step {run['frozen_step']}"
+        for group in every
+        for run in group.diverged
+    ]
+    if len(lost) > LOST_NAMED:
+        lost[LOST_NAMED:] = [f"and {len(lost) - LOST_NAMED} more"]
+    text = [f"Diverged, left out of the means: {'; '.join(lost)}.\n"] if lost else []
+    ends = [r["stopped_epoch"] for g in every for r in g.runs if r.get("stopped_epoch") is not None]
+    if ends:
+        text.append(f"Stopped early: {len(ends)} members, at epochs {min(ends)} to {max(ends)}.\n")
+    return text
+
+
+def _left_out(every: Sequence[Group], shown_rows: int) -> str:
+    if shown_rows == len(every):
+        return ""
+    return (
+        f"Sorted by the mean of WordSim-353 and SimLex-999; {len(every) - shown_rows} settings are "
+        f"left out. The best of {len(every)} is in part the luckiest: run it with other seeds.\n"
+    )
+
+
+def _differences(rows: Sequence[Group], compared: Mapping, settings: dict) -> str:
+    """Minus the baseline, over seeds, and over seeds and items."""
+    measures = [m for m in MEASURES if m.items and compared[m.field]]
+    if not measures:
+        return ""
+    by_items = [any(c.items for c in compared[m.field]) for m in measures]
+    header = ["minus the baseline"]
+    for measure, wide in zip(measures, by_items, strict=True):
+        header += [measure.name, "over items too"][: 1 + wide]
+    cells = []
+    for group in rows:
+        row = [label(group.setting, settings["base"])]
+        for measure, wide in zip(measures, by_items, strict=True):
+            found = [c for c in compared[measure.field] if c.group is group]
+            row += _difference_cells(found[0] if found else None, measure.digits)[: 1 + wide]
+        cells += [row] if any(cell != "–" for cell in row[1:]) else []
+    text = "Mean difference ± its 95% interval over seeds, paired: equal seeds draw equal numbers."
+    if any(by_items):
+        text += " Over items too: the 95% interval with word pairs or analogies redrawn as well as"
+        text += f" seeds (bootstrap, {paired.RESAMPLES:,} resamples)."
+    title = "### Differences from the baseline\n\n"
+    return f"{title}{textwrap.fill(text, 100)}\n\n{markdown(header, cells)}"
+
+
+def _difference_cells(comparison: Comparison | None, digits: int) -> list[str]:
+    if comparison is None:
+        return ["–", "–"]
+    mean, half = comparison.difference[:2]
+    ends = comparison.items
+    wide = f"{ends[0]:+z.{digits}f} to {ends[1]:+z.{digits}f}" if ends else "–"
+    return [plus_minus(mean, half, digits, sign="+z"), wide]
+
+
+def _verdicts(compared: Mapping[str, list[Comparison]], base: dict) -> str:
+    """A line for each measure: what is decided, and what is too noisy."""
+    found = [_verdict(m, compared[m.field], base) for m in MEASURES if compared[m.field]]
+    return "### What is decided\n\n" + "\n".join(found) + "\n"
+
+
+def _verdict(measure: Measure, found: Sequence[Comparison], base: dict) -> str:
+    tested = [c for c in found if c.holm is not None]
+    if not tested:
+        return (
+            f"- {measure.name}. Nothing is decided: one seed can't tell a difference from chance."
+        )
+    kinds = {
+        "Decided": [c for c in tested if c.decided],
+        f"Decided over seeds, but perhaps on these {_things(measure)} only": [
+            c for c in tested if c.corrected and not c.decided
+        ],
+        "A hint (p < .05 alone, not among all)": [c for c in tested if c.alone and not c.corrected],
+    }
+    text = [f"{kind}: {_named(some, measure, base)}." for kind, some in kinds.items() if some]
+    if not kinds["Decided"]:
+        text.insert(0, "Nothing is decided.")
+    noisy = sum(not c.alone for c in tested)
+    if noisy:
+        which = f"the other {noisy}" if noisy < len(tested) else f"all {noisy}"
+        text.append(f"Too noisy to decide: {which}.")
+    return f"- {measure.name}. {' '.join(text)} {_reach(measure, tested)}"
+
+
+def _things(measure: Measure) -> str:
+    return "analogies" if measure.field == "google_analogies_accuracy" else "word pairs"
+
+
+def _named(some: Sequence[Comparison], measure: Measure, base: dict) -> str:
+    """`noise_power=0 (-0.031); ..`, the largest first."""
+    largest = sorted(some, key=lambda c: -abs(c.difference.mean))
+    text = [
+        f"{label(c.group.setting, base)} ({c.difference.mean:+z,.{measure.digits}f})"
+        for c in largest[:NAMED]
+    ]
+    return "; ".join(text) + (f"; and {len(some) - NAMED} more" if len(some) > NAMED else "")
+
+
+def _reach(measure: Measure, tested: Sequence[Comparison]) -> str:
+    """The smallest differences that so many seeds, and items, can show."""
+    seeds = max(c.difference.seeds for c in tested)
+    sd = float(np.median([c.difference.sd for c in tested]))
+    alone = paired.detectable(sd, seeds)
+    text = f"In 4 of 5 cases {seeds} seeds show a difference of {alone:,.{measure.digits}f} alone"
+    if len(tested) > 1:
+        among = paired.detectable(sd, seeds, 0.05 / len(tested))
+        text += f", of {among:,.{measure.digits}f} among {len(tested)}"
+    widths = [(c.items[1] - c.items[0]) / 2 for c in tested if c.items]
+    if widths:
+        text += f"; with other items too it is known to ± {np.median(widths):.{measure.digits}f}"
+    return text + " (medians)."

@@ -1,0 +1,132 @@
+"""One program of several members against as many runs in turn, on the same cores.
+
+python -m experiments.benchmark_sweep --script=ptb_skipgram \\
+    --flagfile_of_runs=experiments/flagfiles/ptb_skipgram.cfg --members=8 --rounds=3 --workdir=OUT
+
+A round is `--members` processes of the script, with seeds 1, 2, .., and one of ptb_ablation with
+the same seeds; every second round the other way about. Times are seconds of training, which both
+leave in their results, and of whole processes, start-up and compilation included. Nothing is
+evaluated. That members are the runs, bit for bit, is checked by their last loss.
+"""
+
+import json
+import shutil
+import statistics
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import flags
+
+from experiments import child_process, entry, show
+from experiments.results import Results, cpus
+from experiments.tables import markdown
+from w2v_jax.types import UserError
+
+
+class Side(NamedTuple):
+    """What one way of training all members took, and their last losses."""
+
+    train_sec: float
+    total_sec: float
+    peak_mb: float
+    loss: list
+
+
+def define_flags() -> None:
+    """The benchmark's flags."""
+    flags.DEFINE_string("flagfile_of_runs", "", "Flagfile of the runs and of the sweep.")
+    flags.DEFINE_string("script", "ptb_skipgram", "Script of the runs in turn.")
+    flags.DEFINE_string("data_dir", "", "Folder with PTB's files (default: $W2V_JAX_DATA).")
+    flags.DEFINE_integer("members", 8, "Runs in turn, and members of the sweep.", 2)
+    flags.DEFINE_integer("rounds", 3, "Times that both are measured.", 1)
+    flags.DEFINE_string("workdir", "", "Folder of the results; rounds found there are kept.")
+
+
+def main() -> None:
+    """Measures the rounds that are not measured yet; prints the table."""
+    values = flags.FLAGS
+    if not values.workdir:
+        raise UserError("--workdir=OUT is missing")
+    if not Path(values.flagfile_of_runs).is_file():
+        raise UserError(f"--flagfile_of_runs={values.flagfile_of_runs}: no such file")
+    text = Path(values.flagfile_of_runs).read_text()
+    settings = {"flags": text, "members": values.members, "script": values.script}
+    results = Results(Path(values.workdir).expanduser(), settings)
+    for number in range(1, values.rounds + 1):
+        if results.find(round=number):
+            continue
+        ways = (("in turn", _in_turn), ("sweep", _sweep))
+        sides = {name: way(results.folder) for name, way in ways[:: 1 if number % 2 else -1]}
+        if sides["in turn"].loss != sides["sweep"].loss:
+            show.say("note: the members' losses are not those of the runs in turn")
+        results.add({"round": number, **{n: s._asdict() for n, s in sides.items()}})
+        show.say(f"round {number}: {json.dumps(results.lines[-1])}")
+    text = table(results.lines, values.members)
+    results.write("table.md", text)
+    print(text)
+
+
+def _command(script: str, *more: str) -> list[str]:
+    shared = [f"--flagfile={flags.FLAGS.flagfile_of_runs}", "--noevaluate"]
+    if flags.FLAGS.data_dir:
+        shared.append(f"--data_dir={flags.FLAGS.data_dir}")
+    return [sys.executable, "-m", f"experiments.{script}", *shared, *more]
+
+
+def _ran(command: list[str], folder: Path) -> child_process.Child:
+    child = child_process.run(command, folder / "log.txt", cpus())
+    if child.status:
+        raise UserError(f"{' '.join(command)} ended with {child.status}: {child.output[-300:]}")
+    return child
+
+
+def _in_turn(folder: Path) -> Side:
+    sides = []
+    for seed in range(1, flags.FLAGS.members + 1):
+        out = folder / "run"
+        shutil.rmtree(out, ignore_errors=True)
+        command = _command(flags.FLAGS.script, "--noplots", f"--seed={seed}", f"--workdir={out}")
+        child = _ran(command, folder)
+        summary = json.loads((out / "summary.json").read_text())
+        sides.append((summary["train_sec"], child.wall_sec, child.peak_mb, summary["final_loss"]))
+    train, total, peak, loss = zip(*sides, strict=True)
+    return Side(sum(train), sum(total), max(peak), list(loss))
+
+
+def _sweep(folder: Path) -> Side:
+    out = folder / "sweep"
+    shutil.rmtree(out, ignore_errors=True)
+    seeds = f"--seeds={flags.FLAGS.members}", "--seed=1"
+    more = (*seeds, "--noperplexity", "--noplots", f"--workdir={out}")
+    child = _ran(_command("ptb_ablation", *more), folder)
+    lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    train = {line["program"]: line["program_train_sec"] for line in lines}
+    return Side(sum(train.values()), child.wall_sec, child.peak_mb, [x["loss"] for x in lines])
+
+
+def table(lines: list[dict], members: int) -> str:
+    """Medians over the rounds, and of the ratios within a round."""
+    kinds = (("training, s", "train_sec"), ("whole processes, s", "total_sec"))
+    rows = []
+    for label, kind in kinds:
+        turn, sweep = ([line[way][kind] for line in lines] for way in ("in turn", "sweep"))
+        ratios = [b / a for a, b in zip(turn, sweep, strict=True)]
+        medians = [f"{statistics.median(x):.1f}" for x in (turn, sweep)]
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        rows.append([label, *medians, f"{statistics.median(ratios):.2f}", spread])
+    peaks = [max(line[way]["peak_mb"] for line in lines) for way in ("in turn", "sweep")]
+    rows.append(["peak memory of a process, MB", *(f"{p:,.0f}" for p in peaks), "", ""])
+    header = [
+        f"{members} members, {len(lines)} rounds",
+        "in turn",
+        "one program",
+        "ratio",
+        "ratios",
+    ]
+    return markdown(header, rows)
+
+
+if __name__ == "__main__":
+    define_flags()
+    entry.start(main, __doc__)

@@ -1,0 +1,477 @@
+"""The learning rate and the noise power, derived: held-out loss through a whole short run.
+
+python -m experiments.hypergradients --workdir=OUT
+
+A run of skip-gram with negative sampling, its noise as an exact expectation, over a small
+vocabulary of a text (w2v_jax/hypergradients.py), in float64. For each optimiser: the derivative of
+the loss on the text's end in log learning rate and in noise power, beside central differences; then
+gradient descent on both from a bad start; the loss over each of the two with tangents, and the
+derivative in the rate of every single step. Leaves results.jsonl, table.md and hypergradients.png.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from experiments import entry, show
+from experiments.results import Results, machine
+from experiments.tables import markdown
+from w2v_jax import corpus as corpora
+from w2v_jax import hypergradients, ingest, model, sampling, train, update, vocab
+from w2v_jax.plots import FAINT, INK, new_figure, save_figure
+from w2v_jax.types import Batch, Corpus, Hyper, Static, UserError
+
+WIDTHS = (1e-5, 1e-6, 1e-7)  # half widths of the central differences, in log rate and in power
+LARGEST_STEP = (0.5, 0.15)  # of the descent, in log rate and in power
+HALVINGS = 12  # of a step of the descent that doesn't lower the loss
+CURVE_POINTS, TANGENTS = 25, 5
+CURVE_SPANS = (math.log(8), 0.75)  # to each side of the descent's end
+SETTINGS = (
+    *("max_vocab", "max_words", "heldout_share", "heldout_centres", "window", "negatives", "dim"),
+    *("batch_size", "steps", "learning_rate", "noise_power", "epsilon", "descent_steps"),
+    "seed",
+)
+NAMES = ("log learning rate", "noise power")
+COLOUR, TANGENT = "#1f5fa8", "#d1495b"
+
+
+def define_flags() -> None:
+    """The script's flags."""
+    flags.DEFINE_enum("dataset", "ptb", corpora.DATASETS, "Named text.")
+    flags.DEFINE_string("corpus", "", "Text instead: file or glob, UTF-8, .gz/.xz/.bz2 too.")
+    flags.DEFINE_string("data_dir", "", "Folder with PTB's files (default: $W2V_JAX_DATA).")
+    flags.DEFINE_string("cache_dir", "", "Folder of texts made ready; none: no cache.")
+    flags.DEFINE_integer("max_words", 100_000, "The text's first so many words (0: all).", 0)
+    flags.DEFINE_integer("max_vocab", 300, "Most frequent words V; others are left out.", 2, 5000)
+    flags.DEFINE_float("heldout_share", 0.1, "Share of the text, its end, held out.", 0.0, 1.0)
+    flags.DEFINE_integer("heldout_centres", 2048, "Centres measured there, at most.", 1)
+    flags.DEFINE_integer("window", 1, "Largest window W.", 1)
+    flags.DEFINE_integer("negatives", 5, "Noise words K a positive.", 1)
+    flags.DEFINE_integer("dim", 16, "Embedding size D.", 1)
+    flags.DEFINE_integer("batch_size", 512, "Centres a step T.", 1)
+    flags.DEFINE_integer("steps", 50, "Steps that are derived through.", 1)
+    flags.DEFINE_list("optimizers", ["sgd", "adam"], f"Of {', '.join(update.OPTIMIZERS)}.")
+    flags.DEFINE_float("learning_rate", 0.005, "Where the descent starts.")
+    flags.DEFINE_float("noise_power", 0.0, "Where the descent starts: 0 is uniform noise.")
+    flags.DEFINE_float("epsilon", 1e-8, "Adam's and Adagrad's, beside the root.")
+    flags.DEFINE_integer("descent_steps", 12, "Steps of gradient descent on both, at most.", 0)
+    flags.DEFINE_integer("seed", 1, "Seed of windows, batches and tables.", 0)
+    flags.DEFINE_string("workdir", "", "Folder of the results; what is found there is kept.")
+
+
+class Programs(NamedTuple):
+    """One optimiser's run as functions of (log rate, power) [2]."""
+
+    loss: Callable  # [2] -> []
+    derivatives: Callable  # [2] -> Point
+
+
+class Point(NamedTuple):
+    """The loss after training and its derivatives at one (log rate, power)."""
+
+    at: np.ndarray  # [2]
+    loss: float
+    by_step: np.ndarray  # [steps] in the log rate of each step
+    by_training: float  # in the power of the noise that trains
+    by_scoring: float  # in the power of the Pn that corrects the scores
+
+    @property
+    def slope(self) -> np.ndarray:
+        """In log rate and power [2]."""
+        return np.array([self.by_step.sum(), self.by_training + self.by_scoring])
+
+
+def main() -> None:
+    """Measures what is not measured yet, then writes table and figure."""
+    values = flags.FLAGS
+    check()
+    shared = {name: values[name].value for name in SETTINGS}
+    corpus = read_corpus()
+    settings = {**shared, "corpus_sha256": corpus.sha256}
+    results = Results(Path(values.workdir).expanduser(), settings)
+    with jax.enable_x64(False):
+        text = prepare(corpus)
+    with jax.enable_x64(True):
+        run, hyper = float64(text)
+        unigram = float(unigram_loss(run))
+        for optimizer in values.optimizers:
+            if not results.find(optimizer=optimizer):
+                results.add(measure(optimizer, run, hyper))
+    lines = [results.find(optimizer=optimizer) for optimizer in values.optimizers]
+    document = table(lines, shared, len(corpus.vocab.words), unigram)
+    results.write("table.md", document)
+    print(document)
+    draw(results.folder / "hypergradients.png", lines, unigram)
+
+
+def check() -> None:
+    """Raises UserError for flags that can't be used, before anything is read."""
+    values = flags.FLAGS
+    if not values.workdir:
+        raise UserError("--workdir=OUT is missing")
+    for name in ("learning_rate", "epsilon"):
+        if not 0 < values[name].value < math.inf:
+            raise UserError(f"--{name}={values[name].value}: not a positive number")
+    if not math.isfinite(values.noise_power):
+        raise UserError(f"--noise_power={values.noise_power}: not a number")
+    if not 0 < values.heldout_share < 1:
+        raise UserError(f"--heldout_share={values.heldout_share}: not between 0 and 1")
+    for name in values.optimizers:
+        if name not in update.OPTIMIZERS:
+            raise UserError(f"--optimizers={name}: not one of {', '.join(update.OPTIMIZERS)}")
+    if not values.optimizers:
+        raise UserError("--optimizers: names none")
+
+
+def read_corpus() -> Corpus:
+    """The text that the flags name, rare words left out."""
+    values = flags.FLAGS
+    data_dir = values.data_dir
+    if values.dataset == "ptb":
+        data_dir = data_dir or os.environ.get("W2V_JAX_DATA", "")
+    cache_dir = "" if values.cache_dir == ingest.NO_CACHE else values.cache_dir
+    source = corpora.locate(
+        values.dataset, corpus=values.corpus, data_dir=data_dir, cache_dir=cache_dir
+    )
+    return ingest.load(
+        source,
+        cache_dir=values.cache_dir,
+        note=lambda line: show.say(f"note: {line}"),
+        min_count=1,
+        max_vocab=values.max_vocab,
+        unk="drop",
+        eos=False,
+        max_words=values.max_words,
+    )
+
+
+def prepare(corpus: Corpus) -> tuple[hypergradients.Unrolled, Hyper]:
+    """Batches of the text's beginning and end, the tables they start from, counts, constants."""
+    values = flags.FLAGS
+    size, end = len(corpus.vocab.words), len(corpus.ids)
+    cut = end - math.ceil(values.heldout_share * end)
+    counts = np.bincount(corpus.ids[:cut], minlength=size)
+    unseen = corpus.ids[cut:][counts[corpus.ids[cut:]] == 0]
+    if len(unseen):
+        raise UserError(
+            f"--max_vocab={values.max_vocab}: '{corpus.vocab.words[unseen[0]]}' stands in the "
+            "held-out part alone; give a smaller one, or more --max_words"
+        )
+    hyper = make_hyper(counts)
+    rows = values.batch_size
+    batches, centres = draw_batches(corpus, 0, cut, rows, values.steps, hyper)
+    if centres < rows * values.steps:
+        raise UserError(
+            f"--steps={values.steps} of --batch_size={rows}: the text has {centres:,} centres"
+        )
+    heldout, centres = draw_batches(corpus, cut, end, values.heldout_centres, 1, hyper)
+    if not centres:
+        raise UserError(f"--heldout_share={values.heldout_share}: no two words side by side there")
+    start = model.init_params(jax.random.key(values.seed), size, values.dim, "xavier")
+    heldout = jax.tree.map(lambda x: x[0], heldout)
+    return hypergradients.Unrolled(start, batches, heldout, jnp.asarray(counts, jnp.float32)), hyper
+
+
+def make_hyper(counts: np.ndarray) -> Hyper:
+    """Constants of a run: nothing is subsampled, Adam's as usual. Rate and noise are not used."""
+    values = flags.FLAGS
+    noise = vocab.noise_distribution(counts, values.noise_power)
+    return Hyper(
+        learning_rate=jnp.float32(values.learning_rate),
+        keep=jnp.ones(len(counts), jnp.float32),
+        noise=jnp.asarray(noise, jnp.float32),
+        noise_cdf=jnp.asarray(vocab.cumulative(noise)),
+        window=jnp.int32(values.window),
+        negatives=jnp.int32(values.negatives),
+        beta1=jnp.float32(0.9),
+        beta2=jnp.float32(0.999),
+        epsilon=jnp.float32(values.epsilon),
+        weight_decay=jnp.float32(0),
+    )
+
+
+def draw_batches(
+    corpus: Corpus, begin: int, end: int, rows: int, steps: int, hyper: Hyper
+) -> tuple[Batch, int]:
+    """The first batches of ids[begin:end], stacked, as training draws them; and its centres."""
+    values = flags.FLAGS
+    # Under the softmax a batch's outputs are the positives alone.
+    static = Static(loss="softmax", window=values.window, batch_size=rows)
+    tokens, line = map(jnp.asarray, train.chunk_arrays(corpus, begin, end, end - begin))
+    key, first = jax.random.key(values.seed), jnp.int32(0)
+
+    @jax.jit
+    def draw(tokens, line):
+        stream = sampling.draw_stream(key, first, first, tokens, line, hyper, static)
+        make = partial(sampling.make_batch, stream, hyper=hyper, static=static)
+        return jax.vmap(make)(jnp.arange(steps)), stream.centres
+
+    batches, centres = draw(tokens, line)
+    return batches, int(centres)
+
+
+def float64(tree):
+    """Every float32 array as float64."""
+
+    def wide(x):
+        return jnp.asarray(np.asarray(x), jnp.float64) if x.dtype == jnp.float32 else x
+
+    return jax.tree.map(wide, tree)
+
+
+def unigram_loss(run: hypergradients.Unrolled) -> jax.Array:
+    """What scores of 0 and power 1 give: the words' frequencies, whatever the centre."""
+    zeros = jax.tree.map(jnp.zeros_like, run.start)
+    log_pn = hypergradients.log_noise(run.counts, jnp.float64(1))
+    return hypergradients.heldout_loss(zeros, run.heldout, log_pn)
+
+
+def compile_programs(optimizer: str, run: hypergradients.Unrolled, hyper: Hyper) -> Programs:
+    """One optimiser's loss, and one backward pass for all its derivatives."""
+    static = Static(optimizer=optimizer)
+    steps = run.batches.outputs.shape[0]
+
+    def after(log_rates, power, scoring_power, run, hyper):
+        rates = jnp.exp(log_rates)
+        return hypergradients.loss_after_training(rates, power, scoring_power, run, hyper, static)
+
+    forward = jax.jit(after)
+    backward = jax.jit(jax.value_and_grad(after, argnums=(0, 1, 2)))
+
+    def arguments(at):
+        power = jnp.float64(at[1])
+        return jnp.full((steps,), at[0], jnp.float64), power, power, run, hyper
+
+    def derivatives(at):
+        loss, (by_step, by_training, by_scoring) = backward(*arguments(at))
+        return Point(at, float(loss), np.asarray(by_step), float(by_training), float(by_scoring))
+
+    return Programs(lambda at: float(forward(*arguments(at))), derivatives)
+
+
+def measure(optimizer: str, run: hypergradients.Unrolled, hyper: Hyper) -> dict:
+    """All of one optimiser: its line of results."""
+    values = flags.FLAGS
+    show.say(f"{optimizer}: a run of {values.steps} steps, and the way back through it")
+    programs = compile_programs(optimizer, run, hyper)
+    start = programs.derivatives(np.array([math.log(values.learning_rate), values.noise_power]))
+    if not (math.isfinite(start.loss) and np.isfinite(start.slope).all()):
+        raise entry.Diverged(
+            f"{optimizer} from --learning_rate={values.learning_rate}: try a smaller one"
+        )
+    points = descend(programs, start, values.descent_steps)
+    end = points[-1]
+    return {
+        "optimizer": optimizer,
+        "checks": [checked(programs, point) for point in (start, end)],
+        "descent": [as_json(point) for point in points],
+        "by_step": end.by_step.tolist(),
+        "curves": [curve(programs, end, axis) for axis in (0, 1)],
+        "run_ms": milliseconds(programs.loss, end.at),
+        "derivatives_ms": milliseconds(programs.derivatives, end.at),
+    }
+
+
+def checked(programs: Programs, point: Point) -> dict:
+    """Derivatives beside central differences (f(x + h) - f(x - h)) / 2h."""
+
+    def difference(axis, width):
+        h = width * np.eye(2)[axis]
+        return (programs.loss(point.at + h) - programs.loss(point.at - h)) / (2 * width)
+
+    differences = [[difference(axis, width) for width in WIDTHS] for axis in (0, 1)]
+    return {**as_json(point), "widths": WIDTHS, "differences": differences}
+
+
+def as_json(point: Point) -> dict:
+    """A point's fields for results.jsonl; null for what is not finite."""
+    known = math.isfinite(point.loss) and np.isfinite(point.slope).all()
+    return {
+        "learning_rate": math.exp(point.at[0]),
+        "noise_power": float(point.at[1]),
+        "loss": point.loss if known else None,
+        "derivatives": point.slope.tolist() if known else None,
+        "power_by_training": point.by_training if known else None,
+        "power_by_scoring": point.by_scoring if known else None,
+    }
+
+
+def descend(programs: Programs, start: Point, steps: int) -> list[Point]:
+    """Gradient descent on (log rate, power): every point passed, the start among them.
+
+    x <- x - clip(slope, LARGEST_STEP), halved until it lowers the loss; it ends where none does.
+    """
+    points, largest = [start], np.array(LARGEST_STEP)
+    for _ in range(steps):
+        here = points[-1]
+        step = np.clip(here.slope, -largest, largest)
+        trials = (here.at - step * 0.5**halvings for halvings in range(HALVINGS))
+        lower = next((at for at in trials if programs.loss(at) < here.loss), None)
+        found = None if lower is None else programs.derivatives(lower)
+        if found is None or not np.isfinite(found.slope).all():
+            break
+        points.append(found)
+    return points
+
+
+def curve(programs: Programs, middle: Point, axis: int) -> list[dict]:
+    """Points along one of (log rate, power), the other as it is in the middle."""
+    offsets = CURVE_SPANS[axis] * np.linspace(-1, 1, CURVE_POINTS)
+    return [as_json(programs.derivatives(middle.at + x * np.eye(2)[axis])) for x in offsets]
+
+
+def milliseconds(function: Callable, at: np.ndarray) -> float:
+    """Median of three calls."""
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        function(at)
+        times.append(time.perf_counter() - began)
+    return float(np.median(times)) * 1000
+
+
+def table(lines: list[dict], shared: dict, words: int, unigram: float) -> str:
+    """table.md."""
+    head = "V {words}, D {dim}, {steps} steps of T {batch_size}, W {window}, K {negatives}".format(
+        **shared, words=words
+    )
+    costs = "; ".join(
+        f"{line['optimizer']}: {line['run_ms']:.0f} ms a run, "
+        f"{line['derivatives_ms']:.0f} ms with all derivatives"
+        for line in lines
+    )
+    return f"""{head}, float64; {machine()}.
+
+Held-out loss in nats a word; the words' frequencies alone give {unigram:.4f}.
+
+Derivatives at the descent's start and end, beside central differences of half width h:
+
+{checks_table(lines)}
+Where they part, see them meet as h falls, until rounding takes over. Adam's first step on an entry,
+rate g / (|g| + epsilon), goes from one sign to the other within epsilon of g = 0: the loss can be
+steep over a very short way. The derivative is right there, and says little of the way beyond.
+
+The power's derivative has two parts: through training, and through Pn in softmax(s + log Pn), by
+which a held-out word is scored.
+
+{split_table(lines)}
+Gradient descent on both at once, from a bad start:
+
+{descent_table(lines)}
+Each backward pass gives the derivative in the rate of each of the {shared["steps"]} steps too
+(differences would take {2 * shared["steps"]} runs). {costs}.
+"""
+
+
+def checks_table(lines: list[dict]) -> str:
+    """Derivative, a central difference, and how far apart, relative to the derivative."""
+    rows, middle = [], len(WIDTHS) // 2
+    for line in lines:
+        for point in line["checks"]:
+            pairs = zip(NAMES, point["derivatives"], point["differences"], strict=True)
+            for name, exact, found in pairs:
+                apart = [abs(x - exact) / max(abs(exact), 1e-300) for x in found]
+                at = [f"{point['learning_rate']:.4g}", f"{point['noise_power']:.3f}"]
+                cells = [f"{exact:.9f}", f"{found[middle]:.9f}", *(f"{x:.0e}" for x in apart)]
+                rows.append([line["optimizer"], *at, name, *cells])
+    header = ["optimiser", "rate", "power", "in", "derivative", f"difference, h {WIDTHS[middle]:g}"]
+    return markdown([*header, *(f"apart, h {width:g}" for width in WIDTHS)], rows)
+
+
+def split_table(lines: list[dict]) -> str:
+    """Both parts of the power's derivative."""
+    rows = [
+        [
+            *(line["optimizer"], f"{point['learning_rate']:.4g}", f"{point['noise_power']:.3f}"),
+            *(f"{point['power_by_training']:+.4f}", f"{point['power_by_scoring']:+.4f}"),
+        ]
+        for line in lines
+        for point in line["checks"]
+    ]
+    return markdown(["optimiser", "rate", "power", "through training", "through scoring"], rows)
+
+
+def descent_table(lines: list[dict]) -> str:
+    """Every point of the descents."""
+    rows = [
+        [
+            *(line["optimizer"], str(step), f"{point['learning_rate']:.4g}"),
+            *(f"{point['noise_power']:.3f}", f"{point['loss']:.4f}"),
+            *(f"{slope:+.4f}" for slope in point["derivatives"]),
+        ]
+        for line in lines
+        for step, point in enumerate(line["descent"])
+    ]
+    header = [
+        "optimiser",
+        "step",
+        "rate",
+        "power",
+        "held-out loss",
+        "d / d log rate",
+        "d / d power",
+    ]
+    return markdown(header, rows)
+
+
+def draw(path: Path, lines: list[dict], unigram: float) -> None:
+    """A row an optimiser: loss over the rate, over the power, and the derivative by step."""
+    figure = new_figure(13, 0.4 + 3.6 * len(lines))
+    grid = figure.subplots(len(lines), 3, squeeze=False)
+    for row, line in zip(grid, lines, strict=True):
+        for axis, axes in enumerate(row[:2]):
+            draw_curve(axes, line, axis, unigram)
+        steps = np.arange(1, 1 + len(line["by_step"]))
+        row[2].bar(steps, line["by_step"], width=0.8, color=COLOUR)
+        row[2].axhline(0, color=FAINT, linewidth=1)
+        row[2].set_title(f"{line['optimizer']}, at the descent's end", loc="left", color=INK)
+        row[2].set_xlabel("step")
+        row[2].set_ylabel("d held-out loss / d its log rate")
+        for axes in row:
+            axes.grid(color="#e6e8ec", linewidth=0.6)
+            axes.set_axisbelow(True)
+            axes.spines[["top", "right"]].set_visible(False)
+    save_figure(figure, path)
+
+
+def draw_curve(axes, line: dict, axis: int, unigram: float) -> None:
+    """Held-out loss along one hyperparameter, tangents by the derivative at a few points."""
+    field, other = (("learning_rate", "noise_power"), ("noise_power", "learning_rate"))[axis]
+    points = [point for point in line["curves"][axis] if point["loss"] is not None]
+    places = np.array([point[field] for point in points])
+    losses = np.array([point["loss"] for point in points])
+    axes.plot(places, losses, color=COLOUR, marker="o", markersize=3)
+    axes.axhline(unigram, color=FAINT, linestyle=":", linewidth=1.2, label="frequencies alone")
+    chosen = np.linspace(0, len(points) - 1, TANGENTS + 2).astype(int)[1:-1]
+    half = CURVE_SPANS[axis] / TANGENTS
+    top = max(unigram, line["descent"][0]["loss"])  # a rate that diverges leaves the picture
+    chosen = [i for i in chosen if losses[i] < top]
+    for number, i in enumerate(chosen):
+        reach = half * np.array([-1, 1])
+        along = places[i] * np.exp(reach) if axis == 0 else places[i] + reach
+        label = None if number else "tangent, by jax.grad"
+        tangent = losses[i] + points[i]["derivatives"][axis] * reach
+        axes.plot(along, tangent, color=TANGENT, linewidth=1.6, label=label)
+    room = 0.08 * (top - losses.min())
+    axes.set_ylim(losses.min() - room, top + room)
+    if axis == 0:
+        axes.set_xscale("log")
+    held = f"{other.replace('_', ' ')} {points[0][other]:.3g}"
+    axes.set_title(f"{line['optimizer']}, {held}", loc="left", color=INK)
+    axes.set_xlabel(field.replace("_", " "))
+    axes.set_ylabel("held-out loss")
+    axes.legend(frameon=False, fontsize=8)
+
+
+if __name__ == "__main__":
+    define_flags()
+    entry.start(main, __doc__)

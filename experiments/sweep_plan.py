@@ -1,0 +1,128 @@
+"""Settings and seeds -> members -> programs of equal shape that fit the memory."""
+
+import dataclasses
+import os
+
+import jax
+
+from experiments.config import Config, to_flagfile
+from experiments.run import make_hyper
+from w2v_jax import sweep
+from w2v_jax.types import UserError, Vocab
+
+TRACED = (
+    *("learning_rate", "noise_power", "subsample", "subsample_rule", "window", "negatives"),
+    *("beta1", "beta2", "epsilon", "weight_decay"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A run of a sweep."""
+
+    index: int
+    setting: dict  # values of the swept flags
+    config: Config  # seed and limits included: the same run alone
+
+    def flags(self, base: Config) -> str:
+        """What to add to the base's flags to train this member alone."""
+        fields = (f.name for f in dataclasses.fields(Config))
+        changed = [n for n in fields if getattr(self.config, n) != getattr(base, n)]
+        return " ".join(to_flagfile((n, getattr(self.config, n)) for n in changed).split())
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """Members that are trained together."""
+
+    number: int
+    members: tuple[Member, ...]
+    size: int  # members that it is compiled for
+    kind: int  # programs of one kind are one compilation
+
+
+def members_of(base: Config, settings: list[dict], seeds: int, common: bool) -> list[Member]:
+    """Each setting with each seed; without common random numbers no seed occurs twice."""
+    found = []
+    for setting in settings:
+        for j in range(seeds):
+            index = len(found)
+            seed = base.seed + (j if common else index)
+            found.append(Member(index, setting, dataclasses.replace(base, **setting, seed=seed)))
+    return found
+
+
+def plan(members: list[Member], static_axes: tuple[str, ...], fits, devices) -> list[Program]:
+    """Programs: a kind for each combination of what shapes a program, split where it won't fit.
+
+    fits(config, count) tells whether so many members of a kind fit the memory. Raises UserError
+    where one doesn't.
+    """
+    kinds: dict[tuple, list[Member]] = {}
+    for member in members:
+        kinds.setdefault(shape_of(member.config, static_axes), []).append(member)
+    programs = []
+    for kind, alike in enumerate(kinds.values()):
+        limits = {
+            f"{n}_limit": max(getattr(m.config, n) for m in alike) for n in ("window", "negatives")
+        }
+        alike = [_limited(m, limits) for m in alike]
+        count = len(alike)
+        while not fits(alike[0].config, count):
+            if count == 1:
+                raise UserError(
+                    "one member needs more memory than --memory_gb gives: try a smaller --dim or "
+                    "--batch_size"
+                )
+            count -= 1
+        parts = -(-len(alike) // count)
+        size = -(-len(alike) // parts)
+        size = sweep.padded(size, devices, sweep.default_lanes(size, devices))
+        for begin in range(0, len(alike), size):
+            part = tuple(alike[begin : begin + size])
+            programs.append(Program(len(programs), part, size, kind))
+    return programs
+
+
+def shape_of(config: Config, static_axes: tuple[str, ...]) -> tuple:
+    """What members of one program share."""
+    apart = ("seed", "export_vectors", *(n for n in TRACED if n not in static_axes))
+    return tuple(getattr(config, f.name) for f in dataclasses.fields(Config) if f.name not in apart)
+
+
+def _limited(member: Member, limits: dict) -> Member:
+    """With the room that its program has, where that is more than its own."""
+    own = {
+        n: limit
+        for n, limit in limits.items()
+        if limit > getattr(member.config, n.removesuffix("_limit"))
+    }
+    return dataclasses.replace(member, config=dataclasses.replace(member.config, **own))
+
+
+def memory(memory_gb: float, devices) -> int:
+    """Bytes that a sweep may take: --memory_gb, or of what there is, a half (CPU), .8 (others)."""
+    if memory_gb:
+        return int(memory_gb * 1e9)
+    device = devices[0]
+    if device.platform == "cpu":
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    stats = device.memory_stats() or {}
+    return int(0.8 * stats.get("bytes_limit", 8e9)) * len(devices)
+
+
+def needed(config: Config, count: int, vocabulary: Vocab, size: int, chunks: int, devices):
+    """Bytes that `count` members like this one take while they train."""
+    hyper = jax.eval_shape(lambda: make_hyper(config, vocabulary))
+    lanes = sweep.default_lanes(count, devices)
+    return sweep.memory_needed(
+        count,
+        config.static(),
+        len(vocabulary.words),
+        config.dim,
+        hyper,
+        size,
+        chunks,
+        devices,
+        lanes,
+    )

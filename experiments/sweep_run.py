@@ -1,0 +1,209 @@
+"""A program of a sweep -> a line for each of its members."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import ledger, run, show
+from experiments.sweep_plan import Member, Program
+from w2v_jax import evaluation, heldout, sweep
+from w2v_jax.types import Corpus, Params, Static, WordVectors
+
+HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
+
+
+class Heldout(NamedTuple):
+    """Text that is not trained on."""
+
+    tokens: np.ndarray  # [N]
+    line: np.ndarray  # [N]
+    windows: dict | None  # heldout.Windows of each model, for the perplexity; None: not asked for
+
+
+class Trained(NamedTuple):
+    """What training a program's members gave; arrays [S]."""
+
+    members: sweep.Dealt
+    loss: np.ndarray  # the last epoch's, a positive; NaN where no step was measured
+    frozen: np.ndarray  # bool: diverged, and put back to its last good state
+    stopped: np.ndarray  # epoch after which it was stopped early, 0 where it was not
+    compile_sec: float
+    train_sec: float
+
+
+class Compiled:
+    """What a sweep has compiled last: programs of one kind come one after the other."""
+
+    def __init__(self, devices, corpus: Corpus, held: Heldout | None):
+        self.devices, self.corpus, self.held = devices, corpus, held
+        self.texts = sweep.text_of(corpus, devices)
+        self.kind = None
+
+    def prepare(self, program: Program, members: sweep.Dealt) -> float:
+        """Compiles what this kind needs, unless the last one was of it; seconds that it took."""
+        started = time.perf_counter()
+        if self.kind == (program.kind, program.size):
+            return 0.0
+        static = program.members[0].config.static()
+        lanes = sweep.default_lanes(program.size, self.devices)
+        self.advance = sweep.compile_advance(members, self.texts, static, lanes)
+        if self.held:
+            self._measures(static, members, lanes)
+        self.kind = program.kind, program.size
+        return time.perf_counter() - started
+
+    def _measures(self, static: Static, members: sweep.Dealt, lanes: int) -> None:
+        """Of all members: loss and perplexity [S]."""
+
+        def over(function, *shared):
+            each = [jax.device_put(shared, device) for device in self.devices]
+            arguments = [(m, *s) for m, s in zip(members, each, strict=True)]
+            compiled = sweep.compile_over(partial(function, static=static), arguments, lanes)
+            return lambda dealt: sweep.joined(
+                compiled([(m, *s) for m, s in zip(dealt, each, strict=True)])
+            )
+
+        held = self.held
+        self.heldout_loss = over(_heldout_loss, held.tokens, held.line)
+        if held.windows:
+            self.perplexity = over(_perplexity, held.windows[static.model])
+
+
+def _heldout_loss(member: sweep.Members, tokens, line, *, static: Static) -> jax.Array:
+    stream = heldout.draw(tokens, line, member.hyper, static)
+    return heldout.loss(member.state.params, stream, member.hyper, static)
+
+
+def _perplexity(member: sweep.Members, windows, *, static: Static) -> jax.Array:
+    return heldout.perplexity(member.state.params, member.hyper, windows, static)
+
+
+def train(program: Program, compiled: Compiled, early_stopping: int) -> Trained:
+    """Trains a program's members to their ends; early_stopping: the patience in epochs, or 0."""
+    corpus = compiled.corpus
+    members = _first(program, corpus, compiled.devices)
+    compile_sec = compiled.prepare(program, members)
+    config, count = program.members[0].config, len(program.members)
+    started = time.perf_counter()
+    frozen, stopped = np.zeros(program.size, bool), np.zeros(program.size, np.int64)
+    loss = np.full(program.size, np.nan)
+    best = _Best(members, early_stopping) if early_stopping else None
+    with show.progress_bar(corpus.words * config.epochs * count) as bar:
+        for epoch in range(config.epochs):
+            before = _alive(members)
+            if not before.any():
+                break
+            members, sums = sweep.train_epoch(
+                members, corpus, compiled.texts, compiled.advance, epoch, config.epochs
+            )
+            alive = _alive(members)
+            frozen |= before & ~alive
+            new = [ledger.mean_loss(m) for m in np.array(sums, float).T]
+            loss = np.where(alive, np.array(new, float), loss)
+            if best:
+                members = best.update(members, compiled.heldout_loss(members))
+                stopped[alive & ~_alive(members)] = epoch + 1
+            bar.set_postfix_str(f"epoch {epoch + 1}, {int(alive.sum())} of {count} go on", False)
+            bar.update(corpus.words * count)
+    if best:
+        members = best.restored(members)
+    members = jax.block_until_ready(members)
+    return Trained(members, loss, frozen, stopped, compile_sec, time.perf_counter() - started)
+
+
+def _first(program: Program, corpus: Corpus, devices) -> sweep.Dealt:
+    """Keys, distributions and first states of a program's members, on the devices."""
+    made = []
+    for member in program.members:
+        config = member.config
+        key, hyper = jax.random.key(config.seed), run.make_hyper(config, corpus.vocab)
+        state = run.initial_state(config, len(corpus.vocab.words), key, hyper)
+        made.append((key, hyper, state))
+    return sweep.deal(made, program.size, devices)
+
+
+def _alive(members: sweep.Dealt) -> np.ndarray:
+    return sweep.joined([m.alive for m in members])
+
+
+class _Best:
+    """Each member's tables where its held-out loss was lowest."""
+
+    def __init__(self, members: sweep.Dealt, patience: int):
+        self.params, self.patience = [m.state.params for m in members], patience
+        self.loss = np.full(_alive(members).shape, np.inf)
+        self.worse = np.zeros(self.loss.shape, int)
+
+    def update(self, members: sweep.Dealt, loss: np.ndarray) -> sweep.Dealt:
+        """Takes what is better; members that were worse `patience` times on end don't go on."""
+        alive = _alive(members)
+        better = alive & (loss < self.loss)
+        self.loss = np.where(better, loss, self.loss)
+        self.worse = np.where(better, 0, self.worse + alive)
+        goes_on = alive & (self.worse < self.patience)
+        parts = sweep.split((better, goes_on), [m.alive.device for m in members])
+        self.params = [
+            _where(is_better, m.state.params, old)
+            for (is_better, _), m, old in zip(parts, members, self.params, strict=True)
+        ]
+        return tuple(m.replace(alive=on) for m, (_, on) in zip(members, parts, strict=True))
+
+    def restored(self, members: sweep.Dealt) -> sweep.Dealt:
+        """The members with their best tables."""
+        return tuple(
+            m.replace(state=m.state.replace(params=best))
+            for m, best in zip(members, self.params, strict=True)
+        )
+
+
+@jax.jit
+def _where(chosen, new, old):
+    return jax.tree.map(lambda n, o: jnp.where(chosen[:, None, None], n, o), new, old)
+
+
+class Result(NamedTuple):
+    """What is known of a member at its end."""
+
+    member: Member
+    line: dict  # its measures
+    items: dict[str, np.ndarray]  # its results item by item
+    wv: WordVectors
+
+
+def results(
+    program: Program, trained: Trained, compiled: Compiled, evaluate: bool
+) -> Iterator[Result]:
+    """Each member measured: held-out loss, perplexity, word pairs and analogies."""
+    corpus, held = compiled.corpus, compiled.held
+    absent = np.full(program.size, np.nan)
+    of_heldout = compiled.heldout_loss(trained.members) if held else absent
+    perplexity = compiled.perplexity(trained.members) if held and held.windows else absent
+    steps = sweep.joined([m.state.step for m in trained.members])
+    params = sweep.joined([m.state.params for m in trained.members])
+    for i, member in enumerate(program.members):
+        measures, items = {}, {}
+        tables = Params(params.input[i], params.output[i])
+        wv = WordVectors(corpus.vocab.words, run.exported(tables, member.config.export_vectors))
+        if evaluate:
+            items = evaluation.standard_items(wv)
+            measures = {m.name: m.value for m in evaluation.standard(wv, items)}
+        line = {
+            "epochs": member.config.epochs,
+            "steps": int(steps[i]),
+            "frozen_step": int(steps[i]) if trained.frozen[i] else None,
+            "stopped_epoch": int(trained.stopped[i]) or None,
+            "loss": _finite(trained.loss[i]),
+            "heldout_loss": _finite(of_heldout[i]),
+            "perplexity": _finite(perplexity[i]),
+            **{name: measures.get(name) for name in HEADLINES},
+        }
+        yield Result(member, line, items, wv)
+
+
+def _finite(value) -> float | None:
+    return float(value) if np.isfinite(value) else None

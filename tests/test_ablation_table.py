@@ -1,0 +1,184 @@
+"""A sweep's tables by exact strings: bold, marks, the baseline, what diverged, one seed."""
+
+import numpy as np
+import pytest
+
+from experiments import ablation_table, paired
+
+FIELDS = ("heldout_loss", "perplexity", "wordsim353_spearman")
+
+
+def member(n, setting, seed, *figures, frozen=None):
+    """A line of results.jsonl."""
+    line = {"member": n, "setting": setting, "seed": seed, "frozen_step": frozen}
+    line |= {"simlex999_spearman": None, "google_analogies_accuracy": None, "stopped_epoch": None}
+    return line | dict(zip(FIELDS, figures, strict=True))
+
+
+def swept(axis, figures, extra=None):
+    """Lines of one axis: value -> the seeds' (heldout_loss, perplexity, wordsim353)."""
+    lines = []
+    for value, seeds in figures.items():
+        for seed, of in enumerate(seeds, 1):
+            lines.append(member(len(lines), {axis: value, **(extra or {})}, seed, *of))
+    return lines
+
+
+def settings(design="axes", **base):
+    return {"design": design, "base": base, "axes": {name: [] for name in base}, "seeds": 3}
+
+
+DIM = {
+    100: [(2.3, 3000, 0.30), (2.4, 3100, 0.32), (2.5, 3050, 0.31)],
+    50: [(2.4, 3500, 0.10), (2.55, 3610, 0.121), (2.7, 3555, 0.109)],
+    200: [(2.21, 1000.4, 0.31), (2.27, 1100, 0.30), (2.33, 1050, 0.35)],
+}
+
+
+def rows(text):
+    """The cells of all tables' lines."""
+    return [
+        [cell.strip() for cell in line.strip("| ").split(" | ")]
+        for line in text.splitlines()
+        if line.startswith("| ") and "---" not in line
+    ]
+
+
+def test_a_row_a_setting_with_bold_and_marks():
+    lines = swept("dim", DIM)
+    text = ablation_table.write(lines, {}, settings(dim=100))
+    table = rows(text)
+    assert table[0] == ["dim", "members", "held-out loss", "perplexity", "WordSim-353"]
+    assert [row[0] for row in table[1:4]] == ["50", "100 (baseline)", "200"]
+    assert table[2][1:] == ["3", "2.4000 ± 0.2484", "3,050 ± 124", "0.310 ± 0.025"]
+    # Held-out loss: p = .035 and .030 by scipy.stats.ttest_rel, of which Holm doubles the smaller.
+    assert table[1][2:] == ["2.5500 ± 0.3726 *", "3,555 ± 137 **", "0.110 ± 0.026 **"]
+    assert table[3][2:] == ["**2.2700 ± 0.1490** *", "**1,050 ± 124** **", "**0.320 ± 0.066**"]
+    assert "3 settings, 9 members. Baseline: dim=100." in text
+    assert "`**`: still so after Holm's correction" in " ".join(text.split())
+
+
+def test_marks_follow_the_p_values():
+    compared = ablation_table.comparisons(
+        ablation_table.groups(swept("dim", DIM)), {}, settings(dim=100)
+    )
+    for field, found in compared.items():
+        p = [c.difference.p for c in found]
+        assert [c.holm for c in found] == pytest.approx(paired.holm(p)), field
+        assert [c.alone for c in found] == [x < 0.05 for x in p]
+        assert [c.decided for c in found] == [c.holm < 0.05 for c in found]
+
+
+def test_held_out_losses_of_other_noise_are_not_compared():
+    figures = {0.75: DIM[100], 0.5: DIM[50]}
+    text = ablation_table.write(swept("noise_power", figures), {}, settings(noise_power=0.75))
+    table = rows(text)
+    assert table[1][2:] == ["2.5500 ± 0.3726", "3,555 ± 137 **", "0.110 ± 0.026 **"]
+    assert table[2][2:] == ["2.4000 ± 0.2484", "**3,050 ± 124**", "**0.310 ± 0.025**"]
+    flat = " ".join(text.split())
+    assert "Held-out loss doesn't compare between settings that differ in noise_power: no" in flat
+    assert "Perplexity doesn't" not in flat and "- held-out loss" not in text
+    models = {"skipgram": DIM[100], "cbow": DIM[50]}
+    text = ablation_table.write(swept("model", models), {}, settings(model="skipgram"))
+    assert [row[2:4] for row in rows(text)[1:3]] == [
+        ["2.4000 ± 0.2484", "3,050 ± 124"],
+        ["2.5500 ± 0.3726", "3,555 ± 137"],
+    ]
+    flat = " ".join(text.split())
+    assert "Perplexity doesn't compare between settings that differ in model" in flat
+
+
+def test_diverged_members_are_named_and_left_out():
+    lines = swept("learning_rate", {0.9: DIM[100], 50.0: DIM[200]})
+    lines[4] |= {"frozen_step": 300, "wordsim353_spearman": 99.0}
+    lines[2]["stopped_epoch"] = 7
+    text = ablation_table.write(lines, {}, settings(learning_rate=0.9))
+    assert rows(text)[2] == [
+        *("50", "2; 1 diverged", "**2.2700 ± 0.7624**", "**1,025 ± 315** **"),
+        "**0.330 ± 0.254**",
+    ]
+    expected = "Diverged, left out of the means: learning_rate=50, seed 2, at step 300.\n"
+    assert expected in text
+    assert "Stopped early: 1 members, at epochs 7 to 7." in text
+    for line in lines[3:]:
+        line["frozen_step"] = 1
+    assert rows(ablation_table.write(lines, {}, settings(learning_rate=0.9)))[2] == [
+        *("50", "0; 3 diverged", "–", "–", "–")
+    ]
+
+
+def test_one_seed_has_no_intervals_and_no_marks():
+    lines = swept("dim", {value: seeds[:1] for value, seeds in DIM.items()})
+    text = ablation_table.write(lines, {}, settings(dim=100))
+    assert rows(text)[1:4] == [
+        ["50", "1", "2.4000", "3,500", "0.100"],
+        ["100 (baseline)", "1", "2.3000", "3,000", "0.300"],
+        ["200", "1", "**2.2100**", "**1,000**", "**0.310**"],
+    ]
+    assert "One seed: no intervals and no marks" in text and "±: half" not in text
+    assert "- WordSim-353. Nothing is decided: one seed can't tell" in text
+
+
+def test_axes_have_a_table_each_and_the_baseline_in_all():
+    base = {"dim": 100, "dynamic_window": True}
+    lines = swept("dim", DIM, {"dynamic_window": True})
+    for line in swept("dynamic_window", {False: DIM[200]}, {"dim": 100}):
+        lines.append(line | {"member": line["member"] + 50})
+    text = ablation_table.write(lines, {}, settings(**base))
+    assert text.index("### dim") < text.index("### dynamic_window") < text.index("### Differences")
+    assert [row[0] for row in rows(text)[5:7]] == ["false", "true (baseline)"]
+    found = [row[0] for row in rows(text)[8:]]
+    assert found == ["dim=50", "dim=200", "dynamic_window=false"]
+    text = ablation_table.write(lines, {}, settings("grid", **base))
+    assert [row[:2] for row in rows(text)[:3]] == [
+        ["dim", "dynamic_window"],
+        ["100", "true (baseline)"],
+        ["50", "true"],
+    ]
+
+
+def test_random_settings_are_sorted_and_cut():
+    lines = [
+        member(n, {"learning_rate": n / 100}, 1, None, None, 0.5 - abs(n - 12) / 100)
+        for n in range(1, 31)
+    ]
+    text = ablation_table.write(lines, {}, settings("random", learning_rate=9.0))
+    assert [row[0] for row in rows(text)[1:4]] == ["0.12", "0.11", "0.13"]
+    assert len(rows(text)) == 21 and "10 settings are left out" in text
+    assert "The baseline is not among the settings" in text and "### " not in text
+    text = ablation_table.write(lines, {}, settings("random", learning_rate=0.3))
+    assert rows(text)[21][0] == "0.3 (baseline)" and "9 settings are left out" in text
+
+
+def test_differences_over_items_and_what_is_decided():
+    pytest.importorskip("gensim")
+    people = paired.people_scores()["wordsim353"]
+    draw = np.random.default_rng(0)
+    noise, lines, items = draw.normal(size=353), [], {}
+    for value, weight in ((100, 0.4), (50, 0.1), (99, 0.4)):
+        for seed in range(1, 6):
+            cosines = weight * people + noise + 0.05 * draw.normal(size=353)
+            cosines[::3] = np.nan
+            items[len(lines)] = {"wordsim353": cosines}
+            rho = paired.resampled_ranks(cosines[np.isfinite(cosines)], np.ones((235, 1)))[:, 0]
+            known = people[np.isfinite(cosines)]
+            rho = np.corrcoef(rho, paired.resampled_ranks(known, np.ones((235, 1)))[:, 0])[0, 1]
+            lines.append(member(len(lines), {"dim": value}, seed, None, None, rho))
+    text = ablation_table.write(lines, items, settings(dim=100))
+    header, first, second = rows(text)[4:7]
+    assert header == ["minus the baseline", "WordSim-353", "over items too"]
+    low, high = map(float, first[2].split(" to "))
+    assert first[0] == "dim=50" and first[1].startswith("-0.") and low < high < 0
+    assert low < float(first[1].split(" ± ")[0]) < high
+    low, high = map(float, second[2].split(" to "))
+    assert low < 0 < high
+    assert "- WordSim-353. Decided: dim=50 (-0." in text
+    assert "Too noisy to decide: the other 1." in text
+    assert "In 4 of 5 cases 5 seeds show a difference of 0.0" in text
+    # With items that differ more than the settings, seeds alone don't decide.
+    c = ablation_table.Comparison(None, paired.Difference(0.1, 0.01, 0.001, 0.01, 5), 0.01, (-1, 1))
+    assert c.corrected and not c.decided
+
+
+def test_no_members_yet():
+    assert ablation_table.write([], {}, settings(dim=100)) == "No members yet.\n"
