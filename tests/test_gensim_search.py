@@ -10,6 +10,7 @@ from scripts import start
 from experiments import gensim_search
 
 pytest.importorskip("gensim")
+pytestmark = pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
 
 
 def lines_of(folder):

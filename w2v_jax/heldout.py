@@ -1,7 +1,7 @@
 """Text that was not trained on: its loss as in training, and its exact perplexity.
 
-The loss is of the task that a run was trained for, and changes with its noise, K and subsampling:
-it compares epochs of one run. The perplexity asks the same of every run: how probable the text's
+The loss is of the task that a run was trained for, which changes with its noise, K and subsampling:
+it compares runs that share these. The perplexity asks the same of every run: how probable the text's
 own words are beside one another.
 """
 
@@ -13,13 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import blocks, corpus, folding, losses, model, pairs, sampling
+from w2v_jax import blocks, corpus, folding, model, pairs, sampling
 from w2v_jax.types import (
     Batch,
     BlockBatch,
     Corpus,
     Hyper,
-    Metrics,
     Params,
     Static,
     Stream,
@@ -114,3 +113,151 @@ def loss(params: Params, stream: Stream, hyper: Hyper, static: Static) -> jax.Ar
     zero = jnp.zeros((), jnp.float32)
     total, count = jax.lax.fori_loop(0, steps, add, (zero, zero))
     return total / count
+
+
+def _blocks_loss(params: Params, batch: BlockBatch, static: Static) -> tuple[jax.Array, jax.Array]:
+    """Sum of the loss over a batch, and its positives."""
+    gathered = blocks.gather(params, batch, static)
+    return blocks.objective(*gathered, batch, static), blocks.positives(batch, static)
+
+
+def _pairs_loss(params: Params, batch: Batch, static: Static) -> tuple[jax.Array, jax.Array]:
+    count = jnp.sum(batch.weights * batch.labels)
+    if static.loss == "softmax":
+        rows = model.gather(params.input, batch.inputs)
+        return pairs.objective(rows, params.output, batch, static)[1], count
+    in_use, used = pairs.pairs_in_use(batch, params.input.shape, static)
+    size = pairs.part_size(in_use.inputs.shape[1], params.input.shape[1], static)
+
+    def add_part(i, total):
+        part = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, i * size, size), in_use)
+        inputs = model.gather(params.input, part.inputs)
+        outputs = model.gather(params.output, part.outputs)
+        return total + pairs.objective(inputs, outputs, part, static)[1]
+
+    parts = folding.most(-(-used // size))
+    return jax.lax.fori_loop(0, parts, add_part, jnp.zeros((), jnp.float32)), count
+
+
+def windows(text: Corpus, window: int, architecture: str) -> Windows:
+    """All windows of a text, that stop at line ends: on the host, nothing left out or drawn.
+
+    The window is the evaluation's, the same for runs of any window. Skip-gram's pairs weigh what
+    a window drawn of U{1..window} holds of them, 1 - (distance - 1) / window, added up over the
+    text; CBOW's places weigh 1.
+
+    Raises UserError where no two words stand side by side.
+    """
+    size, lines = len(text.ids), len(text.line_ends)
+    line = np.repeat(np.arange(lines), np.diff(text.line_ends, prepend=0))
+    offsets = np.concatenate([np.arange(-window, 0), np.arange(1, window + 1)])
+    at = np.arange(size)[:, None] + offsets
+    other = np.clip(at, 0, size - 1)
+    exists = (at == other) & (line[other] == line[:, None])
+    if not exists.any():
+        raise UserError("the held-out text has no two words side by side on a line")
+    contexts = np.where(exists, text.ids[other], 0).astype(np.int32)
+    if architecture == "cbow":
+        has = exists.any(axis=1)
+        return CbowWindows(contexts[has], exists[has].astype(np.float32), np.array(text.ids)[has])
+    place, column = np.nonzero(exists)
+    weights = 1 - (np.abs(offsets[column]) - 1) / window
+    types = len(text.vocab.words)
+    pair = text.ids[place].astype(np.int64) * types + contexts[place, column]
+    pair, which = np.unique(pair, return_inverse=True)
+    centres, row = np.unique(pair // types, return_inverse=True)
+    return SkipgramWindows(
+        centres=centres.astype(np.int32),
+        row=row.astype(np.int32),
+        contexts=(pair % types).astype(np.int32),
+        weights=np.bincount(which, weights).astype(np.float32),
+    )
+
+
+def perplexity(params: Params, hyper: Hyper, windows: Windows, static: Static) -> jax.Array:
+    """exp(weighted mean of -log p) over all windows, p normalised over the whole vocabulary: [].
+
+    Skip-gram: p(context o | centre c); CBOW: p(centre o | contexts), another task, so that the
+    two don't compare. With s = h . u_o, negative sampling's optimum is s = log p_train(o | c) -
+    log(K Pn(o)) (Levy & Goldberg 2014, section 3.1), and subsampling trains on p_train(o | c) ~
+    p(o | c) keep(o), but for windows that reach further where words between are left out. So
+      p(o | c) = softmax_o(s + log Pn(o) - log keep(o)),
+      trained by the full softmax: softmax_o(s - log keep(o)),
+    with the run's own Pn and keep: runs of any noise, K and subsampling compare. It is infinite
+    where Pn of a word that occurs is 0.
+
+    The optimum is that of noise drawn with replacement. Under exclude_target a positive w is drawn
+    from Pn / (1 - Pn(w)) without w, and the optimum is
+      s = log p_train(o | c) - log(K Pn(o)) - log[A - p_train(o | c) / (1 - Pn(o))],
+    A = sum_w p_train(w | c) / (1 - Pn(w)): about the odds p / (1 - p) in place of p. It matters
+    for the few words whose probability beside c is not small, which come out too probable by that
+    factor; the other laws that leave words out act in the same direction. This isn't corrected.
+
+    CBOW's h is the mean of the evaluation window's contexts, weighted by distance as the run's own
+    law under static.expected_window, else equally, whatever the run's own window was.
+    """
+    of_model = _skipgram_loss if static.model == "skipgram" else _cbow_loss
+    return jnp.exp(of_model(params, correction(hyper, static), hyper, windows, static))
+
+
+def correction(hyper: Hyper, static: Static) -> jax.Array:
+    """What turns scores into log probabilities up to a constant: log Pn - log keep, [V]."""
+    noise = jnp.zeros_like(hyper.keep) if static.loss == "softmax" else jnp.log(hyper.noise)
+    return noise - jnp.log(hyper.keep)
+
+
+def _skipgram_loss(
+    params: Params, bias: jax.Array, hyper: Hyper, windows: SkipgramWindows, static: Static
+) -> jax.Array:
+    """Mean -log p over pairs. A normaliser for each centre word, then the pairs' own scores."""
+
+    def normaliser(centres):
+        h = model.gather(params.input, centres)
+        scores = jnp.matmul(h, params.output.T, precision=model.PRECISION)
+        return jax.nn.logsumexp(scores + bias[None, :], axis=1)
+
+    (centres,) = _in_chunks(ROWS, windows.centres)
+    normalisers = jax.lax.map(normaliser, centres).reshape(-1)
+    of_pair = jnp.asarray(windows.centres)[windows.row]
+
+    def total(part):
+        centres, row, contexts, weights = part
+        h, rows = model.gather(params.input, centres), model.gather(params.output, contexts)
+        score = jnp.sum(h * rows, axis=1) + bias[contexts]
+        return jnp.sum(jnp.where(weights > 0, weights * (normalisers[row] - score), 0))
+
+    parts = _in_chunks(PAIRS, of_pair, windows.row, windows.contexts, windows.weights)
+    return jnp.sum(jax.lax.map(total, parts)) / jnp.sum(windows.weights)
+
+
+def _cbow_loss(
+    params: Params, bias: jax.Array, hyper: Hyper, windows: CbowWindows, static: Static
+) -> jax.Array:
+    """Mean -log p over places, `ROWS` of them at a time."""
+    reach = windows.contexts.shape[1] // 2
+    distance = jnp.concatenate([jnp.arange(reach, 0, -1), jnp.arange(1, reach + 1)])
+    law = sampling.context_weights(distance, hyper.window, static)
+
+    def total(part):
+        contexts, exists, centres = part
+        weights = exists * law[None, :]
+        weights /= jnp.maximum(jnp.sum(weights, axis=1, keepdims=True), 1)
+        h = jax.vmap(model.hidden)(model.gather(params.input, contexts), weights)
+        scores = jnp.matmul(h, params.output.T, precision=model.PRECISION) + bias[None, :]
+        own = jnp.take_along_axis(scores, centres[:, None], axis=1)[:, 0]
+        nats = jax.nn.logsumexp(scores, axis=1) - own
+        return jnp.sum(jnp.where(jnp.max(exists, axis=1) > 0, nats, 0))
+
+    parts = _in_chunks(ROWS, windows.contexts, windows.exists, windows.centres)
+    return jnp.sum(jax.lax.map(total, parts)) / len(windows.centres)
+
+
+def _in_chunks(size: int, *arrays: jax.Array) -> tuple[jax.Array, ...]:
+    """Arrays [n, ..] as [chunks, size, ..], zeros at the end of the last."""
+    size = min(size, len(arrays[0]))
+
+    def cut(x):
+        padding = [(0, -len(x) % size), *[(0, 0)] * (x.ndim - 1)]
+        return jnp.pad(jnp.asarray(x), padding).reshape(-1, size, *x.shape[1:])
+
+    return tuple(map(cut, arrays))
