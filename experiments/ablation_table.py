@@ -34,7 +34,7 @@ class Measure(NamedTuple):
 
 MEASURES = (
     Measure("heldout_loss", "held-out loss", 4, True, keys=LOSS_KEYS),
-    Measure("perplexity", "perplexity", 0, True, keys=TEXT_KEYS),
+    Measure("perplexity", "perplexity", 1, True, keys=TEXT_KEYS),
     Measure("wordsim353_spearman", "WordSim-353", 3, items="wordsim353"),
     Measure("simlex999_spearman", "SimLex-999", 3, items="simlex999"),
     Measure("google_analogies_accuracy", "analogies", 3, items="google_analogies"),

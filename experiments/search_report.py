@@ -283,6 +283,10 @@ def document(searches: Mapping[str, Search], judging: Half) -> str:
         _judged(searches, judging),
         _differences(searches, judging),
         *(part for name in SEARCHES for part in _top(name, searches[name])),
+        _wrapped(
+            "What the median changes by from half to half is the halves' own difference; what the "
+            "best lose beyond it, they owed to chance."
+        ),
     ]
     return "\n".join(parts)
 

@@ -50,10 +50,10 @@ def test_a_row_a_setting_with_bold_and_marks():
     table = rows(text)
     assert table[0] == ["dim", "members", "held-out loss", "perplexity", "WordSim-353"]
     assert [row[0] for row in table[1:4]] == ["50", "100 (baseline)", "200"]
-    assert table[2][1:] == ["3", "2.4000 ± 0.2484", "3,050 ± 124", "0.310 ± 0.025"]
+    assert table[2][1:] == ["3", "2.4000 ± 0.2484", "3,050.0 ± 124.2", "0.310 ± 0.025"]
     # Held-out loss: p = .035 and .030 by scipy.stats.ttest_rel, of which Holm doubles the smaller.
-    assert table[1][2:] == ["2.5500 ± 0.3726 *", "3,555 ± 137 **", "0.110 ± 0.026 **"]
-    assert table[3][2:] == ["**2.2700 ± 0.1490** *", "**1,050 ± 124** **", "**0.320 ± 0.066**"]
+    assert table[1][2:] == ["2.5500 ± 0.3726 *", "3,555.0 ± 136.6 **", "0.110 ± 0.026 **"]
+    assert table[3][2:] == ["**2.2700 ± 0.1490** *", "**1,050.1 ± 123.7** **", "**0.320 ± 0.066**"]
     assert "3 settings, 9 members. Baseline: dim=100." in text
     assert "`**`: still so after Holm's correction" in " ".join(text.split())
 
@@ -73,16 +73,16 @@ def test_held_out_losses_of_other_noise_are_not_compared():
     figures = {0.75: DIM[100], 0.5: DIM[50]}
     text = ablation_table.write(swept("noise_power", figures), {}, settings(noise_power=0.75))
     table = rows(text)
-    assert table[1][2:] == ["2.5500 ± 0.3726", "3,555 ± 137 **", "0.110 ± 0.026 **"]
-    assert table[2][2:] == ["2.4000 ± 0.2484", "**3,050 ± 124**", "**0.310 ± 0.025**"]
+    assert table[1][2:] == ["2.5500 ± 0.3726", "3,555.0 ± 136.6 **", "0.110 ± 0.026 **"]
+    assert table[2][2:] == ["2.4000 ± 0.2484", "**3,050.0 ± 124.2**", "**0.310 ± 0.025**"]
     flat = " ".join(text.split())
     assert "Held-out loss doesn't compare between settings that differ in noise_power: no" in flat
     assert "Perplexity doesn't" not in flat and "- held-out loss" not in text
     models = {"skipgram": DIM[100], "cbow": DIM[50]}
     text = ablation_table.write(swept("model", models), {}, settings(model="skipgram"))
     assert [row[2:4] for row in rows(text)[1:3]] == [
-        ["2.4000 ± 0.2484", "3,050 ± 124"],
-        ["2.5500 ± 0.3726", "3,555 ± 137"],
+        ["2.4000 ± 0.2484", "3,050.0 ± 124.2"],
+        ["2.5500 ± 0.3726", "3,555.0 ± 136.6"],
     ]
     flat = " ".join(text.split())
     assert "Perplexity doesn't compare between settings that differ in model" in flat
@@ -94,7 +94,7 @@ def test_diverged_members_are_named_and_left_out():
     lines[2]["stopped_epoch"] = 7
     text = ablation_table.write(lines, {}, settings(learning_rate=0.9))
     assert rows(text)[2] == [
-        *("50", "2; 1 diverged", "**2.2700 ± 0.7624**", "**1,025 ± 315** **"),
+        *("50", "2; 1 diverged", "**2.2700 ± 0.7624**", "**1,025.2 ± 315.1** **"),
         "**0.330 ± 0.254**",
     ]
     expected = "Diverged, left out of the means: learning_rate=50, seed 2, at step 300.\n"
@@ -111,9 +111,9 @@ def test_one_seed_has_no_intervals_and_no_marks():
     lines = swept("dim", {value: seeds[:1] for value, seeds in DIM.items()})
     text = ablation_table.write(lines, {}, settings(dim=100))
     assert rows(text)[1:4] == [
-        ["50", "1", "2.4000", "3,500", "0.100"],
-        ["100 (baseline)", "1", "2.3000", "3,000", "0.300"],
-        ["200", "1", "**2.2100**", "**1,000**", "**0.310**"],
+        ["50", "1", "2.4000", "3,500.0", "0.100"],
+        ["100 (baseline)", "1", "2.3000", "3,000.0", "0.300"],
+        ["200", "1", "**2.2100**", "**1,000.0**", "**0.310**"],
     ]
     assert "One seed: no intervals and no marks" in text and "±: half" not in text
     assert "- WordSim-353. Nothing is decided: one seed can't tell" in text

@@ -202,6 +202,62 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, read, content):
         assert str(path) in str(error) and "\n" not in str(error)
 
 
+def test_items_by_hand(tmp_path):
+    path = tmp_path / "pairs.txt"
+    path.write_text("a b 1\nA zebra 2\nb c 3\n")
+    wv = WordVectors(("a", "b", "c"), np.array([[1, 0], [1, 1], [0, 0]], np.float32))
+    people, cosines = evaluation.pair_items(wv, path)
+    assert people.tolist() == [1, 2, 3]
+    np.testing.assert_allclose(cosines, [0.5**0.5, np.nan, 0])
+    path.write_text(": s\nMan Woman King Queen\nman woman boy girl\nman king woman pear\n")
+    places = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(1, 1, 1), pear=(-1, 0, 0))
+    wv = WordVectors(tuple(places), np.array(list(places.values()), np.float32))
+    answers = evaluation.analogy_items(wv, path)
+    assert answers.dtype == np.int8 and answers.tolist() == [1, -1, 0]
+
+
+def test_a_file_that_changes_is_read_again(tmp_path):
+    path = tmp_path / "pairs.txt"
+    wv = vectors_of("abc")
+    for text, people in (("a b 1\n", [1]), ("a b 2\n", [2])):
+        path.write_text(text)
+        assert evaluation.pair_items(wv, path)[0].tolist() == people
+
+
+def test_standard_measures_follow_from_their_items(bundled):
+    some = [line.split() for line in (bundled / "questions-words.txt").read_text().splitlines()]
+    words = sorted({word for line in some[::40] for word in line if line[0] != ":"})
+    words += [w for w in ("tiger", "cat", "computer", "keyboard", "old", "new", "smart", "dumb")]
+    wv = vectors_of(dict.fromkeys(words))
+    items = evaluation.standard_items(wv)
+    people = evaluation.standard_people()
+    measures = list(standard(wv))
+    assert list(standard(wv, items)) == measures
+    assert {name: len(x) for name, x in items.items()} == {
+        "wordsim353": 353,
+        "simlex999": 999,
+        "google_analogies": 19544,
+    }
+    of_all = named(measures)
+    for name, scores in people.items():
+        known = np.isfinite(items[name])
+        value = np.corrcoef(items[name][known], scores[known])[0, 1]
+        assert 1 < known.sum() == of_all[f"{name}_pearson"].covered < len(known)
+        assert of_all[f"{name}_pearson"].value == pytest.approx(value, abs=1e-9)
+    answers = items["google_analogies"]
+    accuracy = of_all["google_analogies_accuracy"]
+    assert accuracy.covered == (answers >= 0).sum() > 0
+    assert accuracy.value == (answers == 1).sum() / accuracy.covered
+
+
+def test_items_of_a_diverged_run_cover_what_is_known(bundled):
+    wv = vectors_of(["tiger", "cat", "computer", "keyboard"])
+    wv.vectors[0] = np.nan
+    measures = list(standard(wv))
+    assert measures[0].covered > 2 and measures[0].value is None
+    assert list(standard(wv, evaluation.standard_items(wv))) == measures
+
+
 def test_without_gensim_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(evaluation, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'w2v_jax\[eval\]'"):

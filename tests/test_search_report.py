@@ -280,5 +280,5 @@ def test_members_of_another_vocabulary_are_refused(folders, two, tmp_path):
     cosines = cosines_of(two, 0.5, 0.5, 1)
     cosines["simlex999"][200:] = np.nan
     folder = folder_of(tmp_path / "few", [({"setting": {"alpha": 1}}, cosines)])
-    with pytest.raises(UserError, match="--gensim=[^ ]*: no member knows"):
+    with pytest.raises(UserError, match=r"--gensim=[^ ]*: no member knows"):
         search_report.read({"ours": (str(folders / "ours"), ""), "gensim": (str(folder), "")})

@@ -1,8 +1,8 @@
 """Text that was not trained on: its loss as in training, and its exact perplexity.
 
-The loss is of the task that a run was trained for, which changes with its noise, K and subsampling:
-it compares runs that share these. The perplexity asks the same of every run: how probable the text's
-own words are beside one another.
+The loss is of the task that a run was trained for, which changes with its noise, K and
+subsampling: it compares runs that share these. The perplexity asks the same of every run: how
+probable the text's own words are beside one another.
 """
 
 import hashlib
