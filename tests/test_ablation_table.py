@@ -113,7 +113,7 @@ def test_one_seed_has_no_intervals_and_no_marks():
     assert rows(text)[1:4] == [
         ["50", "1", "2.4000", "3,500.0", "0.100"],
         ["100 (baseline)", "1", "2.3000", "3,000.0", "0.300"],
-        ["200", "1", "**2.2100**", "**1,000.0**", "**0.310**"],
+        ["200", "1", "**2.2100**", "**1,000.4**", "**0.310**"],
     ]
     assert "One seed: no intervals and no marks" in text and "±: half" not in text
     assert "- WordSim-353. Nothing is decided: one seed can't tell" in text

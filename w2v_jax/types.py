@@ -6,6 +6,7 @@ Letters, in every docstring and shape comment:
   K negatives a positive (largest)             O output slots a row
   B blocks a step      L centres a block       X = L + 2W, a block and its halo
   G groups a step      M shared noise words a group
+  S sweep members
 """
 
 from typing import Any, NamedTuple
