@@ -44,6 +44,12 @@ def define_flags() -> None:
         "memory_gb", 0, "Memory that a program may take (0: half of the machine's).", lower_bound=0
     )
     flags.DEFINE_integer(
+        "lanes",
+        0,
+        "Members a device takes at a time, vmapped (0: on CPU one, on accelerators all it has).",
+        lower_bound=0,
+    )
+    flags.DEFINE_integer(
         "cpu_devices", 0, "Members trained side by side on CPU (0: one a core).", lower_bound=0
     )
 
@@ -52,13 +58,16 @@ def run(base: Config) -> None:
     """Trains all members and leaves a folder; goes on with one that was interrupted."""
     values, settings = axes.settings(base)
     seeds = flags.FLAGS.seeds
-    devices = _devices()
+    devices = _devices(len(settings) * seeds)
     base, source, corpus = wiring.read_corpus(base)
     held = _heldout(base, source, corpus)
     members = sweep_plan.members_of(base, settings, seeds, flags.FLAGS.common_random_numbers)
     programs = _plan(members, corpus, devices)
+    for config in {m.config for p in programs for m in p.members}:
+        wiring.check_noise(config, corpus.vocab)
     folder = Path(base.workdir or f"runs/ablation-{time.strftime('%Y%m%d-%H%M%S')}").expanduser()
-    results = Results(folder, _settings(base, corpus, values, settings))
+    shared = _settings(base, corpus, held, values, settings)
+    results = Results(folder, shared)
     for name in (ITEMS, VECTORS) if flags.FLAGS.save_vectors else (ITEMS,):
         (folder / name).mkdir(exist_ok=True)
     results.write(FLAGS, to_flagfile(resolved(base)))
@@ -69,9 +78,9 @@ def run(base: Config) -> None:
     report(results, base.plots)
 
 
-def _devices() -> list[jax.Device]:
+def _devices(members: int) -> list[jax.Device]:
     """On CPU a device a core, so that members are trained side by side; else what there is."""
-    count = flags.FLAGS.cpu_devices or cpus()
+    count = flags.FLAGS.cpu_devices or min(cpus(), members)
     with contextlib.suppress(RuntimeError):  # JAX has started already: with the devices it has
         jax.config.update("jax_num_cpu_devices", count)
     devices = jax.devices()
@@ -108,13 +117,17 @@ def _plan(members, corpus: Corpus, devices) -> list[sweep_plan.Program]:
     def fits(config, count):
         return _needed(config, count, corpus, devices) <= room
 
-    return sweep_plan.plan(members, tuple(flags.FLAGS.static_axes), fits, devices)
+    return sweep_plan.plan(
+        members, tuple(flags.FLAGS.static_axes), fits, devices, flags.FLAGS.lanes
+    )
 
 
 def _needed(config: Config, count: int, corpus: Corpus, devices) -> int:
     chunks = len(train.cut(corpus.line_ends, train.CHUNK)) - 1
     size = train.chunk_size(corpus)
-    bytes_ = sweep_plan.needed(config, count, corpus.vocab, size, chunks, devices)
+    bytes_ = sweep_plan.needed(
+        config, count, corpus.vocab, size, chunks, devices, flags.FLAGS.lanes
+    )
     if flags.FLAGS.early_stopping:
         bytes_ += count * 8 * len(corpus.vocab.words) * config.dim
     return bytes_
@@ -140,20 +153,21 @@ def _described(members, programs, left, corpus: Corpus, devices) -> str:
     return "\n".join(lines)
 
 
-def _settings(base: Config, corpus: Corpus, values: dict, settings: list[dict]) -> dict:
+def _settings(base: Config, corpus: Corpus, held, values: dict, settings: list[dict]) -> dict:
     """What the results of a folder share."""
     given = flags.FLAGS
     design = given.design if given.sweep else "list"
     return {
         "flags": to_flagfile(resolved(base)),
         "corpus_sha256": corpus.sha256,
+        "heldout_sha256": held.sha256 if held else None,
         "axes": values,
         "base": {name: getattr(base, name) for name in values},
         "settings": settings,
         "design": design,
         "seeds": given.seeds,
         **{n: given[n].value for n in ("common_random_numbers", "static_axes", "early_stopping")},
-        **{n: given[n].value for n in ("heldout", "perplexity", "perplexity_window")},
+        **{n: given[n].value for n in ("perplexity", "perplexity_window")},
     }
 
 
@@ -179,7 +193,7 @@ def _heldout(base: Config, source, corpus: Corpus) -> sweep_run.Heldout | None:
             model: heldout.windows(text, given.perplexity_window, model)
             for model in ("skipgram", "cbow")
         }
-    return sweep_run.Heldout(tokens, line, windows)
+    return sweep_run.Heldout(tokens, line, windows, text.sha256)
 
 
 def _keep(result: sweep_run.Result, program, base: Config, cost: dict, results: Results) -> None:
@@ -205,21 +219,25 @@ def _keep(result: sweep_run.Result, program, base: Config, cost: dict, results: 
 def _train_all(programs, base: Config, corpus: Corpus, held, devices, results: Results) -> None:
     compiled = sweep_run.Compiled(devices, corpus, held)
     for program in programs:
-        started = time.perf_counter()
-        trained = sweep_run.train(program, compiled, flags.FLAGS.early_stopping)
-        cost = {
-            "program_members": len(program.members),
-            "program_train_sec": trained.train_sec,
-            "program_compile_sec": trained.compile_sec,
-        }
-        done = {line["member"] for line in results.lines}
-        for result in sweep_run.results(program, trained, compiled, base.evaluate):
-            if result.member.index not in done:
-                _keep(result, program, base, cost, results)
-        diverged = int(trained.frozen.sum())
-        show.say(
-            f"program {program.number}: {len(program.members)} members, "
-            f"{trained.train_sec:.1f} s training, {trained.compile_sec:.1f} s compilation, "
-            f"{time.perf_counter() - started:.1f} s in all"
-            + (f", {diverged} diverged" if diverged else "")
-        )
+        _train(program, base, compiled, results)
+
+
+def _train(program, base: Config, compiled: sweep_run.Compiled, results: Results) -> None:
+    started = time.perf_counter()
+    trained = sweep_run.train(program, compiled, flags.FLAGS.early_stopping)
+    cost = {
+        "program_members": len(program.members),
+        "program_train_sec": trained.train_sec,
+        "program_compile_sec": trained.compile_sec,
+    }
+    done = {line["member"] for line in results.lines}
+    for result in sweep_run.results(program, trained, compiled, base.evaluate):
+        if result.member.index not in done:
+            _keep(result, program, base, cost, results)
+    diverged = int(trained.frozen.sum())
+    show.say(
+        f"program {program.number}: {len(program.members)} members, "
+        f"{trained.train_sec:.1f} s training, {trained.compile_sec:.1f} s compilation, "
+        f"{time.perf_counter() - started:.1f} s in all"
+        + (f", {diverged} diverged" if diverged else "")
+    )

@@ -8,6 +8,7 @@ import numpy as np
 
 from experiments import paired
 from experiments.tables import interval, markdown, plus_minus
+from w2v_jax import evaluation
 
 BEST_SHOWN = 20  # rows of a random design's table
 NAMED, LOST_NAMED = 8, 20  # settings, and diverged members, that a sentence names
@@ -231,7 +232,7 @@ def _resampled(every: Sequence[Group], items: Mapping, measure: Measure) -> dict
         return {}
     if measure.items == "google_analogies":
         return paired.resampled_accuracies(mine)
-    return paired.resampled_correlations(mine, paired.people_scores()[measure.items])
+    return paired.resampled_correlations(mine, evaluation.standard_people()[measure.items])
 
 
 def _over_items(group, base, measure, resampled) -> tuple[float, float] | None:

@@ -38,8 +38,8 @@ def define_flags() -> None:
         "design",
         "grid",
         DESIGNS,
-        "grid: all combinations of the axes' values; axes: one axis at a time, the others as the "
-        "flags say; random: --points draws, an axis with values draws one of them.",
+        "grid: all combinations of the axes' values, and the baseline, which the flags say; axes: "
+        "one axis at a time around it; random: --points draws, an axis with values draws one.",
     )
     flags.DEFINE_integer("points", 20, "Settings that --design=random draws.", lower_bound=1)
     flags.DEFINE_integer("draw_seed", 0, "Seed of --design=random.", lower_bound=0)
@@ -135,7 +135,9 @@ def _refuse(name: str, source: str) -> None:
 
 
 def settings(base: Config) -> tuple[dict[str, list], list[dict]]:
-    """The axes with their values, and the settings, each a value for every axis; the base first.
+    """The axes with their values, and the settings, each a value for every axis.
+
+    The base comes first, but among random draws, which have it only by chance.
 
     Raises UserError for axes or values that don't go together.
     """
@@ -152,8 +154,8 @@ def settings(base: Config) -> tuple[dict[str, list], list[dict]]:
     names = list(dict.fromkeys(names))
     own = {name: getattr(base, name) for name in names}
     chosen = _chosen(axes, own) + [{**own, **setting} for setting in listed]
-    if not axes and not listed:
-        chosen = [own]  # the base alone, with its seeds
+    if flags.FLAGS.design != "random" or not axes:
+        chosen = [own, *chosen]  # the baseline, which the others are compared with
     unique = list({tuple(s.items()): s for s in chosen}.values())
     for setting in unique:
         shown = " ".join(f"--{n}={v}" for n, v in setting.items())
@@ -174,8 +176,7 @@ def _chosen(axes: list[Axis], own: dict) -> list[dict]:
         draws = [{a.name: draw(a, rng) for a in axes} for _ in range(flags.FLAGS.points)]
         return [{**own, **draw} for draw in draws]
     if design == "axes":
-        varied = [{**own, axis.name: value} for axis in axes for value in axis.values]
-        return [own, *varied]
+        return [{**own, axis.name: value} for axis in axes for value in axis.values]
     points = itertools.product(*(axis.values for axis in axes))
     return [{**own, **dict(zip((a.name for a in axes), p, strict=True))} for p in points]
 

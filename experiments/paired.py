@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from experiments.tables import difference as two_samples
 from experiments.tables import interval
-from w2v_jax import evaluation
 
 RESAMPLES = 1000
 
@@ -26,12 +26,13 @@ class Difference(NamedTuple):
 def difference(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | None:
     """Paired t over seeds: d_s = a_s - b_s, mean(d) ± t_{.975, n-1} sd(d) / sqrt(n).
 
-    a, b: seed -> value; runs of one seed share their random numbers. None where no seed is shared.
-    Source: Student 1908.
+    a, b: seed -> value; runs of one seed share their random numbers. Where none is shared it is
+    Welch's t of two samples, sd^2 the sum of their variances; None where one has no two values.
+    Sources: Student 1908; Welch 1947.
     """
+    if not a.keys() & b.keys():
+        return _of_two_samples(list(a.values()), list(b.values()))
     gaps = np.array([a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())], np.float64)
-    if not len(gaps):
-        return None
     mean, half = interval(gaps)
     if half is None:
         return Difference(mean, None, None, None, 1)
@@ -41,6 +42,19 @@ def difference(a: Mapping[int, float], b: Mapping[int, float]) -> Difference | N
     else:
         p = float(2 * stdtr(len(gaps) - 1, -abs(mean) / sd * math.sqrt(len(gaps))))
     return Difference(mean, half, p, sd, len(gaps))
+
+
+def _of_two_samples(a: Sequence[float], b: Sequence[float]) -> Difference | None:
+    mean, half = two_samples(a, b) if a and b else (0.0, None)
+    if half is None:
+        return None
+    n, m = len(a), len(b)
+    u, v = np.var(a, ddof=1) / n, np.var(b, ddof=1) / m
+    if u + v == 0:
+        return Difference(mean, half, float(mean == 0), 0.0, min(n, m))
+    freedom = (u + v) ** 2 / (u**2 / (n - 1) + v**2 / (m - 1))
+    p = float(2 * stdtr(freedom, -abs(mean) / math.sqrt(u + v)))
+    return Difference(mean, half, p, math.sqrt(u * n + v * m), min(n, m))
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
@@ -68,19 +82,6 @@ def detectable(sd: float, seeds: int, alpha: float = 0.05, power: float = 0.8) -
         return None
     needed = stdtrit(seeds - 1, 1 - alpha / 2) + stdtrit(seeds - 1, power)
     return float(needed * sd / math.sqrt(seeds))
-
-
-def people_scores() -> dict[str, np.ndarray]:
-    """People's scores of WordSim-353's pairs [353] and SimLex-999's [999], in file order.
-
-    Raises UserError where gensim's files are missing.
-    """
-    folder = evaluation._bundled()
-    files = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
-    return {
-        name: np.array([score for *_, score in evaluation._read_pairs(folder / file)])
-        for name, file in files.items()
-    }
 
 
 def item_counts(drawn: np.ndarray, resamples: int = RESAMPLES) -> np.ndarray:

@@ -125,7 +125,7 @@ def read_corpus(config: Config) -> tuple[Config, corpora.Source, Corpus]:
             eos=config.reading == "stream",
             max_words=config.max_words,
         )
-    _check_noise(config, corpus.vocab)
+    check_noise(config, corpus.vocab)
     show.say(
         f"{source.name}: {corpus.words:,} words, {len(corpus.ids):,} of the vocabulary's "
         f"{len(corpus.vocab.words):,} types"
@@ -133,8 +133,8 @@ def read_corpus(config: Config) -> tuple[Config, corpora.Source, Corpus]:
     return config, source, corpus
 
 
-def _check_noise(config: Config, vocabulary: Vocab) -> None:
-    """Noise words must exist: the sampler draws until it has them."""
+def check_noise(config: Config, vocabulary: Vocab) -> None:
+    """Raises UserError where noise words don't exist: the sampler draws until it has them."""
     needed = {
         "with_replacement": 1,
         "exclude_target": 2,

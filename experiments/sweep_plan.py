@@ -2,10 +2,12 @@
 
 import dataclasses
 import os
+from functools import partial
+from pathlib import Path
 
 import jax
 
-from experiments.config import Config, to_flagfile
+from experiments.config import Config, resolved, to_flagfile
 from experiments.run import make_hyper
 from w2v_jax import sweep
 from w2v_jax.types import UserError, Vocab
@@ -26,9 +28,9 @@ class Member:
 
     def flags(self, base: Config) -> str:
         """What to add to the base's flags to train this member alone."""
-        fields = (f.name for f in dataclasses.fields(Config))
-        changed = [n for n in fields if getattr(self.config, n) != getattr(base, n)]
-        return " ".join(to_flagfile((n, getattr(self.config, n)) for n in changed).split())
+        written = set(resolved(base))
+        changed = [flag for flag in resolved(self.config) if flag not in written]
+        return " ".join(to_flagfile(changed).splitlines())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Program:
     number: int
     members: tuple[Member, ...]
     size: int  # members that it is compiled for
+    lanes: int  # members that a device takes at a time
     kind: int  # programs of one kind are one compilation
 
 
@@ -52,11 +55,13 @@ def members_of(base: Config, settings: list[dict], seeds: int, common: bool) -> 
     return found
 
 
-def plan(members: list[Member], static_axes: tuple[str, ...], fits, devices) -> list[Program]:
+def plan(
+    members: list[Member], static_axes: tuple[str, ...], fits, devices, lanes: int
+) -> list[Program]:
     """Programs: a kind for each combination of what shapes a program, split where it won't fit.
 
     fits(config, count) tells whether so many members of a kind fit the memory. Raises UserError
-    where one doesn't.
+    where one doesn't. lanes: members a device takes at a time, 0: `sweep.default_lanes`.
     """
     kinds: dict[tuple, list[Member]] = {}
     for member in members:
@@ -64,24 +69,35 @@ def plan(members: list[Member], static_axes: tuple[str, ...], fits, devices) -> 
     programs = []
     for kind, alike in enumerate(kinds.values()):
         limits = {
-            f"{n}_limit": max(getattr(m.config, n) for m in alike) for n in ("window", "negatives")
+            f"{n}_limit": max(getattr(m.config.static(), n) for m in alike)
+            for n in ("window", "negatives")
         }
         alike = [_limited(m, limits) for m in alike]
-        count = len(alike)
-        while not fits(alike[0].config, count):
-            if count == 1:
-                raise UserError(
-                    "one member needs more memory than --memory_gb gives: try a smaller --dim or "
-                    "--batch_size"
-                )
-            count -= 1
+        count = _largest(len(alike), partial(fits, alike[0].config))
         parts = -(-len(alike) // count)
         size = -(-len(alike) // parts)
-        size = sweep.padded(size, devices, sweep.default_lanes(size, devices))
+        width = lanes or sweep.default_lanes(size, devices)
+        size = sweep.padded(size, devices, width)
         for begin in range(0, len(alike), size):
             part = tuple(alike[begin : begin + size])
-            programs.append(Program(len(programs), part, size, kind))
+            programs.append(Program(len(programs), part, size, width, kind))
     return programs
+
+
+def _largest(count: int, fits) -> int:
+    """The most members up to `count` that fit, by halving. Raises UserError where one doesn't."""
+    if fits(count):
+        return count
+    good, bad = 0, count
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if fits(middle) else (good, middle)
+    if not good:
+        raise UserError(
+            "one member needs more memory than --memory_gb gives: try a smaller --dim or "
+            "--batch_size"
+        )
+    return good
 
 
 def shape_of(config: Config, static_axes: tuple[str, ...]) -> tuple:
@@ -106,15 +122,23 @@ def memory(memory_gb: float, devices) -> int:
         return int(memory_gb * 1e9)
     device = devices[0]
     if device.platform == "cpu":
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), _cgroup()) // 2
     stats = device.memory_stats() or {}
     return int(0.8 * stats.get("bytes_limit", 8e9)) * len(devices)
 
 
-def needed(config: Config, count: int, vocabulary: Vocab, size: int, chunks: int, devices):
+def _cgroup() -> int:
+    """What a container may take, where this is one."""
+    try:
+        return int(Path("/sys/fs/cgroup/memory.max").read_text())
+    except (OSError, ValueError):  # no cgroup, or "max"
+        return 2**63
+
+
+def needed(config: Config, count: int, vocabulary: Vocab, size: int, chunks: int, devices, lanes):
     """Bytes that `count` members like this one take while they train."""
     hyper = jax.eval_shape(lambda: make_hyper(config, vocabulary))
-    lanes = sweep.default_lanes(count, devices)
+    lanes = lanes or sweep.default_lanes(count, devices)
     return sweep.memory_needed(
         count,
         config.static(),

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import ledger, run, show
+from experiments.config import to_flagfile
 from experiments.sweep_plan import Member, Program
 from w2v_jax import evaluation, heldout, sweep
-from w2v_jax.types import Corpus, Params, Static, WordVectors
+from w2v_jax.types import Corpus, Params, Static, UserError, WordVectors
 
 HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
 
@@ -23,6 +24,7 @@ class Heldout(NamedTuple):
     tokens: np.ndarray  # [N]
     line: np.ndarray  # [N]
     windows: dict | None  # heldout.Windows of each model, for the perplexity; None: not asked for
+    sha256: str
 
 
 class Trained(NamedTuple):
@@ -32,6 +34,7 @@ class Trained(NamedTuple):
     loss: np.ndarray  # the last epoch's, a positive; NaN where no step was measured
     frozen: np.ndarray  # bool: diverged, and put back to its last good state
     stopped: np.ndarray  # epoch after which it was stopped early, 0 where it was not
+    best_epoch: np.ndarray  # whose tables and loss these are, 0: the last's
     compile_sec: float
     train_sec: float
 
@@ -50,7 +53,7 @@ class Compiled:
         if self.kind == (program.kind, program.size):
             return 0.0
         static = program.members[0].config.static()
-        lanes = sweep.default_lanes(program.size, self.devices)
+        lanes = program.lanes
         self.advance = sweep.compile_advance(members, self.texts, static, lanes)
         if self.held:
             self._measures(static, members, lanes)
@@ -105,26 +108,43 @@ def train(program: Program, compiled: Compiled, early_stopping: int) -> Trained:
             frozen |= before & ~alive
             new = [ledger.mean_loss(m) for m in np.array(sums, float).T]
             loss = np.where(alive, np.array(new, float), loss)
+            if not epoch:
+                _check_steps(program, members)
             if best:
-                members = best.update(members, compiled.heldout_loss(members))
-                stopped[alive & ~_alive(members)] = epoch + 1
+                members = best.update(members, compiled.heldout_loss(members), loss, epoch + 1)
+                if epoch + 1 < config.epochs:
+                    stopped[alive & ~_alive(members)] = epoch + 1
             bar.set_postfix_str(f"epoch {epoch + 1}, {int(alive.sum())} of {count} go on", False)
             bar.update(corpus.words * count)
     if best:
-        members = best.restored(members)
+        members, loss = best.restored(members, loss)
     members = jax.block_until_ready(members)
-    return Trained(members, loss, frozen, stopped, compile_sec, time.perf_counter() - started)
+    train_sec = time.perf_counter() - started
+    epochs = best.epoch if best else np.zeros(program.size, np.int64)
+    return Trained(members, loss, frozen, stopped, epochs, compile_sec, train_sec)
+
+
+def _check_steps(program: Program, members: sweep.Dealt) -> None:
+    """Raises UserError for a member that has nothing to train on, as a run alone does."""
+    idle = _alive(members) & (sweep.joined([m.state.step for m in members]) == 0)
+    if idle.any():
+        member = program.members[int(np.argmax(idle))]
+        shown = to_flagfile(member.setting.items()).split()
+        raise UserError(
+            f"the setting {' '.join(shown)}: nothing to train on: subsampling and lines of one "
+            f"word leave no full batch of centres (--batch_size={member.config.batch_size})"
+        )
 
 
 def _first(program: Program, corpus: Corpus, devices) -> sweep.Dealt:
     """Keys, distributions and first states of a program's members, on the devices."""
-    made = []
-    for member in program.members:
-        config = member.config
+
+    def first(number):
+        config = program.members[number].config
         key, hyper = jax.random.key(config.seed), run.make_hyper(config, corpus.vocab)
-        state = run.initial_state(config, len(corpus.vocab.words), key, hyper)
-        made.append((key, hyper, state))
-    return sweep.deal(made, program.size, devices)
+        return key, hyper, run.initial_state(config, len(corpus.vocab.words), key, hyper)
+
+    return sweep.deal(first, len(program.members), program.size, devices)
 
 
 def _alive(members: sweep.Dealt) -> np.ndarray:
@@ -132,18 +152,23 @@ def _alive(members: sweep.Dealt) -> np.ndarray:
 
 
 class _Best:
-    """Each member's tables where its held-out loss was lowest."""
+    """Each member's tables where its held-out loss was lowest, and the training loss there."""
 
     def __init__(self, members: sweep.Dealt, patience: int):
         self.params, self.patience = [m.state.params for m in members], patience
-        self.loss = np.full(_alive(members).shape, np.inf)
-        self.worse = np.zeros(self.loss.shape, int)
+        size = _alive(members).shape
+        self.loss, self.training_loss = np.full(size, np.inf), np.full(size, np.nan)
+        self.worse, self.epoch = np.zeros(size, int), np.zeros(size, int)  # 0: never measured
 
-    def update(self, members: sweep.Dealt, loss: np.ndarray) -> sweep.Dealt:
+    def update(
+        self, members: sweep.Dealt, loss: np.ndarray, training_loss: np.ndarray, epoch: int
+    ) -> sweep.Dealt:
         """Takes what is better; members that were worse `patience` times on end don't go on."""
         alive = _alive(members)
         better = alive & (loss < self.loss)
         self.loss = np.where(better, loss, self.loss)
+        self.training_loss = np.where(better, training_loss, self.training_loss)
+        self.epoch = np.where(better, epoch, self.epoch)
         self.worse = np.where(better, 0, self.worse + alive)
         goes_on = alive & (self.worse < self.patience)
         parts = sweep.split((better, goes_on), [m.alive.device for m in members])
@@ -153,12 +178,19 @@ class _Best:
         ]
         return tuple(m.replace(alive=on) for m, (_, on) in zip(members, parts, strict=True))
 
-    def restored(self, members: sweep.Dealt) -> sweep.Dealt:
-        """The members with their best tables."""
-        return tuple(
-            m.replace(state=m.state.replace(params=best))
-            for m, best in zip(members, self.params, strict=True)
+    def restored(self, members: sweep.Dealt, loss: np.ndarray) -> tuple[sweep.Dealt, np.ndarray]:
+        """The members with their best tables, those that were ever measured; their losses."""
+        found = self.epoch > 0
+        parts = sweep.split(found, [m.alive.device for m in members])
+        tables = [
+            _where(is_found, best, m.state.params)
+            for is_found, best, m in zip(parts, self.params, members, strict=True)
+        ]
+        restored = tuple(
+            m.replace(state=m.state.replace(params=params))
+            for m, params in zip(members, tables, strict=True)
         )
+        return restored, np.where(found, self.training_loss, loss)
 
 
 @jax.jit
@@ -197,6 +229,7 @@ def results(
             "steps": int(steps[i]),
             "frozen_step": int(steps[i]) if trained.frozen[i] else None,
             "stopped_epoch": int(trained.stopped[i]) or None,
+            "best_epoch": int(trained.best_epoch[i]) or None,
             "loss": _finite(trained.loss[i]),
             "heldout_loss": _finite(of_heldout[i]),
             "perplexity": _finite(perplexity[i]),

@@ -18,6 +18,7 @@ from w2v_jax.vocab import cumulative
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)  # sweeps split their members over them
+jax.devices()  # from now on there are so many
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

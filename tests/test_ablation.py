@@ -12,7 +12,6 @@ ROOM_FOR_THREE = 3.2e-5  # GB
 ONE = ["--cpu_devices=1", "--noperplexity"]  # less to compile
 
 
-
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
@@ -104,7 +103,7 @@ def test_a_diverged_member_is_named_and_the_others_are_there(place, valid, capsy
     out = place / "diverged"
     args = [*QUICK, f"--data_dir={place}", f"--workdir={out}", "--optimizer=sgd", "--seeds=1", *ONE]
     assert start("ptb_ablation", *args, "--sweep=learning_rate=0.1,1e38") == 0
-    good, bad = lines_of(out)
+    _, good, bad = lines_of(out)  # the first is the baseline
     assert good["frozen_step"] is None and bad["frozen_step"] == 0
     assert "1e+38" in capsys.readouterr().out
 
@@ -114,14 +113,15 @@ def test_a_member_stops_early_at_its_best_heldout_loss(place, valid):
     args = [*QUICK, f"--data_dir={place}", "--epochs=12", "--seeds=1", "--optimizer=sgd", *ONE]
     args += ["--sweep=learning_rate=1e-9,0.5"]
     assert start("ptb_ablation", *args, f"--workdir={out}", "--early_stopping=2") == 0
-    _, fast = lines_of(out)
+    _, _, fast = lines_of(out)
     assert fast["stopped_epoch"] is not None
-    best = fast["stopped_epoch"] - 2
+    best = fast["best_epoch"]
+    assert best == fast["stopped_epoch"] - 2
     # The rate is constant, so that the run up to its best epoch is the same as a shorter one.
     short = place / "short"
     args += [f"--epochs={best}", f"--workdir={short}"]
     assert start("ptb_ablation", *args) == 0
-    assert lines_of(short)[1]["heldout_loss"] == fast["heldout_loss"]
+    assert lines_of(short)[2]["heldout_loss"] == fast["heldout_loss"]
 
 
 @pytest.mark.parametrize(

@@ -158,9 +158,9 @@ def test_overwrite_spares_a_folder_that_holds_no_run(capsys, place, tmp_path):
 
 def test_noise_that_float32_cannot_draw_is_refused():
     vocab = Vocab(("a", "b"), np.array([10**6, 1]))
-    run._check_noise(Config(noise="exclude_target", noise_power=0.5), vocab)
+    run.check_noise(Config(noise="exclude_target", noise_power=0.5), vocab)
     with pytest.raises(UserError, match="--noise_power=4"):
-        run._check_noise(Config(noise="exclude_target", noise_power=4.0), vocab)
+        run.check_noise(Config(noise="exclude_target", noise_power=4.0), vocab)
 
 
 def test_of_two_runs_with_one_folder_the_second_is_refused(tmp_path):

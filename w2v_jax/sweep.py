@@ -55,17 +55,26 @@ def padded(count: int, devices: Sequence[jax.Device], lanes: int) -> int:
 
 
 def deal(
-    members: Sequence[tuple[jax.Array, Hyper, TrainState]],
+    first: Callable[[int], tuple[jax.Array, Hyper, TrainState]],
+    count: int,
     size: int,
     devices: Sequence[jax.Device],
 ) -> Dealt:
-    """Key, hyper and state of each -> `size` members, a run of them on each device.
+    """`size` members, a run of them on each device, made there one by one.
 
-    Those past the end repeat the last, and are not alive.
+    first: number of a member, below `count` -> its key, hyper and state. Those past the end repeat
+    the last, and are not alive.
     """
-    whole = [*members, *[members[-1]] * (size - len(members))]
-    key, hyper, state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *whole)
-    return split(Members(key, hyper, state, jnp.arange(size) < len(members)), devices)
+    share, dealt = size // len(devices), []
+    for d, device in enumerate(devices):
+        numbers = range(d * share, (d + 1) * share)
+        with jax.default_device(device):
+            made = [first(min(number, count - 1)) for number in numbers]
+            key, hyper, state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *made)
+            alive = jnp.array([number < count for number in numbers])
+        dealt.append(jax.device_put(Members(key, hyper, state, alive), device))
+        del made
+    return tuple(dealt)
 
 
 def split(leaves: Any, devices: Sequence[jax.Device]) -> tuple:
