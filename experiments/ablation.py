@@ -14,7 +14,7 @@ from experiments import run as wiring
 from experiments.config import Config, resolved, to_flagfile
 from experiments.results import SETTINGS, Results, cpus
 from w2v_jax import corpus as corpora
-from w2v_jax import export, heldout, train
+from w2v_jax import export, heldout, sweep, train
 from w2v_jax.types import Corpus, UserError
 
 FLAGS, ITEMS, VECTORS, TABLE = "flags.cfg", "items", "vectors", "table.md"
@@ -128,9 +128,10 @@ def _needed(config: Config, count: int, corpus: Corpus, devices) -> int:
     bytes_ = sweep_plan.needed(
         config, count, corpus.vocab, size, chunks, devices, flags.FLAGS.lanes
     )
-    if flags.FLAGS.early_stopping:
-        bytes_ += count * 8 * len(corpus.vocab.words) * config.dim
-    return bytes_
+    types, lanes = len(corpus.vocab.words), flags.FLAGS.lanes or sweep.default_lanes(count, devices)
+    tables = count * 8 * types * config.dim  # once more to be measured, twice to keep the best
+    scores = len(devices) * lanes * 8 * heldout.ROWS * types
+    return bytes_ + scores + tables * (3 if flags.FLAGS.early_stopping else 1)
 
 
 def _described(members, programs, left, corpus: Corpus, devices) -> str:

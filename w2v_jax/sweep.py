@@ -262,7 +262,9 @@ def memory_needed(
     stream = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
     rows = 4 * dim * _rows_of_a_step(static)
     gradients = 3 * _bytes(state.params) if static.rows == "dense" else rows
-    work = 2 * _bytes(stream) + DRAWING * _bytes(ids) + _bytes(state) + rows + gradients
+    scores = 3 * 4 * static.batch_size * vocab_size if static.loss == "softmax" else 0
+    copies = _bytes(state) * (1 if lanes == 1 else 3)  # vmapped choices compute both sides
+    work = 2 * _bytes(stream) + DRAWING * _bytes(ids) + copies + rows + gradients + scores
     whole = padded(count, devices, lanes)
     text = 2 * chunks * _bytes(ids)
     return 2 * whole * (_bytes(state) + _bytes(hyper)) + len(devices) * (text + lanes * work)
