@@ -205,12 +205,30 @@ def test_help_shows_the_flags_and_ends_with_status_0(capsys):
     assert "--window" in out and "--workdir" in out and "Penn Treebank" in out
 
 
+SWEEPS = ("study", "search")
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("study_skipgram", 22), ("study_optimizers", 10), ("search_skipgram", 100)]
+)
+def test_every_sweeps_flagfile_gives_its_settings(monkeypatch, name, count):
+    from experiments import ablation, axes
+
+    seen = []
+    monkeypatch.setattr(ablation, "run", lambda base: seen.extend(axes.settings(base)[1]))
+    monkeypatch.chdir(ROOT)
+    assert start("ptb_ablation", f"--flagfile=experiments/flagfiles/{name}.cfg") == 0
+    assert len(seen) == count
+
+
 def test_every_flagfile_parses(place, monkeypatch):
     from experiments import run as wiring
 
     seen = {}
     monkeypatch.setattr(wiring, "run", lambda config, script: seen.setdefault(script, config))
     for path in sorted((ROOT / "experiments" / "flagfiles").glob("*.cfg")):
+        if path.stem.startswith(SWEEPS):
+            continue
         seen.clear()
         script = "ptb_cbow" if "cbow" in path.stem else "ptb_skipgram"
         text = ["--corpus=any.txt"] if path.stem.startswith("corpus") else []

@@ -90,8 +90,11 @@ def equal(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
-@pytest.mark.parametrize("static", KINDS.values(), ids=KINDS)
-def test_a_member_has_the_bits_of_the_run_alone(corpus, chunked, make_hyper, static):
+@pytest.mark.parametrize(
+    "kind", ["pairs, cbow, touched adam", "pairs, masked mean", "blocks", "blocks, dense adam"]
+)
+def test_a_member_has_the_bits_of_the_run_alone(corpus, chunked, make_hyper, kind):
+    static = KINDS[kind]
     rates = enumerate(RATES)
     members = [member(make_hyper, corpus, static, i, rate, **ROOM[i]) for i, rate in rates]
     whole, _ = together(members, corpus, static)
@@ -102,7 +105,7 @@ def test_a_member_has_the_bits_of_the_run_alone(corpus, chunked, make_hyper, sta
         equal(of(whole, i).step, expected.step)
 
 
-@pytest.mark.parametrize("kind", ["pairs, adam, mean", "blocks"])
+@pytest.mark.parametrize("kind", ["pairs, adam, mean", "blocks, cbow"])
 def test_lanes_differ_by_rounding_alone(corpus, chunked, make_hyper, kind):
     static = KINDS[kind]
     members = [member(make_hyper, corpus, static, i, rate) for i, rate in enumerate(RATES)]
@@ -174,8 +177,7 @@ def test_a_member_that_does_not_go_on_keeps_its_state(corpus, chunked, make_hype
 
 
 @pytest.mark.parametrize(
-    ("kind", "lanes"),
-    [("pairs, adam, mean", 1), ("pairs, softmax", 1), ("blocks", 1), ("blocks", 8)],
+    ("kind", "lanes"), [("pairs, adam, mean", 1), ("pairs, softmax", 1), ("blocks", 8)]
 )
 def test_memory_is_estimated(make_corpus, make_hyper, kind, lanes):
     """Within a factor of what the compiler says, and never far below it."""
