@@ -22,26 +22,20 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import entry, show
-from experiments.results import Results, machine
-from experiments.tables import markdown
+from experiments import entry, hypergradients_report, show
+from experiments.results import Results
 from w2v_jax import corpus as corpora
 from w2v_jax import hypergradients, ingest, model, sampling, train, update, vocab
-from w2v_jax.plots import FAINT, INK, new_figure, save_figure
 from w2v_jax.types import Batch, Corpus, Hyper, Static, UserError
 
-WIDTHS = (1e-5, 1e-6, 1e-7)  # half widths of the central differences, in log rate and in power
+CURVE_POINTS = 25
 LARGEST_STEP = (0.5, 0.15)  # of the descent, in log rate and in power
 HALVINGS = 12  # of a step of the descent that doesn't lower the loss
-CURVE_POINTS, TANGENTS = 25, 5
-CURVE_SPANS = (math.log(8), 0.75)  # to each side of the descent's end
 SETTINGS = (
     *("max_vocab", "max_words", "heldout_share", "heldout_centres", "window", "negatives", "dim"),
     *("batch_size", "steps", "learning_rate", "noise_power", "epsilon", "descent_steps"),
     "seed",
 )
-NAMES = ("log learning rate", "noise power")
-COLOUR, TANGENT = "#1f5fa8", "#d1495b"
 
 
 def define_flags() -> None:
@@ -107,10 +101,10 @@ def main() -> None:
             if not results.find(optimizer=optimizer):
                 results.add(measure(optimizer, run, hyper))
     lines = [results.find(optimizer=optimizer) for optimizer in values.optimizers]
-    document = table(lines, shared, len(corpus.vocab.words), unigram)
+    document = hypergradients_report.table(lines, shared, len(corpus.vocab.words), unigram)
     results.write("table.md", document)
     print(document)
-    draw(results.folder / "hypergradients.png", lines, unigram)
+    hypergradients_report.draw(results.folder / "hypergradients.png", lines, unigram)
 
 
 def check() -> None:
@@ -288,8 +282,9 @@ def checked(programs: Programs, point: Point) -> dict:
         h = width * np.eye(2)[axis]
         return (programs.loss(point.at + h) - programs.loss(point.at - h)) / (2 * width)
 
-    differences = [[difference(axis, width) for width in WIDTHS] for axis in (0, 1)]
-    return {**as_json(point), "widths": WIDTHS, "differences": differences}
+    widths = hypergradients_report.WIDTHS
+    differences = [[difference(axis, width) for width in widths] for axis in (0, 1)]
+    return {**as_json(point), "widths": widths, "differences": differences}
 
 
 def as_json(point: Point) -> dict:
@@ -325,7 +320,7 @@ def descend(programs: Programs, start: Point, steps: int) -> list[Point]:
 
 def curve(programs: Programs, middle: Point, axis: int) -> list[dict]:
     """Points along one of (log rate, power), the other as it is in the middle."""
-    offsets = CURVE_SPANS[axis] * np.linspace(-1, 1, CURVE_POINTS)
+    offsets = hypergradients_report.CURVE_SPANS[axis] * np.linspace(-1, 1, CURVE_POINTS)
     return [as_json(programs.derivatives(middle.at + x * np.eye(2)[axis])) for x in offsets]
 
 
@@ -337,139 +332,6 @@ def milliseconds(function: Callable, at: np.ndarray) -> float:
         function(at)
         times.append(time.perf_counter() - began)
     return float(np.median(times)) * 1000
-
-
-def table(lines: list[dict], shared: dict, words: int, unigram: float) -> str:
-    """table.md."""
-    head = "V {words}, D {dim}, {steps} steps of T {batch_size}, W {window}, K {negatives}".format(
-        **shared, words=words
-    )
-    costs = "; ".join(
-        f"{line['optimizer']}: {line['run_ms']:.0f} ms a run, "
-        f"{line['derivatives_ms']:.0f} ms with all derivatives"
-        for line in lines
-    )
-    return f"""{head}, float64; {machine()}.
-
-Held-out loss in nats a word; the words' frequencies alone give {unigram:.4f}.
-
-Derivatives at the descent's start and end, beside central differences of half width h:
-
-{checks_table(lines)}
-Where they part, see them meet as h falls, until rounding takes over. Adam's first step on an entry,
-rate g / (|g| + epsilon), goes from one sign to the other within epsilon of g = 0: the loss can be
-steep over a very short way. The derivative is right there, and says little of the way beyond.
-
-The power's derivative has two parts: through training, and through Pn in softmax(s + log Pn), by
-which a held-out word is scored.
-
-{split_table(lines)}
-Gradient descent on both at once, from a bad start:
-
-{descent_table(lines)}
-Each backward pass gives the derivative in the rate of each of the {shared["steps"]} steps too
-(differences would take {2 * shared["steps"]} runs). {costs}.
-"""
-
-
-def checks_table(lines: list[dict]) -> str:
-    """Derivative, a central difference, and how far apart, relative to the derivative."""
-    rows, middle = [], len(WIDTHS) // 2
-    for line in lines:
-        for point in line["checks"]:
-            pairs = zip(NAMES, point["derivatives"], point["differences"], strict=True)
-            for name, exact, found in pairs:
-                apart = [abs(x - exact) / max(abs(exact), 1e-300) for x in found]
-                at = [f"{point['learning_rate']:.4g}", f"{point['noise_power']:.3f}"]
-                cells = [f"{exact:.9f}", f"{found[middle]:.9f}", *(f"{x:.0e}" for x in apart)]
-                rows.append([line["optimizer"], *at, name, *cells])
-    header = ["optimiser", "rate", "power", "in", "derivative", f"difference, h {WIDTHS[middle]:g}"]
-    return markdown([*header, *(f"apart, h {width:g}" for width in WIDTHS)], rows)
-
-
-def split_table(lines: list[dict]) -> str:
-    """Both parts of the power's derivative."""
-    rows = [
-        [
-            *(line["optimizer"], f"{point['learning_rate']:.4g}", f"{point['noise_power']:.3f}"),
-            *(f"{point['power_by_training']:+.4f}", f"{point['power_by_scoring']:+.4f}"),
-        ]
-        for line in lines
-        for point in line["checks"]
-    ]
-    return markdown(["optimiser", "rate", "power", "through training", "through scoring"], rows)
-
-
-def descent_table(lines: list[dict]) -> str:
-    """Every point of the descents."""
-    rows = [
-        [
-            *(line["optimizer"], str(step), f"{point['learning_rate']:.4g}"),
-            *(f"{point['noise_power']:.3f}", f"{point['loss']:.4f}"),
-            *(f"{slope:+.4f}" for slope in point["derivatives"]),
-        ]
-        for line in lines
-        for step, point in enumerate(line["descent"])
-    ]
-    header = [
-        "optimiser",
-        "step",
-        "rate",
-        "power",
-        "held-out loss",
-        "d / d log rate",
-        "d / d power",
-    ]
-    return markdown(header, rows)
-
-
-def draw(path: Path, lines: list[dict], unigram: float) -> None:
-    """A row an optimiser: loss over the rate, over the power, and the derivative by step."""
-    figure = new_figure(13, 0.4 + 3.6 * len(lines))
-    grid = figure.subplots(len(lines), 3, squeeze=False)
-    for row, line in zip(grid, lines, strict=True):
-        for axis, axes in enumerate(row[:2]):
-            draw_curve(axes, line, axis, unigram)
-        steps = np.arange(1, 1 + len(line["by_step"]))
-        row[2].bar(steps, line["by_step"], width=0.8, color=COLOUR)
-        row[2].axhline(0, color=FAINT, linewidth=1)
-        row[2].set_title(f"{line['optimizer']}, at the descent's end", loc="left", color=INK)
-        row[2].set_xlabel("step")
-        row[2].set_ylabel("d held-out loss / d its log rate")
-        for axes in row:
-            axes.grid(color="#e6e8ec", linewidth=0.6)
-            axes.set_axisbelow(True)
-            axes.spines[["top", "right"]].set_visible(False)
-    save_figure(figure, path)
-
-
-def draw_curve(axes, line: dict, axis: int, unigram: float) -> None:
-    """Held-out loss along one hyperparameter, tangents by the derivative at a few points."""
-    field, other = (("learning_rate", "noise_power"), ("noise_power", "learning_rate"))[axis]
-    points = [point for point in line["curves"][axis] if point["loss"] is not None]
-    places = np.array([point[field] for point in points])
-    losses = np.array([point["loss"] for point in points])
-    axes.plot(places, losses, color=COLOUR, marker="o", markersize=3)
-    axes.axhline(unigram, color=FAINT, linestyle=":", linewidth=1.2, label="frequencies alone")
-    chosen = np.linspace(0, len(points) - 1, TANGENTS + 2).astype(int)[1:-1]
-    half = CURVE_SPANS[axis] / TANGENTS
-    top = max(unigram, line["descent"][0]["loss"])  # a rate that diverges leaves the picture
-    chosen = [i for i in chosen if losses[i] < top]
-    for number, i in enumerate(chosen):
-        reach = half * np.array([-1, 1])
-        along = places[i] * np.exp(reach) if axis == 0 else places[i] + reach
-        label = None if number else "tangent, by jax.grad"
-        tangent = losses[i] + points[i]["derivatives"][axis] * reach
-        axes.plot(along, tangent, color=TANGENT, linewidth=1.6, label=label)
-    room = 0.08 * (top - losses.min())
-    axes.set_ylim(losses.min() - room, top + room)
-    if axis == 0:
-        axes.set_xscale("log")
-    held = f"{other.replace('_', ' ')} {points[0][other]:.3g}"
-    axes.set_title(f"{line['optimizer']}, {held}", loc="left", color=INK)
-    axes.set_xlabel(field.replace("_", " "))
-    axes.set_ylabel("held-out loss")
-    axes.legend(frameon=False, fontsize=8)
 
 
 if __name__ == "__main__":
