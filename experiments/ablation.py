@@ -9,10 +9,20 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import ablation_plot, ablation_table, axes, show, sweep_plan, sweep_run
+from experiments import (
+    ablation_plot,
+    ablation_table,
+    axes,
+    lock,
+    memory,
+    show,
+    sweep_plan,
+    sweep_run,
+)
 from experiments import run as wiring
 from experiments.config import Config, resolved, to_flagfile
 from experiments.results import SETTINGS, Results, cpus
+from experiments.sweep_keeper import Saves
 from w2v_jax import corpus as corpora
 from w2v_jax import export, heldout, sweep, train
 from w2v_jax.types import Corpus, UserError
@@ -40,9 +50,6 @@ def define_flags() -> None:
     flags.DEFINE_string("heldout", "", "Text for held-out measures (default: PTB's valid.txt).")
     flags.DEFINE_boolean("perplexity", True, "Exact perplexity of the held-out text.")
     flags.DEFINE_integer("perplexity_window", 5, "Window of its contexts.", lower_bound=1)
-    flags.DEFINE_float(
-        "memory_gb", 0, "Memory that a program may take (0: half of the machine's).", lower_bound=0
-    )
     flags.DEFINE_integer(
         "lanes",
         0,
@@ -66,16 +73,16 @@ def run(base: Config) -> None:
     for config in {m.config for p in programs for m in p.members}:
         wiring.check_noise(config, corpus.vocab)
     folder = Path(base.workdir or f"runs/ablation-{time.strftime('%Y%m%d-%H%M%S')}").expanduser()
-    shared = _settings(base, corpus, held, values, settings)
-    results = Results(folder, shared)
-    for name in (ITEMS, VECTORS) if flags.FLAGS.save_vectors else (ITEMS,):
-        (folder / name).mkdir(exist_ok=True)
-    results.write(FLAGS, to_flagfile(resolved(base)))
-    done = {line["member"] for line in results.lines}
-    left = [p for p in programs if not {m.index for m in p.members} <= done]
-    show.say(_described(members, programs, left, corpus, devices))
-    _train_all(left, base, corpus, held, devices, results)
-    report(results, base.plots)
+    with lock.held(folder):
+        results = Results(folder, _settings(base, corpus, held, values, settings), False)
+        for name in (ITEMS, VECTORS) if flags.FLAGS.save_vectors else (ITEMS,):
+            (folder / name).mkdir(exist_ok=True)
+        results.write(FLAGS, to_flagfile(resolved(base)))
+        done = {line["member"] for line in results.lines}
+        left = [p for p in programs if not {m.index for m in p.members} <= done]
+        show.say(_described(members, programs, left, corpus, devices))
+        _train_all(left, base, corpus, held, devices, results)
+        report(results, base.plots)
 
 
 def _devices(members: int) -> list[jax.Device]:
@@ -112,7 +119,8 @@ def _plan(members, corpus: Corpus, devices) -> list[sweep_plan.Program]:
     for name in flags.FLAGS.static_axes:
         if name not in sweep_plan.TRACED:
             raise UserError(f"--static_axes={name}: one of {', '.join(sweep_plan.TRACED)}")
-    room = sweep_plan.memory(flags.FLAGS.memory_gb, devices)
+    share = 0.5 if devices[0].platform == "cpu" else 0.8
+    room = memory.room(flags.FLAGS.memory_gb, devices, share)
 
     def fits(config, count):
         return _needed(config, count, corpus, devices) <= room
@@ -225,7 +233,8 @@ def _train_all(programs, base: Config, corpus: Corpus, held, devices, results: R
 
 def _train(program, base: Config, compiled: sweep_run.Compiled, results: Results) -> None:
     started = time.perf_counter()
-    trained = sweep_run.train(program, compiled, flags.FLAGS.early_stopping)
+    saves = Saves(results.folder, program, base)
+    trained = sweep_run.train(program, compiled, flags.FLAGS.early_stopping, saves)
     cost = {
         "program_members": len(program.members),
         "program_train_sec": trained.train_sec,
@@ -235,6 +244,7 @@ def _train(program, base: Config, compiled: sweep_run.Compiled, results: Results
     for result in sweep_run.results(program, trained, compiled, base.evaluate):
         if result.member.index not in done:
             _keep(result, program, base, cost, results)
+    saves.clear()
     diverged = int(trained.frozen.sum())
     show.say(
         f"program {program.number}: {len(program.members)} members, "

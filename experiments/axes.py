@@ -1,6 +1,7 @@
 """--sweep, --members -> settings: what is varied, and the values that each setting has."""
 
 import dataclasses
+import io
 import itertools
 import math
 import re
@@ -10,16 +11,22 @@ import numpy as np
 from absl import flags
 
 from experiments.config import Config, check
+from w2v_jax.files import opened
 from w2v_jax.types import UserError
 
 DESIGNS = ("grid", "axes", "random")
-TEXT = ("dataset", "corpus", "data_dir", "reading", "unk", "min_count", "max_vocab", "max_words")
+MOST_SETTINGS = 100_000
+TEXT = (
+    *("dataset", "corpus", "data_dir", "reading", "unk", "min_count", "max_vocab", "max_words"),
+    "max_types",
+)
 REFUSED = {
     **{name: "all members share one text" for name in TEXT},
     "seed": "--seeds says how many there are",
     "window_limit": "it follows from --window",
     "negatives_limit": "it follows from --negatives",
     "objective": "it only changes what a run logs",
+    **{name: "it is for single runs" for name in ("continue_from", "continue_schedule")},
 }
 _FIELDS = {f.name: f for f in dataclasses.fields(Config) if f.metadata["result"]}
 _LAW = re.compile(r"(log_uniform|uniform)\(([^,()]+),([^,()]+)\)")
@@ -60,6 +67,7 @@ class Axis(NamedTuple):
 
 def parse_axis(text: str, design: str) -> Axis:
     """What --sweep was given -> an axis. Raises UserError where it is none."""
+    text = " ".join(text.split())  # a line, whatever it holds
     source = f"--sweep={text}"
     name, equals, values = (part.strip() for part in text.partition("="))
     _refuse(name, source)
@@ -168,12 +176,15 @@ def settings(base: Config) -> tuple[dict[str, list], list[dict]]:
 
 
 def _chosen(axes: list[Axis], own: dict) -> list[dict]:
-    design = flags.FLAGS.design
+    design, points = flags.FLAGS.design, flags.FLAGS.points
     if not axes:
         return []
+    sizes = {"random": points, "grid": math.prod(len(axis.values) for axis in axes)}
+    if sizes.get(design, 0) > MOST_SETTINGS:
+        raise UserError(f"--design={design}: {sizes[design]:,} settings; at most {MOST_SETTINGS:,}")
     if design == "random":
         rng = np.random.default_rng(flags.FLAGS.draw_seed)
-        draws = [{a.name: draw(a, rng) for a in axes} for _ in range(flags.FLAGS.points)]
+        draws = [{a.name: draw(a, rng) for a in axes} for _ in range(points)]
         return [{**own, **draw} for draw in draws]
     if design == "axes":
         return [{**own, axis.name: value} for axis in axes for value in axis.values]
@@ -184,12 +195,10 @@ def _chosen(axes: list[Axis], own: dict) -> list[dict]:
 def _listed(path: str) -> list[dict]:
     """The settings of a file, a line each; # begins a comment."""
     try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
+        with opened(path, f"--members={path}") as file:
+            lines = io.TextIOWrapper(file, "utf-8-sig").readlines()
     except UnicodeDecodeError as error:
         raise UserError(f"--members={path}: not UTF-8 ({error.reason})") from error
-    except OSError as error:
-        raise UserError(f"--members={path}: {error.strerror or error}") from error
     found = []
     for number, line in enumerate(lines, 1):
         source, setting = f"{path}: line {number}", {}

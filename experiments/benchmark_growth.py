@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jax
 from absl import flags
 
-from experiments import benchmark_curves, config, entry, integer_lists, run, show, zipf
+from experiments import benchmark_curves, config, entry, integer_lists, memory, run, show, zipf
 from experiments.config import Config
 from experiments.results import Results, machine
 from experiments.tables import markdown, number
@@ -53,14 +53,14 @@ class Point(NamedTuple):
 
 def define_flags() -> None:
     """The training flags, and the values that each axis takes."""
-    config.define_flags(log_every_steps=20)
+    idle = ("overwrite", *config.DURABLE, *config.CONTINUED)
+    config.define_flags(idle, log_every_steps=20, memory_gb=8.0)
     flags.DEFINE_integer("vocab_size", 10_000, "V where it is not varied.", 2)
     flags.DEFINE_integer("words", 1_000_000, "Corpus words where they are not varied.", 1)
     flags.DEFINE_list("axes", list(AXES), f"Of {', '.join(AXES)}.")
     for axis, values in SWEEPS.items():
         flags.DEFINE_list(f"sweep_{axis}", values.split(), f"Values of {axis}.")
     flags.DEFINE_float("timed_sec", 5.0, "Seconds a point.", 0.0)
-    flags.DEFINE_float("memory_gb", 8.0, "Points whose tables need more are not run.", 0.0)
 
 
 def main() -> None:
@@ -115,7 +115,7 @@ def measure(point: Point, settings: Config) -> dict:
     key = jax.random.key(settings.seed)
     needed = table_bytes(settings, point.vocab_size, key, hyper)
     line = {"words_per_sec": None, "ms": None, "bytes": needed, "reason": ""}
-    if needed > values.memory_gb * 1e9:
+    if needed > memory.room(settings.memory_gb, jax.devices()):
         return {**line, "reason": f"not run: needs {needed / 1e9:.1f} GB"}
     state = run.initial_state(settings, point.vocab_size, key, hyper)
     size, steps = train.chunk_size(corpus), settings.log_every_steps

@@ -51,6 +51,17 @@ class Config:
     min_count: int = _flag(1, "Words that occur less often are rare.", low=1)
     max_vocab: int = _flag(0, "Largest vocabulary (0: any).", low=0)
     max_words: int = _flag(0, "Train on the corpus's first so many words (0: all).", low=0)
+    max_types: int = _flag(
+        0, "Forget rare words while reading, so that no more types are held (0: all).", low=0
+    )
+    continue_from: str = _flag(
+        "", "Go on from word vectors (a file) or from another run's checkpoint (its folder)."
+    )
+    continue_schedule: bool = _flag(
+        False,
+        "With --continue_from=RUN: the rate and the optimiser go on as in one longer run, instead "
+        "of beginning anew.",
+    )
     # The model and its loss
     model: str = _flag("skipgram", "Architecture.", choices=("skipgram", "cbow"))
     engine: str = _flag(
@@ -137,6 +148,22 @@ class Config:
     )
     workdir: str = _flag("", "Run directory (default: runs/SCRIPT-TIME).", result=False)
     overwrite: bool = _flag(False, "Replace the run that workdir holds.", result=False)
+    resume: bool = _flag(
+        True, "Go on with the run that workdir holds, if this is it.", result=False
+    )
+    checkpoint_every_sec: float = _flag(
+        600.0, "Save a checkpoint when so many seconds have passed (0: never).", low=0, result=False
+    )
+    checkpoint_every_steps: int = _flag(
+        0, "Save a checkpoint when so many steps are done (0: never).", low=0, result=False
+    )
+    keep_checkpoints: int = _flag(2, "Checkpoints that stay.", low=1, high=1000, result=False)
+    memory_gb: float = _flag(
+        0.0,
+        "Memory that training may take (0: all that the device has; a sweep: half of it).",
+        low=0,
+        result=False,
+    )
     log_every_steps: int = _flag(
         100, "Steps a line of metrics.jsonl.", low=1, high=10**6, result=False
     )
@@ -166,9 +193,15 @@ class Config:
         return Static(**values)
 
 
-def define_flags(**defaults) -> None:
-    """One absl flag a field; defaults differ by script."""
+DURABLE = ("resume", "checkpoint_every_sec", "checkpoint_every_steps", "keep_checkpoints")
+CONTINUED = ("continue_from", "continue_schedule")
+
+
+def define_flags(without: Iterable[str] = (), **defaults) -> None:
+    """One absl flag a field, but of those `without` effect; defaults differ by script."""
     for field in dataclasses.fields(Config):
+        if field.name in without:
+            continue
         about, default = field.metadata, defaults.get(field.name, field.default)
         bounds = {"lower_bound": about["low"], "upper_bound": about["high"]}
         if field.type is bool:
@@ -189,6 +222,8 @@ def from_flags() -> Config:
     """The flags as a Config, checked. Raises UserError for values that don't go together."""
     values = {}
     for field in dataclasses.fields(Config):
+        if field.name not in flags.FLAGS:
+            continue
         value = flags.FLAGS[field.name].value
         values[field.name] = tuple(value) if field.type is tuple else value
     if values["data_dir"] and (values["corpus"] or values["dataset"] != "ptb"):
@@ -196,7 +231,7 @@ def from_flags() -> Config:
     config = Config(**values)
     check(config)
     for name, cause in without_effect(config):
-        if flags.FLAGS[name].present:
+        if name in flags.FLAGS and flags.FLAGS[name].present:
             print(f"note: --{name} has no effect with {cause}", file=sys.stderr)
     if config.dataset == "ptb" and not config.corpus and not config.data_dir:
         folder = os.environ.get("W2V_JAX_DATA", "")
@@ -291,6 +326,7 @@ def without_effect(config: Config) -> list[tuple[str, str]]:
         ("noise", "loss", config.loss == "softmax"),
         ("noise_power", "loss", config.loss == "softmax"),
         ("subsample_rule", "subsample", config.subsample == 0),
+        ("continue_schedule", "continue_from", not config.continue_from),
         ("expected_window", "dynamic_window", not config.dynamic_window),
         ("beta1", "optimizer", not adam),
         ("beta2", "optimizer", not adam),
@@ -325,7 +361,9 @@ def resolved(config: Config) -> list[tuple[str, object]]:
     """The flags that affect results, and where the corpus came from."""
     names = [f.name for f in dataclasses.fields(Config) if f.metadata["result"]]
     skip = {"dataset"} if config.corpus else {"corpus"}
-    skip |= set() if config.data_dir else {"data_dir"}
+    skip |= {
+        name for name in ("data_dir", "continue_from", "max_types") if not getattr(config, name)
+    }
     skip |= {name for name, why in without_effect(config)}
     skip |= {name for name in ("window_limit", "negatives_limit") if not getattr(config, name)}
     return [(name, getattr(config, name)) for name in names if name not in skip]

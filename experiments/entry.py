@@ -9,6 +9,7 @@ from absl import flags
 from jax.errors import JaxRuntimeError
 
 from experiments import XLA_NOTE
+from experiments.stopping import Stopped
 from w2v_jax.types import UserError
 
 OK, BAD_INPUT, DIVERGED = 0, 1, 2
@@ -44,6 +45,11 @@ def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
             raise
         print("error: out of memory: try a smaller --batch_size or --dim", file=sys.stderr)
         return BAD_INPUT
+    except Stopped as stopped:
+        print(f"stopped: {stopped}", file=sys.stderr, flush=True)
+        if stopped.at_once:
+            os._exit(128 + stopped.number)
+        return 128 + stopped.number
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -6,16 +6,31 @@ from experiments.entry import Diverged
 from w2v_jax.train import Report
 from w2v_jax.types import Metrics
 
+_NONE = [0.0] * len(Metrics._fields)
+_NOTHING = {"elapsed_sec": 0.0, "words": 0, "epoch": 0, "epoch_sums": _NONE, "run_sums": _NONE}
+
 
 class Ledger:
     """Sums in float64 since the last line, the start of the epoch and the start of the run."""
 
-    def __init__(self, objective: str, began: float):
+    def __init__(self, objective: str, now: float, saved: dict | None = None):
+        """saved: what `saved` gave, to go on from there; now: seconds, of any one clock."""
         self.accounting = objective  # none | interval | running
-        self.began = self.last_time = began
-        self.last_words = self.epoch = 0
-        self.epoch_sums, self.run_sums = np.zeros(4), np.zeros(4)
-        self.lines: list[dict] = []
+        saved = saved or _NOTHING
+        self.began, self.last_time = now - saved["elapsed_sec"], now
+        self.last_words, self.epoch = saved["words"], saved["epoch"]
+        self.epoch_sums = np.array(saved["epoch_sums"])
+        self.run_sums = np.array(saved["run_sums"])
+
+    def saved(self, now: float) -> dict:
+        """All that the lines to come depend on, as JSON (floats come back to the bit)."""
+        return {
+            "elapsed_sec": now - self.began,
+            "words": self.last_words,
+            "epoch": self.epoch,
+            "epoch_sums": self.epoch_sums.tolist(),
+            "run_sums": self.run_sums.tolist(),
+        }
 
     def check(self, report: Report) -> None:
         """Raises Diverged where the loss is not finite."""
@@ -30,7 +45,7 @@ class Ledger:
         self.check(report)
         sums = np.array(report.metrics)
         if report.epoch != self.epoch:
-            self.epoch, self.epoch_sums = report.epoch, np.zeros(4)
+            self.epoch, self.epoch_sums = report.epoch, np.array(_NONE)
         self.epoch_sums += sums
         self.run_sums += sums
         line = {
@@ -44,7 +59,6 @@ class Ledger:
             "elapsed_sec": now - self.began,
         }
         self.last_words, self.last_time = report.words, now
-        self.lines.append(line)
         return line
 
     def final_loss(self) -> float | None:
@@ -54,11 +68,6 @@ class Ledger:
     def final_objective(self) -> float | None:
         """The accounting asked for, over the last epoch (interval) or the run (running)."""
         return self._objective(self.epoch_sums)
-
-    def epoch_ends(self) -> list[int]:
-        """Words at the end of each epoch."""
-        last = {line["epoch"]: line["words"] for line in self.lines}
-        return list(last.values())
 
     def _objective(self, sums: np.ndarray) -> float | None:
         if self.accounting == "none":

@@ -16,7 +16,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    config.define_flags(model="skipgram")
+    idle = ("overwrite", "resume", "checkpoint_every_steps", *config.CONTINUED)
+    config.define_flags(idle, model="skipgram")
     axes.define_flags()
     ablation.define_flags()
     entry.start(main, __doc__)

@@ -14,14 +14,20 @@ SETTINGS, LINES = "settings.json", "results.jsonl"
 class Results:
     """What was measured under one group of settings; `lines` holds it, the file outlives us."""
 
-    def __init__(self, folder: Path, settings: dict):
-        """Opens a folder. Raises UserError where it holds results of other settings."""
+    def __init__(self, folder: Path, settings: dict, same_machine: bool = True):
+        """Opens a folder. Raises UserError where it holds results of other settings.
+
+        same_machine: whether those of another machine are others too, as times are.
+        """
         self.folder, self.path = folder, folder / LINES
         settings = json.loads(json.dumps({**settings, "machine": machine()}))
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if (folder / SETTINGS).exists():
-                self._compare(json.loads((folder / SETTINGS).read_text()), settings)
+                old = json.loads((folder / SETTINGS).read_text())
+                if not same_machine:
+                    old.pop("machine", None)
+                self._compare(old, settings)
             else:
                 text = json.dumps(settings, indent=2) + "\n"
                 write_atomically(str(folder / SETTINGS), text.encode())

@@ -14,38 +14,80 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import STARTED, rundir, show
+from experiments import (
+    STARTED,
+    continuing,
+    identity,
+    keeper,
+    lock,
+    memory,
+    rundir,
+    show,
+    stopping,
+)
 from experiments.config import Config, resolved, to_flagfile
 from experiments.entry import Diverged
+from experiments.keeper import Start
 from experiments.ledger import Ledger
+from experiments.stopping import Stopped
 from w2v_jax import corpus as corpora
-from w2v_jax import evaluation, ingest, model, plots, train, update, vocab
+from w2v_jax import evaluation, ingest, joining, model, plots, train, update, vocab
 from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors
 
 REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
 
 
 def run(config: Config, script: str) -> None:
-    """Trains as configured, leaves a run directory and prints the closing screen."""
+    """Trains as configured, or goes on with a run; leaves a run directory, prints the screen."""
     now = time.strftime("%Y%m%d-%H%M%S")
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
-    rundir.check(workdir, config.overwrite)
-    config = _without_missing_extras(config)
-    config, source, corpus = read_corpus(config)
-    static, hyper = config.static(), make_hyper(config, corpus.vocab)
-    key = jax.random.key(config.seed)
-    state = initial_state(config, len(corpus.vocab.words), key, hyper)
-    size, steps = train.chunk_size(corpus), config.log_every_steps
-    program = train.compile_program(state, key, size, hyper, static, steps)
+    config = continuing.absolute(_without_missing_extras(config))
+    rundir.check(workdir, config.overwrite, config.resume)  # a folder that is refused gets no lock
+    with lock.held(workdir):
+        there = rundir.check(workdir, config.overwrite, config.resume)
+        if there:
+            identity.check(workdir, there, {"flags": identity.of_flags(config)})
+        earlier = continuing.earlier(config)
+        config, source, corpus = read_corpus(config, earlier.vocab.words if earlier else ())
+        this = identity.of(config, corpus, earlier.sha256 if earlier else "")
+        if there:
+            identity.check(workdir, there, this)
+            if rundir.is_complete(workdir):
+                show.say(f"{workdir} holds this very run, complete; --overwrite runs it again")
+                return
+        _run(config, workdir, source, corpus, earlier, this, bool(there))
 
-    ledger = Ledger(config.objective, time.perf_counter())
-    reports = train.train(state, key, corpus, program, hyper, static, config.epochs)
-    first = next(reports)  # what cannot be trained leaves the run that it was to replace
-    ledger.check(first[1])
-    rundir.create(workdir, config.overwrite, to_flagfile(resolved(config)), corpus.vocab)
-    state = follow(config, workdir, corpus, itertools.chain([first], reports), ledger)
-    if not all(np.isfinite(table).all() for table in jax.tree.map(np.asarray, state.params)):
-        raise Diverged("the embeddings are not finite: try a smaller --learning_rate")
+
+def _run(config: Config, workdir: Path, source, corpus: Corpus, earlier, this: dict, resumes: bool):
+    place = None
+    if earlier:
+        corpus, place = joining.joined(corpus, earlier)
+    check_noise(config, corpus.vocab)
+    static, hyper = config.static(), make_hyper(config, corpus.vocab)
+    key, size = jax.random.key(config.seed), train.chunk_size(corpus)
+    memory.check(config, len(corpus.vocab.words), hyper, size)
+    state = initial_state(config, len(corpus.vocab.words), key, hyper)
+    if earlier:
+        state = joining.carried(state, earlier, place, config.continue_schedule)
+    before = earlier.words if earlier and config.continue_schedule else 0
+    start = Start(state, train.Position(), None, None, 0, before)
+    if resumes:
+        start = keeper.resumed(config, workdir, start, key)
+    with stopping.at_once():
+        program = train.compile_program(state, key, size, hyper, static, config.log_every_steps)
+
+    ledger = Ledger(config.objective, time.perf_counter(), start.ledger)
+    reports = train.train(
+        *(start.state, key, corpus, program, hyper, static, config.epochs),
+        *(start.position, start.words_before),
+    )
+    if start.ledger is None:
+        first = next(reports)  # what cannot be trained leaves the run that it was to replace
+        ledger.check(first[1])
+        reports = itertools.chain([first], reports)
+        flagfile = to_flagfile(resolved(config))
+        rundir.create(workdir, config.overwrite or resumes, flagfile, this, corpus.vocab)
+    state = follow(config, workdir, corpus, reports, key, ledger, start)
     train_sec = time.perf_counter() - ledger.began
 
     wv = WordVectors(corpus.vocab.words, exported(state.params, config.export_vectors))
@@ -54,7 +96,7 @@ def run(config: Config, script: str) -> None:
         "dataset": source.name,
         "note": source.note,
         "corpus_sha256": corpus.sha256,
-        "vocab_sha256": rundir.vocab_sha256(workdir),
+        "vocab_sha256": this["vocab_sha256"],
         "vocab_size": len(corpus.vocab.words),
         "words_per_epoch": corpus.words,
         "epochs": config.epochs,
@@ -63,17 +105,19 @@ def run(config: Config, script: str) -> None:
         "words_per_sec": corpus.words * config.epochs / train_sec,
         "final_loss": ledger.final_loss(),
         "objective": ledger.final_objective(),
+        "resumes": start.resumes,
         "devices": [d.device_kind for d in jax.devices()],
         "versions": versions(),
         "seed": config.seed,
     }
-    finish(config, workdir, summary, wv, ledger)
+    finish(config, workdir, summary, wv)
 
 
-def finish(config: Config, workdir: Path, summary: dict, wv: WordVectors, ledger: Ledger) -> None:
+def finish(config: Config, workdir: Path, summary: dict, wv: WordVectors) -> None:
     """Evaluates, draws and writes summary.json, first of all so that a failure loses nothing."""
 
-    def write(measures):
+    def write(measures, complete=False):
+        summary["complete"] = complete
         summary["evaluation"] = {
             m.name: {"value": m.value, "covered": m.covered, "total": m.total} for m in measures
         }
@@ -85,15 +129,20 @@ def finish(config: Config, workdir: Path, summary: dict, wv: WordVectors, ledger
     write(measures)
     if config.plots:
         try:
-            draw_plots(config, workdir, wv, ledger)
+            draw_plots(config, workdir, wv)
         except (UserError, OSError, ImportError) as error:
             show.say(f"note: no plots: {error}")
-        write(measures)
+    write(measures, complete=True)
     print(show.closing_screen(config, workdir, summary, measures, wv))
 
 
-def read_corpus(config: Config) -> tuple[Config, corpora.Source, Corpus]:
-    """The text as ids; the Config with the dataset that was really used."""
+def read_corpus(
+    config: Config, known: tuple[str, ...] = ()
+) -> tuple[Config, corpora.Source, Corpus]:
+    """The text as ids; the Config with the dataset that was really used.
+
+    known: words that have an id wherever they occur, however rare.
+    """
     source = corpora.locate(
         config.dataset,
         corpus=config.corpus,
@@ -124,8 +173,9 @@ def read_corpus(config: Config) -> tuple[Config, corpora.Source, Corpus]:
             unk=config.unk,
             eos=config.reading == "stream",
             max_words=config.max_words,
+            max_types=config.max_types,
+            known=known,
         )
-    check_noise(config, corpus.vocab)
     show.say(
         f"{source.name}: {corpus.words:,} words, {len(corpus.ids):,} of the vocabulary's "
         f"{len(corpus.vocab.words):,} types"
@@ -175,32 +225,59 @@ def initial_state(config: Config, vocab_size: int, key: jax.Array, hyper: Hyper)
     return update.init_state(params, hyper, config.static())
 
 
-def follow(config: Config, workdir: Path, corpus: Corpus, reports, ledger: Ledger):
-    """Consumes the reports: each a line of metrics and a move of the progress bar."""
+def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, start: Start):
+    """Consumes the reports: each a line of metrics, a move of the bar and perhaps a checkpoint.
+
+    Returns the last state. Raises Stopped where a signal asked to end, Diverged.
+    """
+    state, report = start.state, None
+    metrics = rundir.MetricsFile(workdir, start.metrics_bytes)
+    keep = keeper.Keeper(config, workdir, key, ledger, metrics, start)
     with (
-        rundir.metrics_writer(workdir) as write,
-        _event_writer(config, workdir) as event,
-        show.progress_bar(corpus.words * config.epochs) as bar,
+        contextlib.closing(metrics),
+        contextlib.closing(keep),
+        _event_writer(config, workdir, start) as event,
+        show.progress_bar(corpus.words * config.epochs, ledger.last_words) as bar,
+        stopping.watched() as asked,
     ):
-        for state, report in reports:  # noqa: B007 (the last state is the result)
-            line = ledger.line(report, time.perf_counter())
-            write(line)
-            event(line)
-            loss = "" if line["loss"] is None else f"loss {line['loss']:.4f}, "
-            bar.set_postfix_str(f"{loss}rate {line['learning_rate']:.2g}", False)
-            bar.update(report.words - bar.n)
+        try:
+            for state, report in reports:
+                line = ledger.line(report, time.perf_counter())
+                metrics.write(line)
+                event(line)
+                loss = "" if line["loss"] is None else f"loss {line['loss']:.4f}, "
+                bar.set_postfix_str(f"{loss}rate {line['learning_rate']:.2g}", False)
+                bar.update(report.words - bar.n)
+                if asked.number:
+                    keep.save(state, report)
+                    keep.wait()
+                    raise Stopped(
+                        asked.number, f"saved at step {report.step:,}; the same command goes on"
+                    )
+                keep.after(state, report)
+            if report:
+                _check_finite(state)
+                keep.end(state, report)
+        except Diverged as error:
+            raise Diverged(f"{error}; {keep.last_good()}") from error
     return jax.block_until_ready(state)
 
 
+def _check_finite(state) -> None:
+    if not all(np.isfinite(table).all() for table in jax.tree.map(np.asarray, state.params)):
+        raise Diverged("the embeddings are not finite: try a smaller --learning_rate")
+
+
 @contextlib.contextmanager
-def _event_writer(config: Config, workdir: Path):
+def _event_writer(config: Config, workdir: Path, start: Start):
     """Yields a function that adds a metrics line to TensorBoard's events, if asked for."""
     if not config.tensorboard:
         yield lambda line: None
         return
     from tensorboardX import SummaryWriter
 
-    with SummaryWriter(str(workdir / rundir.TENSORBOARD)) as writer:
+    steps = start.position.step + start.position.done
+    with SummaryWriter(str(workdir / rundir.TENSORBOARD), purge_step=steps + 1) as writer:
 
         def event(line):
             for name in ("loss", "objective", "learning_rate", "words_per_sec"):
@@ -226,17 +303,13 @@ def _without_missing_extras(config: Config) -> Config:
     return config
 
 
-def draw_plots(config: Config, workdir: Path, wv: WordVectors, ledger: Ledger) -> None:
+def draw_plots(config: Config, workdir: Path, wv: WordVectors) -> None:
     """plots/loss.png and plots/embedding.png."""
     folder = workdir / rundir.PLOTS
     folder.mkdir(exist_ok=True)
-    measured = [line for line in ledger.lines if line["loss"] is not None]
-    words = [line["words"] for line in measured]
-    loss = [line["loss"] for line in measured]
+    words, loss, epoch_ends = rundir.loss_curve(workdir)
     name = {"skipgram": "skip-gram", "cbow": "CBOW"}[config.model]
-    plots.plot_loss(
-        folder / "loss.png", words, loss, f"{name}, loss a positive", ledger.epoch_ends()
-    )
+    plots.plot_loss(folder / "loss.png", words, loss, f"{name}, loss a positive", epoch_ends)
     plots.plot_embedding(folder / "embedding.png", wv)
 
 

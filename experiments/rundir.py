@@ -1,7 +1,6 @@
 """The files of a run directory (the contract that other programs read)."""
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -12,63 +11,130 @@ from w2v_jax.corpus import write_atomically
 from w2v_jax.types import UserError, Vocab, WordVectors
 from w2v_jax.vocab import save_counts
 
-FORMAT = 1  # of summary.json and of what lies beside it
+FORMAT = 2  # of a run directory; 1 had no run.json, and is read as before
 FLAGS, METRICS, SUMMARY, VOCAB = "flags.cfg", "metrics.jsonl", "summary.json", "vocab.tsv"
+RUN = "run.json"  # what the run is: its format and its identity
 VECTORS = {"text": "vectors.txt", "binary": "vectors.bin", "npz": "vectors.npz"}
 PROJECTOR, PLOTS, TENSORBOARD = "projector", "plots", "tensorboard"
-_FILES = (FLAGS, METRICS, SUMMARY, VOCAB, *VECTORS.values())
-_FOLDERS = (PROJECTOR, PLOTS, TENSORBOARD)
+CHECKPOINTS = "checkpoints"
+_FILES = (FLAGS, RUN, METRICS, SUMMARY, VOCAB, *VECTORS.values())
+_FOLDERS = (PROJECTOR, PLOTS, TENSORBOARD, CHECKPOINTS)
 
 
-def check(workdir: Path, overwrite: bool) -> None:
-    """Refuses a workdir that holds a run, or anything that a run would write over."""
+def check(workdir: Path, overwrite: bool, resume: bool) -> dict | None:
+    """The identity of the run that a workdir holds and that may go on; None: a new run.
+
+    Raises UserError where it holds anything else that a run would write over.
+    """
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir}: is not a folder")
     found = [name for name in (*_FILES, *_FOLDERS) if os.path.lexists(workdir / name)]
-    if found and overwrite and FLAGS not in found:
+    if not found:
+        return None
+    if overwrite and FLAGS not in found:
         raise UserError(
             f"--workdir={workdir}: holds {found[0]} but no run ({FLAGS}); nothing is overwritten"
         )
-    if found and not overwrite:
-        raise UserError(
-            f"--workdir={workdir}: holds a run ({found[0]}); "
-            "give another folder, or --overwrite to replace it"
-        )
+    if overwrite:
+        return None
+    if resume and RUN in found:
+        return _about(workdir)["identity"]
+    raise UserError(
+        f"--workdir={workdir}: holds a run ({found[0]}); "
+        "give another folder, or --overwrite to replace it"
+    )
 
 
-def create(workdir: Path, overwrite: bool, flagfile: str, vocab: Vocab) -> None:
-    """Makes the folder, clears a run that is to be replaced, writes flags and vocabulary.
+def check_format(workdir: Path) -> None:
+    """Raises UserError where a run directory is of a newer format than this version reads."""
+    if (workdir / RUN).exists():
+        _about(workdir)
 
-    Raises UserError where another run has taken the folder since `check`.
-    """
-    check(workdir, overwrite)
+
+def _about(workdir: Path) -> dict:
+    """What run.json says. Raises UserError where it is damaged or too new."""
+    path = workdir / RUN
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
+        about = json.loads(path.read_text(encoding="utf-8"))
+        format_ = about["format"]
+        if not isinstance(format_, int) or not about["identity"]["flags"]:
+            raise ValueError
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path}: damaged") from error
+    if format_ > FORMAT:
+        raise UserError(
+            f"{path}: format {format_}, made by a newer version; this one reads up to {FORMAT}"
+        )
+    return about
+
+
+def is_complete(workdir: Path) -> bool:
+    """Whether the run has come to its end."""
+    return (workdir / SUMMARY).exists() and read_summary(workdir).get("complete", False)
+
+
+def create(workdir: Path, replace: bool, flagfile: str, identity: dict, vocab: Vocab) -> None:
+    """Clears a run that is to be replaced; writes flags, identity and vocabulary."""
+    check(workdir, replace, False)
+    try:
         for path in (workdir / name for name in (*_FILES, *_FOLDERS)):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-        with open(workdir / FLAGS, "x", encoding="utf-8") as file:  # one of two runs gets it
+        with open(workdir / FLAGS, "x", encoding="utf-8") as file:
             file.write(flagfile)
         save_counts(str(workdir / VOCAB), vocab)
     except OSError as error:
         raise UserError(f"--workdir={workdir}: {error.strerror or error}") from error
+    about = {"format": FORMAT, "identity": identity}
+    write_atomically(str(workdir / RUN), (json.dumps(about, indent=2) + "\n").encode())
 
 
-@contextlib.contextmanager
-def metrics_writer(workdir: Path):
-    """Yields a function that appends an object to metrics.jsonl; a line is whole or not there."""
-    path = workdir / METRICS
-    with _naming(path):
-        file = open(path, "x", encoding="utf-8", buffering=1)  # noqa: SIM115 (closed below)
+class MetricsFile:
+    """metrics.jsonl, an object a line; a line is whole or not there."""
 
-    def write(values: dict) -> None:
-        with _naming(path):
-            file.write(json.dumps(values) + "\n")
+    def __init__(self, workdir: Path, keep: int | None):
+        """A new file, or the first `keep` bytes of the one there. Raises UserError."""
+        self.path = workdir / METRICS
+        with _naming(self.path):
+            if keep is None:
+                self._file = open(self.path, "xb")  # noqa: SIM115 (closed by close)
+                return
+            if os.path.getsize(self.path) < keep:
+                raise UserError(f"{self.path}: shorter than its run's checkpoint says")
+            os.truncate(self.path, keep)
+            self._file = open(self.path, "ab")  # noqa: SIM115
 
-    with file:
-        yield write
+    def write(self, values: dict) -> None:
+        """Appends a line at once."""
+        with _naming(self.path):
+            self._file.write(json.dumps(values).encode() + b"\n")
+            self._file.flush()
+
+    def end(self) -> int:
+        """Bytes so far, once they are on the disk."""
+        with _naming(self.path):
+            os.fsync(self._file.fileno())
+            return self._file.tell()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def loss_curve(workdir: Path) -> tuple[list[int], list[float], list[int]]:
+    """Of metrics.jsonl: words and loss of each line that has one, words where epochs end."""
+    words, loss, ends = [], [], {}
+    with _naming(workdir / METRICS), open(workdir / METRICS, encoding="utf-8") as file:
+        for line in map(json.loads, file):
+            ends[line["epoch"]] = line["words"]
+            if line["loss"] is not None:
+                words.append(line["words"])
+                loss.append(line["loss"])
+    return words, loss, list(ends.values())
 
 
 @contextlib.contextmanager
@@ -92,11 +158,6 @@ def write_vectors(workdir: Path, wv: WordVectors, formats: tuple[str, ...]) -> N
             export.save_npz(path, wv.words, vectors=wv.vectors)
         else:
             export.save_projector(path, wv)
-
-
-def vocab_sha256(workdir: Path) -> str:
-    """Identity of the vocabulary: of words, counts and their order."""
-    return hashlib.sha256((workdir / VOCAB).read_bytes()).hexdigest()
 
 
 def write_summary(workdir: Path, summary: dict) -> None:

@@ -17,10 +17,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def progress_bar(total_words: int) -> tqdm:
+def progress_bar(total_words: int, done: int = 0) -> tqdm:
     """Words done of words planned; silent where stderr is no terminal."""
     return tqdm(
         total=total_words,
+        initial=done,
         unit="word",
         unit_scale=True,
         smoothing=0.1,

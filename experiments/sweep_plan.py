@@ -1,9 +1,7 @@
 """Settings and seeds -> members -> programs of equal shape that fit the memory."""
 
 import dataclasses
-import os
 from functools import partial
-from pathlib import Path
 
 import jax
 
@@ -114,25 +112,6 @@ def _limited(member: Member, limits: dict) -> Member:
         if limit > getattr(member.config, n.removesuffix("_limit"))
     }
     return dataclasses.replace(member, config=dataclasses.replace(member.config, **own))
-
-
-def memory(memory_gb: float, devices) -> int:
-    """Bytes that a sweep may take: --memory_gb, or of what there is, a half (CPU), .8 (others)."""
-    if memory_gb:
-        return int(memory_gb * 1e9)
-    device = devices[0]
-    if device.platform == "cpu":
-        return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), _cgroup()) // 2
-    stats = device.memory_stats() or {}
-    return int(0.8 * stats.get("bytes_limit", 8e9)) * len(devices)
-
-
-def _cgroup() -> int:
-    """What a container may take, where this is one."""
-    try:
-        return int(Path("/sys/fs/cgroup/memory.max").read_text())
-    except (OSError, ValueError):  # no cgroup, or "max"
-        return 2**63
 
 
 def needed(config: Config, count: int, vocabulary: Vocab, size: int, chunks: int, devices, lanes):

@@ -1,5 +1,7 @@
 """A program of a sweep -> a line for each of its members."""
 
+import copy
+import dataclasses
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -9,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import ledger, run, show
+from experiments import ledger, run, show, sweep_keeper
 from experiments.config import to_flagfile
+from experiments.stopping import Stopped, at_once, watched
 from experiments.sweep_plan import Member, Program
 from w2v_jax import evaluation, heldout, sweep
 from w2v_jax.types import Corpus, Params, Static, UserError, WordVectors
@@ -86,42 +89,81 @@ def _perplexity(member: sweep.Members, windows, *, static: Static) -> jax.Array:
     return heldout.perplexity(member.state.params, member.hyper, windows, static)
 
 
-def train(program: Program, compiled: Compiled, early_stopping: int) -> Trained:
-    """Trains a program's members to their ends; early_stopping: the patience in epochs, or 0."""
-    corpus = compiled.corpus
+@dataclasses.dataclass
+class Progress:
+    """A program's members between two epochs; arrays [S]."""
+
+    epoch: int  # epochs done
+    members: sweep.Dealt
+    frozen: np.ndarray
+    stopped: np.ndarray
+    loss: np.ndarray
+    best: "_Best | None"
+    seconds: float  # of training so far
+
+    def trained(self, compile_sec: float) -> Trained:
+        """What there is at the end."""
+        members, loss = self.members, self.loss
+        if self.best:
+            members, loss = self.best.restored(members, loss)
+        epochs = self.best.epoch if self.best else np.zeros(len(loss), np.int64)
+        members = jax.block_until_ready(members)
+        return Trained(members, loss, self.frozen, self.stopped, epochs, compile_sec, self.seconds)
+
+
+def train(
+    program: Program, compiled: Compiled, early_stopping: int, saves: sweep_keeper.Saves
+) -> Trained:
+    """Trains a program's members to their ends; early_stopping: the patience in epochs, or 0.
+
+    Goes on with what `saves` holds of it. Raises Stopped where a signal asks to end.
+    """
+    corpus, size = compiled.corpus, program.size
     members = _first(program, corpus, compiled.devices)
-    compile_sec = compiled.prepare(program, members)
+    with at_once():
+        compile_sec = compiled.prepare(program, members)
     config, count = program.members[0].config, len(program.members)
-    started = time.perf_counter()
-    frozen, stopped = np.zeros(program.size, bool), np.zeros(program.size, np.int64)
-    loss = np.full(program.size, np.nan)
     best = _Best(members, early_stopping) if early_stopping else None
-    with show.progress_bar(corpus.words * config.epochs * count) as bar:
-        for epoch in range(config.epochs):
-            before = _alive(members)
-            if not before.any():
-                break
-            members, sums = sweep.train_epoch(
-                members, corpus, compiled.texts, compiled.advance, epoch, config.epochs
-            )
-            alive = _alive(members)
-            frozen |= before & ~alive
-            new = [ledger.mean_loss(m) for m in np.array(sums, float).T]
-            loss = np.where(alive, np.array(new, float), loss)
-            if not epoch:
-                _check_steps(program, members)
-            if best:
-                members = best.update(members, compiled.heldout_loss(members), loss, epoch + 1)
-                if epoch + 1 < config.epochs:
-                    stopped[alive & ~_alive(members)] = epoch + 1
-            bar.set_postfix_str(f"epoch {epoch + 1}, {int(alive.sum())} of {count} go on", False)
-            bar.update(corpus.words * count)
+    none, at = np.zeros(size, bool), np.zeros(size, np.int64)
+    now = Progress(0, members, none, at, np.full(size, np.nan), best, 0.0)
+    saves.restore(now)
+    words = corpus.words * count
+    with show.progress_bar(words * config.epochs, words * now.epoch) as bar, watched() as asked:
+        while now.epoch < config.epochs and _alive(now.members).any():
+            began = time.perf_counter()
+            new = asked.while_doing(partial(_epoch, now, program, compiled))
+            if asked.number:
+                saves.save(now if new is None else new)
+                saves.wait()
+                raise Stopped(asked.number, saves.told(), at_once=new is None)
+            now = new
+            now.seconds += time.perf_counter() - began
+            going = int(_alive(now.members).sum())
+            bar.set_postfix_str(f"epoch {now.epoch}, {going} of {count} go on", False)
+            bar.update(words)
+            saves.after(now)
+    saves.end(now)
+    return now.trained(compile_sec)
+
+
+def _epoch(old: Progress, program: Program, compiled: Compiled) -> Progress:
+    """An epoch more of all members."""
+    epochs, epoch = program.members[0].config.epochs, old.epoch
+    before, best = _alive(old.members), old.best
+    members, sums = sweep.train_epoch(
+        old.members, compiled.corpus, compiled.texts, compiled.advance, epoch, epochs
+    )
+    alive, stopped = _alive(members), old.stopped
+    new = [ledger.mean_loss(m) for m in np.array(sums, float).T]
+    loss = np.where(alive, np.array(new, float), old.loss)
+    if not epoch:
+        _check_steps(program, members)
     if best:
-        members, loss = best.restored(members, loss)
-    members = jax.block_until_ready(members)
-    train_sec = time.perf_counter() - started
-    epochs = best.epoch if best else np.zeros(program.size, np.int64)
-    return Trained(members, loss, frozen, stopped, epochs, compile_sec, train_sec)
+        members, best = best.update(members, compiled.heldout_loss(members), loss, epoch + 1)
+        if epoch + 1 < epochs:
+            stopped = np.where(alive & ~_alive(members), epoch + 1, stopped)
+    frozen = old.frozen | (before & ~alive)
+    return Progress(epoch + 1, members, frozen, stopped, loss, best, old.seconds)
 
 
 def _check_steps(program: Program, members: sweep.Dealt) -> None:
@@ -162,21 +204,22 @@ class _Best:
 
     def update(
         self, members: sweep.Dealt, loss: np.ndarray, training_loss: np.ndarray, epoch: int
-    ) -> sweep.Dealt:
-        """Takes what is better; members that were worse `patience` times on end don't go on."""
-        alive = _alive(members)
+    ) -> "tuple[sweep.Dealt, _Best]":
+        """With what is better; members that were worse `patience` times on end don't go on."""
+        alive, new = _alive(members), copy.copy(self)
         better = alive & (loss < self.loss)
-        self.loss = np.where(better, loss, self.loss)
-        self.training_loss = np.where(better, training_loss, self.training_loss)
-        self.epoch = np.where(better, epoch, self.epoch)
-        self.worse = np.where(better, 0, self.worse + alive)
-        goes_on = alive & (self.worse < self.patience)
+        new.loss = np.where(better, loss, self.loss)
+        new.training_loss = np.where(better, training_loss, self.training_loss)
+        new.epoch = np.where(better, epoch, self.epoch)
+        new.worse = np.where(better, 0, self.worse + alive)
+        goes_on = alive & (new.worse < self.patience)
         parts = sweep.split((better, goes_on), [m.alive.device for m in members])
-        self.params = [
+        new.params = [
             _where(is_better, m.state.params, old)
             for (is_better, _), m, old in zip(parts, members, self.params, strict=True)
         ]
-        return tuple(m.replace(alive=on) for m, (_, on) in zip(members, parts, strict=True))
+        going = tuple(m.replace(alive=on) for m, (_, on) in zip(members, parts, strict=True))
+        return going, new
 
     def restored(self, members: sweep.Dealt, loss: np.ndarray) -> tuple[sweep.Dealt, np.ndarray]:
         """The members with their best tables, those that were ever measured; their losses."""

@@ -71,7 +71,7 @@ def load(source, cache_dir="none", **options):
 
 def decoded(corpus):
     starts = [0, *corpus.line_ends[:-1].tolist()]
-    words = [corpus.vocab.words[i] for i in corpus.ids.tolist()]
+    words = [corpus.vocab.words[i] for i in corpus.ids[:].tolist()]
     return [words[a:b] for a, b in zip(starts, corpus.line_ends.tolist(), strict=True)]
 
 

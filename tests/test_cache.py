@@ -1,5 +1,6 @@
 """The cache of ingested corpora: found, told apart, damaged, full, shared."""
 
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -43,9 +44,9 @@ def test_a_second_start_maps_what_the_first_made(text, cache, monkeypatch):
     again = load(text, cache, min_count=2)
     for corpus in (first, again):
         check(corpus, [b"a b a\n\nb c\n"], min_count=2)
-        assert isinstance(corpus.ids, np.memmap) and not corpus.ids.flags.writeable
+        assert isinstance(corpus.ids, store.Ids) and not corpus.line_ends.flags.writeable
     tokens, lines = train.chunk_arrays(again, 0, 5, 6)
-    assert tokens.tolist()[:5] == again.ids.tolist() and lines.tolist() == [0, 0, 0, 1, 1, -1]
+    assert tokens.tolist()[:5] == again.ids[:].tolist() and lines.tolist() == [0, 0, 0, 1, 1, -1]
     with pytest.raises(AssertionError):
         load(text, cache, min_count=1)
 
@@ -56,6 +57,34 @@ def test_a_second_start_maps_what_the_first_made(text, cache, monkeypatch):
 def test_each_setting_has_its_own_corpus(text, cache, value):
     load(text, cache)
     check(load(text, cache, **dict([value])), [b"a b a\n\nb c\n"], **dict([value]))
+
+
+def test_known_words_have_a_corpus_of_their_own_whatever_their_order(text, cache, monkeypatch):
+    assert load(text, cache, min_count=2).vocab.words == ("a", "b", "<unk>")
+    assert load(text, cache, min_count=2, known=("c", "x")).vocab.words == ("a", "b", "c")
+    assert load(text, cache, min_count=2, known=("x",)).vocab.words == ("a", "b", "<unk>")
+    assert store.digest_of(()) == "" != store.digest_of(("ab",)) != store.digest_of(("a", "b"))
+    unread(monkeypatch)
+    assert load(text, cache, min_count=2, known=("x", "c", "x")).vocab.words == ("a", "b", "c")
+    for known in ((), ("c",), ("c\nx",)):
+        with pytest.raises(AssertionError):
+            load(text, cache, known=known)
+
+
+def test_a_cache_of_format_1_is_passed_over(text, cache, monkeypatch):
+    old = [1, 0, "keep", False, 0]  # its settings
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "FORMAT", 1)
+        patch.setattr(store, "list", lambda settings: list(settings)[:5], raising=False)
+        load(text, cache)
+    folder = kept(cache)
+    text_of_header, _, _ = (folder / store.HEADER).read_bytes().partition(b"\n")
+    header = json.loads(text_of_header)
+    assert header["format"] == 1 and header["settings"] == old
+    (folder / store.IDS).write_bytes(bytes(20))
+    notes = []
+    check(load(text, cache, note=notes.append), [b"a b a\n\nb c\n"])
+    assert notes == [] and (folder / store.IDS).read_bytes() == bytes(20)
 
 
 def test_a_changed_text_is_read_anew(text, cache):
@@ -179,3 +208,64 @@ def test_what_is_no_regular_file_is_never_taken_for_known(cache, tmp_path):
         with ThreadPoolExecutor(1) as pool:
             pool.submit((tmp_path / "pipe").write_bytes, data)
             check(load(source, cache), [data])
+
+
+@pytest.fixture
+def ids(tmp_path):
+    """0..999 in a file."""
+    np.arange(1000, dtype="<i4").tofile(tmp_path / "ids")
+    return store.Ids(str(tmp_path / "ids"))
+
+
+@pytest.mark.parametrize("most", [1, 7, 1 << 20])
+def test_slices_of_ids_are_those_of_an_array_however_little_a_read_gives(ids, monkeypatch, most):
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda file, n, at: pread(file, min(n, most), at))
+    array = np.arange(1000, dtype=np.int32)
+    mixed = np.random.default_rng(0).permutation(1000).astype(np.int32)
+    again = ids.renumbered(mixed)
+    for a, b in ((0, 5), (17, 900), (990, 2000), (5, 5), (9, 3), (None, None), (-3, None)):
+        for found, expected in (
+            (ids, array),
+            (again, mixed),
+            (again.renumbered(999 - array), 999 - mixed),
+        ):
+            part = found[a:b]
+            assert part.dtype == found.dtype == np.int32 and part.flags.writeable
+            np.testing.assert_array_equal(part, expected[a:b])
+    assert len(ids) == len(again) == 1000
+    np.testing.assert_array_equal(np.asarray(again), mixed)
+    assert np.asarray(ids, np.int64).dtype == np.int64
+    with pytest.raises(IndexError):
+        ids[::2]
+
+
+def test_ids_of_a_deleted_file_stay_readable_and_descriptors_are_given_back(ids):
+    before = len(os.listdir("/proc/self/fd"))
+    again = ids.renumbered(np.arange(1000)[::-1])
+    os.unlink(ids.path)
+    assert ids[3:5].tolist() == [3, 4]
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    del ids
+    assert again[:2].tolist() == [999, 998]
+    del again
+    assert len(os.listdir("/proc/self/fd")) < before + 1
+
+
+def test_ids_cut_short_while_in_use_are_an_error_that_names_the_file(text, cache):
+    corpus = load(text, cache)
+    path = kept(cache) / store.IDS
+    os.truncate(path, 8)
+    assert corpus.ids[:2].tolist() == [0, 1]
+    for found in (corpus.ids, corpus.ids.renumbered(np.zeros(3))):
+        for part in (slice(1, 3), slice(4, 5), slice(None)):
+            message = error_of(lambda found=found, part=part: found[part])
+            assert message == f"{path}: was cut short while it was in use"
+
+
+def test_ids_that_cannot_be_read_are_an_error_that_names_the_file(ids, monkeypatch):
+    def fail(*args):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", fail)
+    assert error_of(lambda: ids[:1]) == f"{ids.path}: cannot be read (Input/output error)"

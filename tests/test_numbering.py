@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -70,3 +71,31 @@ def test_ids_stay_while_the_table_grows():
     assert types == words and ids == id_of.tolist()
     assert sorted(ids) == list(range(5000))
     assert numbered(table, b"") == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), st.sampled_from([0x9E3779B97F4A7C15, 1 << 62, 0]))
+def test_types_are_found_and_forgotten_as_in_a_dict(data, mix):
+    words = [*"abcdé", *("abcdefgh"[:i] * j for i in (7, 8) for j in (1, 2, 3)), "abcdefghi"]
+    texts = data.draw(st.lists(st.lists(st.sampled_from(words), max_size=12), max_size=6))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("w2v_jax.numbering._MIX", np.uint64(mix))
+        table, id_of = Numbering(), {}  # by first appearance
+        for text in texts:
+            ids = numbered(table, " ".join(text).encode())
+            id_of |= {word: ids[text.index(word)] for word in dict.fromkeys(text)}
+            assert ids == [id_of[word] for word in text]
+            assert sorted(id_of.values()) == list(range(table.size))
+            sought = Words(tokens(" ".join(words).encode())[0])
+            assert table.find(sought).tolist() == [id_of.get(word, -1) for word in words]
+            gone = data.draw(st.sets(st.sampled_from(words)))
+            kept = np.ones(table.size, bool)
+            kept[[i for word, i in id_of.items() if word in gone]] = False
+            new = table.keep(kept)
+            assert new.tolist() == [
+                i if k else -1 for i, k in zip(np.cumsum(kept) - 1, kept, strict=True)
+            ]
+            id_of = {word: new[i] for word, i in id_of.items() if word not in gone}
+            types, order = table.by_appearance()
+            assert [t.decode() for t in types] == list(id_of)
+            assert order.tolist() == list(id_of.values())

@@ -134,6 +134,48 @@ def test_results_do_not_depend_on_the_steps_of_a_dispatch(chunked):
         np.testing.assert_allclose(*sums, rtol=1e-6)
 
 
+GOING_ON = {
+    "pairs, skip-gram": PLAIN,
+    "pairs, CBOW, dense Adam": PLAIN._replace(model="cbow", schedule="cosine"),
+    "blocks, skip-gram": PLAIN._replace(
+        engine="blocks", block=4, group=8, shared_noise=4, rows="touched", optimizer="row_adagrad"
+    ),
+    "blocks, CBOW": PLAIN._replace(
+        model="cbow", engine="blocks", block=4, group=8, shared_noise=4, rows="touched"
+    ),
+    "drawn once": PLAIN._replace(redraw="once"),
+}
+
+
+@pytest.mark.parametrize("name", GOING_ON)
+def test_a_training_goes_on_from_any_dispatch_to_the_same_bits(
+    monkeypatch, make_corpus, make_hyper, name
+):
+    if name != "drawn once":  # then a text of one chunk is only shuffled anew
+        monkeypatch.setattr(train, "CHUNK", 16)
+    lines = [*LINES[:4], *[[i] for i in range(16)], *LINES[4:]]  # a chunk without a step
+    corpus, static = make_corpus(lines, words=110, vocab_size=V), GOING_ON[name]
+    hyper = make_hyper(np.ones(V), keep=np.full(V, 0.8), learning_rate=0.1)
+    program = compiled(corpus, hyper, static, steps=2)
+    arguments = (KEY, corpus, program, hyper, static, 2)
+    seen = [
+        (jax.tree.map(np.array, state), report)
+        for state, report in train.train(start(hyper, static), *arguments)
+    ]
+    assert len({report.position for _, report in seen}) == len(seen)
+    for i, (state, report) in enumerate(seen[:-1]):
+        rest = [r for _, r in seen[i + 1 :]]
+        states, reports = [], []
+        state = jax.tree.map(jnp.array, state)
+        for state, again in train.train(state, *arguments, report.position):  # noqa: B020
+            states.append(jax.tree.map(np.array, state))
+            reports.append(again)
+        assert reports == rest
+        jax.tree.map(np.testing.assert_array_equal, states[-1], seen[-1][0])
+    end = seen[-1][1].position
+    assert list(train.train(seen[-1][0], *arguments, end)) == []
+
+
 def test_a_tail_shorter_than_a_dispatch_changes_nothing_but_its_own_steps(chunked):
     corpus, hyper, programs = chunked
     _, reports = trained(corpus, programs[7], hyper, PLAIN, 1)

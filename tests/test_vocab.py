@@ -45,6 +45,32 @@ def test_types_that_do_not_occur_do_not_exist():
     assert built.words == ("a",) and place.tolist() == [0, -1]
 
 
+def test_known_words_are_never_rare_and_take_places_first():
+    words = ["a", "a", "a", "b", "b", "k", "c", "l", "l", "é"]
+    text, built = choose(words, min_count=3, known=("k", "é", "absent", "<unk>", ""))
+    assert built.words == ("<unk>", "a", "k", "é") and built.counts.tolist() == [5, 3, 1, 1]
+    assert text == ["a"] * 3 + ["<unk>"] * 2 + ["k"] + ["<unk>"] * 3 + ["é"]
+    assert choose(words, max_vocab=3, known=("k",))[1].words == ("<unk>", "a", "k")
+    assert choose(words, max_vocab=3, known=("l", "k"))[1].words == ("<unk>", "l", "k")
+    few = choose(words, max_vocab=2, known=("k", "l", "é"), unk="drop")[1]
+    assert few.words == ("l", "k")
+    assert choose(words, min_count=9, known=("c",), unk="drop")[1].words == ("c",)
+    assert choose(["<unk>", "a"], known=("<unk>",), unk="drop")[1].words == ("a",)
+
+
+def test_what_was_forgotten_is_rare_whatever_its_count():
+    types, counts = [b"a", b"", b"b", b"<unk>"], np.array([3, 9, 2, 1])
+    built, place = vocab.choose(types, counts)
+    assert built.words == ("<unk>", "a", "b") and built.counts.tolist() == [10, 3, 2]
+    assert place.tolist() == [1, 0, 2, 0]
+    built, place = vocab.choose(types, counts, unk="drop", known=("",))
+    assert built.words == ("a", "b") and place.tolist() == [0, -1, 1, -1]
+    with pytest.raises(UserError, match="--max_types: too small, every word of t was forgotten"):
+        vocab.choose([b"<unk>", b""], np.array([1, 9]), text="t")
+    with pytest.raises(UserError, match="occurs 3 times after --max_types last forgot it"):
+        vocab.choose(types, counts, min_count=4)
+
+
 @pytest.mark.parametrize(
     ("words", "options", "message"),
     [
@@ -137,7 +163,7 @@ def test_counts_file_is_a_word_a_tab_and_a_count(tmp_path):
     [
         ("a\t2\nb\n", "line 2: not a word, a tab and its count"),
         ("a\t2\n\n", "line 2: not a word, a tab and its count"),
-        ("a\t0\n", "line 1: not a word, a tab and its count"),
+        ("a\t-1\n", "line 1: not a word, a tab and its count"),
         ("a\t1_0\n", "line 1: not a word, a tab and its count"),
         ("a\t2\na\t1\n", "line 2: 'a' occurs twice"),
         ("a\t2\nb\t2\nc\t3\n", "line 3: more frequent than the word before it"),

@@ -1,6 +1,7 @@
 """Word vectors -> measures against people's judgements: word pairs and analogies."""
 
 import math
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.util import find_spec
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from w2v_jax.files import opened
 from w2v_jax.queries import analogy
 from w2v_jax.types import UserError, WordVectors
 
@@ -218,7 +220,7 @@ def _parsed_pairs(path: str, raw: bytes) -> tuple[tuple[str, str, float], ...]:
 
 def _score(path, number: int, field: str) -> float:
     try:
-        score = float(field)
+        score = math.nan if "_" in field else float(field)  # float() reads 1_0 as 10
     except ValueError:
         score = math.nan
     if not math.isfinite(score):
@@ -252,18 +254,16 @@ def _parsed_analogies(path: str, raw: bytes):
 
 
 def _bytes_of(path) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
+    with opened(path) as file:
+        return file.read()
 
 
 def _lines(path: str, raw: bytes) -> list[tuple[int, str]]:
     """The lines that are not blank, stripped, with their numbers from 1."""
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
-        number = raw.count(b"\n", 0, error.start) + 1
+        number = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(f"{path}: line {number}: not UTF-8") from error
     numbered = enumerate(text.split("\n"), 1)
     return [(number, line.strip()) for number, line in numbered if line.strip()]

@@ -1,20 +1,31 @@
 """Word vectors <-> files: word2vec's text and binary formats, npz, TensorBoard's projector.
 
-What is saved loads again bit for bit. Files appear whole or not at all.
+What is saved loads again bit for bit. Files appear whole or not at all. What a file says of its own
+size is believed as far as the bytes that are there.
 """
 
+import math
 import os
 import re
+import secrets
+import warnings
+import zipfile
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.lib import format as npy
 
+from w2v_jax.files import opened
 from w2v_jax.types import UserError, WordVectors
 
 EXACT = "%.9g"  # nine significant digits tell any two float32 apart
+MOST_UNICODE = 1 << 30  # bytes of a table of words in which each has room for the longest
+UNPACKED, PACKING = 1 << 26, 100  # bytes that an npz may unpack to anyhow; how often its own size
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def save_text(path, wv: WordVectors) -> None:
@@ -47,19 +58,17 @@ def save_binary(path, wv: WordVectors) -> None:
 def save_npz(path, words: Sequence[str], **arrays) -> None:
     """NumPy's npz of the words and any arrays beside them, without pickle.
 
-    words [V] as unicode; arrays by name: load_npz reads the one named vectors. Raises UserError
-    as save_text does, and for a word that ends in NUL, which NumPy would cut; TypeError for an
-    array of Python objects.
+    words [V] as unicode; or [bytes] uint8, their UTF-8 with newlines between, where one ends in
+    NUL, which NumPy would cut, or is so long that a table of them would take over a GiB. arrays by
+    name: load_npz reads the one named vectors. Raises UserError as save_text does, TypeError for
+    an array of Python objects.
     """
     _check_words(path, words)
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     if any(array.dtype.hasobject for array in arrays.values()):
         raise TypeError("an array of Python objects cannot be saved without pickle")
-    for word in words:
-        if word.endswith("\0"):
-            raise UserError(f"{path}: the word {word!r} ends in NUL, which npz cannot keep")
     with _whole_file(path) as file:
-        np.savez(file, words=np.array(words, np.str_), **arrays)
+        np.savez(file, words=_packed(words), **arrays)
 
 
 def save_projector(folder, wv: WordVectors) -> None:
@@ -94,9 +103,12 @@ def load(path) -> WordVectors:
 
 
 def load_text(path) -> WordVectors:
-    """Vectors in word2vec's text format. Raises UserError, which names the line at fault."""
+    """Vectors in word2vec's text format, with LF or CRLF, a byte-order mark left out.
+
+    The last row may lack its newline. Raises UserError, which names the line at fault.
+    """
     words, rows = [], []
-    with _opened(path) as file:
+    with opened(path) as file:
         count, dim = _read_header(path, file)
         for number, line in enumerate(file, 2):
             if len(rows) == count:
@@ -116,7 +128,7 @@ def load_text(path) -> WordVectors:
 
 def load_binary(path) -> WordVectors:
     """Vectors in word2vec's binary format. Raises UserError, which names the row at fault."""
-    with _opened(path) as file:
+    with opened(path) as file:
         count, dim = _read_header(path, file)
         data = file.read()
     words, starts = [], []
@@ -136,22 +148,62 @@ def load_binary(path) -> WordVectors:
 
 
 def load_npz(path) -> WordVectors:
-    """The words and vectors of an npz, never unpickled. Raises UserError, naming the row."""
-    with _opened(path) as file:
+    """The words and vectors of an npz, as of save_npz; the only members that are looked at.
+
+    Nothing is unpickled or written; an array may unpack to 64 MiB or 100 times the file, whichever
+    is more. Raises UserError, which names the row at fault.
+    """
+    with opened(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's and Python's about an odd header
+        limit = max(UNPACKED, PACKING * os.fstat(file.fileno()).st_size)
         try:
-            with np.load(file, allow_pickle=False) as arrays:
-                words, vectors = arrays["words"], arrays["vectors"]
-        except KeyError as error:
-            raise UserError(f"{path}: no array named words, or none named vectors") from error
-        except Exception as error:  # whatever zipfile, zlib and NumPy's header parser raise
-            reason = str(error).partition("\n")[0]
-            raise UserError(f"{path}: not an npz of words and vectors: {reason}") from error
+            with zipfile.ZipFile(file) as archive:
+                if not {"words.npy", "vectors.npy"} <= set(archive.namelist()):
+                    raise UserError(f"{path}: no array named words, or none named vectors")
+                words, vectors = (_array(archive, name, limit) for name in ("words", "vectors"))
+                words = _unpacked(words)
+        except UserError:
+            raise
+        except Exception as error:  # whatever zipfile, its packers and NumPy's header parser raise
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(f"{path}: not an npz of words and vectors: {reason[:200]}") from error
     if vectors.ndim != 2 or vectors.dtype.kind != "f" or not vectors.size:
         raise UserError(f"{path}: vectors must be a table of floats [V, D]")
-    if words.shape != vectors.shape[:1] or words.dtype.kind != "U":
+    if words is None or len(words) != len(vectors):
         raise UserError(f"{path}: words must be text, one a row of vectors")
     with np.errstate(over="ignore"):
-        return _checked(path, words.tolist(), vectors.astype(np.float32), "row", 1)
+        return _checked(path, words, vectors.astype(np.float32), "row", 1)
+
+
+def _packed(words: Sequence[str]) -> np.ndarray:
+    """Words as save_npz keeps them."""
+    large = 4 * len(words) * max(map(len, words), default=0) > MOST_UNICODE
+    if large or any(word.endswith("\0") for word in words):
+        return np.frombuffer("\n".join(words).encode(), np.uint8)
+    return np.array(words, np.str_)
+
+
+def _unpacked(words: np.ndarray) -> list[str] | None:
+    """What _packed made an array of; None for another array. Raises where it is no text."""
+    if words.ndim == 1 and words.dtype == np.uint8:
+        return words.tobytes().decode().split("\n")
+    if words.ndim == 1 and words.dtype.kind == "U":
+        return words.tolist()
+    return None
+
+
+def _array(archive: zipfile.ZipFile, name: str, limit: int) -> np.ndarray:
+    """An array of an npz. Raises ValueError before it unpacks more than limit bytes."""
+    about = archive.getinfo(f"{name}.npy")
+    with archive.open(about) as member:
+        read_header = _HEADERS.get(npy.read_magic(member))
+        if read_header is None:
+            raise ValueError(f"{name} is of an npy version that holds no plain array")
+        shape, _, dtype = read_header(member)
+    if about.file_size > limit or math.prod(shape) * max(dtype.itemsize, 1) > about.file_size:
+        raise ValueError(f"{name} claims more than the file holds: {dtype} {list(shape)}"[:200])
+    with archive.open(about) as member:
+        return npy.read_array(member, allow_pickle=False)
 
 
 def _header(wv: WordVectors) -> bytes:
@@ -164,7 +216,8 @@ def _float32(wv: WordVectors) -> np.ndarray:
 
 def _read_header(path, file: BinaryIO) -> tuple[int, int]:
     """V and D from the first line. Nothing is allocated on their word."""
-    match = re.fullmatch(rb"\s*(\d{1,12})[ \t]+(\d{1,12})\s*", file.readline(100))
+    line = file.readline(100).removeprefix(BOM_UTF8)
+    match = re.fullmatch(rb"\s*(\d{1,12})[ \t]+(\d{1,12})\s*\n", line)
     if match is None or 0 in (sizes := (int(match[1]), int(match[2]))):
         raise UserError(f"{path}: line 1: expected the header `V D`: two positive numbers")
     return sizes
@@ -224,21 +277,12 @@ def _encodes(word: str) -> bool:
 
 
 @contextmanager
-def _opened(path) -> Iterator[BinaryIO]:
-    try:
-        with open(path, "rb") as file:
-            yield file
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
-
-
-@contextmanager
 def _whole_file(path) -> Iterator[BinaryIO]:
     """A new file that takes its name only when all of it is on disk."""
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with open(partial, "wb") as file:
+        with open(partial, "xb") as file:  # x: what stands there is not ours
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -13,13 +13,15 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from w2v_jax import store
 from w2v_jax.corpus import Chunk, Source, cache_folder, read_chunks, reason_of
-from w2v_jax.numbering import Numbering, Words, grown, tokens
+from w2v_jax.numbering import Words, tokens
+from w2v_jax.pruning import Generations, Tally
 from w2v_jax.store import Settings
 from w2v_jax.types import Corpus, UserError
 from w2v_jax.vocab import EOS, choose
@@ -44,38 +46,38 @@ class Part(NamedTuple):
 class Scan(NamedTuple):
     """What the first pass learns of a text."""
 
-    types: list[bytes]  # in the order of their first appearance
-    rank: np.ndarray  # [types] int64: which type an id of the first pass is
-    counts: np.ndarray  # [types] int64; 0 for those that stand only after the last word read
     words: int  # words read
     sha256: str  # of the lines read
-    pieces: list[tuple[int, int]]  # words and lines that each chunk wrote
+    pieces: list[tuple[int, int, int]]  # of each chunk: words, lines, generation of its numbers
 
 
 def load(
     source: Source,
     *,
     cache_dir: str = "",
+    known: tuple[str, ...] = (),
     note: Callable[[str], None] = lambda line: None,
     progress: Callable[[int], None] = lambda count: None,
     **settings,
 ) -> Corpus:
     """Reads a located text and chooses its vocabulary, or maps what an earlier call made of it.
 
-    `settings` are min_count, max_vocab, unk, eos, max_words: see `vocab.choose` and
+    `settings` are min_count, max_vocab, unk, eos, max_words, max_types: see `vocab.choose` and
       eos        ends each line, blank ones too, with the word '<eos>' and makes the text one line;
                  otherwise blank lines are left out
       max_words  cuts the text after that many words (0: all)
+      max_types  bounds memory: see `pruning.Tally`, of whose words `known` are never rare
     `cache_dir`: '' for the default folder, 'none' for no cache. What keeps the cache from being
-    used is told to `note`, a line each, and never an error; `progress` is called with the
-    uncompressed bytes done since the last call.
+    used, and what max_types lost, is told to `note`, a line each, and never an error; `progress` is
+    called with the uncompressed bytes done since the last call.
 
-    ids and line_ends are read-only memory maps. Raises UserError where the text cannot be read, is
-    not UTF-8, or holds no word that stays.
+    ids are a `store.Ids`, line_ends a read-only memory map. Raises UserError where the text cannot
+    be read, is not UTF-8, or holds no word that stays.
     """
-    wanted = Settings(**settings)
+    wanted = Settings(**settings, known=store.digest_of(known))
     if wanted.unk not in ("keep", "drop"):
         raise UserError(f"--unk={wanted.unk}: not one of keep, drop")
+    make = partial(_made, source.paths, wanted, known, note, progress)
     cache = store.Store(os.path.expanduser(cache_dir) or cache_folder(), note)
     if cache_dir != NO_CACHE:
         identity = store.identity(source.paths)
@@ -83,45 +85,51 @@ def load(
         if found:
             return found
         try:
-            return _made(cache.new_folder(), source, wanted, progress, cache, identity)
+            return make(cache.new_folder(), cache=cache, identity=identity)
         except (OSError, store.Damaged) as error:
             where = getattr(error, "filename", None) or cache.folder
             note(f"the corpus is not cached: {where}: {reason_of(error)}")
     try:
-        return _made(tempfile.mkdtemp(prefix="w2v_jax-"), source, wanted, progress)
+        return make(tempfile.mkdtemp(prefix="w2v_jax-"))
     except (OSError, store.Damaged) as error:
         folder = tempfile.gettempdir()
         raise UserError(f"{folder}: cannot be written ({reason_of(error)})") from error
 
 
-def _made(folder, source, settings, progress, cache=None, identity=None) -> Corpus:
+def _made(paths, settings, known, note, progress, folder, cache=None, identity=None) -> Corpus:
     """The corpus as files in `folder`, mapped; then moved into the cache or deleted."""
     try:
-        scan = _scan(source.paths, settings, folder, progress)
-        more = f" and {len(source.paths) - 1} more" if len(source.paths) > 1 else ""
+        tally = Tally(folder, settings.max_types, known)
+        scan = _scan(paths, settings, folder, tally, progress)
+        types, counts = tally.types()
         vocab, place = choose(
-            scan.types,
-            scan.counts,
+            types,
+            counts,
             min_count=settings.min_count,
             max_vocab=settings.max_vocab,
             unk=settings.unk,
-            text=source.paths[0] + more,
+            known=known,
+            text=paths[0] + (f" and {len(paths) - 1} more" if len(paths) > 1 else ""),
         )
-        place = place.take(scan.rank, mode="clip")  # it ends with the last type that occurs
-        _renumber(scan.pieces, place, settings.eos, folder)
-        store.finish(folder, vocab, scan.words, scan.sha256, settings)
+        places = tally.places(place)
+        _renumber(scan.pieces, places, (place < 0).any(), settings.eos, folder)
+        places.delete()
+        lost = tally.report(settings.unk)
+        store.finish(folder, vocab, scan.words, scan.sha256, settings, lost)
         corpus = store.read(folder, settings)
+        if lost:
+            note(lost)
         if cache:
             cache.publish(folder, corpus, settings, identity)
         return corpus
     finally:
-        shutil.rmtree(folder, ignore_errors=True)  # what is mapped stays readable
+        shutil.rmtree(folder, ignore_errors=True)  # what is open or mapped stays readable
 
 
-def _scan(paths, settings: Settings, folder: str, progress) -> Scan:
+def _scan(paths, settings: Settings, folder: str, tally: Tally, progress) -> Scan:
     """The first pass: writes ids by the table of words, and the line ends."""
-    digest, here, table = hashlib.sha256(), _Position(), Numbering()
-    counts, words, ended, pieces = np.zeros(0, np.int64), 0, 0, []
+    digest, here = hashlib.sha256(), _Position()
+    words, ended, pieces = 0, 0, []
     with (
         open(os.path.join(folder, store.IDS), "wb") as ids_file,
         open(os.path.join(folder, store.LINE_ENDS), "wb") as ends_file,
@@ -132,9 +140,7 @@ def _scan(paths, settings: Settings, folder: str, progress) -> Scan:
             room = settings.max_words - words if settings.max_words else found + 1
             if part.error is not None and found < room:
                 here.refuse(chunk, part.error)
-            ids = table.number(part.words)[:room]
-            counts = grown(counts, table.size)
-            np.add.at(counts, ids, 1)
+            ids = tally.add(part.words, room)
             ends = part.newlines[part.newlines < room]
             if chunk.last or len(ids) == room:
                 ends = np.append(ends, len(ids))
@@ -142,7 +148,7 @@ def _scan(paths, settings: Settings, folder: str, progress) -> Scan:
             ends = ends[np.diff(ends, prepend=ended) > 0]  # the others are blank lines
             ids_file.write(ids.data)
             ends_file.write(ends.data)
-            pieces.append((len(ids), len(ends)))
+            pieces.append((len(ids), len(ends), tally.generation))
             words += len(ids)
             ended = int(ends[-1]) if len(ends) else ended
             if len(ids) == room:
@@ -151,10 +157,7 @@ def _scan(paths, settings: Settings, folder: str, progress) -> Scan:
             digest = part.digest
             here.pass_over(chunk)
             progress(len(chunk.data))
-    types, order = table.by_appearance()
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return Scan(types, rank, counts[order], words, digest.hexdigest(), pieces)
+    return Scan(words, digest.hexdigest(), pieces)
 
 
 def _ahead(items: Iterator) -> Iterator:
@@ -235,20 +238,21 @@ def _through_line(chunk: Chunk, words: int, eos: bool) -> int:
     return end
 
 
-def _renumber(pieces, place: np.ndarray, eos: bool, folder: str) -> None:
+def _renumber(pieces, places: Generations, drop: bool, eos: bool, folder: str) -> None:
     """The second pass: an id becomes its place in the vocabulary.
 
-    Words of place -1 go, and lines that this empties. It is done in the same files: what is
+    `drop`: words of place -1 go, and lines that this empties. It is done in the same files: what is
     written is never longer than what was read.
     """
     names = [os.path.join(folder, name) for name in (store.IDS, store.LINE_ENDS)]
-    drop = (place < 0).any()
-    kept, ended = 0, 0
+    kept, ended, now = 0, 0, None
     with ExitStack() as stack:
         old_ids, old_ends = (stack.enter_context(open(name, "rb")) for name in names)
         new_ids, new_ends = (stack.enter_context(open(name, "r+b")) for name in names)
         begin = 0
-        for count, lines in pieces:
+        for count, lines, generation in pieces:
+            if generation != now:
+                place, now = places[generation], generation
             ids = place.take(np.frombuffer(old_ids.read(4 * count), np.int32))
             ends = np.frombuffer(old_ends.read(8 * lines), np.int64)
             if drop:

@@ -88,7 +88,7 @@ class Numbering:
     def number(self, words: "Words") -> np.ndarray:
         """Ids [n] int32 of words, from 0, that stay the same from call to call."""
         self._make_room(len(words))
-        begin, new = self.size, [np.zeros(0, np.int64)]
+        begin, new = self.size, []
         shift, mask = self._shift_and_mask()
         slots = (words.hash >> shift).view(np.int64)
         ids = self._table.take(slots, mode="clip")  # clip: without a check of every index
@@ -108,14 +108,48 @@ class Numbering:
             ids[at[found]] = types[found]
             at, step = at[~found], step + 1
             slots = (slots[~found] + step) & mask
-        self._appeared.append(begin + np.argsort(np.concatenate(new)))
+        if new:
+            self._appeared.append(begin + np.argsort(np.concatenate(new)))
         return ids
+
+    def find(self, words: "Words") -> np.ndarray:
+        """Ids [n] int32 of words as `number` gave them, -1 for those that it never met."""
+        ids, at, step = np.full(len(words), -1, np.int32), np.arange(len(words)), 0
+        shift, mask = self._shift_and_mask()
+        slots = (words.hash >> shift).view(np.int64)
+        while len(at):
+            types = self._table[slots]
+            met = types >= 0
+            types, at, slots = types[met], at[met], slots[met]
+            found = self._equal(types, words, at)
+            ids[at[found]] = types[found]
+            at, step = at[~found], step + 1
+            slots = (slots[~found] + step) & mask
+        return ids
+
+    def keep(self, kept: np.ndarray) -> np.ndarray:
+        """Forgets all types but those of a mask [types]; their new ids [types] int32, else -1."""
+        number = np.where(kept, np.cumsum(kept, dtype=np.int32) - 1, np.int32(-1))
+        order = self.order()
+        self._appeared = [number[order[kept[order]]]]
+        place = self._place[: self.size]
+        parts = np.diff(place, append=self._filled)
+        self._parts = self._parts[: self._filled][np.repeat(kept, parts)]
+        self._place = np.cumsum(parts[kept]) - parts[kept]
+        self._hash, self._first = self._hash[: self.size][kept], self._first[: self.size][kept]
+        self.size, self._filled = len(self._place), len(self._parts)
+        self._fill_table(len(self._table))
+        return number
+
+    def order(self) -> np.ndarray:
+        """Ids [types] in the order of first appearance."""
+        return np.concatenate([np.zeros(0, np.int64), *self._appeared])
 
     def by_appearance(self) -> tuple[list[bytes], np.ndarray]:
         """All words met, in the order of their first appearance, and the id [types] of each."""
         text = self._parts[: self._filled].astype("<u8").tobytes()
         words = re.findall(rb"[^\xff]+", text)
-        order = np.concatenate([np.zeros(0, np.int64), *self._appeared])
+        order = self.order()
         return [words[i] for i in order.tolist()], order
 
     def _equal_all(self, types: np.ndarray, words: "Words") -> np.ndarray:
@@ -172,8 +206,11 @@ class Numbering:
         size = len(self._table)
         while size < 2 * (self.size + count):
             size *= 2
-        if size == len(self._table):
-            return
+        if size > len(self._table):
+            self._fill_table(size)
+
+    def _fill_table(self, size: int) -> None:
+        """Makes the table anew, of a size, from the types' hashes."""
         self._table = np.full(size, -1, np.int32)
         shift, mask = self._shift_and_mask()
         types = np.arange(self.size, dtype=np.int32)

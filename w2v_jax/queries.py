@@ -12,6 +12,7 @@ from w2v_jax.types import UserError
 
 CHUNK_SCORES = 2**24  # scores held at a time: 64 MB of float32
 MUL_EPSILON = 1e-6  # gensim's; Levy & Goldberg (2014) write .001, which rarely alters a rank
+LONGEST_QUERY = 100  # letters; for a longer one no near spelling is searched: it may take hours
 NEAR_WORDS = 50_000  # so many most frequent words are searched for a spelling near an unknown one
 
 
@@ -69,15 +70,22 @@ def _unknown(words: Sequence[str], query: str) -> str:
     frequent = words[:NEAR_WORDS]
     folded = query.casefold()
     near = [word for word in frequent if word.casefold() == folded]
-    near += [word for word in difflib.get_close_matches(query, frequent) if word not in near]
+    if len(query) <= LONGEST_QUERY:
+        near += [word for word in difflib.get_close_matches(query, frequent) if word not in near]
     suggestion = f"; near: {', '.join(near)}" if near else ""
     return f"{query!r} is not in the vocabulary{suggestion}"
 
 
 @jax.jit
 def unit_rows(vectors: jax.Array) -> jax.Array:
-    """Rows divided by their length, zero rows left zero: [V, D] -> [V, D]."""
+    """Rows divided by their length, zero rows left zero: [V, D] -> [V, D].
+
+    Numbers below 2^-126, float32's smallest normal one, count as zero.
+    """
     vectors = jnp.asarray(vectors)
+    # By powers of two, which alter no bit of the result: squares neither overflow nor vanish.
+    _, exponent = jnp.frexp(jnp.max(jnp.abs(vectors), axis=1, keepdims=True))
+    vectors = jnp.ldexp(vectors, jnp.broadcast_to(-exponent, vectors.shape))
     length = jnp.sqrt(jnp.sum(vectors * vectors, axis=1, keepdims=True))
     return vectors / jnp.where(length > 0, length, 1.0)
 

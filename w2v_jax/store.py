@@ -7,6 +7,7 @@ import secrets
 import shutil
 import stat
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -15,10 +16,11 @@ import numpy as np
 from w2v_jax.corpus import reason_of, write_atomically
 from w2v_jax.types import Corpus, UserError, Vocab
 
-FORMAT = 1  # of the files: a corpus of another format is made anew
+FORMAT = 2  # of the files: a corpus of another format is made anew
 IDS, LINE_ENDS, COUNTS, WORDS, HEADER = "ids.i4", "line_ends.i8", "counts.i8", "words", "header"
 _FILES = (IDS, LINE_ENDS, COUNTS, WORDS, HEADER)
 _DTYPES = {IDS: "<i4", LINE_ENDS: "<i8", COUNTS: "<i8"}
+_READ = 1 << 22  # bytes read at a time
 _BLOCK, _BLOCKS = 1 << 16, 64  # bytes of a block, and how many of a large file are checked
 
 
@@ -30,14 +32,83 @@ class Settings(NamedTuple):
     unk: str = "keep"
     eos: bool = False
     max_words: int = 0
+    known: str = ""  # `digest_of` the words
+    max_types: int = 0
 
 
 class Damaged(Exception):
     """The files are not what was written; the text says how."""
 
 
-def finish(folder: str, vocab: Vocab, words: int, sha256: str, settings: Settings) -> None:
-    """Adds vocabulary and header to a folder of ids and line ends. Raises OSError."""
+class Ids:
+    """Ids [N] int32 of a file that stays open: a slice is read anew, and nothing else is held.
+
+    Unlike a memory map's pages what was read doesn't count as memory of the process, and a file
+    that was cut short is an error rather than a signal. A file that was deleted stays readable.
+    """
+
+    dtype = np.dtype(np.int32)
+
+    def __init__(self, path: str):
+        self._open(path, os.open(path, os.O_RDONLY))
+        self._size = os.fstat(self._descriptor).st_size // self.dtype.itemsize
+        self._place = None
+
+    def _open(self, path: str, descriptor: int) -> None:
+        self.path, self._descriptor = path, descriptor
+        weakref.finalize(self, os.close, descriptor)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """A fresh array [end - begin] int32. Raises UserError where the file cannot be read."""
+        begin, end, step = part.indices(len(self))
+        if step != 1:
+            raise IndexError(f"a step of {step}: ids are read as they lie")
+        ids = np.empty(max(0, end - begin), _DTYPES[IDS])
+        self._read(ids.view(np.uint8), begin * ids.itemsize)
+        return ids.astype(self.dtype, copy=False) if self._place is None else self._place[ids]
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+    def renumbered(self, place: np.ndarray) -> "Ids":
+        """The same text in another vocabulary: place[ids], with place [V] int32."""
+        made = object.__new__(Ids)
+        made._open(self.path, os.dup(self._descriptor))
+        made._size = self._size
+        place = np.asarray(place, np.int32)
+        made._place = place if self._place is None else place[self._place]
+        return made
+
+    def _read(self, into: np.ndarray, begin: int) -> None:
+        """Fills [bytes] uint8 from a byte of the file on."""
+        done = 0
+        while done < len(into):
+            try:
+                data = os.pread(self._descriptor, min(len(into) - done, _READ), begin + done)
+            except OSError as error:
+                raise UserError(f"{self.path}: cannot be read ({reason_of(error)})") from error
+            if not data:
+                raise UserError(f"{self.path}: was cut short while it was in use")
+            into[done : done + len(data)] = np.frombuffer(data, np.uint8)
+            done += len(data)
+
+
+def digest_of(known: Iterable[str]) -> str:
+    """What tells a set of words from others, '' for none."""
+    words = sorted(set(known))
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest() if words else ""
+
+
+def finish(
+    folder: str, vocab: Vocab, words: int, sha256: str, settings: Settings, note: str = ""
+) -> None:
+    """Adds vocabulary and header to a folder of ids and line ends. Raises OSError.
+
+    `note` is told whenever the corpus is found.
+    """
     _write(os.path.join(folder, WORDS), "\n".join(vocab.words).encode())
     _write(os.path.join(folder, COUNTS), vocab.counts.astype(_DTYPES[COUNTS]).tobytes())
     header = {
@@ -45,6 +116,7 @@ def finish(folder: str, vocab: Vocab, words: int, sha256: str, settings: Setting
         "settings": list(settings),
         "words": words,
         "sha256": sha256,
+        "note": note,
         "files": {},
     }
     for name in _FILES[:-1]:
@@ -55,17 +127,13 @@ def finish(folder: str, vocab: Vocab, words: int, sha256: str, settings: Setting
 
 
 def read(folder: str, settings: Settings) -> Corpus:
-    """Maps the corpus in a folder, read-only.
+    """The corpus in a folder: ids that are read as they are sliced, line ends mapped, read-only.
 
     Sizes, header and vocabulary are checked whole; of ids and line ends, 64 blocks of 64 KiB spread
     from the first to the last. Raises Damaged.
     """
     try:
-        with open(os.path.join(folder, HEADER), "rb") as file:
-            text, _, checksum = file.read().partition(b"\n")
-        if hashlib.sha256(text).hexdigest().encode() != checksum:
-            raise Damaged(f"{HEADER} is damaged")
-        header = json.loads(text)
+        header = _header(folder)
         if header["format"] != FORMAT or header["settings"] != list(settings):
             raise Damaged("it is of another format or of other settings")
         for name, (size, checksum) in header["files"].items():
@@ -74,13 +142,22 @@ def read(folder: str, settings: Settings) -> Corpus:
                 raise Damaged(f"{name} is damaged")
         with open(os.path.join(folder, WORDS), "rb") as file:
             words = tuple(file.read().decode().split("\n"))
-        ids, line_ends, counts = (_map(folder, name) for name in (IDS, LINE_ENDS, COUNTS))
+        ids = Ids(os.path.join(folder, IDS))
+        line_ends, counts = (_map(folder, name) for name in (LINE_ENDS, COUNTS))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Damaged(reason_of(error)) from error
     vocab = Vocab(words, np.array(counts, np.int64))
     if len(words) != len(counts) or vocab.counts.sum() != len(ids) or line_ends[-1] != len(ids):
         raise Damaged("its parts don't belong together")
     return Corpus(ids, line_ends, vocab, header["words"], header["sha256"])
+
+
+def _header(folder: str) -> dict:
+    with open(os.path.join(folder, HEADER), "rb") as file:
+        text, _, checksum = file.read().partition(b"\n")
+    if hashlib.sha256(text).hexdigest().encode() != checksum:
+        raise Damaged(f"{HEADER} is damaged")
+    return json.loads(text)
 
 
 def identity(paths: Iterable[str]) -> list | None:
@@ -121,12 +198,16 @@ class Store:
             folder = os.path.join(self.folder, key)
             if source is None or key != os.path.basename(key) or not os.path.isdir(folder):
                 return None
-            return read(folder, settings)
+            corpus = read(folder, settings)
+            note = _header(folder)["note"]
         except (OSError, ValueError):
             return None
         except Damaged as error:
             self._note(f"{folder}: {error}, so the corpus is read anew")
             return None
+        if note:
+            self._note(note)
+        return corpus
 
     def publish(self, made: str, corpus: Corpus, settings: Settings, source) -> None:
         """Moves a corpus into the cache, where it replaces one that is damaged."""
@@ -139,6 +220,7 @@ class Store:
                 except OSError:
                     if not _is_whole(folder, settings):  # no other process was quicker
                         raise
+            corpus.ids.path = os.path.join(folder, IDS)
             if source is not None:  # taken before the text was read
                 write_atomically(self._source(source, settings), key.encode())
         except (OSError, UserError) as error:

@@ -31,6 +31,16 @@ class Program(NamedTuple):
     compile_sec: float
 
 
+class Position(NamedTuple):
+    """Where a training stands between two dispatches: what its state doesn't tell."""
+
+    epoch: int = 0  # from 0
+    place: int = 0  # of the chunk in the epoch's order
+    begin: int = 0  # tokens of the epoch done before the chunk's first step
+    done: int = 0  # steps of the chunk done
+    step: int = 0  # updates made before the chunk
+
+
 class Report(NamedTuple):
     """What one dispatch did, on the host: sums.
 
@@ -43,6 +53,7 @@ class Report(NamedTuple):
     words: int  # corpus words consumed since the start, before subsampling
     metrics: Metrics  # float sums over the dispatch (blocks engine: over its measured steps)
     learning_rate: float  # of the last step
+    position: Position  # behind it: `train` goes on from there
 
 
 def cut(line_ends: np.ndarray, size: int) -> np.ndarray:
@@ -157,32 +168,48 @@ class Visit(NamedTuple):
     """One chunk in one epoch."""
 
     epoch: int  # from 0
+    place: int  # of the chunk in the epoch's order
     stream: Stream
     steps: int  # at least 1
     begin: int  # tokens of the epoch done before it
     end: int  # and after it
 
 
+class Drawn(NamedTuple):
+    """One chunk's view in one epoch."""
+
+    epoch: int
+    place: int
+    stream: Stream
+    end: int  # tokens of the epoch through this chunk
+
+
 def visits(
-    key: jax.Array, corpus: Corpus, program: Program, hyper: Hyper, static: Static, epochs: int
+    key: jax.Array,
+    corpus: Corpus,
+    program: Program,
+    hyper: Hyper,
+    static: Static,
+    epochs: int,
+    start: Position = Position(),  # noqa: B008 (immutable)
 ) -> Iterator[Visit]:
-    """The chunks of each epoch, in a permutation of (seed, epoch), drawn.
+    """The chunks of each epoch, in a permutation of (seed, epoch), drawn; from `start` on.
 
     A chunk without a step counts with the one before, so that no word is lost from the count.
     Raises UserError where a whole epoch holds no step.
     """
-    streams = _ahead(_streams(key, corpus, program, hyper, static, epochs))
-    for epoch, of_epoch in itertools.groupby(streams, key=lambda item: item[0]):
-        waiting, done = None, 0
-        for _, stream, tokens in of_epoch:
-            steps = int(sampling.steps_of(int(stream.centres), static))
-            done += tokens
+    streams = _ahead(_streams(key, corpus, program, hyper, static, epochs, start))
+    for epoch, of_epoch in itertools.groupby(streams, key=lambda drawn: drawn.epoch):
+        waiting, begin = None, start.begin if epoch == start.epoch else 0
+        for drawn in of_epoch:
+            steps = int(sampling.steps_of(int(drawn.stream.centres), static))
             if not steps:
-                waiting = waiting and waiting._replace(end=done)
+                waiting = waiting and waiting._replace(end=drawn.end)
                 continue
             if waiting:
                 yield waiting
-            waiting = Visit(epoch, stream, steps, waiting.end if waiting else 0, done)
+                begin = waiting.end
+            waiting = Visit(epoch, drawn.place, drawn.stream, steps, begin, drawn.end)
         if not waiting:
             raise UserError(
                 "nothing to train on: subsampling and lines of one word leave no full batch of "
@@ -192,9 +219,15 @@ def visits(
 
 
 def _streams(
-    key: jax.Array, corpus: Corpus, program: Program, hyper: Hyper, static: Static, epochs: int
-) -> Iterator[tuple[int, Stream, int]]:
-    """Epoch, view and tokens of each chunk. The device draws while the host goes on.
+    key: jax.Array,
+    corpus: Corpus,
+    program: Program,
+    hyper: Hyper,
+    static: Static,
+    epochs: int,
+    start: Position,
+) -> Iterator[Drawn]:
+    """Each chunk's view in each epoch. The device draws while the host goes on.
 
     The view of a text of a single chunk where all is drawn once is kept: later epochs only
     shuffle it.
@@ -202,9 +235,13 @@ def _streams(
     bounds = cut(corpus.line_ends, CHUNK)
     size = int(np.max(np.diff(bounds)))
     kept = None
-    for epoch in range(epochs):
-        for chunk in np.asarray(chunk_order(key, epoch, len(bounds) - 1)):
+    for epoch in range(start.epoch, epochs):
+        order, done = np.asarray(chunk_order(key, epoch, len(bounds) - 1)), 0
+        for place, chunk in enumerate(order):
             begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
+            done += end - begin
+            if epoch == start.epoch and place < start.place:
+                continue
             address = key, jnp.int32(epoch), jnp.int32(chunk)
             if kept:
                 stream = kept._replace(order=program.shuffle(*address, kept))
@@ -213,7 +250,7 @@ def _streams(
                 stream = program.draw(*address, tokens, line, hyper)
             if static.redraw == "once" and len(bounds) == 2:
                 kept = stream
-            yield epoch, stream, end - begin
+            yield Drawn(epoch, place, stream, done)
 
 
 def chunk_order(key: jax.Array, epoch: int, chunks: int) -> jax.Array:
@@ -239,16 +276,20 @@ def train(
     hyper: Hyper,
     static: Static,
     epochs: int,
+    start: Position = Position(),  # noqa: B008 (immutable)
+    words_before: int = 0,
 ) -> Iterator[tuple[TrainState, Report]]:
     """Trains; yields after each dispatch. The state yielded is gone with the next one.
 
-    Raises UserError where a whole epoch holds no step.
+    start: with the state that was yielded with it, goes on to the same bits. words_before: of an
+    earlier training whose schedule goes on. Raises UserError where a whole epoch holds no step.
     """
-    tokens, step = len(corpus.ids), 0
-    for visit in visits(key, corpus, program, hyper, static, epochs):
-        done = visit.epoch * tokens + np.array([visit.begin, visit.end])
-        progress = jnp.float32(done / (epochs * tokens))
-        for first in range(0, visit.steps, program.steps):
+    tokens, step, begun = len(corpus.ids), start.step, start.done
+    before = words_before * tokens // corpus.words
+    for visit in visits(key, corpus, program, hyper, static, epochs, start):
+        done = before + visit.epoch * tokens + np.array([visit.begin, visit.end])
+        progress = jnp.float32(done / (before + epochs * tokens))
+        for first in range(begun, visit.steps, program.steps):
             state, metrics, rate = program.advance(
                 state, visit.stream, jnp.int32(first), progress, hyper
             )
@@ -260,6 +301,7 @@ def train(
                 words=corpus.words * (visit.epoch * tokens + part) // tokens,
                 metrics=Metrics(*map(float, metrics)),
                 learning_rate=float(rate),
+                position=Position(visit.epoch, visit.place, visit.begin, last, step),
             )
             yield state, report
-        step += visit.steps
+        step, begun = step + visit.steps, 0

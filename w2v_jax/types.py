@@ -31,7 +31,7 @@ class Vocab(NamedTuple):
 class Corpus(NamedTuple):
     """A text as ids, on the host."""
 
-    ids: np.ndarray  # [N] int32, tokens of the vocabulary in text order
+    ids: np.ndarray  # [N] int32, tokens in text order; or store.Ids, whose slices are arrays
     line_ends: np.ndarray  # [lines] int64, line i is ids[line_ends[i-1]:line_ends[i]]
     vocab: Vocab
     words: int  # words read, those that the vocabulary leaves out included

@@ -1,6 +1,7 @@
 """Which words have an id, and which; the distributions that training draws from."""
 
 import re
+from collections.abc import Iterable
 from hashlib import sha256
 
 import numpy as np
@@ -10,6 +11,7 @@ from w2v_jax.types import UserError, Vocab
 
 UNK = "<unk>"
 EOS = "<eos>"
+FORGOTTEN = b""  # in the place of words whose names are lost: never one of a text
 
 
 def choose(
@@ -19,15 +21,18 @@ def choose(
     min_count: int = 1,
     max_vocab: int = 0,
     unk: str = "keep",
+    known: Iterable[str] = (),
     text: str = "the text",
 ) -> tuple[Vocab, np.ndarray]:
     """The vocabulary of a text: most frequent first, ties by first appearance.
 
     `types` are the words of a text in the order of their first appearance, and `counts` [types]
     theirs; types that occur 0 times may follow. A word is rare if it occurs fewer than `min_count`
-    times, or is not among the `max_vocab` (0: no limit) most frequent. unk='keep': rare words
-    become '<unk>', which exists if it stands in the text or a word is rare, is never rare itself,
-    and is one of the `max_vocab`. unk='drop': rare words and '<unk>' are left out.
+    times, or is not among the `max_vocab` (0: no limit) most frequent. The words of `known` may
+    occur less often, and come before all others where `max_vocab` is short. FORGOTTEN is rare
+    whatever its count. unk='keep': rare words become '<unk>', which exists if it stands in the text
+    or a word is rare, is never rare itself, and is one of the `max_vocab`. unk='drop': rare words
+    and '<unk>' are left out.
 
     Returns (vocab, place [types] int32: the id of each type, -1 if it is left out). Raises
     UserError, which calls the text `text`, where no word is left.
@@ -36,7 +41,7 @@ def choose(
     types = types[: len(counts)]
     if not types:
         raise UserError(f"{text}: holds no words")
-    out = _left_out(types, counts, min_count, max_vocab, unk, text)
+    out = _left_out(types, counts, min_count, max_vocab, unk, encoded(known), text)
     row = np.arange(len(types))
     if unk == "keep" and out.any():
         first = np.flatnonzero(out)[0]  # where '<unk>' first appears
@@ -95,15 +100,20 @@ def cumulative(pn: np.ndarray) -> np.ndarray:
 
 def save_counts(path: str, vocab: Vocab) -> None:
     """Writes `word<TAB>count` lines, most frequent first."""
+    write_atomically(path, counts_text(vocab))
+
+
+def counts_text(vocab: Vocab) -> bytes:
+    """What `save_counts` writes."""
     rows = zip(vocab.words, vocab.counts.tolist(), strict=True)
-    write_atomically(path, "".join(f"{word}\t{count}\n" for word, count in rows).encode())
+    return "".join(f"{word}\t{count}\n" for word, count in rows).encode()
 
 
 def load_counts(path: str) -> Vocab:
     """Reads what `save_counts` wrote. Raises UserError naming the file and line."""
     counts = {}
     for number, line in enumerate(read_lines([path], sha256()), 1):
-        if len(line) != 2 or not re.fullmatch(r"0*[1-9][0-9]{0,17}", line[1], re.ASCII):
+        if len(line) != 2 or not re.fullmatch(r"[0-9]{1,18}", line[1], re.ASCII):
             raise UserError(f"{path}: line {number}: not a word, a tab and its count")
         if line[0] in counts:
             raise UserError(f"{path}: line {number}: '{line[0]}' occurs twice")
@@ -115,20 +125,23 @@ def load_counts(path: str) -> Vocab:
     return Vocab(tuple(counts), values)
 
 
-def _left_out(types, counts, min_count, max_vocab, unk, text) -> np.ndarray:
+def encoded(words: Iterable[str]) -> set[bytes]:
+    """The words as they stand in a text."""
+    return {word.encode(errors="surrogatepass") for word in words}
+
+
+def _left_out(types, counts, min_count, max_vocab, unk, known, text) -> np.ndarray:
     """Which types are rare or '<unk>' [types] bool."""
     literal = np.zeros(len(types), bool)
-    if UNK.encode() in types:
-        literal[types.index(UNK.encode())] = True
-    out = literal | (counts < min_count)
+    for word in (UNK.encode(), FORGOTTEN):
+        if word in types:
+            literal[types.index(word)] = True
+    never = np.zeros(len(types), bool)
+    if known:
+        never[:] = [word in known for word in types]
+    out = literal | ((counts < min_count) & ~never)
     if out[~literal].all():
-        if literal.all():
-            raise UserError(f"{text}: holds no word but {UNK}")
-        top = counts[~literal].max()
-        raise UserError(
-            f"--min_count={min_count}: no word of {text} is left, the most frequent occurs {top} "
-            + ("time" if top == 1 else "times")
-        )
+        raise UserError(_nothing_left(FORGOTTEN in types, counts[~literal], min_count, text))
     if max_vocab:
         places = max_vocab
         if unk == "keep" and (out.any() or len(types) > max_vocab):
@@ -136,5 +149,18 @@ def _left_out(types, counts, min_count, max_vocab, unk, text) -> np.ndarray:
         if not places:
             raise UserError(f"--max_vocab={max_vocab}: leaves no place but that of {UNK}")
         kept = np.flatnonzero(~out)
-        out[kept[np.argsort(-counts[kept], kind="stable")[places:]]] = True
+        out[kept[np.lexsort((-counts[kept], ~never[kept]))[places:]]] = True
     return out
+
+
+def _nothing_left(forgot: bool, counts: np.ndarray, min_count: int, text: str) -> str:
+    """Why no word has an id, of words that occur `counts` [n] times."""
+    if not len(counts):
+        lost = f"--max_types: too small, every word of {text} was forgotten"
+        return lost if forgot else f"{text}: holds no word but {UNK}"
+    top = counts.max()
+    return (
+        f"--min_count={min_count}: no word of {text} is left, the most frequent occurs {top} "
+        + ("time" if top == 1 else "times")
+        + (" after --max_types last forgot it" if forgot else "")
+    )

@@ -1,0 +1,73 @@
+"""--continue_from: an earlier run's checkpoint, or word vectors, as what training begins with."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from experiments import rundir, show
+from experiments.config import Config
+from w2v_jax import export
+from w2v_jax.checkpoint import Checkpoints, checksum
+from w2v_jax.joining import INPUT, Earlier
+from w2v_jax.types import UserError, Vocab
+from w2v_jax.vocab import counts_text, load_counts
+
+
+def absolute(config: Config) -> Config:
+    """With a path that means the same from any folder."""
+    if not config.continue_from:
+        return config
+    path = str(Path(config.continue_from).expanduser().absolute())
+    return dataclasses.replace(config, continue_from=path)
+
+
+def earlier(config: Config) -> Earlier | None:
+    """What --continue_from names; None without it. Raises UserError where it can't be used."""
+    if not config.continue_from:
+        return None
+    path = Path(config.continue_from)
+    found = _of_run(path, config) if path.is_dir() else _of_vectors(path, None)
+    table = found.arrays[INPUT]
+    if table.shape[1] != config.dim:
+        raise UserError(
+            f"--dim={config.dim}: --continue_from={path} has vectors of {table.shape[1]}"
+        )
+    if table.shape[0] != len(found.vocab.words):
+        raise UserError(f"--continue_from={path}: its vocabulary is another than its checkpoint's")
+    if config.continue_schedule and not found.words:
+        raise UserError("--continue_schedule needs a run with a checkpoint (--continue_from=RUN)")
+    return found
+
+
+def _of_run(path: Path, config: Config) -> Earlier:
+    """A run directory: its newest checkpoint, or its vectors where it has none."""
+    rundir.check_format(path)
+    if not (path / rundir.VOCAB).exists():
+        raise UserError(f"--continue_from={path}: holds no run ({rundir.VOCAB})")
+    vocab = load_counts(str(path / rundir.VOCAB))
+    checkpoints = Checkpoints(str(path / rundir.CHECKPOINTS), 1)
+    saved = checkpoints.newest(lambda line: show.say(f"note: {line}"))
+    checkpoints.close()
+    if saved is None:
+        show.say(f"note: {path} has no checkpoint: its vectors alone are carried over")
+        return _of_vectors(rundir.vectors_path(path), vocab)
+    arrays = {name.removeprefix("state."): array for name, array in saved.arrays.items()}
+    words = saved.about["ledger"]["words"] + saved.about["words_before"]
+    return _earlier(vocab, arrays, words)
+
+
+def _of_vectors(path, vocab: Vocab | None) -> Earlier:
+    """A file of vectors; their counts, where they are known."""
+    wv = export.load(path)
+    if vocab is None:
+        vocab = Vocab(wv.words, np.zeros(len(wv.words), np.int64))
+    elif vocab.words != wv.words:
+        raise UserError(f"{path}: its words are others than those of {rundir.VOCAB}")
+    return _earlier(vocab, {INPUT: wv.vectors}, 0)
+
+
+def _earlier(vocab: Vocab, arrays: dict, words: int) -> Earlier:
+    text = f"{words} {checksum(arrays)} ".encode() + counts_text(vocab)
+    return Earlier(vocab, arrays, words, hashlib.sha256(text).hexdigest())

@@ -1,0 +1,144 @@
+"""When a run's state is saved, and what is saved with it; how it is taken up again."""
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import rundir, show
+from experiments.config import Config
+from experiments.entry import Diverged
+from experiments.ledger import Ledger
+from w2v_jax import checkpoint
+from w2v_jax.checkpoint import Checkpoints
+from w2v_jax.train import Position, Report
+from w2v_jax.types import TrainState, UserError
+
+_COST = 0.01  # share of the time that copies of a good state may take
+
+
+class Start(NamedTuple):
+    """From where a run goes on."""
+
+    state: TrainState
+    position: Position
+    ledger: dict | None  # `Ledger.saved`
+    metrics_bytes: int | None  # of metrics.jsonl, what belongs to it; None: a new file
+    resumes: int  # how often the run has been taken up
+    words_before: int  # of an earlier training, whose schedule goes on
+
+
+class Keeper:
+    """Saves a run's state when it is due, on a signal, and at its end."""
+
+    def __init__(
+        self,
+        config: Config,
+        workdir: Path,
+        key: jax.Array,
+        ledger: Ledger,
+        metrics: rundir.MetricsFile,
+        start: Start,
+    ):
+        self._config, self._key, self._ledger, self._metrics = config, key, ledger, metrics
+        self._start = start
+        self._checkpoints = opened(workdir, config)
+        self._time = self._copied = time.perf_counter()
+        self._step = start.position.step + start.position.done
+        self._epoch, self._good, self._copy_sec = start.position.epoch, None, 0.0
+
+    def after(self, state: TrainState, report: Report) -> None:
+        """Saves if it is due. Raises UserError where it cannot, Diverged for a bad state."""
+        config, now = self._config, time.perf_counter()
+        steps, seconds = config.checkpoint_every_steps, config.checkpoint_every_sec
+        by_steps = steps and report.step // steps > self._step // steps
+        if by_steps or (seconds and now - self._time >= seconds):
+            self.save(state, report)
+        elif report.position.epoch > self._epoch and now - self._copied > self._copy_sec / _COST:
+            self._good = self._snapshot(state, report)
+            self._epoch = report.position.epoch
+            self._copied = time.perf_counter()
+            self._copy_sec = self._copied - now
+
+    def save(self, state: TrainState, report: Report) -> None:
+        """Begins to save. Raises as `after` does."""
+        self._checkpoints.save(*self._snapshot(state, report))
+        self._time, self._step = time.perf_counter(), report.step
+        self._good, self._epoch = None, report.position.epoch
+
+    def end(self, state: TrainState, report: Report) -> None:
+        """Saves the last state of a run that has saved before, and waits for it."""
+        if self._checkpoints.last is not None:
+            self.save(state, report)
+        self.wait()
+
+    def wait(self) -> None:
+        """Until what was saved is on the disk."""
+        self._checkpoints.wait()
+
+    def last_good(self) -> str:
+        """Saves the last good state, where it is newer than the last one saved; tells where."""
+        if self._good:
+            self._checkpoints.save(*self._good)
+        self.wait()
+        if self._checkpoints.last is None:
+            return "no good state was there to save"
+        return f"the last good state is in {self._checkpoints.folder}/{self._checkpoints.last}"
+
+    def close(self) -> None:
+        """Ends Orbax's threads."""
+        self._checkpoints.close()
+
+    def _snapshot(self, state: TrainState, report: Report) -> tuple[int, dict, dict]:
+        arrays = checkpoint.flat(_saved_of(state, self._key))
+        if not all(np.isfinite(a).all() for a in arrays.values()):
+            raise Diverged(
+                f"the embeddings are not finite at step {report.step}, learning rate "
+                f"{report.learning_rate:g}: try a smaller --learning_rate"
+            )
+        about = {
+            "position": report.position._asdict(),
+            "ledger": self._ledger.saved(time.perf_counter()),
+            "metrics_bytes": self._metrics.end(),
+            "resumes": self._start.resumes,
+            "words_before": self._start.words_before,
+        }
+        return report.step, arrays, about
+
+
+def opened(workdir: Path, config: Config) -> Checkpoints:
+    """The checkpoints of a run directory."""
+    return Checkpoints(str(workdir / rundir.CHECKPOINTS), config.keep_checkpoints)
+
+
+def _saved_of(state: TrainState, key: jax.Array) -> dict:
+    return {"state": state, "key": jax.random.key_data(key)}
+
+
+def resumed(config: Config, workdir: Path, first: Start, key: jax.Array) -> Start:
+    """Where the newest whole checkpoint left a run; `first`, its beginning, where there is none.
+
+    Raises UserError where a checkpoint is of a newer format or of
+    another program.
+    """
+    checkpoints, like = opened(workdir, config), _saved_of(first.state, key)
+    saved = checkpoints.restore(checkpoint.names_of(like), lambda line: show.say(f"note: {line}"))
+    checkpoints.close()
+    if saved is None:
+        show.say("no checkpoint: the run begins anew")
+        return first
+    found = checkpoint.unflat(saved.arrays, like)
+    if not np.array_equal(found["key"], like["key"]):
+        raise UserError(f"{checkpoints.folder}/{saved.step}: its random key is of another seed")
+    show.say(f"going on from step {saved.step:,} ({checkpoints.folder}/{saved.step})")
+    return Start(
+        jax.tree.map(jnp.array, found["state"]),
+        Position(**saved.about["position"]),
+        saved.about["ledger"],
+        saved.about["metrics_bytes"],
+        saved.about["resumes"] + 1,
+        first.words_before,
+    )

@@ -1,0 +1,76 @@
+"""SIGINT and SIGTERM during training: the first asks to save and end, a second ends at once."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(Exception):
+    """A signal ended the training; the text says what was saved.
+
+    at_once: work goes on in another thread, which the process must not wait for.
+    """
+
+    def __init__(self, number: int, text: str, at_once: bool = False):
+        super().__init__(text)
+        self.number, self.at_once = number, at_once
+
+
+class Asked:
+    """Whether a signal has asked to stop."""
+
+    def __init__(self):
+        self.number: int | None = None
+
+    def while_doing(self, work: Callable[[], Any]) -> Any:
+        """What work() gives, from another thread; None as soon as a signal asks to stop."""
+        result, error, ended = [], [], threading.Event()
+
+        def do():
+            try:
+                result.append(work())
+            except BaseException as caught:  # raised where it is waited for
+                error.append(caught)
+            ended.set()
+
+        threading.Thread(target=do, daemon=True).start()
+        while not ended.wait(0.1):  # a wait for a device would keep signals out
+            if self.number:
+                return None
+        if error:
+            raise error[0]
+        return result[0]
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[Asked]:
+    """Notes the first signal, instead of ending; before and after signals do what they did."""
+    asked = Asked()
+
+    def note(number, frame):
+        del frame
+        asked.number = number
+        for each in SIGNALS:  # not ours: it must work while the main thread waits for a device
+            signal.signal(each, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, note) for number in SIGNALS}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """Lets the system end the process: a compiler would keep Python's handlers waiting."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,103 @@
+"""When a sweep's program is saved, and how it is taken up again."""
+
+import contextlib
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+
+from experiments import rundir, show
+from experiments.config import Config
+from experiments.sweep_plan import Program
+from w2v_jax import checkpoint, sweep
+from w2v_jax.checkpoint import Checkpoints
+
+
+class Saves:
+    """The checkpoints of one program: what its members are after an epoch."""
+
+    def __init__(self, folder: Path, program: Program, config: Config):
+        """config: of the sweep, for how often; the folder is that of the results."""
+        self._folder = folder / rundir.CHECKPOINTS / f"program-{program.number}"
+        self._checkpoints = Checkpoints(str(self._folder), config.keep_checkpoints)
+        self._seconds, self._time = config.checkpoint_every_sec, time.perf_counter()
+        # What else decides which member is where.
+        self._members = [m.flags(config) + f" #{m.index}" for m in program.members]
+
+    def after(self, now) -> None:
+        """Saves if it is due."""
+        if self._seconds and time.perf_counter() - self._time >= self._seconds:
+            self.save(now)
+
+    def save(self, now) -> None:
+        """Begins to save a sweep_run.Progress."""
+        about = {"epoch": now.epoch, "seconds": now.seconds, "members": self._members}
+        self._checkpoints.save(now.epoch, checkpoint.flat(_tree(now)), about)
+        self._time = time.perf_counter()
+
+    def end(self, now) -> None:
+        """Saves the end of a program that has saved before: measuring it takes time too."""
+        if self._checkpoints.last is not None:
+            self.save(now)
+        self.wait()
+
+    def wait(self) -> None:
+        """Until what was saved is on the disk."""
+        self._checkpoints.wait()
+
+    def told(self) -> str:
+        """Where a sweep that was stopped goes on."""
+        return f"saved after epoch {self._checkpoints.last}; the same command goes on"
+
+    def restore(self, now) -> None:
+        """Makes a program's beginning the newest checkpoint's progress, where there is one."""
+        tree = _tree(now)
+        note = lambda line: show.say(f"note: {line}")  # noqa: E731
+        saved = self._checkpoints.restore(checkpoint.names_of(tree), note)
+        if saved is None:
+            return
+        if saved.about["members"] != self._members:
+            show.say(f"note: {self._folder}: of a program of other members, so it begins anew")
+            self.clear()
+            return
+        found = checkpoint.unflat(saved.arrays, tree)
+        devices = [m.alive.device for m in now.members]
+        parts = sweep.split((found["state"], found["alive"]), devices)
+        now.members = tuple(
+            m.replace(state=state, alive=alive)
+            for m, (state, alive) in zip(now.members, parts, strict=True)
+        )
+        for name in ("frozen", "stopped", "loss"):
+            setattr(now, name, found[name])
+        if now.best:
+            now.best.params = list(sweep.split(found["best"].pop("params"), devices))
+            vars(now.best).update(found["best"])
+        now.epoch, now.seconds = saved.about["epoch"], saved.about["seconds"]
+        show.say(f"going on after epoch {now.epoch} ({self._folder})")
+
+    def clear(self) -> None:
+        """Removes the checkpoints: the program's results are written."""
+        self._checkpoints.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._checkpoints.last = None
+        with contextlib.suppress(OSError):  # another program's are there
+            self._folder.parent.rmdir()
+
+
+def _tree(now) -> dict:
+    """All of a sweep_run.Progress that changes, on the host; members in their order."""
+    tree = {
+        "state": sweep.joined([m.state for m in now.members]),
+        "alive": sweep.joined([m.alive for m in now.members]),
+        "frozen": now.frozen,
+        "stopped": now.stopped,
+        "loss": now.loss,
+    }
+    if now.best:
+        tree["best"] = {
+            "params": sweep.joined(now.best.params),
+            **{n: np.asarray(getattr(now.best, n)) for n in ("loss", "training_loss", "worse")},
+            "epoch": np.asarray(now.best.epoch),
+        }
+    return tree

@@ -1,0 +1,306 @@
+"""Runs that are stopped, killed or damaged go on; what is another run is refused."""
+
+import itertools
+import json
+import os
+import shutil
+import signal
+
+import pytest
+from scripts import QUICK, SMALL, contents, start
+
+from experiments import entry, lock, rundir
+from w2v_jax import sweep, train
+from w2v_jax.types import UserError
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+ENGINES = {
+    "pairs, skip-gram": [],
+    "pairs, CBOW": ["--model=cbow", "--objective=running", "--schedule=linear"],
+    "blocks, skip-gram": ["--engine=blocks", "--rows=touched", *SMALL, "--epochs=6"],
+    "blocks, CBOW": ["--engine=blocks", "--model=cbow", "--rows=touched", *SMALL, "--epochs=6"],
+}
+
+
+def metrics_of(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        del line["words_per_sec"], line["elapsed_sec"]
+    return lines
+
+
+def after_lines(monkeypatch, count, do):
+    """Does something when metrics.jsonl has got so many lines in this process."""
+    own, seen = rundir.MetricsFile.write, itertools.count(1)
+
+    def write(self, values):
+        own(self, values)
+        if next(seen) == count:
+            do()
+
+    monkeypatch.setattr(rundir.MetricsFile, "write", write)
+
+
+def signalled(monkeypatch, count, number, *args):
+    """A run that gets a signal after so many lines; its exit status."""
+    with monkeypatch.context() as patch:
+        after_lines(patch, count, lambda: os.kill(os.getpid(), number))
+        return start("ptb_skipgram", *args)
+
+
+def arguments(place, out, *more):
+    return [*QUICK, f"--data_dir={place}", f"--workdir={out}", "--log_every_steps=2", *more]
+
+
+@pytest.fixture(scope="module")
+def whole(place):
+    """Runs that nothing stopped, by their settings."""
+    runs = {}
+
+    def run(name):
+        if name not in runs:
+            runs[name] = place / f"whole-{len(runs)}"
+            assert start("ptb_skipgram", *arguments(place, runs[name], *ENGINES[name])) == 0
+        return runs[name]
+
+    return run
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_run_stopped_by_signals_goes_on_to_the_same_bits(
+    monkeypatch, capsys, place, tmp_path, whole, name
+):
+    args = arguments(place, tmp_path, *ENGINES[name])
+    for count, number in ((2, signal.SIGTERM), (3, signal.SIGINT)):
+        assert signalled(monkeypatch, count, number, *args) == 128 + number
+        assert "saved at step" in capsys.readouterr().err
+        assert not (tmp_path / "summary.json").exists()
+    assert start("ptb_skipgram", *args) == 0
+    assert "going on from step" in capsys.readouterr().err
+    assert (tmp_path / "vectors.txt").read_bytes() == (whole(name) / "vectors.txt").read_bytes()
+    assert metrics_of(tmp_path) == metrics_of(whole(name))
+    old, new = (json.loads((f / "summary.json").read_text()) for f in (whole(name), tmp_path))
+    assert new["resumes"] == 2 and old["resumes"] == 0
+    for field in ("final_loss", "objective", "complete"):
+        assert old[field] == new[field]
+    assert new["complete"] is True
+
+
+@pytest.fixture
+def stopped(monkeypatch, place, tmp_path):
+    """A run stopped at its sixth line, saved after each second step."""
+    out = tmp_path / "stopped"
+    args = arguments(place, out, "--checkpoint_every_steps=2", "--keep_checkpoints=3")
+    assert signalled(monkeypatch, 6, signal.SIGTERM, *args) == 143
+    return out
+
+
+def same_as_whole(whole, out):
+    one = whole("pairs, skip-gram")
+    assert (out / "vectors.txt").read_bytes() == (one / "vectors.txt").read_bytes()
+    assert metrics_of(out) == metrics_of(one)
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(capsys, place, whole, stopped):
+    steps = sorted(int(p.name) for p in (stopped / "checkpoints").iterdir())
+    assert len(steps) == 3
+    (stopped / "checkpoints" / str(steps[-1]) / "about" / "metadata").write_text("{")
+    assert start("ptb_skipgram", *arguments(place, stopped)) == 0
+    said = capsys.readouterr().err
+    assert f"/{steps[-1]} is damaged" in said and f"going on from step {steps[-2]}" in said
+    same_as_whole(whole, stopped)
+
+
+def test_without_a_checkpoint_the_run_begins_anew(capsys, place, whole, stopped):
+    shutil.rmtree(stopped / "checkpoints")
+    assert start("ptb_skipgram", *arguments(place, stopped)) == 0
+    assert "begins anew" in capsys.readouterr().err
+    same_as_whole(whole, stopped)
+
+
+def test_a_line_that_was_cut_is_written_again(place, whole, stopped):
+    with open(stopped / "metrics.jsonl", "a") as file:
+        file.write('{"step": 99')
+    assert start("ptb_skipgram", *arguments(place, stopped)) == 0
+    same_as_whole(whole, stopped)
+
+
+def test_metrics_that_are_too_short_are_an_error(capsys, place, stopped):
+    os.truncate(stopped / "metrics.jsonl", 10)
+    assert start("ptb_skipgram", *arguments(place, stopped)) == 1
+    assert "metrics.jsonl: shorter than" in capsys.readouterr().err
+
+
+def test_paths_logging_and_checkpoints_may_change(place, tmp_path, whole, stopped):
+    moved, data = tmp_path / "moved", tmp_path / "data"
+    stopped.rename(moved)
+    shutil.copytree(place / "ptb", data)
+    changed = ["--log_every_steps=3", "--keep_checkpoints=1", f"--data_dir={data}"]
+    assert start("ptb_skipgram", *arguments(place, moved, *changed)) == 0
+    one = whole("pairs, skip-gram")
+    assert (moved / "vectors.txt").read_bytes() == (one / "vectors.txt").read_bytes()
+    assert metrics_of(moved)[-1]["words"] == metrics_of(one)[-1]["words"]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (["--learning_rate=0.5"], "--learning_rate is 0.002 there, 0.5 here"),
+        (["--seed=2", "--dim=5"], "--dim is 4 there, 5 here"),
+        (["--max_words=100"], "--max_words is 0 there, 100 here"),
+        (["--noresume"], "holds a run"),
+    ],
+)
+def test_another_run_is_refused_and_named(capsys, place, stopped, change, named):
+    before = contents(stopped)
+    assert start("ptb_skipgram", *arguments(place, stopped, *change)) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert named in lines[-1] and lines[-1].startswith("error: --workdir=")
+    assert contents(stopped) == before
+
+
+def test_another_text_is_refused(capsys, place, tmp_path, stopped):
+    (tmp_path / "ptb.train.txt").write_text((place / "corpus.txt").read_text() + "w1 w2\n")
+    args = [*arguments(place, stopped), f"--data_dir={tmp_path}"]
+    assert start("ptb_skipgram", *args) == 1
+    assert "the text is another; the vocabulary is another" in capsys.readouterr().err
+
+
+def test_a_complete_run_says_so_and_stays(capsys, place, whole):
+    out = whole("pairs, skip-gram")
+    before = contents(out)
+    assert start("ptb_skipgram", *arguments(place, out)) == 0
+    assert "complete" in capsys.readouterr().err
+    assert contents(out) == before
+
+
+def test_a_run_of_a_newer_format_is_refused(capsys, place, stopped):
+    about = json.loads((stopped / "run.json").read_text())
+    (stopped / "run.json").write_text(json.dumps({**about, "format": rundir.FORMAT + 1}))
+    assert start("ptb_skipgram", *arguments(place, stopped)) == 1
+    assert "made by a newer version" in capsys.readouterr().err
+
+
+def test_a_run_of_the_first_format_is_not_resumed_but_read(capsys, place, tmp_path, whole):
+    old = tmp_path / "old"
+    shutil.copytree(whole("pairs, skip-gram"), old)
+    for name in ("run.json", "lock"):
+        (old / name).unlink()
+    summary = json.loads((old / "summary.json").read_text())
+    (old / "summary.json").write_text(json.dumps({**summary, "format": 1}))
+    assert start("ptb_skipgram", *arguments(place, old)) == 1
+    assert "holds a run" in capsys.readouterr().err
+    assert start("query", f"--run={old}", "--similar=w1") == 0
+
+
+# Two processes, and signals in a process of its own
+
+
+def test_a_folder_that_is_in_use_is_refused_until_it_is_free(capsys, place, tmp_path):
+    out = tmp_path / "out"
+    with lock.held(out):
+        assert start("ptb_skipgram", *arguments(place, out)) == 1
+        assert "another process is at work" in capsys.readouterr().err
+    assert not out.exists()  # it was made for the lock, and nothing came into it
+    assert start("ptb_skipgram", *arguments(place, out)) == 0
+
+
+def test_a_lock_outlives_that_another_takes_its_file_away(tmp_path):
+    with lock.held(tmp_path / "out"):
+        (tmp_path / "out" / "more").write_text("")
+        with pytest.raises(UserError, match="another process"), lock.held(tmp_path / "out"):
+            raise AssertionError("held twice")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["lock", "more"]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in ("file", "file/below"):
+        with pytest.raises(UserError, match="--workdir="), lock.held(tmp_path / path):
+            raise AssertionError("held")
+
+
+# Divergence
+
+
+def test_a_run_that_diverges_keeps_its_last_good_state(monkeypatch, capsys, place, tmp_path, whole):
+    own = train.train
+
+    def poisoned(*args):
+        for state, report in own(*args):
+            if report.epoch == 2 and report.position.done > 2:
+                report = report._replace(metrics=report.metrics._replace(loss=float("nan")))
+            yield state, report
+
+    monkeypatch.setattr(train, "train", poisoned)
+    args = arguments(place, tmp_path / "out")
+    assert start("ptb_skipgram", *args) == 2
+    said = capsys.readouterr().err
+    assert "not finite at step" in said and "try a smaller --learning_rate" in said
+    kept = [p.name for p in (tmp_path / "out" / "checkpoints").iterdir()]
+    assert (
+        len(kept) == 1 and f"the last good state is in {tmp_path}/out/checkpoints/{kept[0]}" in said
+    )
+    monkeypatch.setattr(train, "train", own)
+    assert start("ptb_skipgram", *args) == 0
+    same_as_whole(whole, tmp_path / "out")
+
+
+def test_a_run_that_diverges_at_once_has_no_good_state(capsys, place, tmp_path):
+    args = arguments(place, tmp_path, "--optimizer=sgd", "--learning_rate=1e38")
+    assert start("ptb_skipgram", *args) == 2
+    assert "not finite" in capsys.readouterr().err
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_what_the_device_cannot_hold_is_refused_before_it_is_compiled(capsys, place, tmp_path):
+    out = tmp_path / "out"
+    assert start("ptb_skipgram", *arguments(place, out, "--memory_gb=1e-6")) == 1
+    said = capsys.readouterr().err
+    assert "training takes about" in said and "--memory_gb gives" in said
+    assert not out.exists()
+
+
+# Sweeps
+
+
+def test_a_sweep_stopped_in_mid_epoch_goes_on_to_the_same_results(
+    monkeypatch, capsys, place, tmp_path
+):
+    (place / "ptb" / "ptb.valid.txt").write_text("w1 w2 w3 w4 w5\nw3 w9 w1\nw0 w0 w7 w8\n")
+    args = [*QUICK, f"--data_dir={place}", "--epochs=4", "--seeds=2", "--sweep=learning_rate=0.1"]
+    args += ["--save_vectors", "--noperplexity", "--early_stopping=1", "--cpu_devices=2"]
+    assert start("ptb_ablation", *args, f"--workdir={tmp_path / 'whole'}") == 0
+
+    own, epochs = sweep.train_epoch, []
+
+    def train_epoch(*args):
+        epochs.append(args[4])
+        if len(epochs) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return own(*args)
+
+    def end(status):
+        raise SystemExit(status)
+
+    monkeypatch.setattr(sweep, "train_epoch", train_epoch)
+    monkeypatch.setattr(entry.os, "_exit", end)  # this process is to stay
+    out = tmp_path / "out"
+    assert start("ptb_ablation", *args, f"--workdir={out}") == 143
+    assert "saved after epoch" in capsys.readouterr().err
+    assert start("ptb_ablation", *args, f"--workdir={out}") == 0
+    assert "going on after epoch" in capsys.readouterr().err
+    assert epochs.count(0) == 1
+    for name in ("0", "1", "2", "3"):
+        one, other = (f / "vectors" / f"{name}.txt" for f in (tmp_path / "whole", out))
+        assert one.read_bytes() == other.read_bytes()
+    times = ("program_train_sec", "program_compile_sec")
+    one, other = (
+        [json.loads(line) for line in (f / "results.jsonl").read_text().splitlines()]
+        for f in (tmp_path / "whole", out)
+    )
+    for line in one + other:
+        for field in times:
+            del line[field]
+    assert one == other
+    assert not (out / "checkpoints").exists()

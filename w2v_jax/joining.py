@@ -1,0 +1,79 @@
+"""An earlier training's words and rows in a new one: vocabularies joined, tables carried over."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2v_jax import store
+from w2v_jax.checkpoint import names_of
+from w2v_jax.types import Corpus, TrainState, UserError, Vocab
+
+
+class Earlier(NamedTuple):
+    """What a training goes on from."""
+
+    vocab: Vocab  # V words, counts 0 where they are not known
+    arrays: dict[str, np.ndarray]  # by the names of `checkpoint.flat`; tables at least
+    words: int  # corpus words it was trained on, all epochs
+    sha256: str  # of all of this
+
+
+INPUT, OUTPUT = "params.input", "params.output"
+
+
+def join(old: Vocab, new: Vocab) -> tuple[Vocab, np.ndarray, np.ndarray]:
+    """Both vocabularies as one: counts added, most frequent first, ties old before new.
+
+    Returns (vocab [V], place of each old word [V_old], place of each new word [V_new]), int32.
+    """
+    number = {word: i for i, word in enumerate(old.words)}
+    for word in new.words:
+        number.setdefault(word, len(number))
+    counts = np.zeros(len(number), np.int64)
+    counts[: len(old.words)] = old.counts
+    of_new = np.fromiter((number[word] for word in new.words), np.int64, len(new.words))
+    counts[of_new] += new.counts
+    order = np.argsort(-counts, kind="stable")
+    place = np.empty(len(order), np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    words = tuple(number)
+    vocab = Vocab(tuple(words[i] for i in order.tolist()), counts[order])
+    return vocab, place[: len(old.words)], place[of_new]
+
+
+def joined(corpus: Corpus, earlier: Earlier) -> tuple[Corpus, np.ndarray]:
+    """The corpus in the joined vocabulary, and the place of each earlier word in it [V_old]."""
+    vocab, old_place, new_place = join(earlier.vocab, corpus.vocab)
+    if isinstance(corpus.ids, store.Ids):
+        ids = corpus.ids.renumbered(new_place)
+    else:
+        ids = new_place[corpus.ids]
+    return corpus._replace(ids=ids, vocab=vocab), old_place
+
+
+def carried(state: TrainState, earlier: Earlier, place: np.ndarray, optimizer: bool) -> TrainState:
+    """A first state with the earlier rows in their places; the other words stay as they are.
+
+    place [V_old]: of the earlier words' rows. optimizer: the optimiser's state is carried too,
+    otherwise the tables alone. Raises UserError where shapes don't agree.
+    """
+    new_size, old_size = len(state.params.input), len(earlier.vocab.words)
+    names, leaves = names_of(state), []
+    if optimizer and not set(names) <= set(earlier.arrays) <= {*names, "key"}:
+        raise UserError("--continue_schedule: the earlier run had another --optimizer or --rows")
+    for name, leaf in zip(names, jax.tree.leaves(state), strict=True):
+        old = earlier.arrays.get(name) if optimizer or name in (INPUT, OUTPUT) else None
+        if old is None:
+            leaves.append(leaf)
+        elif leaf.ndim and leaf.shape[0] == new_size and old.shape == (old_size, *leaf.shape[1:]):
+            leaves.append(leaf.at[place].set(jnp.asarray(old, leaf.dtype)))
+        elif old.shape == leaf.shape:
+            leaves.append(jnp.array(old, leaf.dtype))
+        else:
+            raise UserError(
+                f"--continue_from: {name} is {list(old.shape)}, which does not go with "
+                f"{list(leaf.shape)} (--dim, --optimizer)"
+            )
+    return jax.tree.unflatten(jax.tree.structure(state), leaves)
