@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from w2v_jax.plots import FAINT, INK, new_figure, save_figure
 
 BLUE = "#1f5fa8"
 COLOURS = (BLUE, "#d1495b", "#2e8b57", "#8a5fb0", "#c77f1a", "#4a9ba8")
+LABEL = 46  # letters a line of a setting's label
 PANEL = (4.1, 3.5)  # inches, with its labels
 COLUMNS = 4  # axes an image
 LINES = 6  # of a panel
@@ -313,19 +315,21 @@ def differences_figure(lines: Sequence[dict], items: Mapping[int, Mapping], sett
     rows = _rows(every, found[measures[0].field], settings)
     base = settings["base"]
     by_axis = settings.get("design") == "axes"
+    labels = [wrap(label(group.setting, base), LABEL) for group in rows]
     places, y = {}, 0.0
-    for before, group in zip([None, *rows], rows, strict=False):
+    for before, group, lines_ in zip([None, *rows], rows, labels, strict=False):
         axis = changed_axes(group.setting, base)
         if by_axis and before and axis != changed_axes(before.setting, base):
             y += 0.5
-        places[id(group)] = y
-        y += 1
-    figure = new_figure(3.4 * len(measures) + 2.4, 0.27 * y + 1.6)
+        more = 0.6 * (len(lines_) - 1)  # a label of two lines takes room for them
+        places[id(group)] = y + more / 2
+        y += 1 + more
+    widest = max(len(line) for lines_ in labels for line in lines_)
+    figure = new_figure(3.2 * len(measures) + 0.08 * widest, 0.27 * y + 1.6)
     panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
     for axes, measure in zip(panels, measures, strict=True):
         _chart(axes, found[measure.field], places, measure)
-    labels = [label(group.setting, base) for group in rows]
-    panels[0].set_yticks(list(places.values()), labels, parse_math=False)
+    panels[0].set_yticks(list(places.values()), map("\n".join, labels), parse_math=False)
     panels[0].set_ylim(y - 0.4, -0.6)
     left_out = len(found[measures[0].field]) - len(rows)
     figure.get_layout_engine().set(h_pad=0.08)

@@ -24,8 +24,9 @@ def refused(capsys, workdir, script, *args):
 
 
 def test_a_workdir_that_holds_a_run_is_refused_and_untouched(capsys, place, cbow):
-    line = refused(capsys, cbow[1], "ptb_cbow", *QUICK, f"--data_dir={place}")
-    assert "--workdir=" in line and "--overwrite" in line
+    for args in (["--noresume"], ["--seed=2"]):
+        line = refused(capsys, cbow[1], "ptb_cbow", *QUICK, f"--data_dir={place}", *args)
+        assert "--workdir=" in line and "--overwrite" in line
 
 
 def test_an_error_is_a_line_on_stderr_and_status_1_in_a_process_too(place):
@@ -163,9 +164,9 @@ def test_noise_that_float32_cannot_draw_is_refused():
         run.check_noise(Config(noise="exclude_target", noise_power=4.0), vocab)
 
 
-def test_of_two_runs_with_one_folder_the_second_is_refused(tmp_path):
+def test_a_folder_that_has_got_a_run_meanwhile_is_not_written_over(tmp_path):
     vocab = Vocab(("a", "b"), np.array([2, 1]))
-    rundir.create(tmp_path, False, "--seed=1\n", vocab)
+    rundir.create(tmp_path, False, "--seed=1\n", {"flags": {"seed": "1"}}, vocab)
     with pytest.raises(UserError, match="holds a run"):
-        rundir.create(tmp_path, False, "--seed=2\n", vocab)
+        rundir.create(tmp_path, False, "--seed=2\n", {"flags": {"seed": "2"}}, vocab)
     assert (tmp_path / "flags.cfg").read_text() == "--seed=1\n"

@@ -12,7 +12,9 @@ from w2v_jax import export, train
 from w2v_jax.types import UserError
 from w2v_jax.vocab import load_counts
 
-FILES = {"flags.cfg", "metrics.jsonl", "summary.json", "vectors.txt", "vocab.tsv"}
+FILES = {
+    *("flags.cfg", "run.json", "lock", "metrics.jsonl", "summary.json", "vectors.txt", "vocab.tsv")
+}
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 # What a run leaves behind
@@ -72,7 +74,7 @@ def test_summary_has_the_fields_of_the_contract(skipgram):
     )
     assert set(fields.split()) <= set(summary)
     assert summary["words_per_epoch"] * summary["epochs"] == 360
-    assert summary["format"] == 1 and summary["dataset"] == "ptb" and summary["seed"] == 1
+    assert summary["format"] == 2 and summary["dataset"] == "ptb" and summary["seed"] == 1
     assert summary["vocab_size"] == 12 and len(summary["corpus_sha256"]) == 64
     times = summary["train_sec"] + summary["compile_sec"]
     assert summary["train_sec"] > 0 and times < summary["total_sec"]
@@ -209,7 +211,7 @@ SWEEPS = ("study", "search")
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("study_skipgram", 22), ("study_optimizers", 10), ("search_skipgram", 100)]
+    ("name", "count"), [("study_skipgram", 22), ("study_optimizers", 14), ("search_skipgram", 100)]
 )
 def test_every_sweeps_flagfile_gives_its_settings(monkeypatch, name, count):
     from experiments import ablation, axes
