@@ -158,6 +158,12 @@ class Config:
         0, "Save a checkpoint when so many steps are done (0: never).", low=0, result=False
     )
     keep_checkpoints: int = _flag(2, "Checkpoints that stay.", low=1, high=1000, result=False)
+    resident_gb: float = _flag(
+        0.0,
+        "Text that stays on the device, 8 bytes a token; the rest is read ahead of use.",
+        low=0,
+        result=False,
+    )
     memory_gb: float = _flag(
         0.0,
         "Memory that training may take (0: all that the device has; a sweep: half of it).",
@@ -193,7 +199,13 @@ class Config:
         return Static(**values)
 
 
-DURABLE = ("resume", "checkpoint_every_sec", "checkpoint_every_steps", "keep_checkpoints")
+DURABLE = (
+    "resident_gb",
+    "resume",
+    "checkpoint_every_sec",
+    "checkpoint_every_steps",
+    "keep_checkpoints",
+)
 CONTINUED = ("continue_from", "continue_schedule")
 
 

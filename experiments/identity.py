@@ -3,7 +3,7 @@
 import hashlib
 
 from experiments.config import Config, resolved, to_flagfile
-from w2v_jax.types import Corpus, UserError
+from w2v_jax.types import Corpus, UserError, Vocab
 from w2v_jax.vocab import counts_text
 
 _PLACES = ("dataset", "corpus", "data_dir", "continue_from")  # where a text lies: its hash tells
@@ -20,9 +20,14 @@ def of(config: Config, corpus: Corpus, began: str = "") -> dict:
     return {
         "flags": of_flags(config),
         "corpus_sha256": corpus.sha256,
-        "vocab_sha256": hashlib.sha256(counts_text(corpus.vocab)).hexdigest(),
+        "vocab_sha256": of_vocab(corpus.vocab),
         "began_sha256": began,
     }
+
+
+def of_vocab(vocab: Vocab) -> str:
+    """sha256 of words, counts and their order: of the file vocab.tsv."""
+    return hashlib.sha256(counts_text(vocab)).hexdigest()
 
 
 def check(workdir, old: dict, new: dict) -> None:

@@ -70,10 +70,16 @@ class Keeper:
         self._good, self._epoch = None, report.position.epoch
 
     def end(self, state: TrainState, report: Report) -> None:
-        """Saves the last state of a run that has saved before, and waits for it."""
-        if self._checkpoints.last is not None:
-            self.save(state, report)
-        self.wait()
+        """Saves the last state of a run that has saved before, and waits for it.
+
+        Where it can't, the run is not stopped for it: its vectors are still to be written.
+        """
+        try:
+            if self._checkpoints.last is not None:
+                self.save(state, report)
+            self.wait()
+        except UserError as error:
+            show.say(f"note: {error}")
 
     def wait(self) -> None:
         """Until what was saved is on the disk."""

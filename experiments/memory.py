@@ -6,8 +6,8 @@ from pathlib import Path
 import jax
 
 from experiments.config import Config
-from w2v_jax import sweep
-from w2v_jax.types import Hyper, UserError
+from w2v_jax import sweep, train
+from w2v_jax.types import Corpus, Hyper, UserError
 
 
 def room(memory_gb: float, devices, share: float = 1.0) -> int:
@@ -30,14 +30,18 @@ def _cgroup() -> int:
         return 2**63
 
 
-def check(config: Config, vocab_size: int, hyper: Hyper, size: int) -> None:
-    """Raises UserError where a run needs more than there is; size: tokens of the largest chunk.
+def check(config: Config, corpus: Corpus, hyper: Hyper) -> int:
+    """Chunks of the text that --resident_gb has room for, which stay on the device.
 
-    hyper: its shapes are enough. Two chunks of the text are on the device at a time.
+    Raises UserError where a run with them, and with two that come and go, needs more than there is.
+    hyper: its shapes are enough.
     """
-    device = jax.devices()[0]
+    device, vocab_size = jax.devices()[0], len(corpus.vocab.words)
+    size = train.chunk_size(corpus)
+    chunks = len(train.cut(corpus.line_ends, train.CHUNK)) - 1
+    resident = min(int(config.resident_gb * 1e9) // (8 * size), chunks)
     needed = sweep.memory_needed(
-        1, config.static(), vocab_size, config.dim, hyper, size, 2, [device], 1
+        1, config.static(), vocab_size, config.dim, hyper, size, resident + 2, [device], 1
     )
     there = room(config.memory_gb, [device])
     if needed > there:
@@ -47,3 +51,4 @@ def check(config: Config, vocab_size: int, hyper: Hyper, size: int) -> None:
             f"({vocab_size:,} types x --dim={config.dim}, --batch_size={config.batch_size}): try a "
             "smaller --dim or --batch_size, or a larger --min_count"
         )
+    return resident

@@ -16,7 +16,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    idle = ("overwrite", "resume", "checkpoint_every_steps", *config.CONTINUED)
+    idle = ("overwrite", "resume", "resident_gb", "checkpoint_every_steps", *config.CONTINUED)
     config.define_flags(idle, model="skipgram")
     axes.define_flags()
     ablation.define_flags()

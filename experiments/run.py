@@ -58,28 +58,27 @@ def run(config: Config, script: str) -> None:
         _run(config, workdir, source, corpus, earlier, this, bool(there))
 
 
-def _run(config: Config, workdir: Path, source, corpus: Corpus, earlier, this: dict, resumes: bool):
-    place = None
-    if earlier:
-        corpus, place = joining.joined(corpus, earlier)
+def _run(
+    config: Config, workdir: Path, source, corpus: Corpus, earlier, this: dict, resumes: bool
+) -> None:
+    """Trains and leaves the run's files; this: its identity."""
+    corpus, place = joining.joined(corpus, earlier) if earlier else (corpus, None)
     check_noise(config, corpus.vocab)
     static, hyper = config.static(), make_hyper(config, corpus.vocab)
     key, size = jax.random.key(config.seed), train.chunk_size(corpus)
-    memory.check(config, len(corpus.vocab.words), hyper, size)
-    state = initial_state(config, len(corpus.vocab.words), key, hyper)
-    if earlier:
-        state = joining.carried(state, earlier, place, config.continue_schedule)
-    before = earlier.words if earlier and config.continue_schedule else 0
-    start = Start(state, train.Position(), None, None, 0, before)
+    resident = memory.check(config, corpus, hyper)
+    start = _beginning(config, corpus, key, hyper, earlier, place)
     if resumes:
         start = keeper.resumed(config, workdir, start, key)
     with stopping.at_once():
-        program = train.compile_program(state, key, size, hyper, static, config.log_every_steps)
+        program = train.compile_program(
+            start.state, key, size, hyper, static, config.log_every_steps
+        )
 
     ledger = Ledger(config.objective, time.perf_counter(), start.ledger)
     reports = train.train(
         *(start.state, key, corpus, program, hyper, static, config.epochs),
-        *(start.position, start.words_before),
+        *(start.position, start.words_before, resident),
     )
     if start.ledger is None:
         first = next(reports)  # what cannot be trained leaves the run that it was to replace
@@ -96,7 +95,7 @@ def _run(config: Config, workdir: Path, source, corpus: Corpus, earlier, this: d
         "dataset": source.name,
         "note": source.note,
         "corpus_sha256": corpus.sha256,
-        "vocab_sha256": this["vocab_sha256"],
+        "vocab_sha256": identity.of_vocab(corpus.vocab),
         "vocab_size": len(corpus.vocab.words),
         "words_per_epoch": corpus.words,
         "epochs": config.epochs,
@@ -111,6 +110,16 @@ def _run(config: Config, workdir: Path, source, corpus: Corpus, earlier, this: d
         "seed": config.seed,
     }
     finish(config, workdir, summary, wv)
+
+
+def _beginning(config: Config, corpus: Corpus, key: jax.Array, hyper: Hyper, earlier, place):
+    """Where a new run starts; earlier, place: what it goes on from (`joining`), or None twice."""
+    state = initial_state(config, len(corpus.vocab.words), key, hyper)
+    before = 0
+    if earlier:
+        state = joining.carried(state, earlier, place, config.continue_schedule)
+        before = earlier.words if config.continue_schedule else 0
+    return Start(state, train.Position(), None, None, 0, before)
 
 
 def finish(config: Config, workdir: Path, summary: dict, wv: WordVectors) -> None:

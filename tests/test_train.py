@@ -176,6 +176,26 @@ def test_a_training_goes_on_from_any_dispatch_to_the_same_bits(
     assert list(train.train(seen[-1][0], *arguments, end)) == []
 
 
+@pytest.mark.parametrize("resident", [1, 3, 100])
+def test_text_that_stays_on_the_device_changes_nothing(monkeypatch, chunked, resident):
+    corpus, hyper, programs = chunked
+    given, put = [], jax.device_put
+    monkeypatch.setattr(jax, "device_put", lambda *args: given.append(1) or put(*args))
+    results = []
+    for kept in (0, resident):
+        given.clear()
+        first = start(hyper, PLAIN)
+        for state, report in train.train(
+            first, KEY, corpus, programs[7], hyper, PLAIN, 3, resident=kept
+        ):
+            last = report
+        results.append((jax.tree.map(np.asarray, state), last, len(given)))
+    (one, its, all_given), (other, others, fewer) = results
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+    assert its == others
+    assert all_given == 3 * 4 and fewer == 3 * 4 - 2 * min(resident, 4)
+
+
 def test_a_tail_shorter_than_a_dispatch_changes_nothing_but_its_own_steps(chunked):
     corpus, hyper, programs = chunked
     _, reports = trained(corpus, programs[7], hyper, PLAIN, 1)

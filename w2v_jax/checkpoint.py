@@ -6,9 +6,13 @@ our own tells a damaged one when it is read.
 """
 
 import contextlib
+import functools
 import hashlib
 import logging
 import os
+import re
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -19,6 +23,7 @@ from w2v_jax.types import UserError
 
 FORMAT = 1  # of what a checkpoint holds; a newer one is refused
 _ARRAYS, _ABOUT = "state", "about"
+_UNFINISHED = ".orbax-checkpoint-tmp"
 _DAMAGED = "damaged-"  # what a checkpoint's folder is renamed to where it could not be read
 
 
@@ -167,6 +172,13 @@ class Checkpoints:
                 )
         return self._manager
 
+    def _clear(self) -> None:
+        """Removes what a save that failed has left: it may be what fills the disk."""
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self.folder):
+                if name.endswith(_UNFINISHED):
+                    shutil.rmtree(os.path.join(self.folder, name), ignore_errors=True)
+
     @contextlib.contextmanager
     def _naming(self) -> Iterator[None]:
         """Turns what Orbax and the system refuse into a line that names the folder."""
@@ -175,6 +187,7 @@ class Checkpoints:
         except UserError:
             raise
         except Exception as error:  # of Orbax's many kinds; a disk that is full is a ValueError
+            self._clear()
             raise UserError(
                 f"{self.folder}: no checkpoint can be written ({_first_line(error)}); those "
                 "before it are as they were"
@@ -228,14 +241,29 @@ def checksum(arrays: dict[str, np.ndarray]) -> str:
 
 
 def _first_line(error: Exception) -> str:
+    """What went wrong: the system's reason, where TensorStore tells its number."""
     text = " ".join(str(error).split()) or type(error).__name__
+    if number := re.search(r"os_error_code='(\d+)'", text):
+        return os.strerror(int(number[1]))
     return text if len(text) < 200 else f"{text[:200]}.."
 
 
+def _without_closed_loops(hook: Callable) -> Callable:
+    """TensorStore's answers to a save that has failed find its event loop closed: no news."""
+
+    def filtered(unraisable):
+        if str(unraisable.exc_value) != "Event loop is closed":
+            hook(unraisable)
+
+    return filtered
+
+
+@functools.cache
 def _orbax():
     """Imported where it is needed: it takes longer than a small model's first epoch."""
-    for name in ("absl", "orbax"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("absl", "orbax", "asyncio"):  # what fails is raised, and told once
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    sys.unraisablehook = _without_closed_loops(sys.unraisablehook)
     import orbax.checkpoint as ocp
 
     return ocp

@@ -192,13 +192,16 @@ def visits(
     static: Static,
     epochs: int,
     start: Position = Position(),  # noqa: B008 (immutable)
+    resident: int = 0,
 ) -> Iterator[Visit]:
     """The chunks of each epoch, in a permutation of (seed, epoch), drawn; from `start` on.
+
+    resident: of how many chunks the text stays on the device once it is there.
 
     A chunk without a step counts with the one before, so that no word is lost from the count.
     Raises UserError where a whole epoch holds no step.
     """
-    streams = _ahead(_streams(key, corpus, program, hyper, static, epochs, start))
+    streams = _ahead(_streams(key, corpus, program, hyper, static, epochs, start, resident))
     for epoch, of_epoch in itertools.groupby(streams, key=lambda drawn: drawn.epoch):
         waiting, begin = None, start.begin if epoch == start.epoch else 0
         for drawn in of_epoch:
@@ -226,6 +229,7 @@ def _streams(
     static: Static,
     epochs: int,
     start: Position,
+    resident: int,
 ) -> Iterator[Drawn]:
     """Each chunk's view in each epoch. The device draws while the host goes on.
 
@@ -234,7 +238,7 @@ def _streams(
     """
     bounds = cut(corpus.line_ends, CHUNK)
     size = int(np.max(np.diff(bounds)))
-    kept = None
+    kept, texts = None, {}
     for epoch in range(start.epoch, epochs):
         order, done = np.asarray(chunk_order(key, epoch, len(bounds) - 1)), 0
         for place, chunk in enumerate(order):
@@ -246,8 +250,10 @@ def _streams(
             if kept:
                 stream = kept._replace(order=program.shuffle(*address, kept))
             else:
-                tokens, line = jax.device_put(chunk_arrays(corpus, begin, end, size))
-                stream = program.draw(*address, tokens, line, hyper)
+                text = texts.get(chunk) or jax.device_put(chunk_arrays(corpus, begin, end, size))
+                if len(texts) < resident:
+                    texts[chunk] = text
+                stream = program.draw(*address, *text, hyper)
             if static.redraw == "once" and len(bounds) == 2:
                 kept = stream
             yield Drawn(epoch, place, stream, done)
@@ -278,15 +284,18 @@ def train(
     epochs: int,
     start: Position = Position(),  # noqa: B008 (immutable)
     words_before: int = 0,
+    resident: int = 0,
 ) -> Iterator[tuple[TrainState, Report]]:
     """Trains; yields after each dispatch. The state yielded is gone with the next one.
 
     start: with the state that was yielded with it, goes on to the same bits. words_before: of an
-    earlier training whose schedule goes on. Raises UserError where a whole epoch holds no step.
+    earlier training whose schedule goes on. resident: chunks whose text stays on the device; the
+    others' is put there ahead of use, with the same result. Raises UserError where a whole epoch
+    holds no step.
     """
     tokens, step, begun = len(corpus.ids), start.step, start.done
     before = words_before * tokens // corpus.words
-    for visit in visits(key, corpus, program, hyper, static, epochs, start):
+    for visit in visits(key, corpus, program, hyper, static, epochs, start, resident):
         done = before + visit.epoch * tokens + np.array([visit.begin, visit.end])
         progress = jnp.float32(done / (before + epochs * tokens))
         for first in range(begun, visit.steps, program.steps):
