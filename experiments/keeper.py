@@ -65,9 +65,16 @@ class Keeper:
 
     def save(self, state: TrainState, report: Report) -> None:
         """Begins to save. Raises as `after` does."""
-        self._checkpoints.save(*self._snapshot(state, report))
+        self.wait()  # for the save before, so that there are no two copies
+        good, self._good = self._good, None
+        try:
+            snapshot = self._snapshot(state, report)
+        except Diverged:
+            self._good = good
+            raise
+        self._checkpoints.save(*snapshot)
         self._time, self._step = time.perf_counter(), report.step
-        self._good, self._epoch = None, report.position.epoch
+        self._epoch = report.position.epoch
 
     def end(self, state: TrainState, report: Report) -> None:
         """Saves the last state of a run that has saved before, and waits for it.

@@ -40,8 +40,9 @@ def check(config: Config, corpus: Corpus, hyper: Hyper) -> int:
     size = train.chunk_size(corpus)
     chunks = len(train.cut(corpus.line_ends, train.CHUNK)) - 1
     resident = min(int(config.resident_gb * 1e9) // (8 * size), chunks)
+    states = 3 if device.platform == "cpu" else 0  # where copies that are saved lie too
     needed = sweep.memory_needed(
-        1, config.static(), vocab_size, config.dim, hyper, size, resident + 2, [device], 1
+        1, config.static(), vocab_size, config.dim, hyper, size, resident + 2, [device], 1, states
     )
     there = room(config.memory_gb, [device])
     if needed > there:

@@ -201,7 +201,7 @@ def check_noise(config: Config, vocabulary: Vocab) -> None:
         "without_replacement": 1 + config.static().negatives,
     }[config.noise]
     noise = vocab.noise_distribution(vocabulary.counts, config.noise_power)
-    reachable = int(np.sum(noise > REACHABLE))
+    reachable = int(np.sum(noise > min(REACHABLE, 0.1 / len(noise))))
     if config.loss != "softmax" and reachable < needed:
         raise UserError(
             f"--noise={config.noise} needs {needed} words that noise can hit, the text has "

@@ -160,6 +160,8 @@ def test_overwrite_spares_a_folder_that_holds_no_run(capsys, place, tmp_path):
 def test_noise_that_float32_cannot_draw_is_refused():
     vocab = Vocab(("a", "b"), np.array([10**6, 1]))
     run.check_noise(Config(noise="exclude_target", noise_power=0.5), vocab)
+    flat = Vocab(tuple(map(str, range(10**6))), np.full(10**6, 3))
+    run.check_noise(Config(noise="exclude_target"), flat)
     with pytest.raises(UserError, match="--noise_power=4"):
         run.check_noise(Config(noise="exclude_target", noise_power=4.0), vocab)
 

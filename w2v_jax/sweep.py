@@ -248,11 +248,13 @@ def memory_needed(
     chunks: int,
     devices: Sequence[jax.Device],
     lanes: int,
+    states: int = 2,
 ) -> int:
     """Bytes, all devices together, of training `count` members: an estimate before compilation.
 
-    States twice (what a dispatch gets, and what it gives), the text on each device, and for each
-    member in work a chunk's stream with what drawing it takes, its batch and its gradients.
+    States twice (what a dispatch gets, and what it gives) or `states` times, the text on each
+    device, and for each member in work a chunk's stream with what drawing it takes, its batch and
+    its gradients.
     """
     tables = jax.ShapeDtypeStruct((vocab_size, dim), jnp.float32)
     state = jax.eval_shape(partial(update.init_state, static=static), Params(tables, tables), hyper)
@@ -267,7 +269,7 @@ def memory_needed(
     work = 2 * _bytes(stream) + DRAWING * _bytes(ids) + copies + rows + gradients + scores
     whole = padded(count, devices, lanes)
     text = 2 * chunks * _bytes(ids)
-    return 2 * whole * (_bytes(state) + _bytes(hyper)) + len(devices) * (text + lanes * work)
+    return states * whole * (_bytes(state) + _bytes(hyper)) + len(devices) * (text + lanes * work)
 
 
 def _rows_of_a_step(static: Static) -> int:
