@@ -42,7 +42,7 @@ def check(workdir, old: dict, new: dict) -> None:
         ("vocab_sha256", "the vocabulary"),
         ("began_sha256", "what --continue_from names"),
     ):
-        if name in new and old[name] != new[name]:
+        if name in new and old.get(name) != new[name]:
             differ.append(f"{what} is another")
     if differ:
         raise UserError(

@@ -56,12 +56,15 @@ def _about(workdir: Path) -> dict:
     path = workdir / RUN
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
-        format_ = about["format"]
-        if not isinstance(format_, int) or not about["identity"]["flags"]:
+        format_, identity = about["format"], about["identity"]
+        flags, hashes = identity["flags"], [v for k, v in identity.items() if k != "flags"]
+        if not isinstance(format_, int) or not all(isinstance(x, str) for x in hashes):
+            raise ValueError
+        if not all(isinstance(value, str) for value in flags.values()):
             raise ValueError
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: damaged") from error
     if format_ > FORMAT:
         raise UserError(

@@ -97,6 +97,6 @@ def test_no_words_and_no_room(text, tmp_path):
         grow_corpus.read([str(empty)])
     lines = grow_corpus.read([str(text)])
     assert np.array_equal(lines.words, [3, 2, 1, 4, 3])
-    with pytest.raises(UserError, match="needs .* GB"):
+    with pytest.raises(UserError, match=r"needs .* GB"):
         grow_corpus.grow(lines, 10**15, tmp_path / "out", 2, 1)
     assert list((tmp_path / "out").iterdir()) == []

@@ -185,7 +185,7 @@ def test_text_that_stays_on_the_device_changes_nothing(monkeypatch, chunked, res
     for kept in (0, resident):
         given.clear()
         first = start(hyper, PLAIN)
-        for state, report in train.train(
+        for state, report in train.train(  # noqa: B007 (the last one)
             first, KEY, corpus, programs[7], hyper, PLAIN, 3, resident=kept
         ):
             last = report
