@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Generator, Sequence
@@ -37,7 +38,7 @@ class Pace(NamedTuple):
 
     start: float
     training: float
-    end: float
+    end: float  # until the run is complete: what a process does after that can't be lost
 
 
 class Command(NamedTuple):
@@ -83,13 +84,8 @@ class Life:
         self.trained: float | None = None  # seconds after its start when it began to train
         self.ended: float | None = None  # and to write what it has come to
         with open(log, "ab") as file:
-            self._process = subprocess.Popen(
-                *(command.argv,),
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                env=command.env,
-            )
+            streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file}
+            self._process = subprocess.Popen(command.argv, env=command.env, **streams)
 
     def __enter__(self) -> "Life":
         return self
@@ -118,10 +114,10 @@ class Life:
             name.endswith("tmp") for name in _listed(self._folder / rundir.CHECKPOINTS)
         )
 
-    def kill(self) -> None:
-        """SIGKILL, if it lives."""
+    def kill(self) -> int:
+        """SIGKILL, if it lives; its exit status, or minus the signal's number."""
         self._process.kill()
-        self._process.wait()
+        return self._process.wait()
 
     def said(self) -> str:
         """What it printed."""
@@ -164,11 +160,15 @@ def uninterrupted(command: Command, folder: Path, log: Path) -> Generator[None, 
     shutil.rmtree(folder, ignore_errors=True)
     command = command.at(folder, "--checkpoint_every_sec=0")
     with Life(command, folder, log) as life:
+        complete = None
         while (status := life.look()) is None:
+            if complete is None and life.ended is not None and rundir.is_complete(folder):
+                complete = life.sec()
             yield
         if status or life.trained is None or life.ended is None:
             raise UserError(f"exit status {status}: {_last_line(life)} ({log})")
-        return Pace(life.trained, life.ended - life.trained, life.sec() - life.ended)
+        complete = complete or life.sec()
+        return Pace(life.trained, life.ended - life.trained, complete - life.ended)
 
 
 def killed(
@@ -187,7 +187,8 @@ def killed(
                 if life.sec() > patience:
                     return Round(kills, [f"no end after {patience:.0f} s ({log})"])
                 yield
-            life.kill()
+            if life.kill() != -signal.SIGKILL:  # it ended by itself, perhaps just now
+                status = life.look()
             if status is None:
                 died = {"phase": moment.phase, "sec": life.sec(), "trained": life.trained}
                 died |= {"during_save": life.saves(), "newest": newest(folder), "went_on": None}

@@ -55,6 +55,7 @@ def run(config: Config, script: str) -> None:
             if rundir.is_complete(workdir):
                 show.say(f"{workdir} holds this very run, complete; --overwrite runs it again")
                 return
+            rundir.clear_unfinished(workdir)
         _run(config, workdir, source, corpus, earlier, this, bool(there))
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,9 @@ PROJECTOR, PLOTS, TENSORBOARD = "projector", "plots", "tensorboard"
 CHECKPOINTS = "checkpoints"
 _FILES = (FLAGS, RUN, METRICS, SUMMARY, VOCAB, *VECTORS.values())
 _FOLDERS = (PROJECTOR, PLOTS, TENSORBOARD, CHECKPOINTS)
+_UNFINISHED = re.compile(
+    rf"\.[0-9a-f]{{16}}\.part|({'|'.join(map(re.escape, _FILES))})\.[0-9a-f]{{8}}\.tmp"
+)
 
 
 def check(workdir: Path, overwrite: bool, resume: bool) -> dict | None:
@@ -94,6 +98,13 @@ def create(workdir: Path, replace: bool, flagfile: str, identity: dict, vocab: V
         raise UserError(f"--workdir={workdir}: {error.strerror or error}") from error
     about = {"format": FORMAT, "identity": identity}
     write_atomically(str(workdir / RUN), (json.dumps(about, indent=2) + "\n").encode())
+
+
+def clear_unfinished(workdir: Path) -> None:
+    """Removes what a process that was killed had begun to write; for whoever holds the lock."""
+    for path in workdir.iterdir():
+        if _UNFINISHED.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 class MetricsFile:

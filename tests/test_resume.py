@@ -125,6 +125,17 @@ def test_a_line_that_was_cut_is_written_again(place, whole, stopped):
     same_as_whole(whole, stopped)
 
 
+def test_what_a_killed_process_had_begun_to_write_is_cleared(place, whole, stopped):
+    for name in (".0123456789abcdef.part", "vocab.tsv.01234567.tmp", "summary.json.89abcdef.tmp"):
+        (stopped / name).write_text("")
+    (stopped / "mine.01234567.tmp").write_text("")
+    assert start("ptb_skipgram", *arguments(place, stopped)) == 0
+    left = {p.name for p in stopped.iterdir()} - {
+        p.name for p in whole("pairs, skip-gram").iterdir()
+    }
+    assert left == {"checkpoints", "mine.01234567.tmp"}
+
+
 def test_metrics_that_are_too_short_are_an_error(capsys, place, stopped):
     os.truncate(stopped / "metrics.jsonl", 10)
     assert start("ptb_skipgram", *arguments(place, stopped)) == 1
