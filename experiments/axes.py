@@ -15,7 +15,7 @@ from w2v_jax.files import opened
 from w2v_jax.types import UserError
 
 DESIGNS = ("grid", "axes", "random")
-MOST_SETTINGS = 100_000
+MOST_SETTINGS, MOST_MEMBERS = 100_000, 1_000_000
 TEXT = (
     *("dataset", "corpus", "data_dir", "reading", "unk", "min_count", "max_vocab", "max_words"),
     "max_types",
@@ -165,6 +165,9 @@ def settings(base: Config) -> tuple[dict[str, list], list[dict]]:
     if flags.FLAGS.design != "random" or not axes:
         chosen = [own, *chosen]  # the baseline, which the others are compared with
     unique = list({tuple(s.items()): s for s in chosen}.values())
+    if len(unique) * given.seeds > MOST_MEMBERS:
+        many = f"with {len(unique):,} settings more than {MOST_MEMBERS:,} members"
+        raise UserError(f"--seeds={given.seeds}: {many}")
     for setting in unique:
         shown = " ".join(f"--{n}={v}" for n, v in setting.items())
         try:

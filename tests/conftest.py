@@ -91,10 +91,12 @@ def make_corpus():
     return make
 
 
-@pytest.fixture(scope="module")
-def compiled_once(tmp_path_factory):
-    """Runs that differ in nothing compiled share their programs."""
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("programs")))
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory, worker_id):
+    """What is compiled twice in a session, by whichever worker, is compiled once."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder if worker_id == "master" else folder.parent
+    jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     reset_cache()
     yield

@@ -179,6 +179,12 @@ def test_settings_come_from_a_regular_file(tmp_path, name, said):
     assert one_line(caught.value).startswith("--members=")
 
 
+def test_more_seeds_than_can_be_held_are_refused_before_they_are_drawn():
+    parse("--seeds=1000000000", "--sweep=window=1,2")
+    with pytest.raises(UserError, match=r"--seeds=1000000000: with 3 settings more than 1,000,000"):
+        axes.settings(config.from_flags())
+
+
 def test_more_settings_than_can_be_held_are_refused_before_they_are_made():
     numbers = ",".join(map(str, range(1, 1001)))
     grid = [f"--sweep={name}={numbers}" for name in ("window", "dim", "negatives", "epochs")]
