@@ -3,6 +3,8 @@
 import contextlib
 import json
 import time
+import zipfile
+import zlib
 from pathlib import Path
 
 import jax
@@ -101,8 +103,7 @@ def report(results: Results, plots: bool) -> None:
     for line in results.lines:
         path = results.folder / ITEMS / f"{line['member']}.npz"
         if path.exists():
-            with np.load(path, allow_pickle=False) as file:
-                items[line["member"]] = dict(file)
+            items[line["member"]] = read_items(path)
     table = ablation_table.write(results.lines, items, settings)
     results.write(TABLE, table)
     print(table)
@@ -113,6 +114,15 @@ def report(results: Results, plots: bool) -> None:
         path = results.folder / "differences.png"
         written += ablation_plot.plot_differences(path, results.lines, items, settings)
     print("\n".join(f"written to {path}" for path in written))
+
+
+def read_items(path: Path) -> dict[str, np.ndarray]:
+    """A member's results item by item. Raises UserError naming the file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: damaged, or no results of a member") from error
 
 
 def _plan(members, corpus: Corpus, devices) -> list[sweep_plan.Program]:

@@ -35,7 +35,7 @@ def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
             print(f"note: {XLA_NOTE}", file=sys.stderr)
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
     except Diverged as error:
         print(f"diverged: {error}", file=sys.stderr)
@@ -50,6 +50,11 @@ def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
         if stopped.at_once:
             os._exit(128 + stopped.number)
         return 128 + stopped.number
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # pathlib's, of ~somebody
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
@@ -67,6 +72,12 @@ def _parse(argv: list[str], doc: str) -> None:
         raise UserError(" ".join(str(error).split())) from error
     except UnicodeDecodeError as error:
         raise UserError(f"--flagfile: not UTF-8 ({error.reason})") from error
+    except ValueError as error:  # --nostandard=3
+        raise UserError(" ".join(str(error).split())) from error
+    for name in flags.FLAGS:
+        values = flags.FLAGS[name].value
+        if any("\0" in str(v) for v in (values if isinstance(values, list) else [values])):
+            raise UserError(f"--{name}: holds a NUL")
     if flags.FLAGS.help:
         print(f"{doc.strip()}\n\nflags:\n{_flags_help()}")
         sys.exit(OK)

@@ -24,7 +24,7 @@ class Results:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if (folder / SETTINGS).exists():
-                old = json.loads((folder / SETTINGS).read_text())
+                old = self._old(folder / SETTINGS)
                 if not same_machine:
                     old.pop("machine", None)
                 self._compare(old, settings)
@@ -34,6 +34,15 @@ class Results:
             self.lines = self._read()
         except OSError as error:
             raise UserError(f"--workdir={folder}: {error.strerror or error}") from error
+
+    def _old(self, path: Path) -> dict:
+        try:
+            old = json.loads(path.read_text())
+            if isinstance(old, dict):
+                return old
+        except (ValueError, RecursionError):
+            pass
+        raise UserError(f"{path}: not a JSON object")
 
     def _compare(self, old: dict, new: dict) -> None:
         for name in new:
@@ -52,9 +61,12 @@ class Results:
         if whole != text:
             os.truncate(self.path, len(whole))
         try:
-            return [json.loads(line) for line in whole.splitlines()]
-        except ValueError as error:
+            lines = [json.loads(line) for line in whole.splitlines()]
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{self.path}: not JSON lines ({error})") from error
+        if not all(isinstance(line, dict) for line in lines):
+            raise UserError(f"{self.path}: not a JSON object a line")
+        return lines
 
     def find(self, **key) -> dict | None:
         """The last line with these fields, if there is one."""

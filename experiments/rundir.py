@@ -187,10 +187,10 @@ def read_summary(run: Path) -> dict:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"--run={run}: no finished run ({SUMMARY}: {error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error})") from error
     version = summary.get("format") if isinstance(summary, dict) else None
-    if not isinstance(version, int):
+    if not isinstance(version, int) or isinstance(version, bool):
         raise UserError(f"{path}: has no format number")
     if version > FORMAT:
         raise UserError(f"{path}: format {version} is newer than this program's {FORMAT}")

@@ -209,7 +209,7 @@ def _members(flag: str, folder: str) -> list[Member]:
 
 
 def _member(path: Path, line: dict, settings: dict) -> Member:
-    with np.load(path / "items" / f"{line['member']}.npz", allow_pickle=False) as file:
+    with np.load(path / "items" / f"{int(line['member'])}.npz", allow_pickle=False) as file:
         cosines = {name: file[name] for name in MEASURES}
     if "flags" not in settings:
         return Member(line, cosines, line["setting"])

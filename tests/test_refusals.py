@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scripts import QUICK, SMALL, WORDS, contents, in_a_process, start
 
-from experiments import run, rundir
+from experiments import ablation, run, rundir
 from experiments.config import Config
+from experiments.results import Results
 from w2v_jax.types import UserError, Vocab
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -47,6 +48,7 @@ MISTAKES = {
     "an unknown export format": (["--export_formats=text,pickle"], "pickle"),
     "an analogy of two words": (["--show_analogies=a:b"], "--show_analogies=a:b"),
     "a positional argument": (["dim=3"], "dim=3"),
+    "a value where none goes": (["--noplots=3"], "--noplots"),
     "an absent flagfile": (["--flagfile=absent.cfg"], "absent.cfg"),
     "beta of 1": (["--beta2=1"], "--beta2"),
     "blocks and softmax": (["--engine=blocks", "--loss=softmax"], "--loss=softmax"),
@@ -172,3 +174,22 @@ def test_a_folder_that_has_got_a_run_meanwhile_is_not_written_over(tmp_path):
     with pytest.raises(UserError, match="holds a run"):
         rundir.create(tmp_path, False, "--seed=2\n", {"flags": {"seed": "2"}}, vocab)
     assert (tmp_path / "flags.cfg").read_text() == "--seed=1\n"
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"3", b"\xff", b"{"])
+def test_results_that_are_damaged_are_refused(tmp_path, content):
+    Results(tmp_path, {"a": 1}).add({"b": 2})
+    (tmp_path / "results.jsonl").write_bytes(content + b"\n")
+    with pytest.raises(UserError, match=r"results\.jsonl: not"):
+        Results(tmp_path, {"a": 1})
+    (tmp_path / "settings.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"settings\.json: not"):
+        Results(tmp_path, {"a": 1})
+
+
+def test_items_of_a_member_that_are_damaged_are_refused(tmp_path):
+    path = tmp_path / "0.npz"
+    for content in (b"", b"PK\x03\x04", b"\x93NUMPY"):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"0\.npz"):
+            ablation.read_items(path)

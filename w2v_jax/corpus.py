@@ -9,9 +9,11 @@ import io
 import lzma
 import os
 import secrets
+import stat
 import urllib.request
 import zlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
 from typing import IO, NamedTuple
 
 from w2v_jax.types import UserError
@@ -24,6 +26,7 @@ PTB_SHA256 = {
     "test": "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
 }
 WIKI_DUMP = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
+LONGEST = 1 << 21  # bytes of a word
 _DOWNLOAD_LIMIT = 16 << 20  # bytes; the largest split has 5.1 MB
 _TIMEOUT = 15  # seconds
 _SPACES = (b" ", b"\n", b"\t", b"\r")  # where a chunk may end
@@ -84,11 +87,11 @@ def locate(
         return found._replace(note=f"{error}, so {fallback} is used instead.")
 
 
-def read_lines(paths: Iterable[str], digest) -> Iterator[list[str]]:
+def read_lines(paths: Iterable[str], digest, mark: str = "\ufeff") -> Iterator[list[str]]:
     """The words of each line of each file: what str.split() gives, a blank line as [].
 
-    Files are UTF-8, plain or compressed (.gz, .xz, .bz2); a byte-order mark at the start is left
-    out. `digest`, a hashlib object, takes in the uncompressed bytes of each line as it is read.
+    Files are UTF-8, plain or compressed (.gz, .xz, .bz2); `mark`, a byte-order mark, is left out at
+    the start. `digest`, a hashlib object, takes in the uncompressed bytes of each line as read.
     Raises UserError naming the file, and the line and byte (from 1) of what is not UTF-8.
     """
     for path in paths:
@@ -98,7 +101,7 @@ def read_lines(paths: Iterable[str], digest) -> Iterator[list[str]]:
                 for number, line in enumerate(file, 1):
                     digest.update(line)
                     text = line.decode()
-                    yield (text.removeprefix("\ufeff") if number == 1 else text).split()
+                    yield (text.removeprefix(mark) if number == 1 else text).split()
         except UnicodeDecodeError as error:
             where = f"line {number}, byte {error.start + 1}"
             raise UserError(f"{path}: {where}: not UTF-8") from error
@@ -120,19 +123,22 @@ def read_chunks(paths: Iterable[str], size: int) -> Iterator[Chunk]:
     """Each file in chunks of about `size` bytes, the last of which may be empty.
 
     A word longer than that makes a longer chunk. Raises UserError naming the file that cannot be
-    read.
+    read, or that has a word of over LONGEST bytes: it is no text, and perhaps without an end.
     """
     for path in paths:
         try:
             with _open(path) as file:
-                rest, first, end = [], True, b"\n"
+                rest, first, end, waiting = [], True, b"\n", 0
                 while block := file.read(size):
                     end = block[-1:]
                     cut = 1 + max(map(block.rfind, _SPACES))
                     if cut:
                         yield Chunk(path, b"".join([*rest, block[:cut]]), first, False, False)
-                        rest, first, block = [], False, block[cut:]
+                        rest, first, block, waiting = [], False, block[cut:], 0
                     rest.append(block)
+                    waiting += len(block)
+                    if waiting > LONGEST:
+                        raise UserError(f"{path}: has a word of over {LONGEST:,} bytes: no text")
                 yield Chunk(path, b"".join(rest), first, True, end != b"\n")
         except _UNREADABLE as error:
             raise UserError(f"{path}: cannot be read ({reason_of(error)})") from error
@@ -162,6 +168,9 @@ def is_compressed(path: str) -> bool:
 
 
 def _open(path: str) -> IO[bytes]:
+    mode = os.stat(path).st_mode
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise UserError(f"{path}: is a device, not a file")
     opener = _OPENERS[os.path.splitext(path)[1].lower()] if is_compressed(path) else None
     # The archives' own line iteration is Python, a BufferedReader's is C.
     return io.BufferedReader(opener(path, "rb"), 1 << 16) if opener else open(path, "rb")
@@ -187,7 +196,7 @@ def _match(corpus: str) -> tuple[str, ...]:
         pattern = name if os.path.exists(name) else os.path.expanduser(name.strip())
         if os.path.isdir(pattern):
             raise UserError(f"--corpus={name}: a folder; give its files, as {name}/*.txt")
-        matches = [pattern] if os.path.exists(pattern) else glob.glob(pattern, recursive=True)
+        matches = [pattern] if os.path.exists(pattern) else _matches(pattern)
         files = sorted(path for path in matches if not os.path.isdir(path))
         if not files:
             raise UserError(f"--corpus={name}: no such file")
@@ -196,6 +205,20 @@ def _match(corpus: str) -> tuple[str, ...]:
     if not found:
         raise UserError(f"--corpus={corpus}: names no file")
     return tuple(found.values())
+
+
+def _matches(pattern: str) -> list[str]:
+    """Paths that a glob names; ** goes into folders, not into hidden ones or through links."""
+    if "**" not in pattern:
+        return glob.glob(pattern)
+    parts = PurePath(pattern).parts
+    base = PurePath(pattern).anchor
+    try:
+        found = list(Path(base or ".").glob(str(PurePath(pattern).relative_to(base))))
+    except (ValueError, NotImplementedError) as error:
+        raise UserError(f"--corpus={pattern}: {error}") from error
+    hidden = [any(p.startswith(".") and p not in parts for p in path.parts) for path in found]
+    return [str(path) for path, is_hidden in zip(found, hidden, strict=True) if not is_hidden]
 
 
 def _in_folder(folder: str, name: str) -> str:

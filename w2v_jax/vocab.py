@@ -112,7 +112,7 @@ def counts_text(vocab: Vocab) -> bytes:
 def load_counts(path: str) -> Vocab:
     """Reads what `save_counts` wrote. Raises UserError naming the file and line."""
     counts = {}
-    for number, line in enumerate(read_lines([path], sha256()), 1):
+    for number, line in enumerate(read_lines([path], sha256(), mark=""), 1):
         if len(line) != 2 or not re.fullmatch(r"[0-9]{1,18}", line[1], re.ASCII):
             raise UserError(f"{path}: line {number}: not a word, a tab and its count")
         if line[0] in counts:
