@@ -213,8 +213,10 @@ def _matches(pattern: str) -> list[str]:
         return glob.glob(pattern)
     parts = PurePath(pattern).parts
     base = PurePath(pattern).anchor
+    below = PurePath(pattern).relative_to(base)
+    below = below / "*" if below.name == "**" else below  # files too
     try:
-        found = list(Path(base or ".").glob(str(PurePath(pattern).relative_to(base))))
+        found = list(Path(base or ".").glob(str(below)))
     except (ValueError, NotImplementedError) as error:
         raise UserError(f"--corpus={pattern}: {error}") from error
     hidden = [any(p.startswith(".") and p not in parts for p in path.parts) for path in found]
