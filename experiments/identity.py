@@ -30,8 +30,8 @@ def of_vocab(vocab: Vocab) -> str:
     return hashlib.sha256(counts_text(vocab)).hexdigest()
 
 
-def check(workdir, old: dict, new: dict) -> None:
-    """Raises UserError, which names what differs, where the folder holds another run."""
+def check(place: str, old: dict, new: dict) -> None:
+    """Raises UserError, which names what differs, where a place holds another run's."""
     differ = []
     for name in {**old["flags"], **new["flags"]}:
         there, here = (flags.get(name, "(unset)") for flags in (old["flags"], new["flags"]))
@@ -46,6 +46,6 @@ def check(workdir, old: dict, new: dict) -> None:
             differ.append(f"{what} is another")
     if differ:
         raise UserError(
-            f"--workdir={workdir}: holds another run ({'; '.join(differ)}); "
+            f"{place}: holds another run ({'; '.join(differ)}); "
             "give another folder, or --overwrite to replace it"
         )

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import rundir, show
+from experiments import identity, rundir, show
 from experiments.config import Config
 from experiments.entry import Diverged
 from experiments.ledger import Ledger
@@ -29,6 +29,7 @@ class Start(NamedTuple):
     metrics_bytes: int | None  # of metrics.jsonl, what belongs to it; None: a new file
     resumes: int  # how often the run has been taken up
     words_before: int  # of an earlier training, whose schedule goes on
+    identity: dict  # the run's
 
 
 class Keeper:
@@ -118,6 +119,7 @@ class Keeper:
             "metrics_bytes": self._metrics.end(),
             "resumes": self._start.resumes,
             "words_before": self._start.words_before,
+            "identity": self._start.identity,
         }
         return report.step, arrays, about
 
@@ -143,6 +145,7 @@ def resumed(config: Config, workdir: Path, first: Start, key: jax.Array) -> Star
     if saved is None:
         show.say("no checkpoint: the run begins anew")
         return first
+    identity.check(f"{checkpoints.folder}/{saved.step}", saved.about["identity"], first.identity)
     found = checkpoint.unflat(saved.arrays, like)
     if not np.array_equal(found["key"], like["key"]):
         raise UserError(f"{checkpoints.folder}/{saved.step}: its random key is of another seed")
@@ -154,4 +157,5 @@ def resumed(config: Config, workdir: Path, first: Start, key: jax.Array) -> Star
         saved.about["metrics_bytes"],
         saved.about["resumes"] + 1,
         first.words_before,
+        first.identity,
     )

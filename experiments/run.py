@@ -46,12 +46,12 @@ def run(config: Config, script: str) -> None:
     with lock.held(workdir):
         there = rundir.check(workdir, config.overwrite, config.resume)
         if there:
-            identity.check(workdir, there, {"flags": identity.of_flags(config)})
+            identity.check(f"--workdir={workdir}", there, {"flags": identity.of_flags(config)})
         earlier = continuing.earlier(config)
         config, source, corpus = read_corpus(config, earlier.vocab.words if earlier else ())
         this = identity.of(config, corpus, earlier.sha256 if earlier else "")
         if there:
-            identity.check(workdir, there, this)
+            identity.check(f"--workdir={workdir}", there, this)
             if rundir.is_complete(workdir):
                 show.say(f"{workdir} holds this very run, complete; --overwrite runs it again")
                 return
@@ -68,7 +68,7 @@ def _run(
     static, hyper = config.static(), make_hyper(config, corpus.vocab)
     key, size = jax.random.key(config.seed), train.chunk_size(corpus)
     resident = memory.check(config, corpus, hyper)
-    start = _beginning(config, corpus, key, hyper, earlier, place)
+    start = _beginning(config, corpus, key, hyper, earlier, place, this)
     if resumes:
         start = keeper.resumed(config, workdir, start, key)
     with stopping.at_once():
@@ -113,14 +113,16 @@ def _run(
     finish(config, workdir, summary, wv)
 
 
-def _beginning(config: Config, corpus: Corpus, key: jax.Array, hyper: Hyper, earlier, place):
+def _beginning(
+    config: Config, corpus: Corpus, key: jax.Array, hyper: Hyper, earlier, place, this: dict
+) -> Start:
     """Where a new run starts; earlier, place: what it goes on from (`joining`), or None twice."""
     state = initial_state(config, len(corpus.vocab.words), key, hyper)
     before = 0
     if earlier:
         state = joining.carried(state, earlier, place, config.continue_schedule)
         before = earlier.words if config.continue_schedule else 0
-    return Start(state, train.Position(), None, None, 0, before)
+    return Start(state, train.Position(), None, None, 0, before, this)
 
 
 def finish(config: Config, workdir: Path, summary: dict, wv: WordVectors) -> None:

@@ -177,6 +177,16 @@ def test_another_text_is_refused(capsys, place, tmp_path, stopped):
     assert "the text is another; the vocabulary is another" in capsys.readouterr().err
 
 
+def test_a_checkpoint_of_another_run_is_refused(monkeypatch, capsys, place, tmp_path, stopped):
+    other = tmp_path / "other"
+    args = arguments(place, other, "--seed=2", "--checkpoint_every_steps=2")
+    assert signalled(monkeypatch, 6, signal.SIGTERM, *args) == 143
+    shutil.rmtree(stopped / "checkpoints")
+    shutil.copytree(other / "checkpoints", stopped / "checkpoints")
+    assert start("ptb_skipgram", *arguments(place, stopped)) == 1
+    assert "--seed is 2 there, 1 here" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_a_complete_run_says_so_and_stays(capsys, place, whole):
     out = whole("pairs, skip-gram")
     before = contents(out)
