@@ -17,6 +17,7 @@ from experiments import (
     axes,
     lock,
     memory,
+    rundir,
     show,
     sweep_plan,
     sweep_run,
@@ -65,6 +66,10 @@ def define_flags() -> None:
 
 def run(base: Config) -> None:
     """Trains all members and leaves a folder; goes on with one that was interrupted."""
+    folder = Path(base.workdir or f"runs/ablation-{time.strftime('%Y%m%d-%H%M%S')}").expanduser()
+    for name in (rundir.RUN, rundir.METRICS, rundir.SUMMARY):
+        if (folder / name).exists():
+            raise UserError(f"--workdir={folder}: holds a run ({name}), not a sweep")
     values, settings = axes.settings(base)
     seeds = flags.FLAGS.seeds
     devices = _devices(len(settings) * seeds)
@@ -74,7 +79,6 @@ def run(base: Config) -> None:
     programs = _plan(members, corpus, devices)
     for config in {m.config for p in programs for m in p.members}:
         wiring.check_noise(config, corpus.vocab)
-    folder = Path(base.workdir or f"runs/ablation-{time.strftime('%Y%m%d-%H%M%S')}").expanduser()
     with lock.held(folder):
         results = Results(folder, _settings(base, corpus, held, values, settings), False)
         for name in (ITEMS, VECTORS) if flags.FLAGS.save_vectors else (ITEMS,):

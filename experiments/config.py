@@ -152,10 +152,16 @@ class Config:
         True, "Go on with the run that workdir holds, if this is it.", result=False
     )
     checkpoint_every_sec: float = _flag(
-        600.0, "Save a checkpoint when so many seconds have passed (0: never).", low=0, result=False
+        600.0,
+        "Seconds between checkpoints, which are saved at a line of metrics (0: none).",
+        low=0,
+        result=False,
     )
     checkpoint_every_steps: int = _flag(
-        0, "Save a checkpoint when so many steps are done (0: never).", low=0, result=False
+        0,
+        "Steps between checkpoints, which are saved at a line of metrics (0: none).",
+        low=0,
+        result=False,
     )
     keep_checkpoints: int = _flag(2, "Checkpoints that stay.", low=1, high=1000, result=False)
     resident_gb: float = _flag(

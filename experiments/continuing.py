@@ -28,6 +28,8 @@ def earlier(config: Config) -> Earlier | None:
     if not config.continue_from:
         return None
     path = Path(config.continue_from)
+    if not path.exists():
+        raise UserError(f"--continue_from={path}: no such file or folder")
     found = _of_run(path, config) if path.is_dir() else _of_vectors(path, None)
     table = found.arrays[INPUT]
     if table.shape[1] != config.dim:
@@ -47,14 +49,17 @@ def _of_run(path: Path, config: Config) -> Earlier:
     if not (path / rundir.VOCAB).exists():
         raise UserError(f"--continue_from={path}: holds no run ({rundir.VOCAB})")
     vocab = load_counts(str(path / rundir.VOCAB))
-    checkpoints = Checkpoints(str(path / rundir.CHECKPOINTS), 1)
+    checkpoints = Checkpoints(str(path / rundir.CHECKPOINTS), None)
     saved = checkpoints.newest(lambda line: show.say(f"note: {line}"))
     checkpoints.close()
     if saved is None:
         show.say(f"note: {path} has no checkpoint: its vectors alone are carried over")
         return _of_vectors(rundir.vectors_path(path), vocab)
     arrays = {name.removeprefix("state."): array for name, array in saved.arrays.items()}
-    words = saved.about["ledger"]["words"] + saved.about["words_before"]
+    try:
+        words = saved.about["ledger"]["words"] + saved.about["words_before"]
+    except KeyError as error:
+        raise UserError(f"--continue_from={path}: its checkpoint is no single run's") from error
     return _earlier(vocab, arrays, words)
 
 
@@ -69,5 +74,5 @@ def _of_vectors(path, vocab: Vocab | None) -> Earlier:
 
 
 def _earlier(vocab: Vocab, arrays: dict, words: int) -> Earlier:
-    text = f"{words} {checksum(arrays)} ".encode() + counts_text(vocab)
+    text = f"{words} {checksum(arrays, {})} ".encode() + counts_text(vocab)
     return Earlier(vocab, arrays, words, hashlib.sha256(text).hexdigest())

@@ -95,9 +95,12 @@ class Keeper:
 
     def last_good(self) -> str:
         """Saves the last good state, where it is newer than the last one saved; tells where."""
-        if self._good:
-            self._checkpoints.save(*self._good)
-        self.wait()
+        try:
+            if self._good:
+                self._checkpoints.save(*self._good)
+            self.wait()
+        except UserError as error:
+            return str(error)
         if self._checkpoints.last is None:
             return "no good state was there to save"
         return f"the last good state is in {self._checkpoints.folder}/{self._checkpoints.last}"
@@ -139,7 +142,7 @@ def resumed(config: Config, workdir: Path, first: Start, key: jax.Array) -> Star
     Raises UserError where a checkpoint is of a newer format or of
     another program.
     """
-    checkpoints, like = opened(workdir, config), _saved_of(first.state, key)
+    checkpoints, like = opened(workdir, config), jax.eval_shape(_saved_of, first.state, key)
     saved = checkpoints.restore(checkpoint.names_of(like), lambda line: show.say(f"note: {line}"))
     checkpoints.close()
     if saved is None:
@@ -147,8 +150,9 @@ def resumed(config: Config, workdir: Path, first: Start, key: jax.Array) -> Star
         return first
     identity.check(f"{checkpoints.folder}/{saved.step}", saved.about["identity"], first.identity)
     found = checkpoint.unflat(saved.arrays, like)
-    if not np.array_equal(found["key"], like["key"]):
+    if not np.array_equal(found["key"], jax.random.key_data(key)):
         raise UserError(f"{checkpoints.folder}/{saved.step}: its random key is of another seed")
+    jax.tree.map(lambda leaf: leaf.delete(), first.state)  # two would take twice the memory
     show.say(f"going on from step {saved.step:,} ({checkpoints.folder}/{saved.step})")
     return Start(
         jax.tree.map(jnp.array, found["state"]),

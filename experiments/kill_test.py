@@ -144,7 +144,7 @@ def _side_by_side(jobs: list[Generator], count: int) -> None:
 
 def _from_before(kill: dict) -> bool:
     """Whether the next process found the newest checkpoint that was there damaged."""
-    return kill["newest"] is not None and kill["went_on"] not in (kill["newest"], "complete")
+    return isinstance(kill["went_on"], int) and kill["went_on"] < (kill["newest"] or 0)
 
 
 def _table(results: Results, names: list[str]) -> str:
@@ -163,11 +163,13 @@ def _table(results: Results, names: list[str]) -> str:
                 sum(k["during_save"] for k in kills),
                 sum(isinstance(k["went_on"], int) for k in kills),
                 sum(_from_before(k) for k in kills),
+                sum(k["newest"] is not None and k["went_on"] == "anew" for k in kills),
                 sum(bool(r["differences"]) for r in runs),
             ]
         )
     head = ["setting", "runs", "kills", "with a checkpoint there", "during a save"]
-    head += ["gone on from a checkpoint", "from one before the newest", "runs that differ"]
+    head += ["gone on from a checkpoint", "from one before the newest"]
+    head += ["anew in spite of one", "runs that differ"]
     return markdown(head, [[str(cell) for cell in row] for row in rows])
 
 

@@ -29,9 +29,9 @@ def held(workdir: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if made and os.listdir(workdir) == [LOCK]:
-            os.unlink(workdir / LOCK)
-            with contextlib.suppress(OSError):  # another process has come by
+        with contextlib.suppress(OSError):  # another process has come by, or it is gone
+            if made and os.listdir(workdir) == [LOCK]:
+                os.unlink(workdir / LOCK)
                 workdir.rmdir()
         os.close(descriptor)
 

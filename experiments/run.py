@@ -121,6 +121,7 @@ def _beginning(
     before = 0
     if earlier:
         state = joining.carried(state, earlier, place, config.continue_schedule)
+        earlier.arrays.clear()  # they may be as large as the state
         before = earlier.words if config.continue_schedule else 0
     return Start(state, train.Position(), None, None, 0, before, this)
 
@@ -261,18 +262,26 @@ def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, 
                 bar.set_postfix_str(f"{loss}rate {line['learning_rate']:.2g}", False)
                 bar.update(report.words - bar.n)
                 if asked.number:
-                    keep.save(state, report)
-                    keep.wait()
-                    raise Stopped(
-                        asked.number, f"saved at step {report.step:,}; the same command goes on"
-                    )
+                    break
                 keep.after(state, report)
-            if report:
+            if report and not asked.number:
                 _check_finite(state)
                 keep.end(state, report)
+            if report and asked.number:  # also while the end was saved
+                keep.save(state, report)
+                keep.wait()
+                raise Stopped(asked.number, _told(config, workdir, report.step))
         except Diverged as error:
             raise Diverged(f"{error}; {keep.last_good()}") from error
     return jax.block_until_ready(state)
+
+
+def _told(config: Config, workdir: Path, step: int) -> str:
+    """What a run that was stopped says: where it is, and what goes on with it."""
+    how = "the same command" if config.workdir else f"the same command with --workdir={workdir}"
+    if config.overwrite or not config.resume:
+        how += f" without {'--overwrite' if config.overwrite else '--noresume'}"
+    return f"saved at step {step:,} in {workdir}; {how} goes on"
 
 
 def _check_finite(state) -> None:

@@ -1,6 +1,7 @@
 """The files of a run directory (the contract that other programs read)."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -35,7 +36,7 @@ def check(workdir: Path, overwrite: bool, resume: bool) -> dict | None:
     found = [name for name in (*_FILES, *_FOLDERS) if os.path.lexists(workdir / name)]
     if not found:
         return None
-    if overwrite and FLAGS not in found:
+    if overwrite and not {FLAGS, RUN} & set(found):
         raise UserError(
             f"--workdir={workdir}: holds {found[0]} but no run ({FLAGS}); nothing is overwritten"
         )
@@ -87,17 +88,18 @@ def create(workdir: Path, replace: bool, flagfile: str, identity: dict, vocab: V
     check(workdir, replace, False)
     try:
         for path in (workdir / name for name in (*_FILES, *_FOLDERS)):
+            if path.name in (RUN, FLAGS):  # killed before these are written, it is still a run
+                continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-        with open(workdir / FLAGS, "x", encoding="utf-8") as file:
-            file.write(flagfile)
-        save_counts(str(workdir / VOCAB), vocab)
     except OSError as error:
         raise UserError(f"--workdir={workdir}: {error.strerror or error}") from error
     about = {"format": FORMAT, "identity": identity}
     write_atomically(str(workdir / RUN), (json.dumps(about, indent=2) + "\n").encode())
+    write_atomically(str(workdir / FLAGS), flagfile.encode())
+    save_counts(str(workdir / VOCAB), vocab)
 
 
 def clear_unfinished(workdir: Path) -> None:
@@ -115,18 +117,21 @@ class MetricsFile:
         self.path = workdir / METRICS
         with _naming(self.path):
             if keep is None:
-                self._file = open(self.path, "xb")  # noqa: SIM115 (closed by close)
+                self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
                 return
             if os.path.getsize(self.path) < keep:
                 raise UserError(f"{self.path}: shorter than its run's checkpoint says")
             os.truncate(self.path, keep)
-            self._file = open(self.path, "ab")  # noqa: SIM115
+            self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115
 
     def write(self, values: dict) -> None:
-        """Appends a line at once."""
+        """Appends a line at once, or nothing."""
+        data = json.dumps(values).encode() + b"\n"
         with _naming(self.path):
-            self._file.write(json.dumps(values).encode() + b"\n")
-            self._file.flush()
+            written = self._file.write(data)
+            if written != len(data):  # the disk is full
+                os.ftruncate(self._file.fileno(), self._file.tell() - written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def end(self) -> int:
         """Bytes so far, once they are on the disk."""
@@ -136,7 +141,8 @@ class MetricsFile:
 
     def close(self) -> None:
         """Closes the file."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # each line is written already
+            self._file.close()
 
 
 def loss_curve(workdir: Path) -> tuple[list[int], list[float], list[int]]:

@@ -48,7 +48,11 @@ class Saves:
 
     def told(self) -> str:
         """Where a sweep that was stopped goes on."""
-        return f"saved after epoch {self._checkpoints.last}; the same command goes on"
+        folder = self._folder.parent.parent
+        return (
+            f"saved after epoch {self._checkpoints.last}; the same command, --workdir={folder}, "
+            "goes on"
+        )
 
     def restore(self, now) -> None:
         """Makes a program's beginning the newest checkpoint's progress, where there is one."""

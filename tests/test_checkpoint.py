@@ -1,5 +1,6 @@
 """Checkpoints: what was saved comes back, and what cannot be is told."""
 
+import errno
 import os
 import shutil
 
@@ -105,16 +106,49 @@ def test_damage_to_any_file_falls_back_or_does_no_harm(tmp_path, tree, damage):
         else:
             assert saved.step == 2 and saved.arrays["count"] == 2
             np.testing.assert_array_equal(saved.arrays["table"], tree["table"])
+            assert saved.about["at"] == [2, 0.1]
         shutil.rmtree(folder)
     assert fell_back >= 2
 
 
-def test_where_all_are_damaged_there_is_none(folder, tree):
+def test_where_all_are_damaged_nothing_is_moved(folder, tree):
     save(folder, tree, 1, 2)
     for step in "12":
         (folder / step / "about" / "metadata").unlink()
-    saved, notes = restore(folder, tree)
-    assert saved is None and len(notes) == 2
+    with pytest.raises(UserError, match="none of its checkpoints can be read"):
+        restore(folder, tree)
+    assert sorted(p.name for p in folder.iterdir()) == ["1", "2"]
+
+
+def test_what_was_saved_with_the_arrays_is_checked_too(folder, tree):
+    save(folder, tree, 1, 2)
+    path = folder / "2" / "about" / "metadata"
+    text = path.read_text()
+    for old, new in (("0.1]", "0.2]"), ('"checksum"', '"checksun"')):
+        assert old in text
+        path.write_text(text.replace(old, new))
+        saved, notes = restore(folder, tree)
+        assert saved.step == 1 and len(notes) == 1
+        (folder / "damaged-2").rename(folder / "2")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EIO, "bad sector")])
+def test_what_is_no_damage_is_an_error_and_nothing_is_moved(folder, tree, monkeypatch, error):
+    save(folder, tree, 1, 2)
+
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr(Checkpoints, "_restored", fail)
+    with pytest.raises(UserError, match="cannot be read"):
+        restore(folder, tree)
+    assert sorted(p.name for p in folder.iterdir()) == ["1", "2"]
+
+
+def test_a_file_in_the_folders_place_is_refused(folder):
+    folder.write_text("mine")
+    with pytest.raises(UserError, match="is not a folder"):
+        Checkpoints(str(folder), 2)
 
 
 def test_what_a_killed_save_leaves_is_no_checkpoint(folder, tree):
@@ -163,7 +197,9 @@ def test_what_cannot_be_written_is_told_and_the_last_one_stays(folder, tree, mon
 def test_newest_reads_whatever_arrays_there_are_and_moves_nothing(folder, tree):
     save(folder, tree, 1, 2)
     cut(folder / "2" / "about" / "metadata")
-    notes, checkpoints = [], Checkpoints(str(folder), 2)
+    shutil.copytree(folder / "1", folder / "3.orbax-checkpoint-tmp")
+    notes, checkpoints = [], Checkpoints(str(folder), None)
     saved = checkpoints.newest(notes.append)
+    checkpoints.close()
     assert saved.step == 1 and sorted(saved.arrays) == sorted(names_of(tree)) and len(notes) == 1
-    assert (folder / "2").is_dir()
+    assert sorted(p.name for p in folder.iterdir()) == ["1", "2", "3.orbax-checkpoint-tmp"]

@@ -9,7 +9,7 @@ import signal
 import pytest
 from scripts import QUICK, SMALL, contents, start
 
-from experiments import entry, lock, rundir
+from experiments import entry, keeper, lock, rundir
 from w2v_jax import sweep, train
 from w2v_jax.types import UserError
 
@@ -185,6 +185,60 @@ def test_a_checkpoint_of_another_run_is_refused(monkeypatch, capsys, place, tmp_
     shutil.copytree(other / "checkpoints", stopped / "checkpoints")
     assert start("ptb_skipgram", *arguments(place, stopped)) == 1
     assert "--seed is 2 there, 1 here" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_signal_while_the_end_is_saved_ends_the_run_too(monkeypatch, place, tmp_path, whole):
+    args = arguments(place, tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper.Keeper, "end", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        assert start("ptb_skipgram", *args) == 143
+    assert not (tmp_path / "out" / "vectors.txt").exists()
+    assert start("ptb_skipgram", *args) == 0
+    same_as_whole(whole, tmp_path / "out")
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_run_killed_while_its_folder_is_made_goes_on(
+    monkeypatch, place, tmp_path, whole, stopped, replaced
+):
+    out = stopped if replaced else tmp_path / "out"
+    args = [*arguments(place, out), *(["--overwrite"] if replaced else [])]
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_, **__):
+        raise Killed
+
+    name, target = ("rmtree", rundir.shutil) if replaced else ("save_counts", rundir)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(target, name, kill)
+        start("ptb_skipgram", *args)
+    assert start("ptb_skipgram", *args) == 0
+    same_as_whole(whole, out)
+
+
+def test_a_disk_that_is_full_costs_one_line(monkeypatch, capsys, place, tmp_path):
+    own = open
+
+    def full(path, *args, **kwargs):
+        if str(path).endswith("metrics.jsonl"):
+            return own("/dev/full", "wb", **kwargs)
+        return own(path, *args, **kwargs)
+
+    monkeypatch.setattr("builtins.open", full)
+    assert start("ptb_skipgram", *arguments(place, tmp_path)) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == f"error: {tmp_path}/metrics.jsonl: No space left on device"
+
+
+def test_a_sweep_leaves_a_runs_folder_alone(capsys, place, whole):
+    out = whole("pairs, skip-gram")
+    before = contents(out)
+    args = [*QUICK, f"--data_dir={place}", f"--workdir={out}", "--sweep=window=1,2", "--seeds=2"]
+    assert start("ptb_ablation", *args) == 1
+    assert "holds a run" in capsys.readouterr().err
+    assert contents(out) == before
 
 
 def test_a_complete_run_says_so_and_stays(capsys, place, whole):

@@ -6,8 +6,10 @@ our own tells a damaged one when it is read.
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
+import json
 import logging
 import os
 import re
@@ -24,6 +26,7 @@ from w2v_jax.types import UserError
 FORMAT = 1  # of what a checkpoint holds; a newer one is refused
 _ARRAYS, _ABOUT = "state", "about"
 _UNFINISHED = ".orbax-checkpoint-tmp"
+_NOT_DAMAGE = (errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _DAMAGED = "damaged-"  # what a checkpoint's folder is renamed to where it could not be read
 
 
@@ -42,9 +45,15 @@ class _Unreadable(Exception):
 class Checkpoints:
     """The checkpoints in a folder, numbered by step, of which the last `keep` stay."""
 
-    def __init__(self, folder: str, keep: int):
-        """Opens a folder, which the first `save` makes; what a killed save left is removed."""
+    def __init__(self, folder: str, keep: int | None):
+        """Opens a folder, which the first `save` makes; what a killed save left is removed.
+
+        keep None: to read alone, and nothing in the folder changes. Raises UserError where it is
+        no folder.
+        """
         self.folder, self._keep, self._manager = os.path.abspath(folder), keep, None
+        if os.path.lexists(self.folder) and not os.path.isdir(self.folder):
+            raise UserError(f"{self.folder}: is not a folder")
         self.last: int | None = max(self.steps(), default=None)
 
     def steps(self) -> list[int]:
@@ -60,14 +69,12 @@ class Checkpoints:
         if step == self.last:
             return
         args = _orbax().args
-        about = {"format": FORMAT, "checksum": checksum(arrays), **about}
+        about = {"format": FORMAT, **about}
+        about["checksum"] = checksum(arrays, about)
+        items = {_ARRAYS: args.PyTreeSave(arrays), _ABOUT: args.JsonSave(about)}
         with self._naming():
-            self._open().save(
-                step,
-                args=args.Composite(
-                    **{_ARRAYS: args.PyTreeSave(arrays), _ABOUT: args.JsonSave(about)}
-                ),
-            )
+            if not self._open().save(step, args=args.Composite(**items)):
+                raise UserError(f"{self.folder}/{step}: not saved, though it is not there")
         self.last = step
 
     def wait(self) -> None:
@@ -84,31 +91,36 @@ class Checkpoints:
             self._manager = None
 
     def restore(self, names: list[str], note: Callable[[str], None]) -> Saved | None:
-        """The newest checkpoint that is whole, or None; damaged ones are put aside, with a note.
+        """The newest checkpoint that is whole; None where there is none at all.
 
-        names: of the arrays. Raises UserError where a checkpoint is of a newer format, or holds
-        other arrays than these.
+        names: of the arrays. Newer ones that are damaged are put aside, with a note. Raises
+        UserError where all are damaged, where one cannot be read for another reason, is of a newer
+        format, or holds other arrays than these; nothing is moved then.
         """
+        saved, damaged = self._newest(names, note)
+        for step in damaged:
+            self._put_aside(step)
+        self.last = saved and saved.step
+        return saved
+
+    def newest(self, note: Callable[[str], None]) -> Saved | None:
+        """The same of whatever arrays it holds, for another training: nothing is moved."""
+        return self._newest(None, note)[0]
+
+    def _newest(self, names, note) -> tuple[Saved | None, list[int]]:
+        """The newest whole one, and the steps of those above it."""
+        damaged = []
         for step in reversed(self.steps()):
             try:
                 saved = self._read(step, names)
             except _Unreadable as error:
-                aside = self._put_aside(step)
-                note(f"{self.folder}/{step} is damaged ({error}), put aside as {aside}")
-                continue
-            self.last = step
-            return saved
-        self.last = None
-        return None
-
-    def newest(self, note: Callable[[str], None]) -> Saved | None:
-        """The same of whatever arrays it holds, for another training: nothing is moved."""
-        for step in reversed(self.steps()):
-            try:
-                return self._read(step, None)
-            except _Unreadable as error:
                 note(f"{self.folder}/{step} is damaged ({error})")
-        return None
+                damaged.append(step)
+                continue
+            return saved, damaged
+        if damaged:
+            raise UserError(f"{self.folder}: none of its checkpoints can be read")
+        return None, []
 
     def _read(self, step: int, names: list[str] | None) -> Saved:
         args = _orbax().args
@@ -118,14 +130,18 @@ class Checkpoints:
             one = _orbax().RestoreArgs(restore_type=np.ndarray)
             form = dict.fromkeys(names, 0), dict.fromkeys(names, one)
             arrays = self._restored(step, _ARRAYS, args.PyTreeRestore(*form))
-        except UserError:
+            arrays = {name: np.asarray(arrays[name]) for name in names}
+            if checksum(arrays, about) != about["checksum"]:
+                raise _Unreadable("its checksum is another")
+            return Saved(step, arrays, about)
+        except (UserError, _Unreadable):
             raise
         except Exception as error:  # whatever Orbax and TensorStore make of damaged files
+            if isinstance(error, MemoryError) or getattr(error, "errno", None) in _NOT_DAMAGE:
+                raise UserError(
+                    f"{self.folder}/{step}: cannot be read ({_first_line(error)})"
+                ) from error
             raise _Unreadable(_first_line(error)) from error
-        arrays = {name: np.asarray(arrays[name]) for name in names}
-        if checksum(arrays) != about["checksum"]:
-            raise _Unreadable("its checksum is another")
-        return Saved(step, arrays, about)
 
     def _restored(self, step: int, item: str, how: Any) -> Any:
         return self._open().restore(step, args=_orbax().args.Composite(**{item: how}))[item]
@@ -134,6 +150,8 @@ class Checkpoints:
         """The names of its arrays. Raises UserError for a whole checkpoint of something else."""
         if not isinstance(about, dict) or not isinstance(about.get("format"), int):
             raise _Unreadable("it has no format")
+        if "checksum" not in about:
+            raise _Unreadable("it has no checksum")
         if about["format"] > FORMAT:
             raise UserError(
                 f"{self.folder}/{step}: checkpoint of format {about['format']}, made by a newer "
@@ -144,7 +162,7 @@ class Checkpoints:
             raise UserError(f"{self.folder}/{step}: holds other arrays than this program's")
         return found
 
-    def _put_aside(self, step: int) -> str:
+    def _put_aside(self, step: int) -> None:
         self.close()  # Orbax remembers which steps there are
         aside = _DAMAGED + str(step)
         number = 0
@@ -153,27 +171,29 @@ class Checkpoints:
             aside = f"{_DAMAGED}{step}-{number}"
         with self._naming():
             os.rename(os.path.join(self.folder, str(step)), os.path.join(self.folder, aside))
-        return aside
 
     def _open(self):
         if self._manager is None:
             ocp = _orbax()
+            options = {"read_only": True}
+            if self._keep is not None:
+                options = {"max_to_keep": self._keep, "cleanup_tmp_directories": False}
             with self._naming():
-                os.makedirs(self.folder, exist_ok=True)
+                if self._keep is not None:
+                    os.makedirs(self.folder, exist_ok=True)
+                    self._clear()  # Orbax would do it beside the first save
                 self._manager = ocp.CheckpointManager(
                     self.folder,
                     item_handlers={
                         _ARRAYS: ocp.PyTreeCheckpointHandler(use_compression=False),
                         _ABOUT: ocp.JsonCheckpointHandler(),
                     },
-                    options=ocp.CheckpointManagerOptions(
-                        max_to_keep=self._keep, cleanup_tmp_directories=True
-                    ),
+                    options=ocp.CheckpointManagerOptions(**options),
                 )
         return self._manager
 
     def _clear(self) -> None:
-        """Removes what a save that failed has left: it may be what fills the disk."""
+        """Removes what a save that was killed or failed has left: it may be what fills the disk."""
         with contextlib.suppress(OSError):
             for name in os.listdir(self.folder):
                 if name.endswith(_UNFINISHED):
@@ -230,9 +250,10 @@ def _name(path) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
-def checksum(arrays: dict[str, np.ndarray]) -> str:
-    """sha256 of names, types, shapes and values."""
-    digest = hashlib.sha256()
+def checksum(arrays: dict[str, np.ndarray], about: dict) -> str:
+    """sha256 of names, types, shapes and values, and of a JSON object but for its "checksum"."""
+    about = {name: value for name, value in about.items() if name != "checksum"}
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
