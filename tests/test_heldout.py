@@ -1,6 +1,6 @@
 """Held-out measures against NumPy loops in float64 and distributions that are known."""
 
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -187,6 +187,11 @@ def test_a_text_of_single_words_has_no_windows(make_corpus, architecture):
         heldout.windows(make_corpus([[0], [1]]), 2, architecture)
 
 
+@cache
+def perplexity_of(static):
+    return jax.jit(partial(heldout.perplexity, static=static))
+
+
 def naive_perplexity(params, hyper, window, static):
     table, output = (np.asarray(t, np.float64) for t in params)
     bias = -np.log(np.asarray(hyper.keep, np.float64))
@@ -242,12 +247,12 @@ def test_perplexity_in_chunks_is_that_of_each_window(params, text, make_hyper, m
 def test_perplexity_is_infinite_where_noise_never_draws_a_word(
     params, text, make_hyper, architecture
 ):
-    static = static_of(model=architecture)
+    perplexity = perplexity_of(static_of(model=architecture))
     of_text = heldout.windows(text, 2, architecture)
     unheard = make_hyper(np.where(np.arange(V) == 11, 0, COUNTS))  # not in the text
-    assert np.isfinite(heldout.perplexity(params, unheard, of_text, static))
+    assert np.isfinite(perplexity(params, unheard, of_text))
     unheard = make_hyper(np.where(np.arange(V) == 9, 0, COUNTS))
-    assert heldout.perplexity(params, unheard, of_text, static) == np.inf
+    assert perplexity(params, unheard, of_text) == np.inf
 
 
 def joint():
@@ -273,11 +278,12 @@ def test_at_the_optimum_any_noise_and_subsampling_give_the_true_perplexity(make_
     )
     true = np.exp(-np.sum(p * np.log(p / p.sum(axis=1, keepdims=True))))
     noise = COUNTS**power / np.sum(COUNTS**power)
+    perplexity = perplexity_of(static_of())
     for keep in (np.ones(V), KEEP):
         tables, hyper = optimum(p, keep, noise, 5), make_hyper(noise, keep=keep)
-        value = heldout.perplexity(tables, hyper, of_p, static_of())
+        value = perplexity(tables, hyper, of_p)
         assert value == pytest.approx(true, rel=1e-5)
-        uncorrected = heldout.perplexity(tables, make_hyper(np.ones(V)), of_p, static_of())
+        uncorrected = perplexity(tables, make_hyper(np.ones(V)), of_p)
         if power or keep is KEEP:
             assert abs(uncorrected / true - 1) > 0.01
 

@@ -1,7 +1,7 @@
 """Derivatives through a whole run, against differences, closed forms and NumPy loops."""
 
 import json
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -55,11 +55,16 @@ def hyper(x64, make_hyper):
     return jax.tree.map(wide, make_hyper(COUNTS, epsilon=1e-8, weight_decay=0.01))
 
 
-def after(run, hyper, optimizer):
-    """(rate, power, scoring power) -> loss, in float64."""
+@cache
+def compiled(optimizer):
     static = Static(optimizer=optimizer)
-    function = partial(hypergradients.loss_after_training, run=run, hyper=hyper, static=static)
+    function = partial(hypergradients.loss_after_training, static=static)
     return jax.jit(function), jax.jit(jax.grad(function, argnums=(0, 1, 2)))
+
+
+def after(run, hyper, optimizer, compiled=compiled):
+    """(rate, power, scoring power) -> loss, and its gradient."""
+    return [partial(function, run=run, hyper=hyper) for function in compiled(optimizer)]
 
 
 def difference(function, x, h):
@@ -98,7 +103,7 @@ def test_one_step_of_sgd_in_closed_form(run, hyper):
     noise = vocab.noise_distribution(COUNTS, POWER)
     g = naive_gradient(TABLES, jax.tree.map(lambda x: x[0], BATCHES), noise)
     end = Params(*(jnp.asarray(w - 0.1 * dw) for w, dw in zip(TABLES, g, strict=True)))
-    slope = jax.grad(hypergradients.heldout_loss)(end, run.heldout, jnp.log(noise))
+    slope = jax.jit(jax.grad(hypergradients.heldout_loss))(end, run.heldout, jnp.log(noise))
     wanted = -sum(float(np.sum(a * b)) for a, b in zip(slope, g, strict=True))
     np.testing.assert_allclose(by_rate, wanted, rtol=1e-11)
 
@@ -137,7 +142,7 @@ def naive_gradient(params, batch, noise):
 def test_the_objective_and_its_gradient_are_the_formulas(run):
     noise = vocab.noise_distribution(COUNTS, POWER)
     batch = jax.tree.map(lambda x: x[0], BATCHES)
-    value, gradient = jax.value_and_grad(hypergradients.expected_objective)(
+    value, gradient = jax.jit(jax.value_and_grad(hypergradients.expected_objective))(
         run.start, jax.tree.map(jnp.asarray, batch), jnp.asarray(noise), jnp.float64(K)
     )
     np.testing.assert_allclose(value, naive_objective(TABLES, batch, noise), rtol=1e-12)
@@ -172,7 +177,7 @@ def test_the_objective_is_the_mean_over_drawn_noise(make_hyper, make_corpus):
     static = Static(window=2, negatives=K, noise="with_replacement", batch_size=T)
     first, lines = jnp.int32(0), jnp.zeros(40, jnp.int32)
     args = (jax.random.key(0), first, first, jnp.asarray(ids), lines, drawing)
-    stream = sampling.draw_stream(*args, static)
+    stream = jax.jit(partial(sampling.draw_stream, static=static))(*args)
     start = jax.tree.map(partial(jnp.asarray, dtype=jnp.float32), TABLES)
 
     @jax.jit
@@ -183,12 +188,10 @@ def test_the_objective_is_the_mean_over_drawn_noise(make_hyper, make_corpus):
         return pairs.objective(*rows, batch, static)[0]
 
     sample = np.asarray(drawn(jax.random.split(jax.random.key(1), 1000)), np.float64)
-    positives = sampling.make_batch(stream, first, drawing, static._replace(loss="softmax"))
-    exact = float(
-        hypergradients.expected_objective(
-            start, positives, jnp.asarray(noise, jnp.float32), jnp.float32(K)
-        )
-    )
+    of_positives = partial(sampling.make_batch, static=static._replace(loss="softmax"))
+    positives = jax.jit(of_positives)(stream, first, drawing)
+    objective = jax.jit(hypergradients.expected_objective)
+    exact = float(objective(start, positives, jnp.asarray(noise, jnp.float32), jnp.float32(K)))
     error = sample.std(ddof=1) / np.sqrt(len(sample))
     assert abs(sample.mean() - exact) < 4 * error
     assert error < 4e-3 * exact  # so that another power or K would be seen
@@ -200,11 +203,12 @@ def test_log_noise_is_the_noise_distribution_with_a_derivative(x64):
         wanted = np.log(vocab.noise_distribution(counts, POWER))
     found = hypergradients.log_noise(jnp.asarray(counts), jnp.float64(POWER))
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
-    slope = jax.jacobian(hypergradients.log_noise, 1)(jnp.asarray(COUNTS), jnp.float64(POWER))
+    jacobian = jax.jit(jax.jacobian(hypergradients.log_noise, 1))
+    slope = jacobian(jnp.asarray(COUNTS), jnp.float64(POWER))
     logs = np.log(COUNTS)
     mean = vocab.noise_distribution(COUNTS, POWER) @ logs
     np.testing.assert_allclose(slope, logs - mean, rtol=1e-11)
-    slope = jax.jacobian(hypergradients.log_noise, 1)(jnp.asarray(counts), jnp.float64(POWER))
+    slope = jacobian(jnp.asarray(counts), jnp.float64(POWER))
     np.testing.assert_allclose(slope, np.append(logs - mean, 0), rtol=1e-11)
 
 
@@ -220,15 +224,15 @@ def test_the_yardstick_undoes_the_noise(x64):
         weights=jnp.asarray(joint),
     )
     entropy = -np.sum(joint * np.log(conditional)) / joint.sum()
+    gradient = jax.jit(jax.grad(hypergradients.expected_objective))
+    yardstick = jax.jit(hypergradients.heldout_loss)
     for power, k in ((0.0, 1), (0.75, 5)):
         noise = vocab.noise_distribution(COUNTS, power)
         optimum = np.log(conditional) - np.log(k * noise)[None, :]
         params = Params(jnp.eye(V), jnp.asarray(optimum.T))  # scores of any kind: D = V
-        negative_sampling = jax.grad(hypergradients.expected_objective)(
-            params, everything, jnp.asarray(noise), jnp.float64(k)
-        )
+        negative_sampling = gradient(params, everything, jnp.asarray(noise), jnp.float64(k))
         np.testing.assert_allclose(negative_sampling.output, 0, atol=1e-12)
-        loss = hypergradients.heldout_loss(params, everything, jnp.log(jnp.asarray(noise)))
+        loss = yardstick(params, everything, jnp.log(jnp.asarray(noise)))
         np.testing.assert_allclose(loss, entropy, rtol=1e-12)
 
 
@@ -243,7 +247,7 @@ def test_adam_at_gradients_of_zero(run, hyper, monkeypatch):
 
     helped = loss(rate, power, power)
     monkeypatch.setattr(hypergradients, "away_from_zero", optax.identity)
-    loss, grad = after(run, hyper, "adam")
+    loss, grad = after(run, hyper, "adam", compiled.__wrapped__)  # traced anew
     assert np.isnan(grad(rate, power, power)[1])
     assert helped == loss(rate, power, power)  # the help is too small to be seen
 
