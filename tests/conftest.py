@@ -5,10 +5,12 @@ import os
 from importlib.metadata import version
 
 # Compiled in half the time; XLA_FLAGS="" compiles as a user does.
-quick = "--xla_backend_optimization_level=0"
-if version("jaxlib").startswith("0.10."):  # XLA ends where it does not know a flag
-    quick += " --xla_cpu_use_fusion_emitters=false"
-os.environ.setdefault("XLA_FLAGS", quick)
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0"
+    # XLA ends where it does not know a flag.
+    + " --xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10."),
+)
 
 import jax
 import jax.numpy as jnp
