@@ -1,0 +1,85 @@
+"""The reports of a training -> metrics, progress bar, checkpoints; until its end or a signal."""
+
+import contextlib
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from experiments import keeper, rundir, show, stopping
+from experiments.config import Config
+from experiments.entry import Diverged
+from experiments.keeper import Start
+from experiments.stopping import Stopped
+from w2v_jax.types import Corpus
+
+
+def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, start: Start):
+    """Consumes the reports: each a line of metrics, a move of the bar and perhaps a checkpoint.
+
+    Returns the last state. Raises Stopped where a signal asked to end, Diverged.
+    """
+    state, report = start.state, None
+    metrics = rundir.MetricsFile(workdir, start.metrics_bytes)
+    keep = keeper.Keeper(config, workdir, key, ledger, metrics, start)
+    with (
+        contextlib.closing(metrics),
+        contextlib.closing(keep),
+        _event_writer(config, workdir, start) as event,
+        show.progress_bar(corpus.words * config.epochs, ledger.last_words) as bar,
+        stopping.watched() as asked,
+    ):
+        try:
+            for state, report in reports:
+                line = ledger.line(report, time.perf_counter())
+                metrics.write(line)
+                event(line)
+                loss = "" if line["loss"] is None else f"loss {line['loss']:.4f}, "
+                bar.set_postfix_str(f"{loss}rate {line['learning_rate']:.2g}", False)
+                bar.update(report.words - bar.n)
+                if asked.number:
+                    break
+                keep.after(state, report)
+            if report and not asked.number:
+                _check_finite(state)
+                keep.end(state, report)
+            if report and asked.number:  # also while the end was saved
+                keep.save(state, report)
+                keep.wait()
+                raise Stopped(asked.number, _told(config, workdir, report.step))
+        except Diverged as error:
+            raise Diverged(f"{error}; {keep.last_good()}") from error
+    return jax.block_until_ready(state)
+
+
+def _told(config: Config, workdir: Path, step: int) -> str:
+    """What a run that was stopped says: where it is, and what goes on with it."""
+    how = "the same command" if config.workdir else f"the same command with --workdir={workdir}"
+    if config.overwrite or not config.resume:
+        how += f" without {'--overwrite' if config.overwrite else '--noresume'}"
+    return f"saved at step {step:,} in {workdir}; {how} goes on"
+
+
+def _check_finite(state) -> None:
+    if not all(np.isfinite(table).all() for table in jax.tree.map(np.asarray, state.params)):
+        raise Diverged("the embeddings are not finite: try a smaller --learning_rate")
+
+
+@contextlib.contextmanager
+def _event_writer(config: Config, workdir: Path, start: Start):
+    """Yields a function that adds a metrics line to TensorBoard's events, if asked for."""
+    if not config.tensorboard:
+        yield lambda line: None
+        return
+    from tensorboardX import SummaryWriter
+
+    steps = start.position.step + start.position.done
+    with SummaryWriter(str(workdir / rundir.TENSORBOARD), purge_step=steps + 1) as writer:
+
+        def event(line):
+            for name in ("loss", "objective", "learning_rate", "words_per_sec"):
+                if line[name] is not None:
+                    writer.add_scalar(name, line[name], line["step"])
+
+        yield event
