@@ -3,23 +3,29 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from w2v_jax.plots import FAINT, INK, new_figure, save_figure
 
 COLOURS = ("#d1495b", "#c77f1a", "#1f5fa8")
 
 
 def draw_softmax(path: Path, lines: Sequence[dict], title: str) -> None:
-    """Milliseconds a step against V, a curve a variant, labelled at its end."""
+    """Milliseconds a step against V, a curve a variant, labelled at its end.
+
+    The rounds' medians; a bar from the least to the most.
+    """
     figure = new_figure(8, 5)
     axes = figure.add_subplot()
     variants = list(dict.fromkeys(line["variant"] for line in lines))
     for colour, variant in zip(COLOURS, variants, strict=False):
-        points = sorted(
-            (p["vocab_size"], p["ms"]) for p in lines if p["variant"] == variant and p["ms"]
-        )
-        if not points:
+        rounds: dict[int, list[float]] = {}
+        for line in lines:
+            if line["variant"] == variant and line["ms"]:
+                rounds.setdefault(line["vocab_size"], []).append(line["ms"])
+        if not rounds:
             continue
-        axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=4)
+        points = _medians(axes, sorted(rounds.items()), colour)
         largest = max(line["vocab_size"] for line in lines)
         whole = points[-1][0] == largest  # a curve cut short is labelled to its left, in the clear
         axes.annotate(
@@ -39,17 +45,19 @@ def draw_softmax(path: Path, lines: Sequence[dict], title: str) -> None:
     save_figure(figure, path)
 
 
-def draw_growth(path: Path, panels: dict[str, list[tuple[float, float]]], title: str) -> None:
-    """Words/s against each axis; panels: label -> (value, words/s)."""
+def draw_growth(path: Path, panels: dict[str, list[tuple[float, list]]], title: str) -> None:
+    """Words/s against each axis; panels: label -> (value, words/s of each round).
+
+    The rounds' medians; a bar from the least to the most.
+    """
     rows = -(-len(panels) // 3)
     figure = new_figure(11, 0.5 + 3 * rows)
     grid = figure.subplots(rows, 3, sharey=True, squeeze=False).ravel()
     for axes, (label, points) in zip(grid, panels.items(), strict=False):
-        if points:
-            axes.plot(*zip(*points, strict=True), color=COLOURS[-1], marker="o", markersize=4)
+        _medians(axes, points, COLOURS[-1])
         axes.set_xlabel(label)
         _log_log(axes)
-        axes.set_xticks([value for value, _ in points])
+        axes.set_xticks([value for value, rounds in points if rounds])
         axes.minorticks_off()
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
@@ -57,6 +65,18 @@ def draw_growth(path: Path, panels: dict[str, list[tuple[float, float]]], title:
         axes.set_ylabel("corpus words/s")
     figure.suptitle(title, x=0.01, ha="left", color=INK)
     save_figure(figure, path)
+
+
+def _medians(axes, points: Sequence[tuple[float, list]], colour: str) -> list[tuple]:
+    """Draws and returns the points (x, median) of (x, values)."""
+    known = [(x, np.median(values), min(values), max(values)) for x, values in points if values]
+    if known:
+        at, middle, least, most = map(np.array, zip(*known, strict=True))
+        axes.errorbar(
+            *(at, middle, [middle - least, most - middle]),
+            **dict(color=colour, marker="o", markersize=4, capsize=3, elinewidth=1),
+        )
+    return [(x, middle) for x, middle, *_ in known]
 
 
 def _log_log(axes) -> None:

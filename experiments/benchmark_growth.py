@@ -6,11 +6,13 @@ python -m experiments.benchmark_growth --flagfile=experiments/flagfiles/FILE.cfg
 On a synthetic Zipf corpus of ids; the training flags set the engine and what is not varied. A
 point is timed from the end of the first dispatch (--log_every_steps steps), for --timed_sec at
 least, epoch after epoch: subsampling and noise count where an epoch's draws fall into that time.
-Leaves results.jsonl, table.md and growth.png.
+All points are measured --rounds times over, every second round the other way about. Leaves
+results.jsonl, table.md and growth.png.
 """
 
 import dataclasses
 import time
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +22,7 @@ from absl import flags
 from experiments import benchmark_curves, config, entry, integer_lists, memory, run, show, zipf
 from experiments.config import Config
 from experiments.results import Results, machine
-from experiments.tables import markdown, number
+from experiments.tables import enclosed, markdown, number, spread
 from w2v_jax import train
 from w2v_jax.types import UserError
 
@@ -61,6 +63,7 @@ def define_flags() -> None:
     for axis, values in SWEEPS.items():
         flags.DEFINE_list(f"sweep_{axis}", values.split(), f"Values of {axis}.")
     flags.DEFINE_float("timed_sec", 5.0, "Seconds a point.", 0.0)
+    flags.DEFINE_integer("rounds", 6, "Times that all are measured.", 1)
 
 
 def main() -> None:
@@ -76,28 +79,51 @@ def main() -> None:
     for name in (*AXES, "dataset", "corpus", "data_dir", "epochs"):
         shared.pop(name, None)
     results = Results(Path(values.workdir).expanduser(), shared)
-    series = {axis: [] for axis in AXES if axis in values.axes}
-    for axis, found in series.items():
-        for value in integer_lists.positive(f"sweep_{axis}"):
-            point = base._replace(**{axis: value})
-            found.append(measured(point, settings, results))
-    document = table(series, base, shared)
+    series = {
+        axis: [base._replace(**{axis: value}) for value in integer_lists.positive(f"sweep_{axis}")]
+        for axis in AXES
+        if axis in values.axes
+    }
+    points = list(dict.fromkeys(point for points in series.values() for point in points))
+    found: dict[Point, list[dict]] = {point: [] for point in points}
+    for round_ in range(1, values.rounds + 1):
+        for point in points[:: 1 if round_ % 2 else -1]:
+            found[point].append(measured(round_, point, settings, results))
+    document = table(series, found, base, shared)
     results.write("table.md", document)
     print(document)
     curves = {
-        AXES[axis]: [(x[axis], x["words_per_sec"]) for x in found if x["words_per_sec"]]
-        for axis, found in series.items()
+        AXES[axis]: [(getattr(x, axis), figures(found[x], "words_per_sec")) for x in of_axis]
+        for axis, of_axis in series.items()
     }
     name = f"{settings.model}, {settings.engine}"
     benchmark_curves.draw_growth(results.folder / "growth.png", curves, f"{name}: {at(base)}")
 
 
-def measured(point: Point, settings: Config, results: Results) -> dict:
-    """The line of a point, measured now where it is not there yet."""
-    found = results.find(**point._asdict())
+def figures(rounds: list[dict], field: str) -> list[float]:
+    """What a point's rounds have of a field."""
+    return [line[field] for line in rounds if line[field]]
+
+
+def rates(rounds: list[dict]) -> str:
+    """Words/s of a point, or why there are none."""
+    known = figures(rounds, "words_per_sec")
+    return spread(known) if known else rounds[-1]["reason"]
+
+
+def measured(round_: int, point: Point, settings: Config, results: Results) -> dict:
+    """The line of a point in a round, measured now where it is not there yet.
+
+    What does not fit is told in the first round alone.
+    """
+    first = results.find(round=1, **point._asdict())
+    if round_ > 1 and first["reason"]:
+        return first
+    key = {"round": round_, **point._asdict()}
+    found = results.find(**key)
     if found and found["words_per_sec"]:
         return found
-    line = {**point._asdict(), **measure(point, settings)}
+    line = {**key, **measure(point, settings)}
     if line != found:
         results.add(line)
     rate = line["words_per_sec"]
@@ -107,27 +133,38 @@ def measured(point: Point, settings: Config, results: Results) -> dict:
 
 def measure(point: Point, settings: Config) -> dict:
     """words/s and ms a step of one point, or the reason where its tables do not fit."""
-    values = flags.FLAGS
     fields = {axis: getattr(point, axis) for axis in ("dim", "window", "negatives")}
     settings = dataclasses.replace(settings, **fields, epochs=EPOCHS)
-    corpus = zipf.corpus(point.vocab_size, point.words, settings.seed)
-    static, hyper = settings.static(), run.make_hyper(settings, corpus.vocab)
     key = jax.random.key(settings.seed)
+    corpus = cached_corpus(point.vocab_size, point.words, settings.seed)
+    static, hyper = settings.static(), run.make_hyper(settings, corpus.vocab)
     needed = table_bytes(settings, point.vocab_size, key, hyper)
     line = {"words_per_sec": None, "ms": None, "bytes": needed, "reason": ""}
     if needed > memory.room(settings.memory_gb, jax.devices()):
         return {**line, "reason": f"not run: needs {needed / 1e9:.1f} GB"}
     state = run.initial_state(settings, point.vocab_size, key, hyper)
-    size, steps = train.chunk_size(corpus), settings.log_every_steps
-    program = train.compile_program(state, key, size, hyper, static, steps)
+    program = compiled(point, settings)
     reports = train.train(state, key, corpus, program, hyper, static, EPOCHS)
     first = next(reports)[1]
     began, seconds = time.perf_counter(), 0.0
-    while not seconds or seconds < values.timed_sec:
+    while not seconds or seconds < flags.FLAGS.timed_sec:
         last = next(reports)[1]
         seconds = time.perf_counter() - began
     words, steps = last.words - first.words, last.step - first.step
     return {**line, "words_per_sec": words / seconds, "ms": 1000 * seconds / steps}
+
+
+cached_corpus = cache(zipf.corpus)
+
+
+@cache
+def compiled(point: Point, settings: Config) -> train.Program:
+    """The program of a point, which all rounds share."""
+    corpus, key = cached_corpus(point.vocab_size, point.words, settings.seed), jax.random.key(0)
+    hyper = run.make_hyper(settings, corpus.vocab)
+    state = jax.eval_shape(lambda: run.initial_state(settings, point.vocab_size, key, hyper))
+    size, steps = train.chunk_size(corpus), settings.log_every_steps
+    return train.compile_program(state, key, size, hyper, settings.static(), steps)
 
 
 def table_bytes(settings: Config, vocab_size: int, key, hyper) -> int:
@@ -147,22 +184,26 @@ def at(point: Point) -> str:
     )
 
 
-def table(series: dict[str, list[dict]], base: Point, shared: dict) -> str:
+def table(
+    series: dict[str, list[Point]], found: dict[Point, list[dict]], base: Point, shared: dict
+) -> str:
     """table.md."""
+    runs = flags.FLAGS.rounds
     parts = [
         f"{shared['model']}, --engine={shared['engine']}, --batch_size={shared['batch_size']}, "
         f"--optimizer={shared['optimizer']}, --rows={shared['rows']};\n{machine()}.",
         f"Where it is not varied: {at(base)}.\nWords/s count the corpus before subsampling.",
+        enclosed(runs),
     ]
-    for axis, found in series.items():
+    for axis, points in series.items():
         rows = [
             [
-                f"{line[axis]:,}",
-                number(line["words_per_sec"]) if line["words_per_sec"] else line["reason"],
-                number(line["ms"], 2),
-                number(line["bytes"] / 1e6),
+                f"{getattr(point, axis):,}",
+                rates(found[point]),
+                spread(figures(found[point], "ms"), 2),
+                number(found[point][-1]["bytes"] / 1e6),
             ]
-            for line in found
+            for point in points
         ]
         header = [AXES[axis], "words/s", "ms a step", "held at least: MB"]
         parts.append(markdown(header, rows))

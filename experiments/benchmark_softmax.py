@@ -4,11 +4,12 @@ python -m experiments.benchmark_softmax --workdir=OUT
 
 CBOW's step as one-hot product and softmax, as gather and softmax, as gather and negative
 sampling, on the same batch: forward, backward and the SGD update (softmax_variants.py). What
-would not fit --memory_gb, or take longer than --max_step_sec, is told instead of run. Leaves
-results.jsonl, table.md and softmax.png.
+would not fit --memory_gb, or take longer than --max_step_sec, is told instead of run. All steps are
+measured --rounds times over, one after the other. Leaves results.jsonl, table.md and softmax.png.
 """
 
 import time
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -18,7 +19,7 @@ from absl import flags
 
 from experiments import benchmark_curves, entry, integer_lists, show, softmax_variants
 from experiments.results import Results, machine
-from experiments.tables import markdown, number
+from experiments.tables import enclosed, markdown, number, spread
 from w2v_jax import model
 from w2v_jax.types import UserError
 
@@ -37,6 +38,7 @@ def define_flags() -> None:
     flags.DEFINE_float("memory_gb", 8.0, "Steps that need more are not run.", 0.0)
     flags.DEFINE_float("max_step_sec", 20.0, "Steps that would take longer are not run.", 0.0)
     flags.DEFINE_float("timed_sec", 1.0, "Steps are repeated so long, three times at least.", 0.0)
+    flags.DEFINE_integer("rounds", 6, "Times that all are measured.", 1)
     flags.DEFINE_string("workdir", "", "Folder of the results; steps found there are kept.")
 
 
@@ -48,23 +50,42 @@ def main() -> None:
     sizes = integer_lists.positive("vocab_sizes")
     shared = {name: values[name].value for name in ("dim", "window", "negatives", "batch_size")}
     results = Results(Path(values.workdir).expanduser(), {**shared, "seed": values.seed})
-    for size in sizes:
-        shape = (size, values.batch_size, values.window, values.negatives, values.seed)
-        batch = softmax_variants.draw_centres(*shape)
-        for variant in softmax_variants.VARIANTS:
-            found = results.find(variant=variant, vocab_size=size)
-            if found and found["ms"] is not None:
-                continue
-            line = measure(variant, size, batch, expected_sec(results.lines, variant, size))
-            if line != found:
-                results.add(line)
-            show.say(f"V {size:,}, {variant}: {cell(line)}")
+    for round_ in range(1, values.rounds + 1):
+        for size in sizes:
+            for variant in softmax_variants.VARIANTS:
+                measured(round_, variant, size, results)
     lines = [line for line in results.lines if line["vocab_size"] in sizes]
     text = document(lines, shared)
     results.write("table.md", text)
     print(text)
     title = "CBOW, T {batch_size}, W {window}, K {negatives}, D {dim}: a step".format(**shared)
     benchmark_curves.draw_softmax(results.folder / "softmax.png", lines, title)
+
+
+def measured(round_: int, variant: str, size: int, results: Results) -> None:
+    """Adds the line of a point in a round where it is not there yet.
+
+    What would not fit or would take too long is told in the first round alone.
+    """
+    if round_ > 1 and results.find(round=1, variant=variant, vocab_size=size)["reason"]:
+        return
+    point = {"round": round_, "variant": variant, "vocab_size": size}
+    found = results.find(**point)
+    if found and found["ms"] is not None:
+        return
+    line = {**point, **measure(variant, size, expected_sec(results.lines, variant, size))}
+    if line != found:
+        results.add(line)
+    show.say(f"V {size:,}, {variant}: {cell([line])}")
+
+
+@cache
+def compiled(variant: str, size: int):
+    """A variant's step at a vocabulary, and its batch."""
+    values = flags.FLAGS
+    shape = (size, values.batch_size, values.window, values.negatives, values.seed)
+    batch = softmax_variants.draw_centres(*shape)
+    return *softmax_variants.compile_step(variant, size, values.dim, batch), batch
 
 
 def expected_sec(lines: list[dict], variant: str, size: int) -> float:
@@ -78,11 +99,11 @@ def expected_sec(lines: list[dict], variant: str, size: int) -> float:
     return ms / 1000 * size / below
 
 
-def measure(variant: str, size: int, batch, expected: float) -> dict:
-    """One point: a line of results, with the reason where the step was not run."""
+def measure(variant: str, size: int, expected: float) -> dict:
+    """Milliseconds of a step and its loss, or the reason why it was not run."""
     values = flags.FLAGS
-    step, needed = softmax_variants.compile_step(variant, size, values.dim, batch)
-    line = {"variant": variant, "vocab_size": size, "bytes": needed, "ms": None, "loss": None}
+    step, needed, batch = compiled(variant, size)
+    line = {"bytes": needed, "ms": None, "loss": None}
     if needed > values.memory_gb * 1e9:
         return {**line, "reason": f"needs {needed / 1e9:.1f} GB"}
     if expected > values.max_step_sec:
@@ -99,28 +120,40 @@ def measure(variant: str, size: int, batch, expected: float) -> dict:
     return {**line, "ms": float(np.median(times)) * 1000, "loss": first, "reason": ""}
 
 
-def cell(line: dict) -> str:
-    """Milliseconds and megabytes, or why there are none."""
-    if line["ms"] is None:
-        return f"not run: {line['reason']}"
-    digits = 2 if line["ms"] < 10 else 0
-    return f"{number(line['ms'], digits)} ms, {number(line['bytes'] / 1e6)} MB"
+def cell(rounds: list[dict]) -> str:
+    """Milliseconds and megabytes of a point, or why there are none."""
+    times = [line["ms"] for line in rounds if line["ms"] is not None]
+    if not times:
+        return f"not run: {rounds[-1]['reason']}"
+    digits = 2 if max(times) < 10 else 0
+    return f"{spread(times, digits)} ms, {number(rounds[-1]['bytes'] / 1e6)} MB"
+
+
+def factors(slow: dict[int, dict], fast: dict[int, dict]) -> list[float]:
+    """How many times as long a step takes, in each round that has both."""
+    both = [(slow[r]["ms"], fast[r]["ms"]) for r in slow if r in fast]
+    return [a / b for a, b in both if a and b]
 
 
 def document(lines: list[dict], shared: dict) -> str:
     """table.md."""
     names = list(softmax_variants.VARIANTS)
+    found: dict[tuple, dict] = {}
+    for line in lines:  # a point's last line of a round counts
+        rounds = found.setdefault((line["variant"], line["vocab_size"]), {})
+        rounds[line["round"]] = line
     rows = []
     for size in sorted({line["vocab_size"] for line in lines}):
-        found = {line["variant"]: line for line in lines if line["vocab_size"] == size}
-        row = [f"{size:,}", *(cell(found[name]) for name in names)]
-        slow, fast = found[names[0]]["ms"], found[names[-1]]["ms"]
-        rows.append([*row, f"{slow / fast:,.0f} x" if slow and fast else "–"])
+        of_size = [found[name, size] for name in names]
+        ratios = factors(of_size[0], of_size[-1])
+        factor = f"{spread(ratios)} x" if ratios else "–"
+        rows.append([f"{size:,}", *(cell(list(rounds.values())) for rounds in of_size), factor])
     text = "CBOW, T {batch_size}, W {window}, K {negatives}, D {dim}, float32".format(**shared)
     return f"""{text}; {machine()}.
 
-Milliseconds a step (median) and the memory that it needs: forward, backward and the SGD update,
+Milliseconds a step and the memory that it needs: forward, backward and the SGD update,
 of whole tables where the gradient is dense and of the touched rows where it is not.
+{enclosed(max(len(rounds) for rounds in found.values()))}
 
 {markdown(["V", *names, "first / last"], rows)}"""
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from experiments.peers.commands import Task
-from experiments.tables import difference, markdown, mean_and_interval, median, number, plus_minus
+from experiments.tables import difference, enclosed, markdown, mean_and_interval, plus_minus, spread
 
 QUALITY = {"wordsim353": "WS-353", "simlex999": "SimLex-999", "analogies": "analogies"}
-FIGURES = ("words_per_sec", "train_sec", "total_sec", "peak_mb")
+FIGURES = {"words_per_sec": 0, "train_sec": 1, "total_sec": 1, "peak_mb": 0}  # and digits
 TIMES = {"train_sec": "training", "total_sec": "text to vectors"}
 
 
@@ -17,35 +17,37 @@ def by_peer(lines: Sequence[dict]) -> dict[str, list[dict]]:
 
 
 def reference(lines: Sequence[dict]) -> str | None:
-    """The peer that ratios are taken against: gensim, at other epochs where it ran at no others."""
-    names = sorted({line["peer"] for line in lines if line["peer"].split("@")[0] == "gensim"})
-    return names[0] if names else None
+    """The peer that ratios are taken against: gensim, or the only other program; else None."""
+    others = sorted({line["peer"] for line in lines if not line["peer"].startswith("w2v_jax")})
+    gensim = [name for name in others if name.split("@")[0] == "gensim"]
+    return gensim[0] if gensim else others[0] if len(others) == 1 else None
 
 
-def ratio(lines: Sequence[dict], a: str | None, b: str | None, field: str) -> float | None:
-    """Median over seeds of b's figure / a's figure of the same seed; None where unknown."""
+def ratios(lines: Sequence[dict], a: str | None, b: str | None, field: str) -> list[float]:
+    """b's figure / a's figure of the same seed, where both are known."""
     found = {(line["peer"], line["seed"]): line[field] for line in lines}
     seeds = {line["seed"] for line in lines}
     pairs = [(found.get((a, s)), found.get((b, s))) for s in sorted(seeds)]
-    return median([y / x for x, y in pairs if x and y])
+    return [y / x for x, y in pairs if x and y]
 
 
 def speed(lines: Sequence[dict]) -> str:
-    """Medians of times, and ratios against gensim."""
+    """Medians of times and of ratios against the reference, with their ranges."""
     base = reference(lines)
     header = ["", "epochs", "runs", "words/s", *(f"{x}, s" for x in TIMES.values()), "peak MB"]
     header += ["x words/s", *(f"x {x}" for x in TIMES.values())]
     rows = []
     for peer, runs in by_peer(lines).items():
         mark = "~" if any(run.get("estimated") for run in runs) else ""
-        middle = {field: median([run[field] for run in runs]) for field in FIGURES}
-        factors = [ratio(lines, base, peer, "words_per_sec")]
-        factors += [ratio(lines, peer, base, field) for field in TIMES]
+        factors = [ratios(lines, base, peer, "words_per_sec")]
+        factors += [ratios(lines, peer, base, field) for field in TIMES]
+        if peer == base:
+            factors = [[1.0]] * 3
         row = [peer, str(runs[0]["epochs"]), str(len(runs))]
-        row.append(mark + number(middle["words_per_sec"]))
-        row.append(mark + number(middle["train_sec"], 1))
-        row += [number(middle["total_sec"], 1), number(middle["peak_mb"])]
-        rows.append(row + ["–" if f is None else f"{f:.2f}" for f in factors])
+        for field, digits in FIGURES.items():
+            estimated = mark if field in ("words_per_sec", "train_sec") else ""
+            row.append(estimated + spread(known(runs, field), digits))
+        rows.append(row + [spread(factor, 2) for factor in factors])
     return markdown(header, rows)
 
 
@@ -63,7 +65,7 @@ def quality(lines: Sequence[dict]) -> str:
 
 
 def gaps(lines: Sequence[dict]) -> str:
-    """Differences of the measures' means to gensim's."""
+    """Differences of the measures' means to the reference's."""
     base, rows = reference(lines), []
     peers = by_peer(lines)
     for peer, runs in peers.items():
@@ -85,15 +87,17 @@ def document(lines: Sequence[dict], task: Task, machine: str) -> str:
     """table.md."""
     name = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
     base = reference(lines) or "gensim"
+    runs = max(len({line["seed"] for line in found}) for found in by_peer(lines).values())
     title = "Differences of means, with their 95% intervals (Welch's t).\n\n"
     differences = title + gaps(lines) if reference(lines) else ""
     return f"""{name}, D {task.dim}, W {task.window}, K {task.negatives}, t {task.subsample:g}, \
 min_count {task.min_count}, {task.words:,} words; {task.threads} threads of {machine}.
 
 Words/s: the text's words before subsampling x epochs / seconds of training. Text to vectors: the
-whole process. Peak MB: of its largest process. Medians over runs. x: how many times as fast as
-{base}, the median over seeds of the two runs of one seed. ~: estimated from the rate that the
-program prints (word2vec.c's counts its own CPU time); neither it nor fastText is given a seed.
+whole process. Peak MB: of its largest process. x: how many times as fast as {base}, from the two
+runs of a seed. ~: estimated from the rate that the program prints (word2vec.c's counts its own CPU
+time); neither it nor fastText is given a seed.
+{enclosed(runs)}
 
 {speed(lines)}
 Mean ± 95% interval (t) over runs; in brackets the items that the vocabulary covers. WS-353 and

@@ -52,6 +52,29 @@ def median(values: Sequence[float | None]) -> float | None:
     return float(np.median(known)) if known else None
 
 
+def spread(values: Sequence[float | None], digits: int = 0) -> str:
+    """`median (least to most)`; the value alone for one; a dash for none.
+
+    The least and the most of n runs enclose the median of the law that they are drawn from with
+    probability 1 - 2^(1 - n), whatever the law: `enclosed`.
+    """
+    known = [value for value in values if value is not None]
+    text = number(median(known), digits)
+    ends = [number(end, digits) for end in (min(known), max(known))] if len(known) > 1 else []
+    return f"{text} ({' to '.join(ends)})" if ends else text
+
+
+def enclosed(runs: int) -> str:
+    """What `spread` shows of so many runs, in words, with the confidence."""
+    if runs < 2:
+        return "One run: how much is chance is unknown."
+    share = f"{100 * (1 - 2.0 ** (1 - runs)):.3g}%"
+    return (
+        f"Medians of {runs} runs; in brackets the least and the most, which enclose the median of\n"
+        f"all such runs with a confidence of {share}."
+    )
+
+
 def number(value: float | None, digits: int = 0) -> str:
     """With thousands separated; a dash for None."""
     return "–" if value is None else f"{value:,.{digits}f}"

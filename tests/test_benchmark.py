@@ -6,6 +6,7 @@ import json
 import stat
 import sys
 
+import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 from test_run import start, text_of
@@ -35,6 +36,15 @@ def test_a_difference_has_welchs_interval():
     assert gap == pytest.approx(0.175) and half == pytest.approx((high - low) / 2)
     assert tables.difference([1.0], b) == (pytest.approx(0.775), None)
     assert tables.difference([1.0, 1.0], [3.0, 3.0]) == (-2.0, 0.0)
+
+
+def test_the_range_of_n_runs_encloses_their_median_as_often_as_is_said():
+    assert tables.spread([3.0, None, 1.0, 8.25], 1) == "3.0 (1.0 to 8.2)"
+    assert (tables.spread([7.0]), tables.spread([None])) == ("7", "–")
+    draws = np.random.default_rng(0).exponential(size=(20_000, 5))  # median log 2
+    held = (draws.min(axis=1) < np.log(2)) & (np.log(2) < draws.max(axis=1))
+    assert "93.8%" in tables.enclosed(5) and abs(held.mean() - 0.9375) < 4 * 0.0018
+    assert "chance" in tables.enclosed(1)
 
 
 def test_markdown_pads_its_cells():
@@ -129,9 +139,12 @@ def test_the_table_of_speed_equals_hand_computed_values():
     found = cells(benchmark_table.speed(LINES))
     assert list(found) == ["w2v_jax@1", "fasttext", "gensim", "word2vec_c"]
     # ratios of one seed: words/s .4, .6, 1.0; training 2, 3, 5; in all .5, 2, 3
-    expected = ["1", "3", "200", "5.0", "20.0", "200", "0.60", "3.00", "2.00"]
+    expected = ["1", "3", "200 (100 to 250)", "5.0 (4.0 to 10.0)", "20.0 (10.0 to 40.0)"]
+    expected += ["200 (100 to 300)"]
+    expected += ["0.60 (0.40 to 1.00)", "3.00 (2.00 to 5.00)", "2.00 (0.50 to 3.00)"]
     assert found["w2v_jax@1"] == expected
-    assert found["gensim"][2:] == ["250", "20.0", "30.0", "200", "1.00", "1.00", "1.00"]
+    assert found["gensim"][2:4] == ["250 (167 to 500)", "20.0 (10.0 to 30.0)"]
+    assert found["gensim"][-3:] == ["1.00", "1.00", "1.00"]
     assert found["fasttext"] == ["5", "1", "~1,000", "~5.0", "5.0", "100", "2.00", "2.00", "4.00"]
     assert found["word2vec_c"] == ["5", "1", "–", "–", "8.0", "100", "–", "–", "2.50"]
 
@@ -150,7 +163,16 @@ def test_differences_are_to_gensims_means():
     assert found["fasttext"] == ["-0.300"] * 3
 
 
-def test_without_gensim_there_are_no_ratios():
+def test_ratios_are_to_gensim_or_to_the_only_other_program():
+    ours, d2l = [line for line in LINES if line["peer"] == "w2v_jax@1"], []
+    for line in ours:
+        d2l.append({**line, "peer": "d2l", "train_sec": 4 * line["train_sec"]})
+    assert benchmark_table.reference([*LINES, *d2l]) == "gensim"
+    assert cells(benchmark_table.speed([*ours, *d2l]))["w2v_jax@1"][-2] == "4.00 (4.00 to 4.00)"
+    assert benchmark_table.reference(ours) is None
+
+
+def test_with_several_others_and_no_gensim_there_are_no_ratios():
     lines = [line for line in LINES if line["peer"] != "gensim"]
     assert cells(benchmark_table.speed(lines))["w2v_jax@1"][-3:] == ["–", "–", "–"]
     assert "w2v_jax@1" in benchmark_table.document(lines, TASK, "a machine")

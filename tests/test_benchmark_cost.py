@@ -65,6 +65,7 @@ def test_the_compiler_tells_what_a_step_needs(batch):
 
 
 SMALL = ["--dim=4", "--window=2", "--negatives=2", "--batch_size=4", "--timed_sec=0"]
+SMALL.append("--rounds=1")
 
 
 def lines_of(folder):
@@ -91,6 +92,21 @@ def test_a_step_beyond_the_bounds_is_told_instead_of_run(tmp_path, capsys):
     assert "--vocab_sizes=many" in capsys.readouterr().err
 
 
+def test_each_round_measures_every_step_and_tells_once_what_it_leaves_out(tmp_path):
+    args = [*SMALL, f"--workdir={tmp_path}", "--memory_gb=0.0003", "--vocab_sizes=20,4e3"]
+    assert start("benchmark_softmax", *args) == 0
+    assert start("benchmark_softmax", *args, "--rounds=3") == 0
+    found = lines_of(tmp_path)
+    small = [line for line in found if line["vocab_size"] == 20]
+    assert sorted(line["round"] for line in small) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    refused = [line["variant"] for line in found if line["ms"] is None]
+    assert len(found) == 4 * 3 + 2 and refused == ["one-hot + softmax", "gather + softmax"]
+    times = [line["ms"] for line in small if line["variant"] == "gather + softmax"]
+    low, middle, high = (f"{t:.2f}" for t in sorted(times))
+    text = (tmp_path / "table.md").read_text()
+    assert f"{middle} ({low} to {high}) ms" in text and "confidence of 75%" in text
+
+
 def test_growths_corpus_is_zipfs_in_lines():
     corpus = zipf.corpus(40, 1010, seed=0)
     assert len(corpus.ids) == corpus.words == corpus.line_ends[-1] == 1010
@@ -106,9 +122,12 @@ def test_growth_measures_each_point_once_and_tells_what_does_not_fit(tmp_path, c
     args += ["--dim=4", "--window=2", "--negatives=2", "--batch_size=16", "--optimizer=sgd"]
     args += ["--noise=with_replacement", "--sweep_vocab_size=30,1e6", "--sweep_dim=4"]
     args += ["--log_every_steps=3", "--timed_sec=0", "--memory_gb=0.01", "--subsample=0"]
+    args.append("--rounds=2")
     assert start("benchmark_growth", *args) == 0, capsys.readouterr().err
     lines = lines_of(tmp_path)
-    assert [line["vocab_size"] for line in lines] == [30, 10**6]
+    assert [line["vocab_size"] for line in lines] == [30, 10**6, 30]
+    least, most = sorted(lines[i]["words_per_sec"] for i in (0, 2))
+    assert f"({least:,.0f} to {most:,.0f})" in (tmp_path / "table.md").read_text()
     assert lines[0]["words_per_sec"] > 0 and lines[0]["bytes"] == 4 * 30 * 4 * 4 + 4
     assert lines[1]["reason"] == "not run: needs 0.1 GB"
     assert "not run" in capsys.readouterr().out
