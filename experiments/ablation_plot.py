@@ -7,7 +7,7 @@ from textwrap import wrap
 
 import numpy as np
 
-from experiments.ablation_table import (
+from experiments.settings_compared import (
     MEASURES,
     Comparison,
     Group,

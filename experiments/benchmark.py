@@ -67,6 +67,9 @@ def define_flags() -> None:
     flags.DEFINE_enum(
         "gensim_input", "sentences", ["sentences", "corpus_file"], "How gensim reads the text."
     )
+    flags.DEFINE_enum(
+        "gensim_export", "input", ["input", "sum"], "gensim's vectors: input rows, or both summed."
+    )
     flags.DEFINE_string("word2vec_c", "", "The word2vec program of word2vec.c.")
     flags.DEFINE_string("fasttext", "", "The fasttext program.")
     flags.DEFINE_string("torch_python", "", "A Python that has torch, for d2l.")
@@ -118,8 +121,9 @@ def make_plan() -> Plan:
     if len(set(values.peers)) < len(values.peers):
         raise UserError(f"--peers={','.join(values.peers)}: one is named twice")
     tools = Tools(
-        *(values.ours, tuple(values.ours_flag), values.gensim_input, values.word2vec_c),
-        *(values.fasttext, values.torch_python, values.d2l_loader_workers),
+        *(values.ours, tuple(values.ours_flag), values.gensim_input),
+        *(values.gensim_export, values.word2vec_c, values.fasttext),
+        *(values.torch_python, values.d2l_loader_workers),
     )
     own = {name: values[name].value for name in Task._fields if name in values}
     task = Task(**{**own, "corpus": "", "corpus_sha256": "", "words": 0, "lines": 0})

@@ -20,8 +20,8 @@ from absl import flags
 from scipy.stats import rankdata
 
 from experiments import entry, paired, tables
-from experiments.ablation_table import shown
 from experiments.results import LINES, SETTINGS
+from experiments.settings_compared import shown
 from w2v_jax import evaluation
 from w2v_jax.corpus import write_atomically
 from w2v_jax.plots import FAINT, INK, new_figure, save_figure

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import ablation_plot
-from experiments.ablation_table import MEASURES, groups
+from experiments.settings_compared import MEASURES, groups
 
 pytest.importorskip("matplotlib")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments import ablation_table, paired
+from experiments import ablation_table, paired, settings_compared
 from w2v_jax import evaluation
 
 FIELDS = ("heldout_loss", "perplexity", "wordsim353_spearman")
@@ -60,8 +60,8 @@ def test_a_row_a_setting_with_bold_and_marks():
 
 
 def test_marks_follow_the_p_values():
-    compared = ablation_table.comparisons(
-        ablation_table.groups(swept("dim", DIM)), {}, settings(dim=100)
+    compared = settings_compared.comparisons(
+        settings_compared.groups(swept("dim", DIM)), {}, settings(dim=100)
     )
     for field, found in compared.items():
         p = [c.difference.p for c in found]
@@ -177,9 +177,21 @@ def test_differences_over_items_and_what_is_decided():
     assert "Too noisy to decide: the other 1." in text
     assert "In 4 of 5 cases 5 seeds show a difference of 0.0" in text
     # With items that differ more than the settings, seeds alone don't decide.
-    c = ablation_table.Comparison(None, paired.Difference(0.1, 0.01, 0.001, 0.01, 5), 0.01, (-1, 1))
+    c = settings_compared.Comparison(
+        None, paired.Difference(0.1, 0.01, 0.001, 0.01, 5), 0.01, (-1, 1)
+    )
     assert c.corrected and not c.decided
 
 
 def test_no_members_yet():
     assert ablation_table.write([], {}, settings(dim=100)) == "No members yet.\n"
+
+
+def test_a_setting_alone_has_its_training_loss_and_several_have_none():
+    lines = swept("dim", {100: DIM[100]})
+    for line, loss in zip(lines, (2.0, 2.1, 2.2), strict=True):
+        line["loss"] = loss
+    text = ablation_table.write(lines, {}, settings(dim=100))
+    assert f"Training loss of the last epoch: 2.1000 ± {4.302653 * 0.1 / 3**0.5:.4f}.\n" in text
+    two = [*lines, member(9, {"dim": 50}, 1, *DIM[50][0]) | {"loss": 1.0}]
+    assert "Training loss" not in ablation_table.write(two, {}, settings(dim=100))

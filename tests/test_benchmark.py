@@ -12,9 +12,11 @@ from scipy.stats import ttest_ind
 from test_run import start, text_of
 
 from experiments import benchmark_table, child_process, plain_corpus, tables
+from experiments.peers import gensim_training
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import entrant, order, particular
 from experiments.results import Results
+from w2v_jax import export
 from w2v_jax.corpus import Source
 from w2v_jax.types import UserError
 
@@ -104,6 +106,29 @@ def test_commands_hold_the_shared_settings(tmp_path):
     assert "--cache_dir=none" in PEERS["w2v_jax"].command(run)  # raw text, as the peers read it
     assert "skip-gram" in PEERS["d2l"].missing(Tools(), TASK._replace(model="cbow"))
     assert PEERS["fasttext"].missing(Tools(), TASK) == "no --fasttext=PATH"
+
+
+def test_gensims_export_is_its_input_rows_or_both_tables_summed(tmp_path, monkeypatch):
+    word2vec = pytest.importorskip("gensim.models.word2vec")
+    text = tmp_path / "text.txt"
+    text.write_text("one two three four\n" * 30)
+    model = word2vec.Word2Vec(
+        word2vec.LineSentence(str(text)),
+        **dict(vector_size=4, window=2, negative=2, sample=0, min_count=1, epochs=2, sg=1),
+        **dict(workers=1, seed=3),
+    )
+    expected = {"input": model.wv.vectors, "sum": model.wv.vectors + model.syn1neg}
+    task = TASK._replace(corpus=str(text), window=2, negatives=2, subsample=0, threads=1)
+    task = task._replace(dim=4, min_count=1, model="skipgram")
+    for export_, rows in expected.items():
+        run = Run(task, Tools(gensim_export=export_), 2, "", 3, tmp_path)
+        monkeypatch.setattr(sys, "argv", PEERS["gensim"].command(run)[2:])
+        gensim_training.main()
+        np.testing.assert_array_equal(export.load(tmp_path / "vectors.bin").vectors, rows)
+    assert not np.array_equal(*expected.values())
+    one = entrant("gensim", TASK, Tools())
+    assert particular(one, Tools()) == "sentences"
+    assert particular(one, Tools(gensim_export="sum")) == "sentences export=sum"
 
 
 # Tables

@@ -134,3 +134,24 @@ def test_growth_measures_each_point_once_and_tells_what_does_not_fit(tmp_path, c
     assert (tmp_path / "growth.png").stat().st_size > 10_000
     assert start("benchmark_growth", "--axes=depth", f"--workdir={tmp_path}") == 1
     assert "--axes=depth" in capsys.readouterr().err
+
+
+def test_reading_is_measured_with_an_empty_cache_and_a_full_one(tmp_path, capsys):
+    text, out = tmp_path / "text.txt", tmp_path / "out"
+    text.write_text("one two two\nthree two one\n" * 50)
+    args = [f"--corpus={text}", f"--workdir={out}", "--min_count=60"]
+    assert start("benchmark_reading", *args, "--rounds=1") == 0
+    assert start("benchmark_reading", *args, "--rounds=2") == 0
+    found = lines_of(out)
+    assert [(line["round"], line["words"], line["types"]) for line in found] == [
+        (1, 300, 2),
+        (2, 300, 2),
+    ]
+    assert all(line["first_sec"] > 0 < line["again_sec"] for line in found)
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("log.txt", "results.jsonl", "settings.json", "table.md")
+    ]
+    assert (out / "table.md").read_text() in capsys.readouterr().out
+    text.write_bytes(b"\xff\n")
+    assert start("benchmark_reading", f"--corpus={text}", f"--workdir={tmp_path / 'o'}") == 1
+    assert f"{text}" in (told := capsys.readouterr().err) and "UTF-8" in told

@@ -38,6 +38,7 @@ class Tools(NamedTuple):
     ours: str = ""  # flagfile of w2v_jax
     ours_flags: tuple[str, ...] = ()
     gensim_input: str = "sentences"
+    gensim_export: str = "input"
     word2vec_c: str = ""
     fasttext: str = ""
     torch_python: str = ""
@@ -104,7 +105,7 @@ def _gensim_command(run: Run) -> list[str]:
         *(sys.executable, "-m", "experiments.peers.gensim_training"),
         *_shared(run, "corpus", "model", "dim", "window", "negatives", "subsample", "min_count"),
         *(f"--epochs={run.epochs}", f"--seed={run.seed}", f"--input={run.tools.gensim_input}"),
-        *_shared(run, "threads"),
+        *(*_shared(run, "threads"), f"--export={run.tools.gensim_export}"),
         *(f"--vectors={run.folder / 'vectors.bin'}", f"--report={run.folder / 'report.json'}"),
     ]
 

@@ -39,7 +39,8 @@ def particular(entrant: Entrant, tools: Tools) -> str:
         lines = [line for line in text.splitlines() if line.startswith("-")]
         return " ".join([*lines, *tools.ours_flags])
     if entrant.name == "gensim":
-        return tools.gensim_input
+        summed = "" if tools.gensim_export == "input" else f" export={tools.gensim_export}"
+        return tools.gensim_input + summed
     return f"loader_workers={tools.d2l_loader_workers}" if entrant.name == "d2l" else ""
 
 

@@ -17,6 +17,7 @@ def arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--subsample", type=float, required=True)
     parser.add_argument("--input", choices=("sentences", "corpus_file"), required=True)
+    parser.add_argument("--export", choices=("input", "sum"), required=True)
     return parser.parse_args()
 
 
@@ -50,6 +51,8 @@ def main() -> None:
         epochs=model.epochs,
     )
     trained = time.perf_counter()
+    if args.export == "sum":
+        model.wv.vectors += model.syn1neg
     model.wv.save_word2vec_format(args.vectors, binary=True)
     with open(args.report, "w") as file:
         json.dump({"vocab_sec": scanned - began, "train_sec": trained - scanned}, file)
