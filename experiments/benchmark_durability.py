@@ -13,7 +13,6 @@ mapped files too.
 
 import json
 import shutil
-import statistics
 import sys
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from absl import flags
 
 from experiments import child_process, entry, show
 from experiments.results import Results, cpus
-from experiments.tables import markdown
+from experiments.tables import enclosed, markdown, spread
 from w2v_jax.types import UserError
 
 WAYS = ("plain", "saving", "resident", "large")
@@ -102,15 +101,14 @@ def table(lines: list[dict], ways: list[str]) -> str:
             [
                 way,
                 f"{own[0]['words']:,}",
-                f"{statistics.median(x['train_sec'] for x in own):.1f}",
-                f"{statistics.median(x['words_per_sec'] for x in own):,.0f}",
-                f"{statistics.median(ratios):.3f}",
-                f"{min(ratios):.3f} to {max(ratios):.3f}",
+                spread([x["train_sec"] for x in own], 1),
+                spread([x["words_per_sec"] for x in own]),
+                spread(ratios, 3),
                 f"{max(x['peak_mb'] for x in own):,.0f}",
             ]
         )
-    head = [f"{len(rounds)} rounds", "words", "training, s", "words/s", f"to {ways[0]}'s"]
-    return markdown([*head, "ratios", "peak MB"], rows)
+    head = ["", "words", "training, s", "words/s", f"to {ways[0]}'s", "peak MB"]
+    return f"{enclosed(len(rounds))}\n\n{markdown(head, rows)}"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ evaluated. Each member's loss of the last epoch must be its run's.
 import json
 import math
 import shutil
-import statistics
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +20,7 @@ from absl import flags
 
 from experiments import child_process, entry, show
 from experiments.results import Results, cpus
-from experiments.tables import markdown
+from experiments.tables import enclosed, markdown, spread
 from w2v_jax.types import UserError
 
 
@@ -114,19 +113,11 @@ def table(lines: list[dict], members: int) -> str:
     for label, kind in kinds:
         turn, sweep = ([line[way][kind] for line in lines] for way in ("in turn", "sweep"))
         ratios = [b / a for a, b in zip(turn, sweep, strict=True)]
-        medians = [f"{statistics.median(x):.1f}" for x in (turn, sweep)]
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        rows.append([label, *medians, f"{statistics.median(ratios):.2f}", spread])
+        rows.append([label, spread(turn, 1), spread(sweep, 1), spread(ratios, 2)])
     peaks = [max(line[way]["peak_mb"] for line in lines) for way in ("in turn", "sweep")]
-    rows.append(["peak memory of a process, MB", *(f"{p:,.0f}" for p in peaks), "", ""])
-    header = [
-        f"{members} members, {len(lines)} rounds",
-        "in turn",
-        "one program",
-        "ratio",
-        "ratios",
-    ]
-    return markdown(header, rows)
+    rows.append(["peak memory of a process, MB", *(f"{p:,.0f}" for p in peaks), ""])
+    header = [f"{members} members", "in turn", "one program", "ratio"]
+    return f"{enclosed(len(lines))}\n\n{markdown(header, rows)}"
 
 
 if __name__ == "__main__":
