@@ -26,6 +26,7 @@ from experiments import run as wiring
 from experiments.config import Config, resolved, to_flagfile
 from experiments.results import SETTINGS, Results, cpus
 from experiments.sweep_keeper import Saves
+from experiments.tables import counted
 from w2v_jax import corpus as corpora
 from w2v_jax import export, heldout, sweep, train
 from w2v_jax.types import Corpus, UserError
@@ -161,16 +162,18 @@ def _described(members, programs, left, corpus: Corpus, devices) -> str:
     settings = len({tuple(m.setting.items()) for m in members})
     kinds = len({p.kind for p in programs})
     lines = [
-        f"plan: {len(members)} members ({settings} settings), {len(programs)} programs, "
-        f"{kinds} compilations, {len(devices)} {devices[0].platform} device(s)"
+        f"plan: {counted(len(members), 'member')} ({counted(settings, 'setting')}), "
+        f"{counted(len(programs), 'program')}, {counted(kinds, 'compilation')}, "
+        f"{counted(len(devices), f'{devices[0].platform} device')}"
     ]
     for program in programs:
         config = program.members[0].config
         need = _needed(config, program.size, corpus, devices) / 1e9
         state = "" if program in left else ", done before"
         lines.append(
-            f"  program {program.number}: {len(program.members)} members of {config.model}, "
-            f"{config.engine}, D {config.dim}, {config.optimizer}, {config.epochs} epochs; "
+            f"  program {program.number}: {counted(len(program.members), 'member')} of "
+            f"{config.model}, {config.engine}, D {config.dim}, {config.optimizer}, "
+            f"{counted(config.epochs, 'epoch')}; "
             f"about {need:.1f} GB{state}"
         )
     return "\n".join(lines)

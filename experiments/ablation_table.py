@@ -21,7 +21,7 @@ from experiments.settings_compared import (
     of_axis,
     shown,
 )
-from experiments.tables import interval, markdown, plus_minus
+from experiments.tables import counted, interval, markdown, plus_minus
 
 BEST_SHOWN = 20  # rows of a random design's table
 NAMED, LOST_NAMED = 8, 20  # settings, and diverged members, that a sentence names
@@ -79,7 +79,7 @@ def _likeness(group: Group) -> float:
 
 def _head(every: Sequence[Group], base: Group | None, settings: dict) -> str:
     members = sum(len(group.runs) + len(group.diverged) for group in every)
-    text = f"{len(every)} settings, {members} members."
+    text = f"{counted(len(every), 'setting')}, {counted(members, 'member')}."
     if base is None:
         return text + " The baseline is not among the settings: nothing is compared with it.\n"
     values = ", ".join(f"{name}={shown(base.setting[name])}" for name in names(every, settings))
@@ -146,7 +146,7 @@ def _cell(group: Group, measure: Measure, best: bool, compared: Mapping) -> str:
 
 def _legend(every, compared, seeds: int) -> str:
     """What the tables' marks mean."""
-    text = ["Bold: a table's best mean."]
+    text = ["Bold: a table's best mean."] if len(every) > 1 else []
     if seeds < 2:
         text.append("One seed: no intervals and no marks; how much is chance is unknown.")
     else:

@@ -80,6 +80,11 @@ def number(value: float | None, digits: int = 0) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 setting`, `2 settings`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table padded to be read as text too: the first column left, the others right."""
     cells = [list(header), *map(list, rows)]
