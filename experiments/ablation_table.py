@@ -101,11 +101,16 @@ def _table(rows, columns, base, compared) -> str:
 
 
 def _training_loss(every: Sequence[Group]) -> str:
-    """What a run prints as its loss, of a setting alone: those of several rarely compare."""
+    """What a run prints as its loss, of a setting alone: those of several rarely compare.
+
+    With early stopping it is the best epoch's, whose tables are kept.
+    """
     losses = list(every[0].by_seed("loss").values())
     if len(every) > 1 or not losses:
         return ""
-    return f"Training loss of the last epoch: {plus_minus(*interval(losses), 4)}.\n"
+    best = any(run.get("best_epoch") for run in every[0].runs)
+    epoch = "the epoch that is kept" if best else "the last epoch"
+    return f"Training loss of {epoch}: {plus_minus(*interval(losses), 4)}.\n"
 
 
 def _present(every: Sequence[Group]) -> list[Measure]:
@@ -177,16 +182,18 @@ def _lost(every: Sequence[Group], settings: dict) -> list[str]:
     text = [f"Diverged, left out of the means: {'; '.join(lost)}.\n"] if lost else []
     ends = [r["stopped_epoch"] for g in every for r in g.runs if r.get("stopped_epoch") is not None]
     if ends:
-        text.append(f"Stopped early: {len(ends)} members, at epochs {min(ends)} to {max(ends)}.\n")
+        members = counted(len(ends), "member")
+        text.append(f"Stopped early: {members}, at epochs {min(ends)} to {max(ends)}.\n")
     return text
 
 
 def _left_out(every: Sequence[Group], shown_rows: int) -> str:
     if shown_rows == len(every):
         return ""
+    left_out = counted(len(every) - shown_rows, "setting")
     return (
-        f"Sorted by the mean of WordSim-353 and SimLex-999; {len(every) - shown_rows} settings are "
-        f"left out. The best of {len(every)} is in part the luckiest: run it with other seeds.\n"
+        f"Sorted by the mean of WordSim-353 and SimLex-999; left out: {left_out}. "
+        f"The best of {len(every)} is in part the luckiest: run it with other seeds.\n"
     )
 
 

@@ -52,7 +52,7 @@ def define_flags() -> None:
         ["w2v_jax", "gensim"],
         f"Of {', '.join(PEERS)}; NAME@EPOCHS for other epochs, w2v_jax:FLAGFILE for other flags.",
     )
-    flags.DEFINE_integer("seeds", 3, "Runs of each peer, seeds 1 to this.", 1)
+    flags.DEFINE_integer("seeds", 6, "Runs of each peer, seeds 1 to this.", 1)
     flags.DEFINE_string("workdir", "", "Folder of the results; runs found there are kept.")
     flags.DEFINE_enum("model", "skipgram", ["skipgram", "cbow"], "Architecture.")
     flags.DEFINE_integer("dim", 100, "Embedding size D.", 1)
@@ -121,9 +121,9 @@ def make_plan() -> Plan:
     if len(set(values.peers)) < len(values.peers):
         raise UserError(f"--peers={','.join(values.peers)}: one is named twice")
     tools = Tools(
-        *(values.ours, tuple(values.ours_flag), values.gensim_input),
-        *(values.gensim_export, values.word2vec_c, values.fasttext),
-        *(values.torch_python, values.d2l_loader_workers),
+        ours=values.ours,
+        ours_flags=tuple(values.ours_flag),
+        **{name: values[name].value for name in Tools._fields if name in values and name != "ours"},
     )
     own = {name: values[name].value for name in Task._fields if name in values}
     task = Task(**{**own, "corpus": "", "corpus_sha256": "", "words": 0, "lines": 0})

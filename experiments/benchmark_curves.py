@@ -72,10 +72,9 @@ def _medians(axes, points: Sequence[tuple[float, list]], colour: str) -> list[tu
     known = [(x, np.median(values), min(values), max(values)) for x, values in points if values]
     if known:
         at, middle, least, most = map(np.array, zip(*known, strict=True))
-        axes.errorbar(
-            *(at, middle, [middle - least, most - middle]),
-            **dict(color=colour, marker="o", markersize=4, capsize=3, elinewidth=1),
-        )
+        bars = [middle - least, most - middle]
+        axes.plot(at, middle, color=colour, marker="o", markersize=4)
+        axes.errorbar(at, middle, bars, fmt="none", ecolor=colour, elinewidth=1, capsize=3)
     return [(x, middle) for x, middle, *_ in known]
 
 

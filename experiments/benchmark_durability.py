@@ -35,7 +35,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("epochs", 8, "Epochs, but of the way large.", 1)
     flags.DEFINE_float("every_sec", 30, "Seconds between checkpoints of the way saving.", 0.1)
     flags.DEFINE_list("ways", ["plain", "saving"], f"Of {', '.join(WAYS)}.")
-    flags.DEFINE_integer("rounds", 3, "Times that all are measured.", 1)
+    flags.DEFINE_integer("rounds", 6, "Times that all are measured.", 1)
     flags.DEFINE_string("workdir", "", "Folder of the results; rounds found there are kept.")
 
 
@@ -56,7 +56,7 @@ def main() -> None:
             if not results.find(round=number, way=way):
                 results.add({"round": number, "way": way, **_measured(way, results.folder)})
                 show.say(f"round {number}: {json.dumps(results.lines[-1])}")
-    text = table(results.lines, values.ways)
+    text = table(results.of_rounds(values.rounds), values.ways)
     results.write("table.md", text)
     print(text)
 
@@ -104,7 +104,7 @@ def table(lines: list[dict], ways: list[str]) -> str:
                 spread([x["train_sec"] for x in own], 1),
                 spread([x["words_per_sec"] for x in own]),
                 spread(ratios, 3),
-                f"{max(x['peak_mb'] for x in own):,.0f}",
+                spread([x["peak_mb"] for x in own]),
             ]
         )
     head = ["", "words", "training, s", "words/s", f"to {ways[0]}'s", "peak MB"]

@@ -24,7 +24,7 @@ from experiments.config import Config
 from experiments.results import Results, machine
 from experiments.tables import enclosed, markdown, number, spread
 from w2v_jax import train
-from w2v_jax.types import UserError
+from w2v_jax.types import Corpus, TrainState, UserError
 
 EPOCHS = 10**6  # more than any point is timed for: the schedule stays at its beginning
 AXES = {
@@ -78,6 +78,7 @@ def main() -> None:
     shared = dict(config.resolved(settings))
     for name in (*AXES, "dataset", "corpus", "data_dir", "epochs"):
         shared.pop(name, None)
+    shared["timed_sec"] = values.timed_sec
     results = Results(Path(values.workdir).expanduser(), shared)
     series = {
         axis: [base._replace(**{axis: value}) for value in integer_lists.positive(f"sweep_{axis}")]
@@ -86,9 +87,9 @@ def main() -> None:
     }
     points = list(dict.fromkeys(point for points in series.values() for point in points))
     found: dict[Point, list[dict]] = {point: [] for point in points}
-    for round_ in range(1, values.rounds + 1):
-        for point in points[:: 1 if round_ % 2 else -1]:
-            found[point].append(measured(round_, point, settings, results))
+    for turn in range(1, values.rounds + 1):
+        for point in points[:: 1 if turn % 2 else -1]:
+            found[point].append(measured(turn, point, settings, results))
     document = table(series, found, base, shared)
     results.write("table.md", document)
     print(document)
@@ -111,15 +112,15 @@ def rates(rounds: list[dict]) -> str:
     return spread(known) if known else rounds[-1]["reason"]
 
 
-def measured(round_: int, point: Point, settings: Config, results: Results) -> dict:
+def measured(turn: int, point: Point, settings: Config, results: Results) -> dict:
     """The line of a point in a round, measured now where it is not there yet.
 
     What does not fit is told in the first round alone.
     """
     first = results.find(round=1, **point._asdict())
-    if round_ > 1 and first["reason"]:
+    if turn > 1 and first["reason"]:
         return first
-    key = {"round": round_, **point._asdict()}
+    key = {"round": turn, **point._asdict()}
     found = results.find(**key)
     if found and found["words_per_sec"]:
         return found
@@ -127,24 +128,23 @@ def measured(round_: int, point: Point, settings: Config, results: Results) -> d
     if line != found:
         results.add(line)
     rate = line["words_per_sec"]
-    show.say(f"{at(point)}: {f'{rate:,.0f} words/s' if rate else line['reason']}")
+    show.say(f"round {turn}, {at(point)}: {f'{rate:,.0f} words/s' if rate else line['reason']}")
     return line
 
 
 def measure(point: Point, settings: Config) -> dict:
     """words/s and ms a step of one point, or the reason where its tables do not fit."""
-    fields = {axis: getattr(point, axis) for axis in ("dim", "window", "negatives")}
-    settings = dataclasses.replace(settings, **fields, epochs=EPOCHS)
+    settings = at_point(settings, point)
     key = jax.random.key(settings.seed)
     corpus = cached_corpus(point.vocab_size, point.words, settings.seed)
-    static, hyper = settings.static(), run.make_hyper(settings, corpus.vocab)
-    needed = table_bytes(settings, point.vocab_size, key, hyper)
+    hyper = run.make_hyper(settings, corpus.vocab)
+    needed = table_bytes(settings, abstract_state(settings, corpus, key))
     line = {"words_per_sec": None, "ms": None, "bytes": needed, "reason": ""}
     if needed > memory.room(settings.memory_gb, jax.devices()):
         return {**line, "reason": f"not run: needs {needed / 1e9:.1f} GB"}
     state = run.initial_state(settings, point.vocab_size, key, hyper)
-    program = compiled(point, settings)
-    reports = train.train(state, key, corpus, program, hyper, static, EPOCHS)
+    program = compiled(settings, point.vocab_size, point.words)
+    reports = train.train(state, key, corpus, program, hyper, settings.static(), EPOCHS)
     first = next(reports)[1]
     began, seconds = time.perf_counter(), 0.0
     while not seconds or seconds < flags.FLAGS.timed_sec:
@@ -158,18 +158,29 @@ cached_corpus = cache(zipf.corpus)
 
 
 @cache
-def compiled(point: Point, settings: Config) -> train.Program:
+def compiled(settings: Config, vocab_size: int, words: int) -> train.Program:
     """The program of a point, which all rounds share."""
-    corpus, key = cached_corpus(point.vocab_size, point.words, settings.seed), jax.random.key(0)
-    hyper = run.make_hyper(settings, corpus.vocab)
-    state = jax.eval_shape(lambda: run.initial_state(settings, point.vocab_size, key, hyper))
+    corpus, key = cached_corpus(vocab_size, words, settings.seed), jax.random.key(settings.seed)
+    state, hyper = abstract_state(settings, corpus, key), run.make_hyper(settings, corpus.vocab)
     size, steps = train.chunk_size(corpus), settings.log_every_steps
     return train.compile_program(state, key, size, hyper, settings.static(), steps)
 
 
-def table_bytes(settings: Config, vocab_size: int, key, hyper) -> int:
+def at_point(settings: Config, point: Point) -> Config:
+    """The settings of a point."""
+    fields = {axis: getattr(point, axis) for axis in ("dim", "window", "negatives")}
+    return dataclasses.replace(settings, **fields, epochs=EPOCHS)
+
+
+def abstract_state(settings: Config, corpus: Corpus, key: jax.Array) -> TrainState:
+    """Shapes and types of the state."""
+    hyper = run.make_hyper(settings, corpus.vocab)
+    size = len(corpus.vocab.words)
+    return jax.eval_shape(lambda: run.initial_state(settings, size, key, hyper))
+
+
+def table_bytes(settings: Config, state: TrainState) -> int:
     """Tables, the optimiser's state and, with rows = dense, gradients: held at least."""
-    state = jax.eval_shape(lambda: run.initial_state(settings, vocab_size, key, hyper))
     leaves = jax.tree.leaves(state)
     if settings.rows == "dense":
         leaves += jax.tree.leaves(state.params)
@@ -188,7 +199,7 @@ def table(
     series: dict[str, list[Point]], found: dict[Point, list[dict]], base: Point, shared: dict
 ) -> str:
     """table.md."""
-    runs = flags.FLAGS.rounds
+    runs = max(map(len, found.values()))
     parts = [
         f"{shared['model']}, --engine={shared['engine']}, --batch_size={shared['batch_size']}, "
         f"--optimizer={shared['optimizer']}, --rows={shared['rows']};\n{machine()}.",

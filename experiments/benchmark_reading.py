@@ -2,14 +2,15 @@
 
 python -m experiments.benchmark_reading --corpus=FILE --workdir=OUT
 
-A text is read --rounds times, each time by a process of its own with an empty cache, and then
-again with the cache that it left. MB (10^6 bytes) are of the files as they lie on disk. Leaves
+A round is two processes: one reads the text with an empty cache of ids, the next maps what the
+first left there. The text itself may lie in the system's page cache. MB are 10^6 bytes: of the
+text, those of its files as they lie on disk; memory is the first process's peak. Leaves
 results.jsonl and table.md.
 """
 
 import json
-import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -48,47 +49,54 @@ def main() -> None:
     size = sum(Path(path).stat().st_size for path in source.paths)
     settings = {**{name: values[name].value for name in SETTINGS}, "bytes": size}
     results = Results(Path(values.workdir).expanduser(), settings)
-    for round_ in range(1, values.rounds + 1):
-        if not results.find(round=round_):
-            results.add({"round": round_, **measured(results.folder)})
-            show.say(f"round {round_}: {json.dumps(results.lines[-1])}")
-    text = table(results.lines, size)
+    for turn in range(1, values.rounds + 1):
+        if not results.find(round=turn):
+            results.add({"round": turn, **measured(results.folder)})
+            show.say(f"round {turn}: {json.dumps(results.lines[-1])}")
+    text = table(results.of_rounds(values.rounds), size)
     results.write("table.md", text)
     print(text)
 
 
 def read(source: corpora.Source, folder: Path) -> None:
-    """Reads a text with an empty cache, then with a full one; writes times.json."""
-    values, line = flags.FLAGS, {}
-    for name in ("first_sec", "again_sec"):
-        began = time.perf_counter()
-        corpus = ingest.load(
-            source,
-            cache_dir=str(folder / "cache"),
-            min_count=values.min_count,
-            max_types=values.max_types,
-            unk="drop",
-            eos=False,
-        )
-        line[name] = time.perf_counter() - began
-    line |= {"words": corpus.words, "types": len(corpus.vocab.words)}
+    """Reads a text, by way of the folder's cache; writes times.json there."""
+    values, notes = flags.FLAGS, []
+    began = time.perf_counter()
+    corpus = ingest.load(
+        source,
+        cache_dir=str(folder / "cache"),
+        note=notes.append,
+        min_count=values.min_count,
+        max_types=values.max_types,
+        unk="drop",
+        eos=False,
+    )
+    line = {"sec": time.perf_counter() - began, "words": corpus.words}
+    line |= {"types": len(corpus.vocab.words), "notes": notes}
     (folder / "times.json").write_text(json.dumps(line))
 
 
 def measured(folder: Path) -> dict:
-    """A round: what a process of its own measured, and its peak memory."""
-    values, place = flags.FLAGS, folder / "reading"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
+    """A round: the first process's figures and peak memory, the second one's time."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix="cache-") as place:
+        first, again = (process(Path(place), folder / "log.txt") for _ in range(2))
+    if any("not cached" in note for note in first["notes"]):
+        raise UserError(f"--workdir={folder}: {first['notes'][0]}")
+    known = {name: first[name] for name in ("words", "types", "peak_mb")}
+    return {**known, "first_sec": first["sec"], "again_sec": again["sec"]}
+
+
+def process(place: Path, log: Path) -> dict:
+    """What a process of its own measured in reading the text, and its peak memory."""
+    values = flags.FLAGS
     argv = [sys.executable, "-m", "experiments.benchmark_reading", f"--times_of_one={place}"]
     argv += [f"--{name}={values[name].value}" for name in SETTINGS]
-    child = child_process.run(argv, folder / "log.txt", cpus())
+    child = child_process.run(argv, log, cpus())
     if child.status:
         last = (child.output.strip().splitlines() or ["it printed nothing"])[-1]
         raise UserError(f"--corpus={values.corpus}: {last.removeprefix('error: ')}")
-    line = json.loads((place / "times.json").read_text())
-    shutil.rmtree(place)
-    return {**line, "peak_mb": child.peak_mb}
+    peak_mb = child.peak_mb * 2**20 / 1e6
+    return {**json.loads((place / "times.json").read_text()), "peak_mb": peak_mb}
 
 
 def table(lines: list[dict], size: int) -> str:

@@ -5,10 +5,12 @@ python -m experiments.benchmark_softmax --workdir=OUT
 CBOW's step as one-hot product and softmax, as gather and softmax, as gather and negative
 sampling, on the same batch: forward, backward and the SGD update (softmax_variants.py). What
 would not fit --memory_gb, or take longer than --max_step_sec, is told instead of run. All steps are
-measured --rounds times over, one after the other. Leaves results.jsonl, table.md and softmax.png.
+measured --rounds times over, every second round the other way about. Leaves results.jsonl, table.md
+and softmax.png.
 """
 
 import time
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -49,12 +51,13 @@ def main() -> None:
         raise UserError("--workdir=OUT is missing")
     sizes = integer_lists.positive("vocab_sizes")
     shared = {name: values[name].value for name in ("dim", "window", "negatives", "batch_size")}
-    results = Results(Path(values.workdir).expanduser(), {**shared, "seed": values.seed})
-    for round_ in range(1, values.rounds + 1):
-        for size in sizes:
-            for variant in softmax_variants.VARIANTS:
-                measured(round_, variant, size, results)
-    lines = [line for line in results.lines if line["vocab_size"] in sizes]
+    settings = {**shared, "seed": values.seed, "timed_sec": values.timed_sec}
+    results = Results(Path(values.workdir).expanduser(), settings)
+    points = [(size, variant) for size in sizes for variant in softmax_variants.VARIANTS]
+    for turn in range(1, values.rounds + 1):
+        for size, variant in points[:: 1 if turn % 2 else -1]:
+            add_measured(turn, variant, size, results)
+    lines = [x for x in results.of_rounds(values.rounds) if x["vocab_size"] in sizes]
     text = document(lines, shared)
     results.write("table.md", text)
     print(text)
@@ -62,21 +65,24 @@ def main() -> None:
     benchmark_curves.draw_softmax(results.folder / "softmax.png", lines, title)
 
 
-def measured(round_: int, variant: str, size: int, results: Results) -> None:
+def add_measured(turn: int, variant: str, size: int, results: Results) -> None:
     """Adds the line of a point in a round where it is not there yet.
 
     What would not fit or would take too long is told in the first round alone.
     """
-    if round_ > 1 and results.find(round=1, variant=variant, vocab_size=size)["reason"]:
+    point = {"variant": variant, "vocab_size": size}
+    expected = 0.0
+    if turn == 1:
+        expected = expected_sec(results.of_rounds(1), variant, size)
+    elif results.find(round=1, **point)["reason"]:
         return
-    point = {"round": round_, "variant": variant, "vocab_size": size}
-    found = results.find(**point)
+    found = results.find(round=turn, **point)
     if found and found["ms"] is not None:
         return
-    line = {**point, **measure(variant, size, expected_sec(results.lines, variant, size))}
+    line = {"round": turn, **point, **measure(variant, size, expected)}
     if line != found:
         results.add(line)
-    show.say(f"V {size:,}, {variant}: {cell([line])}")
+    show.say(f"round {turn}, V {size:,}, {variant}: {cell([line])}")
 
 
 @cache
@@ -120,9 +126,14 @@ def measure(variant: str, size: int, expected: float) -> dict:
     return {**line, "ms": float(np.median(times)) * 1000, "loss": first, "reason": ""}
 
 
+def known(rounds: Iterable[dict]) -> list[float]:
+    """The milliseconds that a point's rounds have."""
+    return [line["ms"] for line in rounds if line["ms"] is not None]
+
+
 def cell(rounds: list[dict]) -> str:
     """Milliseconds and megabytes of a point, or why there are none."""
-    times = [line["ms"] for line in rounds if line["ms"] is not None]
+    times = known(rounds)
     if not times:
         return f"not run: {rounds[-1]['reason']}"
     digits = 2 if max(times) < 10 else 0
@@ -153,7 +164,7 @@ def document(lines: list[dict], shared: dict) -> str:
 
 Milliseconds a step and the memory that it needs: forward, backward and the SGD update,
 of whole tables where the gradient is dense and of the touched rows where it is not.
-{enclosed(max(len(rounds) for rounds in found.values()))}
+{enclosed(min(len(rounds) for rounds in found.values() if known(rounds.values())))}
 
 {markdown(["V", *names, "first / last"], rows)}"""
 

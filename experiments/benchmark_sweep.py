@@ -19,6 +19,7 @@ from typing import NamedTuple
 from absl import flags
 
 from experiments import child_process, entry, show
+from experiments.peers import entrants
 from experiments.results import Results, cpus
 from experiments.tables import enclosed, markdown, spread
 from w2v_jax.types import UserError
@@ -39,7 +40,7 @@ def define_flags() -> None:
     flags.DEFINE_string("script", "ptb_skipgram", "Script of the runs in turn.")
     flags.DEFINE_string("data_dir", "", "Folder with PTB's files (default: $W2V_JAX_DATA).")
     flags.DEFINE_integer("members", 8, "Runs in turn, and members of the sweep.", 2)
-    flags.DEFINE_integer("rounds", 3, "Times that both are measured.", 1)
+    flags.DEFINE_integer("rounds", 6, "Times that both are measured.", 1)
     flags.DEFINE_string("workdir", "", "Folder of the results; rounds found there are kept.")
 
 
@@ -48,9 +49,7 @@ def main() -> None:
     values = flags.FLAGS
     if not values.workdir:
         raise UserError("--workdir=OUT is missing")
-    if not Path(values.flagfile_of_runs).is_file():
-        raise UserError(f"--flagfile_of_runs={values.flagfile_of_runs}: no such file")
-    text = Path(values.flagfile_of_runs).read_text()
+    text = entrants.flagfile_text("flagfile_of_runs", values.flagfile_of_runs)
     settings = {"flags": text, "members": values.members, "script": values.script}
     results = Results(Path(values.workdir).expanduser(), settings)
     for number in range(1, values.rounds + 1):
@@ -63,7 +62,7 @@ def main() -> None:
             show.say("note: the members' losses are not those of the runs in turn")
         results.add({"round": number, **{n: s._asdict() for n, s in sides.items()}})
         show.say(f"round {number}: {json.dumps(results.lines[-1])}")
-    text = table(results.lines, values.members)
+    text = table(results.of_rounds(values.rounds), values.members)
     results.write("table.md", text)
     print(text)
 
@@ -114,8 +113,8 @@ def table(lines: list[dict], members: int) -> str:
         turn, sweep = ([line[way][kind] for line in lines] for way in ("in turn", "sweep"))
         ratios = [b / a for a, b in zip(turn, sweep, strict=True)]
         rows.append([label, spread(turn, 1), spread(sweep, 1), spread(ratios, 2)])
-    peaks = [max(line[way]["peak_mb"] for line in lines) for way in ("in turn", "sweep")]
-    rows.append(["peak memory of a process, MB", *(f"{p:,.0f}" for p in peaks), ""])
+    peaks = [[line[way]["peak_mb"] for line in lines] for way in ("in turn", "sweep")]
+    rows.append(["peak memory of a process, MB", *map(spread, peaks), ""])
     header = [f"{members} members", "in turn", "one program", "ratio"]
     return f"{enclosed(len(lines))}\n\n{markdown(header, rows)}"
 

@@ -6,7 +6,7 @@ from experiments.peers.commands import Task
 from experiments.tables import difference, enclosed, markdown, mean_and_interval, plus_minus, spread
 
 QUALITY = {"wordsim353": "WS-353", "simlex999": "SimLex-999", "analogies": "analogies"}
-FIGURES = {"words_per_sec": 0, "train_sec": 1, "total_sec": 1, "peak_mb": 0}  # and digits
+DIGITS = {"words_per_sec": 0, "train_sec": 1, "total_sec": 1, "peak_mb": 0}
 TIMES = {"train_sec": "training", "total_sec": "text to vectors"}
 
 
@@ -18,9 +18,12 @@ def by_peer(lines: Sequence[dict]) -> dict[str, list[dict]]:
 
 def reference(lines: Sequence[dict]) -> str | None:
     """The peer that ratios are taken against: gensim, or the only other program; else None."""
-    others = sorted({line["peer"] for line in lines if not line["peer"].startswith("w2v_jax")})
-    gensim = [name for name in others if name.split("@")[0] == "gensim"]
-    return gensim[0] if gensim else others[0] if len(others) == 1 else None
+    epochs = {line["peer"]: line["epochs"] for line in lines}
+    programs = {label: label.split("@")[0] for label in epochs}
+    others = {name for name in programs.values() if not name.startswith("w2v_jax")}
+    base = "gensim" if "gensim" in others or len(others) != 1 else others.pop()
+    labels = [label for label, name in programs.items() if name == base]
+    return min(labels, key=lambda label: (label != base, epochs[label]), default=None)
 
 
 def ratios(lines: Sequence[dict], a: str | None, b: str | None, field: str) -> list[float]:
@@ -41,12 +44,12 @@ def speed(lines: Sequence[dict]) -> str:
         mark = "~" if any(run.get("estimated") for run in runs) else ""
         factors = [ratios(lines, base, peer, "words_per_sec")]
         factors += [ratios(lines, peer, base, field) for field in TIMES]
-        if peer == base:
-            factors = [[1.0]] * 3
+        if peer == base:  # 1, without a range
+            factors = [factor[:1] for factor in factors]
         row = [peer, str(runs[0]["epochs"]), str(len(runs))]
-        for field, digits in FIGURES.items():
+        for field, digits in DIGITS.items():
             estimated = mark if field in ("words_per_sec", "train_sec") else ""
-            row.append(estimated + spread(known(runs, field), digits))
+            row.append(estimated + spread([run[field] for run in runs], digits))
         rows.append(row + [spread(factor, 2) for factor in factors])
     return markdown(header, rows)
 
@@ -87,9 +90,9 @@ def document(lines: Sequence[dict], task: Task, machine: str) -> str:
     """table.md."""
     name = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
     base = reference(lines) or "gensim"
-    runs = max(len({line["seed"] for line in found}) for found in by_peer(lines).values())
+    runs = min(map(len, by_peer(lines).values()))
     title = "Differences of means, with their 95% intervals (Welch's t).\n\n"
-    differences = title + gaps(lines) if reference(lines) else ""
+    differences = title + gaps(lines) if reference(lines) and len(by_peer(lines)) > 1 else ""
     return f"""{name}, D {task.dim}, W {task.window}, K {task.negatives}, t {task.subsample:g}, \
 min_count {task.min_count}, {task.words:,} words; {task.threads} threads of {machine}.
 

@@ -75,6 +75,10 @@ class Results:
                 return line
         return None
 
+    def of_rounds(self, rounds: int) -> list[dict]:
+        """The lines of rounds 1 to this, each point's in the order in which they were added."""
+        return [line for line in self.lines if line.get("round") in range(1, rounds + 1)]
+
     def add(self, line: dict) -> None:
         """Appends a line at once."""
         with open(self.path, "a", encoding="utf-8") as file:

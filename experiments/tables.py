@@ -55,8 +55,8 @@ def median(values: Sequence[float | None]) -> float | None:
 def spread(values: Sequence[float | None], digits: int = 0) -> str:
     """`median (least to most)`; the value alone for one; a dash for none.
 
-    The least and the most of n runs enclose the median of the law that they are drawn from with
-    probability 1 - 2^(1 - n), whatever the law: `enclosed`.
+    The least and the most of n independent runs enclose the median of the law that they are drawn
+    from with probability 1 - 2^(1 - n), whatever the law; `enclosed` says so in words.
     """
     known = [value for value in values if value is not None]
     text = number(median(known), digits)
@@ -68,10 +68,11 @@ def enclosed(runs: int) -> str:
     """What `spread` shows of so many runs, in words, with the confidence."""
     if runs < 2:
         return "One run: how much is chance is unknown."
-    share = f"{100 * (1 - 2.0 ** (1 - runs)):.3g}%"
+    share = f"{100 * (1 - 2.0 ** (1 - runs)):.3g}%" if runs < 11 else "over 99.9%"
     return (
-        f"Medians of {runs} runs; in brackets the least and the most, which enclose the median of\n"
-        f"all such runs with a confidence of {share}."
+        f"Medians of {runs} runs; in brackets the least and the most: a pair encloses the median\n"
+        f"of all such runs with a confidence of {share}, if runs are independent. How days\n"
+        "and machines differ is not in it."
     )
 
 

@@ -100,7 +100,7 @@ def test_diverged_members_are_named_and_left_out():
     ]
     expected = "Diverged, left out of the means: learning_rate=50, seed 2, at step 300.\n"
     assert expected in text
-    assert "Stopped early: 1 members, at epochs 7 to 7." in text
+    assert "Stopped early: 1 member, at epochs 7 to 7." in text
     for line in lines[3:]:
         line["frozen_step"] = 1
     assert rows(ablation_table.write(lines, {}, settings(learning_rate=0.9)))[2] == [
@@ -145,10 +145,10 @@ def test_random_settings_are_sorted_and_cut():
     ]
     text = ablation_table.write(lines, {}, settings("random", learning_rate=9.0))
     assert [row[0] for row in rows(text)[1:4]] == ["0.12", "0.11", "0.13"]
-    assert len(rows(text)) == 21 and "10 settings are left out" in text
+    assert len(rows(text)) == 21 and "left out: 10 settings" in text
     assert "The baseline is not among the settings" in text and "### " not in text
     text = ablation_table.write(lines, {}, settings("random", learning_rate=0.3))
-    assert rows(text)[21][0] == "0.3 (baseline)" and "9 settings are left out" in text
+    assert rows(text)[21][0] == "0.3 (baseline)" and "left out: 9 settings" in text
 
 
 def test_differences_over_items_and_what_is_decided():
@@ -193,5 +193,10 @@ def test_a_setting_alone_has_its_training_loss_and_several_have_none():
         line["loss"] = loss
     text = ablation_table.write(lines, {}, settings(dim=100))
     assert f"Training loss of the last epoch: 2.1000 ± {4.302653 * 0.1 / 3**0.5:.4f}.\n" in text
+    kept = [{**line, "best_epoch": 3} for line in lines]
+    assert "of the epoch that is kept: 2.1" in ablation_table.write(kept, {}, settings(dim=100))
+    lost = [*lines, {**member(3, {"dim": 100}, 4, 9, 9, 9, frozen=5), "loss": 99.0}]
+    assert "last epoch: 2.1000" in ablation_table.write(lost, {}, settings(dim=100))
+    assert "last epoch: 2.0000.\n" in ablation_table.write(lines[:1], {}, settings(dim=100))
     two = [*lines, member(9, {"dim": 50}, 1, *DIM[50][0]) | {"loss": 1.0}]
     assert "Training loss" not in ablation_table.write(two, {}, settings(dim=100))

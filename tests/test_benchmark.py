@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 import stat
 import sys
 
@@ -43,9 +44,12 @@ def test_a_difference_has_welchs_interval():
 def test_the_range_of_n_runs_encloses_their_median_as_often_as_is_said():
     assert tables.spread([3.0, None, 1.0, 8.25], 1) == "3.0 (1.0 to 8.2)"
     assert (tables.spread([7.0]), tables.spread([None])) == ("7", "–")
-    draws = np.random.default_rng(0).exponential(size=(20_000, 5))  # median log 2
-    held = (draws.min(axis=1) < np.log(2)) & (np.log(2) < draws.max(axis=1))
-    assert "93.8%" in tables.enclosed(5) and abs(held.mean() - 0.9375) < 4 * 0.0018
+    for runs in (2, 5, 8):
+        draws = np.random.default_rng(0).exponential(size=(20_000, runs))  # median log 2
+        held = np.mean((draws.min(axis=1) < np.log(2)) & (np.log(2) < draws.max(axis=1)))
+        told = float(re.search(r"confidence of ([\d.]+)%", tables.enclosed(runs))[1])
+        assert abs(held - told / 100) < 4 * np.sqrt(held * (1 - held) / 20_000) + 0.0005
+    assert "over 99.9%" in tables.enclosed(12)
     assert "chance" in tables.enclosed(1)
 
 
@@ -195,6 +199,10 @@ def test_ratios_are_to_gensim_or_to_the_only_other_program():
     assert benchmark_table.reference([*LINES, *d2l]) == "gensim"
     assert cells(benchmark_table.speed([*ours, *d2l]))["w2v_jax@1"][-2] == "4.00 (4.00 to 4.00)"
     assert benchmark_table.reference(ours) is None
+    several = [{**line, "peer": f"d2l@{n}", "epochs": n} for n in (10, 5) for line in d2l]
+    assert benchmark_table.reference([*ours, *several]) == "d2l@5"
+    alone = [line for line in LINES if line["peer"] == "word2vec_c"]  # whose rate is unknown
+    assert cells(benchmark_table.speed(alone))["word2vec_c"][-3:] == ["–", "–", "1.00"]
 
 
 def test_with_several_others_and_no_gensim_there_are_no_ratios():

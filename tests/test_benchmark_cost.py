@@ -1,6 +1,7 @@
 """The benchmarks of cost: the softmax variants' mathematics, refusals, growth."""
 
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,15 @@ import numpy as np
 import pytest
 from test_run import start
 
-from experiments import softmax_variants, zipf
+from experiments import (
+    benchmark_durability,
+    benchmark_softmax,
+    benchmark_sweep,
+    child_process,
+    softmax_variants,
+    zipf,
+)
+from experiments.results import Results
 from w2v_jax import model
 
 V, D = 50, 6
@@ -64,8 +73,8 @@ def test_the_compiler_tells_what_a_step_needs(batch):
         assert softmax_variants.compile_step(variant, V, D, batch).needed >= tables
 
 
-SMALL = ["--dim=4", "--window=2", "--negatives=2", "--batch_size=4", "--timed_sec=0"]
-SMALL.append("--rounds=1")
+SMALL = ["--dim=4", "--window=2", "--negatives=2", "--batch_size=4"]
+SMALL += ["--timed_sec=0", "--rounds=1"]
 
 
 def lines_of(folder):
@@ -136,22 +145,64 @@ def test_growth_measures_each_point_once_and_tells_what_does_not_fit(tmp_path, c
     assert "--axes=depth" in capsys.readouterr().err
 
 
-def test_reading_is_measured_with_an_empty_cache_and_a_full_one(tmp_path, capsys):
+def test_a_round_of_reading_has_an_empty_cache_and_then_a_full_one(tmp_path, capsys, monkeypatch):
+    cached, run = [], child_process.run
+
+    def spied(argv, log, threads):
+        place = next(arg.split("=")[1] for arg in argv if arg.startswith("--times_of_one"))
+        cached.append(len(list(Path(place).rglob("*.npy"))) > 0 or any(Path(place).rglob("ids*")))
+        return run(argv, log, threads)
+
+    monkeypatch.setattr(child_process, "run", spied)
     text, out = tmp_path / "text.txt", tmp_path / "out"
     text.write_text("one two two\nthree two one\n" * 50)
     args = [f"--corpus={text}", f"--workdir={out}", "--min_count=60"]
     assert start("benchmark_reading", *args, "--rounds=1") == 0
     assert start("benchmark_reading", *args, "--rounds=2") == 0
+    assert cached == [False, True] * 2
     found = lines_of(out)
-    assert [(line["round"], line["words"], line["types"]) for line in found] == [
-        (1, 300, 2),
-        (2, 300, 2),
-    ]
-    assert all(line["first_sec"] > 0 < line["again_sec"] for line in found)
-    assert sorted(path.name for path in out.iterdir()) == [
-        *("log.txt", "results.jsonl", "settings.json", "table.md")
-    ]
+    assert [line["round"] for line in found] == [1, 2]
+    assert all((line["words"], line["types"]) == (300, 2) for line in found)
+    left = ["log.txt", "results.jsonl", "settings.json", "table.md"]
+    assert sorted(path.name for path in out.iterdir()) == left
     assert (out / "table.md").read_text() in capsys.readouterr().out
     text.write_bytes(b"\xff\n")
     assert start("benchmark_reading", f"--corpus={text}", f"--workdir={tmp_path / 'o'}") == 1
     assert f"{text}" in (told := capsys.readouterr().err) and "UTF-8" in told
+
+
+def test_the_softmax_table_has_medians_and_ratios_within_a_round(capsys):
+    lines = []
+    for turn, times in enumerate([(10.0, 5.0, 1.0), (30.0, 6.0, 2.0), (20.0, 7.0, 4.0)], 1):
+        for variant, ms in zip(softmax_variants.VARIANTS, times, strict=True):
+            line = {"round": turn, "variant": variant, "vocab_size": 10, "ms": ms}
+            lines.append({**line, "bytes": 3e6, "reason": ""})
+    shared = {"batch_size": 4, "window": 2, "negatives": 2, "dim": 4}
+    text = benchmark_softmax.document(lines, shared)
+    assert "| 20 (10 to 30) ms, 3 MB | 6.00 (5.00 to 7.00) ms, 3 MB |" in text
+    assert "| 2.00 (1.00 to 4.00) ms, 3 MB | 10 (5 to 15) x |" in text  # 10, 15 and 5 times
+    assert "Medians of 3 runs" in text
+
+
+def test_tables_of_a_sweep_and_of_durability_compare_within_a_round():
+    def sides(turn, sweep, peak):
+        figures = {"train_sec": turn, "total_sec": 2 * turn, "peak_mb": peak}
+        return {"in turn": figures, "sweep": {**figures, "train_sec": sweep}}
+
+    text = benchmark_sweep.table([sides(10.0, 5.0, 100.0), sides(40.0, 10.0, 300.0)], 8)
+    assert "25.0 (10.0 to 40.0)" in text and "0.38 (0.25 to 0.50)" in text
+    assert "200 (100 to 300)" in text and "Medians of 2 runs" in text
+    lines = []
+    for turn, rates in enumerate([(100.0, 50.0), (400.0, 100.0)], 1):
+        for way, rate in zip(("plain", "saving"), rates, strict=True):
+            line = {"round": turn, "way": way, "words": 7, "train_sec": rate / 100}
+            lines.append({**line, "words_per_sec": rate, "peak_mb": rate})
+    text = benchmark_durability.table(lines, ["plain", "saving"])
+    assert "0.375 (0.250 to 0.500)" in text and "Medians of 2 runs" in text
+
+
+def test_rounds_of_an_older_folder_or_beyond_those_asked_for_are_left_out(tmp_path):
+    results = Results(tmp_path, {})
+    for turn in (None, 1, 3, 2):
+        results.add({"round": turn} if turn else {"ms": 5.0})
+    assert [line["round"] for line in results.of_rounds(2)] == [1, 2]

@@ -211,7 +211,13 @@ SWEEPS = ("study", "search")
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("study_skipgram", 22), ("study_optimizers", 14), ("search_skipgram", 100)]
+    ("name", "count"),
+    [
+        ("study_skipgram", 22),
+        ("study_optimizers", 14),
+        ("search_skipgram", 100),
+        ("search_best", 1),
+    ],
 )
 def test_every_sweeps_flagfile_gives_its_settings(monkeypatch, name, count):
     from experiments import ablation, axes

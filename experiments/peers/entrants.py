@@ -1,6 +1,5 @@
 """--peers: who runs, with which epochs and flags, and in which order."""
 
-import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -27,15 +26,25 @@ def entrant(label: str, task: Task, tools: Tools) -> Entrant:
     if flagfile and name != "w2v_jax":
         raise UserError(f"--peers={label}: only w2v_jax takes a flagfile")
     flagfile = (flagfile or tools.ours) if name == "w2v_jax" else ""
-    if flagfile and not os.path.isfile(flagfile):
-        raise UserError(f"--ours or --peers: {flagfile}: no such flagfile")
+    if flagfile:
+        flagfile_text("ours or --peers", flagfile)
     return Entrant(label, name, flagfile, int(epochs or task.epochs))
+
+
+def flagfile_text(flag: str, path: str) -> str:
+    """A flagfile's text. Raises UserError where it is no file or not UTF-8."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--{flag}: {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"--{flag}: {path}: not UTF-8") from error
 
 
 def particular(entrant: Entrant, tools: Tools) -> str:
     """The settings that are this entrant's alone, as text: a rerun must have the same."""
     if entrant.name == "w2v_jax":
-        text = Path(entrant.flagfile).read_text() if entrant.flagfile else ""
+        text = flagfile_text("ours", entrant.flagfile) if entrant.flagfile else ""
         lines = [line for line in text.splitlines() if line.startswith("-")]
         return " ".join([*lines, *tools.ours_flags])
     if entrant.name == "gensim":
