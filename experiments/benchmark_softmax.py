@@ -86,12 +86,10 @@ def add_measured(turn: int, variant: str, size: int, results: Results) -> None:
 
 
 @cache
-def compiled(variant: str, size: int):
-    """A variant's step at a vocabulary, and its batch."""
-    values = flags.FLAGS
-    shape = (size, values.batch_size, values.window, values.negatives, values.seed)
+def compiled(variant: str, dim: int, *shape: int):
+    """A variant's step, what memory it needs, and its batch; shape: V, T, W, K, seed."""
     batch = softmax_variants.draw_centres(*shape)
-    return *softmax_variants.compile_step(variant, size, values.dim, batch), batch
+    return *softmax_variants.compile_step(variant, shape[0], dim, batch), batch
 
 
 def expected_sec(lines: list[dict], variant: str, size: int) -> float:
@@ -108,7 +106,8 @@ def expected_sec(lines: list[dict], variant: str, size: int) -> float:
 def measure(variant: str, size: int, expected: float) -> dict:
     """Milliseconds of a step and its loss, or the reason why it was not run."""
     values = flags.FLAGS
-    step, needed, batch = compiled(variant, size)
+    shape = size, values.batch_size, values.window, values.negatives, values.seed
+    step, needed, batch = compiled(variant, values.dim, *shape)
     line = {"bytes": needed, "ms": None, "loss": None}
     if needed > values.memory_gb * 1e9:
         return {**line, "reason": f"needs {needed / 1e9:.1f} GB"}
@@ -159,12 +158,13 @@ def document(lines: list[dict], shared: dict) -> str:
         ratios = factors(of_size[0], of_size[-1])
         factor = f"{spread(ratios)} x" if ratios else "–"
         rows.append([f"{size:,}", *(cell(list(rounds.values())) for rounds in of_size), factor])
+    runs = min((len(x) for x in found.values() if known(x.values())), default=1)
     text = "CBOW, T {batch_size}, W {window}, K {negatives}, D {dim}, float32".format(**shared)
     return f"""{text}; {machine()}.
 
 Milliseconds a step and the memory that it needs: forward, backward and the SGD update,
 of whole tables where the gradient is dense and of the touched rows where it is not.
-{enclosed(min(len(rounds) for rounds in found.values() if known(rounds.values())))}
+{enclosed(runs)}
 
 {markdown(["V", *names, "first / last"], rows)}"""
 

@@ -97,6 +97,9 @@ def test_a_step_beyond_the_bounds_is_told_instead_of_run(tmp_path, capsys):
     assert (tmp_path / "softmax.png").stat().st_size > 10_000
     assert start("benchmark_softmax", *args) == 0  # nothing is measured or told again
     assert len(lines_of(tmp_path)) == 9
+    nothing = [*SMALL, f"--workdir={tmp_path / 'none'}", "--memory_gb=0", "--vocab_sizes=20"]
+    assert start("benchmark_softmax", *nothing) == 0
+    assert "not run: needs" in (tmp_path / "none" / "table.md").read_text()
     assert start("benchmark_softmax", *SMALL, f"--workdir={tmp_path}", "--vocab_sizes=many") == 1
     assert "--vocab_sizes=many" in capsys.readouterr().err
 

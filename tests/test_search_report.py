@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 from scripts import start
 
-from experiments import search_report
-from experiments.search_report import Half, Member, chooses, halves, measured, over_items_and_seeds
+from experiments import searches_compared
+from experiments.searches_compared import (
+    Half,
+    Member,
+    chooses,
+    halves,
+    measured,
+    over_items_and_seeds,
+)
 from w2v_jax import evaluation
 from w2v_jax.types import UserError
 
@@ -95,7 +102,7 @@ def folders(two, tmp_path_factory):
 
 
 def read(place):
-    return search_report.read(
+    return searches_compared.read(
         {"ours": (str(place / "ours"), str(place / "judge")), "gensim": (str(place / "gensim"), "")}
     )
 
@@ -140,13 +147,13 @@ def test_the_choice_sees_the_choosing_half_alone(two):
         Member({"seed": 1}, cosines_of(two, choosing, judging, seed), {"x": seed})
         for seed, (choosing, judging) in enumerate([(0.5, 0.1), (0.4, 0.9), (0.1, 0.5)])
     ]
-    search = search_report.choose(tried, [], *two)
+    search = searches_compared.choose(tried, [], *two)
     assert (search.best, int(np.argmax(search.judging))) == (0, 1)
-    assert search_report.choose(tried, [], *two[::-1]).best == 1
+    assert searches_compared.choose(tried, [], *two[::-1]).best == 1
     for member in tried:  # whatever the judging half holds
         for name, used in two[1].used.items():
             member.cosines[name][used] = np.random.default_rng(0).random(used.sum())
-    again = search_report.choose(tried, [], *two)
+    again = searches_compared.choose(tried, [], *two)
     assert again.best == 0
     np.testing.assert_array_equal(again.choosing, search.choosing)
 
@@ -159,9 +166,9 @@ def test_diverged_members_and_those_without_all_words_are_not_chosen(two):
         for i, w in enumerate((0.9, 0.8, 0.3))
     ]
     tried[1].cosines["wordsim353"][two[0].used["wordsim353"]] = np.nan
-    search = search_report.choose(tried, [], *two)
+    search = searches_compared.choose(tried, [], *two)
     assert search.best == 2 and np.isnan(search.choosing[:2]).all()
-    assert search_report.choose(tried[:2], [], *two) is None
+    assert searches_compared.choose(tried[:2], [], *two) is None
 
 
 def test_judges_are_of_the_chosen_setting_with_seeds_of_their_own(folders):
@@ -184,7 +191,7 @@ def test_differences_equal_those_by_hand(folders, two):
         ]
         sides.append({n: np.array([run[n] for run in runs]) for n in used})
         sides[-1]["sum"] = sides[-1]["wordsim353"] + sides[-1]["simlex999"]
-    for name, gap in search_report.gaps(searches, judging).items():
+    for name, gap in searches_compared.gaps(searches, judging).items():
         a, b = (side[name] for side in sides)
         assert gap.mean == pytest.approx(a.mean() - b.mean())
         error = np.sqrt(a.var(ddof=1) / 3 + b.var(ddof=1) / 3)
@@ -222,13 +229,13 @@ def test_the_report_has_the_figures(folders, capsys):
     }
     for name, search in searches.items():
         own = measured(search.tried[search.best].cosines, judging)
-        title = search_report.SEARCHES[name]
+        title = searches_compared.SEARCHES[name]
         assert rows[f"{title}, the search's member"] == ["1", *(f"{v:.3f}" for v in own.values())]
         of = [measured(m.cosines, judging)["sum"] for m in search.judges]
         half = 4.302653 * np.std(of, ddof=1) / np.sqrt(3)
         assert rows[f"{title}, new seeds"][0] == "3"
         assert rows[f"{title}, new seeds"][3] == f"{np.mean(of):.3f} ± {half:.3f}"
-    gap = search_report.gaps(searches, judging)["sum"]
+    gap = searches_compared.gaps(searches, judging)["sum"]
     assert rows["± over seeds (Welch)"][2] == f"{gap.mean:+.3f} ± {gap.half:.3f}"
     assert rows["over items and seeds"][2] == f"{gap.low:+.3f} to {gap.high:+.3f}"
     assert "w2v_jax: 4 members (1 without a score" in text and "learning_rate=0.2" in text
@@ -281,4 +288,4 @@ def test_members_of_another_vocabulary_are_refused(folders, two, tmp_path):
     cosines["simlex999"][200:] = np.nan
     folder = folder_of(tmp_path / "few", [({"setting": {"alpha": 1}}, cosines)])
     with pytest.raises(UserError, match=r"--gensim=[^ ]*: no member knows"):
-        search_report.read({"ours": (str(folders / "ours"), ""), "gensim": (str(folder), "")})
+        searches_compared.read({"ours": (str(folders / "ours"), ""), "gensim": (str(folder), "")})

@@ -1,0 +1,225 @@
+"""Two searches: the best of each, chosen on one half of the word pairs, judged on the other."""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import rankdata
+
+from experiments import paired, tables
+from experiments.results import LINES, SETTINGS
+from w2v_jax import evaluation
+from w2v_jax.types import UserError
+
+MEASURES = {"wordsim353": "WordSim-353", "simlex999": "SimLex-999"}
+SUM = "sum"
+SEARCHES = {"ours": "w2v_jax", "gensim": "gensim"}  # flags, and names in text and plot
+APART = ("seed", "window_limit", "negatives_limit", "data_dir")  # no part of a setting
+
+
+class Half(NamedTuple):
+    """Half of the word pairs of each file."""
+
+    people: dict[str, np.ndarray]  # people's scores [N], by MEASURES
+    used: dict[str, np.ndarray]  # [N] bool: in this half, and known to the members
+
+
+class Member(NamedTuple):
+    """One training of a search, or one that judges it."""
+
+    line: dict  # of results.jsonl
+    cosines: dict[str, np.ndarray]  # [N] of each of MEASURES, NaN where a word is unknown
+    setting: dict  # with all that the folder's settings.json tells, where it tells it
+
+
+class Search(NamedTuple):
+    """A search, and what judges its choice."""
+
+    tried: list[Member]  # in their order
+    choosing: np.ndarray  # [tried] score on the choosing half, NaN where it can't be chosen
+    judging: np.ndarray  # [tried] the same on the judging half
+    best: int  # place of the chosen one
+    judges: list[Member]  # its setting with other seeds
+
+    @property
+    def runs(self) -> list[Member]:
+        """What the judgement rests on: the other seeds, or the chosen member where none are."""
+        return self.judges or [self.tried[self.best]]
+
+
+def chooses(first: str, second: str) -> bool:
+    """Whether a word pair is in the choosing half: the first byte of sha256("a b") is even.
+
+    a, b: the words in lower case, in the order of the alphabet, so that (b, a) is in (a, b)'s half.
+    """
+    pair = " ".join(sorted((first.lower(), second.lower())))
+    return hashlib.sha256(pair.encode()).digest()[0] % 2 == 0
+
+
+def halves(known: Mapping[str, np.ndarray] | None = None) -> tuple[Half, Half]:
+    """The choosing and the judging half of the pairs [N] that are known (all where not given).
+
+    Raises UserError where gensim's files are missing.
+    """
+    people, used = evaluation.standard_people(), ({}, {})
+    for name, file in evaluation.PAIR_FILES.items():
+        pairs = evaluation._read_pairs(evaluation._bundled() / file)
+        chosen = np.array([chooses(first, second) for first, second, _ in pairs])
+        of = np.ones(len(pairs), bool) if known is None else known[name]
+        used[0][name], used[1][name] = chosen & of, ~chosen & of
+    return Half(people, used[0]), Half(people, used[1])
+
+
+def measured(cosines: Mapping[str, np.ndarray], half: Half) -> dict[str, float]:
+    """Spearman's rho on a half, for each of MEASURES and summed; NaN where it is undefined.
+
+    It is undefined where a pair of the half has no cosine, or all have the same.
+    """
+    found = {}
+    for name in MEASURES:
+        x, y = (values[half.used[name]] for values in (cosines[name], half.people[name]))
+        defined = len(x) > 1 and np.isfinite(x).all() and np.ptp(x) > 0 and np.ptp(y) > 0
+        found[name] = float(np.corrcoef(rankdata(x), rankdata(y))[0, 1]) if defined else np.nan
+    return {**found, SUM: sum(found.values())}
+
+
+def read(folders: Mapping[str, tuple[str, str]]) -> tuple[dict[str, Search], Half]:
+    """name of SEARCHES -> (its folder, its judges' folder or '') -> the searches, judging half.
+
+    Raises UserError for a folder without results, or judges of another setting than the chosen.
+    """
+    tried, extra = {}, {}
+    for name, (folder, judge) in folders.items():
+        found = _members(f"--{name}", folder)
+        tried[name] = [m for m in found if m.line.get("role") != "judge"]
+        extra[name] = [m for m in found if m.line.get("role") == "judge"]
+        if not tried[name]:
+            raise UserError(f"--{name}={folder}: holds no members of a search")
+        if judge:
+            extra[name] = _members(f"--{name}_judge", judge)
+    every = [m for members in tried.values() for m in members]
+    known = {n: np.any([np.isfinite(m.cosines[n]) for m in every], axis=0) for n in MEASURES}
+    choosing, judging = halves(known)
+    searches = {}
+    for name, (folder, judge) in folders.items():
+        search = choose(tried[name], extra[name], choosing, judging)
+        if search is None:
+            raise UserError(f"--{name}={folder}: no member knows all words that others know")
+        if judge and not search.judges:
+            raise UserError(
+                f"--{name}_judge={judge}: holds no member with new seeds of the chosen setting, "
+                f"member {search.tried[search.best].line['member']} of {folder}"
+            )
+        if any(np.isnan(measured(m.cosines, judging)[SUM]) for m in search.judges):
+            raise UserError(f"--{name}_judge={judge or folder}: a member lacks words of the search")
+        searches[name] = search
+    return searches, judging
+
+
+def choose(
+    tried: Sequence[Member], extra: Sequence[Member], choosing: Half, judging: Half
+) -> Search | None:
+    """The member of the largest sum of both rho on the choosing half; None where none has one.
+
+    extra: members among which those that judge it are looked for: of its setting, another seed.
+    Diverged members are not chosen.
+    """
+    scores, later = (
+        np.array([measured(m.cosines, half)[SUM] for m in tried]) for half in (choosing, judging)
+    )
+    scores[[m.line.get("frozen_step") is not None for m in tried]] = np.nan
+    if np.isnan(scores).all():
+        return None
+    best = int(np.nanargmax(scores))
+    own = tried[best]
+    judges = [m for m in extra if _alike(m, own) and m.line["seed"] != own.line["seed"]]
+    return Search(list(tried), scores, later, best, judges)
+
+
+def _alike(a: Member, b: Member) -> bool:
+    """Of one setting, as far as both folders tell."""
+    shared = (a.setting.keys() & b.setting.keys()) - set(APART)
+    return bool(shared) and all(a.setting[name] == b.setting[name] for name in shared)
+
+
+def _members(flag: str, folder: str) -> list[Member]:
+    """A folder's members, the last line of each. Raises UserError where there are none."""
+    path = Path(folder).expanduser()
+    try:
+        text = (path / LINES).read_bytes()
+        whole = text[: text.rfind(b"\n") + 1]  # without what an interrupted write left
+        lines = {line["member"]: line for line in map(json.loads, whole.splitlines())}
+        settings = json.loads((path / SETTINGS).read_text()) if (path / SETTINGS).exists() else {}
+    except OSError as error:
+        raise UserError(f"{flag}={folder}: holds no results ({error.strerror})") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{flag}={folder}: not a sweep's results ({error})") from error
+    if not lines:
+        raise UserError(f"{flag}={folder}: holds no results")
+    try:
+        return [_member(path, line, settings) for line in lines.values()]
+    except (OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise UserError(f"{flag}={folder}: items of its members can't be read: {error}") from error
+
+
+def _member(path: Path, line: dict, settings: dict) -> Member:
+    with np.load(path / "items" / f"{int(line['member'])}.npz", allow_pickle=False) as file:
+        cosines = {name: file[name] for name in MEASURES}
+    if "flags" not in settings:
+        return Member(line, cosines, line["setting"])
+    words = [*settings["flags"].split(), *line.get("flags", "").split()]
+    return Member(line, cosines, dict(w.removeprefix("--").partition("=")[::2] for w in words))
+
+
+class Gap(NamedTuple):
+    """Ours minus gensim's on the judging half, in one measure."""
+
+    mean: float
+    half: float | None  # of Welch's 95% interval over seeds; None where a side has one seed
+    low: float  # of the 95% interval over items and seeds drawn anew
+    high: float
+
+
+def gaps(searches: Mapping[str, Search], judging: Half) -> dict[str, Gap]:
+    """Ours minus gensim's: for each of MEASURES and the sum."""
+    figures = {n: [measured(m.cosines, judging) for m in s.runs] for n, s in searches.items()}
+    drawn = _resampled(searches, judging)
+    found = {}
+    for name in (*MEASURES, SUM):
+        sides = [[run[name] for run in figures[side]] for side in SEARCHES]
+        mean, half = tables.difference(*sides)
+        found[name] = Gap(mean, half, *over_items_and_seeds(*(drawn[s][name] for s in SEARCHES)))
+    return found
+
+
+def _resampled(searches: Mapping[str, Search], judging: Half) -> dict[str, dict[str, np.ndarray]]:
+    """Each run's measures [runs, R] in R resamples of the items, the same ones for all runs."""
+    runs = {(side, i): run for side, s in searches.items() for i, run in enumerate(s.runs)}
+    found: dict = {side: {} for side in searches}
+    for name in MEASURES:
+        used = judging.used[name]
+        cosines = {key: np.where(used, run.cosines[name], np.nan) for key, run in runs.items()}
+        values = paired.resampled_correlations(cosines, judging.people[name])
+        for side in searches:
+            found[side][name] = np.stack([values[key] for key in runs if key[0] == side])
+    return {side: {**of, SUM: sum(of.values())} for side, of in found.items()}
+
+
+def over_items_and_seeds(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
+    """95% percentile interval of the difference of two means over seeds: items and seeds redrawn.
+
+    ours [n, R], theirs [m, R]: a seed's value in each resample of the items, which are the same
+    for all. Each resample also redraws either side's seeds, n - 1 of n and m - 1 of m, for which
+    the means' variance is unbiased. Sources: Owen 2007, The Pigeonhole Bootstrap; McCarthy &
+    Snowden 1985.
+    """
+    rng, means = np.random.default_rng(998), []
+    for each in (ours, theirs):
+        picks = rng.integers(len(each), size=(max(len(each) - 1, 1), each.shape[1]))
+        means.append(np.take_along_axis(each, picks, axis=0).mean(axis=0))
+    low, high = np.nanpercentile(means[0] - means[1], [2.5, 97.5]).tolist()
+    return low, high
