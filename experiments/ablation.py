@@ -15,6 +15,7 @@ from experiments import (
     ablation_plot,
     ablation_table,
     axes,
+    differences_plot,
     lock,
     memory,
     rundir,
@@ -117,7 +118,7 @@ def report(results: Results, plots: bool) -> None:
         path = results.folder / "ablation.png"
         written += ablation_plot.plot(path, results.lines, settings)
         path = results.folder / "differences.png"
-        written += ablation_plot.plot_differences(path, results.lines, items, settings)
+        written += differences_plot.plot(path, results.lines, items, settings)
     print("\n".join(f"written to {path}" for path in written))
 
 
