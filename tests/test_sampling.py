@@ -149,6 +149,18 @@ def test_drop_last_leaves_out_the_batch_that_is_not_full(even):
     assert all((batch.input_weights == 1).all() for batch in batches)
 
 
+@pytest.mark.parametrize("backend", ["cpu", "tpu"])
+def test_order_of_a_rank_is_numpys_stable_one(monkeypatch, backend):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    ranks = np.random.default_rng(0).integers(0, 50, (3, 200)).astype(np.uint32)
+    ranks[:, ::7] = 2**31  # what is left out
+    ranks[0, 1], ranks[1, 2] = 2**32 - 1, 0
+    wanted = np.argsort(ranks, axis=1, kind="stable")
+    found = jax.jit(jax.vmap(lambda r: sampling.order_of(r)))(ranks)
+    assert found.dtype == jnp.int32
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_centres_come_in_a_random_order(even):
     stream = stream_of(even, PAIRS, lines=np.zeros(6000, np.int32), tokens=np.zeros(6000, int))
     order = np.asarray(stream.order)[: int(stream.centres)]
@@ -214,20 +226,19 @@ NOISY = Static(loss="negative_sampling", window=3, negatives=4, batch_size=8)
 @pytest.mark.parametrize(
     ("model", "noise"), [("skipgram", "exclude_target"), ("cbow", "exclude_contexts")]
 )
-def test_a_batch_has_positives_first_then_the_traced_number_of_noise_words(noisy, model, noise):
+def test_each_positive_has_the_traced_number_of_noise_words_behind_it(noisy, model, noise):
     static = NOISY._replace(model=model, noise=noise)
     stream = stream_of(noisy, static)
     _, _, outputs, labels, weights = rows_of(stream, noisy, static)
     slots = 6 if model == "skipgram" else 1
     assert outputs.shape[1] == slots * 5
-    assert (labels[:, :slots] == 1).all() and not labels[:, slots:].any()
-    exists = weights[:, :slots]
-    used = weights[:, slots:].reshape(-1, slots, 4)
-    np.testing.assert_array_equal(used, exists[:, :, None] * np.array([1, 1, 0, 0]))
-    words = outputs[:, slots:].reshape(-1, slots, 4)
-    assert (words != outputs[:, :slots, None])[used > 0].all()
+    outputs, labels, weights = (x.reshape(-1, slots, 5) for x in (outputs, labels, weights))
+    assert (labels == [1, 0, 0, 0, 0]).all()
+    np.testing.assert_array_equal(weights, weights[:, :, :1] * np.array([1, 1, 1, 0, 0]))
+    words, used = outputs[:, :, 1:], weights[:, :, 1:] > 0
+    assert (words != outputs[:, :, :1])[used].all() and used.any()
     positives = NOISY._replace(model=model, loss="softmax")
-    np.testing.assert_array_equal(outputs[:, :slots], rows_of(stream, noisy, positives)[2])
+    np.testing.assert_array_equal(outputs[:, :, 0], rows_of(stream, noisy, positives)[2])
 
 
 def test_the_noise_words_used_follow_the_law(make_hyper):

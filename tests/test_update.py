@@ -6,6 +6,7 @@ from itertools import pairwise
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import reference
 
@@ -36,10 +37,10 @@ def random_batch(name, loss, rows=T, full=False, seed=0):
         inputs, positives, weights = contexts, centres, some
     outputs, labels = positives, np.ones_like(weights)
     if loss != "softmax":
-        noise = rng.integers(0, V, (rows, positives.shape[1] * K))
-        outputs = np.concatenate([positives, noise], axis=1)
-        labels = np.concatenate([labels, np.zeros(noise.shape)], axis=1)
-        weights = np.concatenate([weights, np.repeat(weights, K, axis=1)], axis=1)
+        noise = rng.integers(0, V, (rows, positives.shape[1], K))
+        outputs = np.concatenate([positives[..., None], noise], axis=2).reshape(rows, -1)
+        labels = np.tile([1] + [0] * K, (rows, positives.shape[1]))
+        weights = np.repeat(weights, 1 + K, axis=1)
     return Batch(
         *(
             a.astype(kind)
@@ -109,13 +110,10 @@ def test_pairs_in_use_are_the_positives_of_the_batch_in_order_and_nothing_else(m
     found, used = jax.tree.map(
         np.asarray, pairs.pairs_in_use(batch, (V, D), Static(model=name, negatives=K))
     )
-    positives = batch.outputs.shape[1] // (1 + K)
+    by_pair = [x.reshape(T, -1, 1 + K) for x in (batch.outputs, batch.weights)]
     wanted = [
-        (
-            batch.inputs[t][batch.input_weights[t] > 0].tolist(),
-            [batch.outputs[t, p], *batch.outputs[t, positives:].reshape(-1, K)[p]],
-        )
-        for t, p in zip(*np.nonzero(batch.weights[:, :positives]), strict=True)
+        (batch.inputs[t][batch.input_weights[t] > 0].tolist(), by_pair[0][t, p].tolist())
+        for t, p in zip(*np.nonzero(by_pair[1][:, :, 0]), strict=True)
     ]
     rows = zip(found.inputs[:used], found.input_weights[:used], found.outputs[:used], strict=True)
     assert [(i[w > 0].tolist(), o.tolist()) for i, w, o in rows] == wanted
@@ -148,8 +146,8 @@ def test_mean_over_full_windows_is_the_books_model(name):
     if name == "cbow":
         contexts, targets, noise = batch.inputs, batch.outputs[:, 0], batch.outputs[:, 1:]
     else:
-        contexts, targets = batch.outputs[:, :C], batch.inputs[:, 0]
-        noise = batch.outputs[:, C:].reshape(T, C, K)
+        by_pair, targets = batch.outputs.reshape(T, C, 1 + K), batch.inputs[:, 0]
+        contexts, noise = by_pair[:, :, 0], by_pair[:, :, 1:]
     book = getattr(reference, name)
     loss, d_in, d_out = book(*in_float64(params), contexts, targets, noise)
     np.testing.assert_allclose(metrics.loss / T, loss, rtol=1e-6)
@@ -180,7 +178,7 @@ def test_metrics_are_sums_and_counts_over_parts(monkeypatch):
         reference.objective(*point, batch, of)[0] for of in ("negative_sampling", static.loss)
     ]
     np.testing.assert_allclose([metrics.loss, metrics.objective], wanted, rtol=1e-5)
-    assert metrics.positives == batch.weights[:, :C].sum() and metrics.rows == T - 1
+    assert metrics.positives == batch.weights[:, :: 1 + K].sum() and metrics.rows == T - 1
 
 
 def test_a_batch_without_a_positive_has_zero_gradient_and_counts_nothing():
@@ -281,6 +279,32 @@ def test_epsilon_hat_is_another_adam(make_hyper):
     for epsilon, found in zip((0.1, 0.1 / np.sqrt(0.001)), moved, strict=True):
         g = np.asarray(grads.output)
         np.testing.assert_allclose(found, 0.01 * g / (np.abs(g) + epsilon), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", update.OPTIMIZERS)
+def test_tables_moved_one_after_the_other_move_as_optax_moves_both(make_hyper, name):
+    hyper = make_hyper(np.ones(V), learning_rate=0.1, weight_decay=0.1)
+    static = Static(negatives=K, optimizer=name)
+    state, step = update.init_state(tables(), hyper, static), step_of(static)
+    params = state.params
+
+    @jax.jit
+    def optax_step(params, opt_state, grads, number):
+        transformation = update.optimizer(static, hyper, hyper.learning_rate, number)
+        updates, opt_state = transformation.update(grads, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state
+
+    opt_state = state.opt_state
+    for number in range(5):
+        batch = random_batch("skipgram", "negative_sampling", seed=number)
+        grads, _ = gradient_of(static)(params, batch)
+        state, _ = step(state, batch, hyper.learning_rate, hyper)
+        params, opt_state = optax_step(params, opt_state, grads, jnp.int32(number))
+        jax.tree.map(
+            partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7),
+            (state.params, state.opt_state),
+            (params, opt_state),
+        )
 
 
 @pytest.mark.parametrize("name", update.OPTIMIZERS)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from w2v_jax import folding, losses, model
 from w2v_jax.types import Batch, Params, Static
 
-PART = 2**17  # gathered floats that a part of a batch may have: more fall out of a core's cache
+PART = 2**18  # gathered floats that a part of a batch may have: more fall out of a core's cache
 PART_ON_ACCELERATORS = 2**26  # where a step is too short for many small parts
 
 
@@ -63,18 +63,19 @@ def pairs_in_use(batch: Batch, shape: tuple[int, int], static: Static) -> tuple[
     multiple = part_size(batch.inputs.shape[1], dim, static)
     if static.loss == "masked_mean":
         batch = batch._replace(weights=jax.vmap(losses.mean_weights)(batch.weights))
-    count, slots = batch.outputs.shape
-    positives = slots // (1 + negatives)
+    batch = jax.lax.optimization_barrier(batch)  # computed once, as in sampling.with_noise
+    positives = batch.outputs.shape[1] // (1 + negatives)
 
-    def by_pair(x):  # [T, P + P K] -> [T P, 1 + K]
-        noise = x[:, positives:].reshape(count * positives, negatives)
-        return jnp.concatenate([x[:, :positives].reshape(-1, 1), noise], axis=1)
+    def by_pair(x):  # [T, P (1 + K)] -> [T P, 1 + K]
+        return x.reshape(-1, 1 + negatives)
 
     weights = by_pair(batch.weights)
     exists = weights[:, 0] > 0
     rows = -(-len(exists) // multiple) * multiple
-    source = jnp.nonzero(exists, size=rows, fill_value=0)[0]
-    used = jnp.sum(exists)
+    rank = jnp.cumsum(exists) - 1
+    used = rank[-1] + 1
+    slot = jnp.arange(len(exists))
+    source = jnp.zeros(rows, jnp.int32).at[jnp.where(exists, rank, rows)].set(slot, mode="drop")
     in_use = (jnp.arange(rows) < used)[:, None]
     weights = jnp.where(in_use, weights[source], 0)
     input_weights = jnp.where(in_use, batch.input_weights[source // positives], 0)
@@ -86,7 +87,7 @@ def pairs_in_use(batch: Batch, shape: tuple[int, int], static: Static) -> tuple[
         labels=by_pair(batch.labels)[source],
         weights=weights,
     )
-    return pairs, used
+    return jax.lax.optimization_barrier((pairs, used))
 
 
 def ids(pairs: Batch) -> Params:

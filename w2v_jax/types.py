@@ -50,7 +50,7 @@ class Batch(NamedTuple):
 
     inputs: jax.Array  # [T, C] int32 ids
     input_weights: jax.Array  # [T, C] float32, a row sums to 1, or to 0 where there is no input
-    outputs: jax.Array  # [T, O] int32 ids, positives first, then noise
+    outputs: jax.Array  # [T, O] int32 ids, each positive with its K noise words behind it
     labels: jax.Array  # [T, O] float32, 1 for a positive, 0 for noise
     weights: jax.Array  # [T, O] float32, 0 where a slot is empty
 

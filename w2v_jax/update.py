@@ -156,9 +156,40 @@ def apply_batch(
         params, opt_state, metrics = _touched(state, batch, transformation, static, measured)
     else:
         grads, metrics = gradient(state.params, batch, static, measured)
-        updates, opt_state = transformation.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params, opt_state = _dense(state, grads, transformation)
     return TrainState(params=params, opt_state=opt_state, step=state.step + 1), metrics
+
+
+def _dense(state: TrainState, grads: Params, transformation):
+    """New params and optimiser state: one table after the other.
+
+    The same as both at once, but only one table, its gradient and its moments are in the cache.
+    """
+    params, opt_state = state.params, state.opt_state
+
+    def moved(table, grad, own):
+        updates, own = transformation.update(grad, own, table)
+        return optax.apply_updates(table, updates), own
+
+    first = moved(params.input, grads.input, _of_table(opt_state, "input"))
+    later = params.output, grads.output, _of_table(opt_state, "output")
+    first, later = jax.lax.optimization_barrier((first, later))
+    second = moved(*later)
+    of_both = jax.tree.map(
+        lambda old, a, b: Params(a, b) if isinstance(old, Params) else a,
+        *(opt_state, first[1], second[1]),
+        is_leaf=lambda node: isinstance(node, Params),
+    )
+    return Params(first[0], second[0]), of_both
+
+
+def _of_table(opt_state, name: str):
+    """What an optimiser's state holds of one table, and what it holds of both."""
+    return jax.tree.map(
+        lambda node: getattr(node, name) if isinstance(node, Params) else node,
+        opt_state,
+        is_leaf=lambda node: isinstance(node, Params),
+    )
 
 
 def _touched(state: TrainState, batch, transformation, static: Static, measured):
