@@ -63,7 +63,6 @@ def pairs_in_use(batch: Batch, shape: tuple[int, int], static: Static) -> tuple[
     multiple = part_size(batch.inputs.shape[1], dim, static)
     if static.loss == "masked_mean":
         batch = batch._replace(weights=jax.vmap(losses.mean_weights)(batch.weights))
-    batch = jax.lax.optimization_barrier(batch)  # computed once, as in sampling.with_noise
     positives = batch.outputs.shape[1] // (1 + negatives)
 
     def by_pair(x):  # [T, P (1 + K)] -> [T P, 1 + K]
@@ -72,10 +71,7 @@ def pairs_in_use(batch: Batch, shape: tuple[int, int], static: Static) -> tuple[
     weights = by_pair(batch.weights)
     exists = weights[:, 0] > 0
     rows = -(-len(exists) // multiple) * multiple
-    rank = jnp.cumsum(exists) - 1
-    used = rank[-1] + 1
-    slot = jnp.arange(len(exists))
-    source = jnp.zeros(rows, jnp.int32).at[jnp.where(exists, rank, rows)].set(slot, mode="drop")
+    source, used = _true_places(exists, rows)
     in_use = (jnp.arange(rows) < used)[:, None]
     weights = jnp.where(in_use, weights[source], 0)
     input_weights = jnp.where(in_use, batch.input_weights[source // positives], 0)
@@ -87,7 +83,15 @@ def pairs_in_use(batch: Batch, shape: tuple[int, int], static: Static) -> tuple[
         labels=by_pair(batch.labels)[source],
         weights=weights,
     )
-    return jax.lax.optimization_barrier((pairs, used))
+    return pairs, used
+
+
+def _true_places(values: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
+    """Where values [n] are true, in order, then 0: [size]; and how many are."""
+    rank = jnp.cumsum(values) - 1
+    to = jnp.where(values, rank, size)
+    places = jnp.zeros(size, jnp.int32).at[to].set(jnp.arange(len(values)), mode="drop")
+    return places, rank[-1] + 1
 
 
 def ids(pairs: Batch) -> Params:

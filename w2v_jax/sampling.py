@@ -84,7 +84,7 @@ def shuffle(
 def order_of(rank: jax.Array) -> jax.Array:
     """The places of a rank from its least to its greatest, equals in place: [n] uint32 -> int32.
 
-    Rank and place are sorted as one number of 64 bits: XLA's CPU backend sorts single numbers six
+    Rank and place are sorted as one number of 64 bits: XLA's CPU backend sorts single numbers five
     times as fast as pairs. TPUs have no such numbers.
     """
     if jax.default_backend() == "tpu":
@@ -238,10 +238,6 @@ def with_noise(
         both = jnp.concatenate([of_positives[:, :, None], of_noise], axis=2)
         return both.reshape(len(both), -1)
 
-    # Computed once: XLA would gather and compare anew inside of all that reads them.
-    positives, weights, noise, noise_weights = jax.lax.optimization_barrier(
-        (positives, weights, noise, noise_weights)
-    )
     return Batch(
         inputs=inputs,
         input_weights=input_weights,
@@ -286,21 +282,17 @@ def draw_noise(
         hit = (words[..., None] == positives[:, None, None, :]) & exists[:, None, None, :]
         return jnp.any(hit, axis=-1)
 
-    def fill(carry):
+    def draw_on(carry):  # what was chosen before comes first
         round_, chosen, filled = carry
         drawn = candidates(round_, k + spare)
-        bad = unacceptable(drawn)
-        sequence = jnp.concatenate([chosen, drawn], axis=-1)  # what was chosen before comes first
-        good = jnp.concatenate([jnp.arange(k)[None, None] < filled[..., None], ~bad], axis=-1)
-        if distinct:
-            good &= ~_seen_before(sequence, good)
-        rank = jnp.cumsum(good, axis=-1) - 1
-        take = (rank[..., None, :] == jnp.arange(k)[None, None, :, None]) & good[..., None, :]
-        chosen = jnp.sum(jnp.where(take, sequence[..., None, :], 0), axis=-1)
-        return round_ + 1, chosen, jnp.minimum(rank[..., -1] + 1, k)
+        good = jnp.arange(k)[None, None] < filled[..., None]
+        sequence = jnp.concatenate([chosen, drawn], axis=-1)
+        good = jnp.concatenate([good, ~unacceptable(drawn)], axis=-1)
+        return round_ + 1, *_first_good(sequence, good, k, distinct)
 
-    start = (0, jnp.zeros((rows, slots, k), jnp.int32), jnp.zeros((rows, slots), jnp.int32))
-    _, chosen, _ = jax.lax.while_loop(lambda c: jnp.any((c[2] < k) & exists), fill, start)
+    drawn = candidates(0, k + spare)
+    start = 1, *_first_good(drawn, ~unacceptable(drawn), k, distinct)
+    _, chosen, _ = jax.lax.while_loop(lambda c: jnp.any((c[2] < k) & exists), draw_on, start)
     return chosen
 
 
@@ -320,6 +312,21 @@ def draw_words(key: jax.Array, groups: int, size: int, hyper: Hyper) -> jax.Arra
     cdf = hyper.noise_cdf[:-1]  # what lies beyond is the last word's
     words = jnp.searchsorted(cdf, bits, side="right", method="scan_unrolled").astype(jnp.int32)
     return words.reshape(size, groups).T  # neighbouring shares go to different groups
+
+
+def _first_good(
+    words: jax.Array, good: jax.Array, k: int, distinct: bool
+) -> tuple[jax.Array, jax.Array]:
+    """The first K good words [T, P, K] of [T, P, n], then 0; how many they are [T, P].
+
+    distinct: a word that is there already is not good again.
+    """
+    if distinct:
+        good &= ~_seen_before(words, good)
+    rank = jnp.cumsum(good, axis=-1) - 1
+    take = (rank[..., None, :] == jnp.arange(k)[None, None, :, None]) & good[..., None, :]
+    chosen = jnp.sum(jnp.where(take, words[..., None, :], 0), axis=-1)
+    return chosen, jnp.minimum(rank[..., -1] + 1, k)
 
 
 def _seen_before(words: jax.Array, good: jax.Array) -> jax.Array:

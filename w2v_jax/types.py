@@ -9,7 +9,7 @@ Letters, in every docstring and shape comment:
   S sweep members
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -137,7 +137,7 @@ class TrainState:
     """All that a run must keep to go on."""
 
     params: Params
-    opt_state: Any  # optax's
+    opt_state: Params  # optax's state of each table
     step: jax.Array  # [] int32, updates made
 
 

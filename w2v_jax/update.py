@@ -27,7 +27,7 @@ def gradient(
     """
     if static.loss == "softmax":
         grads, total, loss = pairs.softmax_gradient(params, batch, static)
-        metrics = _counted(batch, total, loss)
+        metrics = _counted(batch, total, loss, static)
         return _reduced(grads, metrics.rows, static), metrics
     zeros = jax.tree.map(jnp.zeros_like, params)
     work = _work(params, batch, static, measured)
@@ -58,13 +58,14 @@ def _work(params: Params, batch: Batch | BlockBatch, static: Static, measured=Tr
 
     def add(places, sums):
         sums, total, loss = pairs.add_gradient(params, in_use, used, places, sums, static)
-        return sums, _counted(batch, total, loss)
+        return sums, _counted(batch, total, loss, static)
 
-    return _Work(pairs.ids(in_use), _counted(batch, zero, zero).rows, add)
+    return _Work(pairs.ids(in_use), _counted(batch, zero, zero, static).rows, add)
 
 
-def _counted(batch: Batch, total: jax.Array, loss: jax.Array) -> Metrics:
-    positive = batch.weights * batch.labels
+def _counted(batch: Batch, total: jax.Array, loss: jax.Array, static: Static) -> Metrics:
+    behind = 0 if static.loss == "softmax" else static.negatives  # each positive
+    positive = batch.weights[:, :: 1 + behind]
     rows = jnp.sum(jnp.max(positive, axis=1))
     return Metrics(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
 
@@ -134,7 +135,7 @@ def init_state(params: Params, hyper: Hyper, static: Static) -> TrainState:
     if static.rows == "touched":
         opt_state = Params(*(rows.init(table, transformation) for table in params))
     else:
-        opt_state = transformation.init(params)
+        opt_state = Params(*(transformation.init(table) for table in params))
     return TrainState(params=params, opt_state=opt_state, step=step)
 
 
@@ -152,44 +153,24 @@ def apply_batch(
     The blocks engine reports sums only where `measured`.
     """
     transformation = optimizer(static, hyper, learning_rate, state.step)
-    if static.rows == "touched":
-        params, opt_state, metrics = _touched(state, batch, transformation, static, measured)
-    else:
-        grads, metrics = gradient(state.params, batch, static, measured)
-        params, opt_state = _dense(state, grads, transformation)
+    move = _touched if static.rows == "touched" else _dense
+    params, opt_state, metrics = move(state, batch, transformation, static, measured)
     return TrainState(params=params, opt_state=opt_state, step=state.step + 1), metrics
 
 
-def _dense(state: TrainState, grads: Params, transformation):
-    """New params and optimiser state: one table after the other.
+def _dense(state: TrainState, batch, transformation, static: Static, measured):
+    """New params and optimiser state, of all rows; metrics.
 
-    The same as both at once, but only one table, its gradient and its moments are in the cache.
+    A state a table: then each step's 1 - beta^t divides one table alone, and XLA makes a
+    multiplication of it.
     """
-    params, opt_state = state.params, state.opt_state
-
-    def moved(table, grad, own):
-        updates, own = transformation.update(grad, own, table)
-        return optax.apply_updates(table, updates), own
-
-    first = moved(params.input, grads.input, _of_table(opt_state, "input"))
-    later = params.output, grads.output, _of_table(opt_state, "output")
-    first, later = jax.lax.optimization_barrier((first, later))
-    second = moved(*later)
-    of_both = jax.tree.map(
-        lambda old, a, b: Params(a, b) if isinstance(old, Params) else a,
-        *(opt_state, first[1], second[1]),
-        is_leaf=lambda node: isinstance(node, Params),
-    )
-    return Params(first[0], second[0]), of_both
-
-
-def _of_table(opt_state, name: str):
-    """What an optimiser's state holds of one table, and what it holds of both."""
-    return jax.tree.map(
-        lambda node: getattr(node, name) if isinstance(node, Params) else node,
-        opt_state,
-        is_leaf=lambda node: isinstance(node, Params),
-    )
+    grads, metrics = gradient(state.params, batch, static, measured)
+    moved = [
+        transformation.update(grad, own, table)
+        for grad, own, table in zip(grads, state.opt_state, state.params, strict=True)
+    ]
+    params = optax.apply_updates(state.params, Params(*(updates for updates, _ in moved)))
+    return params, Params(*(own for _, own in moved)), metrics
 
 
 def _touched(state: TrainState, batch, transformation, static: Static, measured):
