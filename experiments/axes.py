@@ -39,7 +39,8 @@ def define_flags() -> None:
         "sweep",
         [],
         "An axis, NAME=VALUE,VALUE,..; with --design=random also NAME=uniform(a,b) or "
-        "NAME=log_uniform(a,b). Once for each axis.",
+        "NAME=log_uniform(a,b), rounded where the flag is a whole number (the two ends come half "
+        "as often). Once for each axis.",
     )
     flags.DEFINE_enum(
         "design",

@@ -14,11 +14,12 @@ mapped files too.
 import json
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 from absl import flags
 
-from experiments import child_process, entry, show
+from experiments import child_process, entry
 from experiments.results import Results, cpus
 from experiments.tables import enclosed, markdown, spread
 from w2v_jax.types import UserError
@@ -53,9 +54,7 @@ def main() -> None:
     results = Results(Path(values.workdir).expanduser(), settings)
     for number in range(1, values.rounds + 1):
         for way in values.ways[:: 1 if number % 2 else -1]:
-            if not results.find(round=number, way=way):
-                results.add({"round": number, "way": way, **_measured(way, results.folder)})
-                show.say(f"round {number}: {json.dumps(results.lines[-1])}")
+            results.once(partial(_measured, way, results.folder), round=number, way=way)
     text = table(results.of_rounds(values.rounds), values.ways)
     results.write("table.md", text)
     print(text)

@@ -90,8 +90,8 @@ def main() -> None:
     for turn in range(1, values.rounds + 1):
         for point in points[:: 1 if turn % 2 else -1]:
             found[point].append(measured(turn, point, settings, results))
-    document = table(series, found, base, shared)
-    results.write("table.md", document)
+        document = table(series, found, base, shared)
+        results.write("table.md", document)
     print(document)
     curves = {
         AXES[axis]: [(getattr(x, axis), figures(found[x], "words_per_sec")) for x in of_axis]

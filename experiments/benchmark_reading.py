@@ -12,11 +12,12 @@ import json
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from absl import flags
 
-from experiments import child_process, entry, show
+from experiments import child_process, entry
 from experiments.results import Results, cpus, machine
 from experiments.tables import enclosed, markdown, spread
 from w2v_jax import corpus as corpora
@@ -50,9 +51,7 @@ def main() -> None:
     settings = {**{name: values[name].value for name in SETTINGS}, "bytes": size}
     results = Results(Path(values.workdir).expanduser(), settings)
     for turn in range(1, values.rounds + 1):
-        if not results.find(round=turn):
-            results.add({"round": turn, **measured(results.folder)})
-            show.say(f"round {turn}: {json.dumps(results.lines[-1])}")
+        results.once(partial(measured, results.folder), round=turn)
     text = table(results.of_rounds(values.rounds), size)
     results.write("table.md", text)
     print(text)

@@ -57,9 +57,9 @@ def main() -> None:
     for turn in range(1, values.rounds + 1):
         for size, variant in points[:: 1 if turn % 2 else -1]:
             add_measured(turn, variant, size, results)
-    lines = [x for x in results.of_rounds(values.rounds) if x["vocab_size"] in sizes]
-    text = document(lines, shared)
-    results.write("table.md", text)
+        lines = [x for x in results.of_rounds(turn) if x["vocab_size"] in sizes]
+        text = document(lines, shared)
+        results.write("table.md", text)
     print(text)
     title = "CBOW, T {batch_size}, W {window}, K {negatives}, D {dim}: a step".format(**shared)
     benchmark_curves.draw_softmax(results.folder / "softmax.png", lines, title)

@@ -13,6 +13,7 @@ import json
 import math
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,18 +54,20 @@ def main() -> None:
     settings = {"flags": text, "members": values.members, "script": values.script}
     results = Results(Path(values.workdir).expanduser(), settings)
     for number in range(1, values.rounds + 1):
-        if results.find(round=number):
-            continue
-        ways = (("in turn", _in_turn), ("sweep", _sweep))
-        sides = {name: way(results.folder) for name, way in ways[:: 1 if number % 2 else -1]}
-        losses = zip(sides["in turn"].loss, sides["sweep"].loss, strict=True)
-        if not all(math.isclose(a, b, rel_tol=1e-6) for a, b in losses):
-            show.say("note: the members' losses are not those of the runs in turn")
-        results.add({"round": number, **{n: s._asdict() for n, s in sides.items()}})
-        show.say(f"round {number}: {json.dumps(results.lines[-1])}")
+        results.once(partial(_measured, number, results.folder), round=number)
     text = table(results.of_rounds(values.rounds), values.members)
     results.write("table.md", text)
     print(text)
+
+
+def _measured(number: int, folder: Path) -> dict:
+    """A round: both ways, every second round the other way about."""
+    ways = (("in turn", _in_turn), ("sweep", _sweep))
+    sides = {name: way(folder) for name, way in ways[:: 1 if number % 2 else -1]}
+    losses = zip(sides["in turn"].loss, sides["sweep"].loss, strict=True)
+    if not all(math.isclose(a, b, rel_tol=1e-6) for a, b in losses):
+        show.say("note: the members' losses are not those of the runs in turn")
+    return {name: side._asdict() for name, side in sides.items()}
 
 
 def _command(script: str, *more: str) -> list[str]:

@@ -3,12 +3,25 @@
 import json
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
+from experiments import show
 from w2v_jax.corpus import write_atomically
 from w2v_jax.types import UserError
 
 SETTINGS, LINES = "settings.json", "results.jsonl"
+
+
+class _Line(dict):
+    """What was read of a line: a field that it lacks is the user's to hear of."""
+
+    def __init__(self, path: Path, fields: dict):
+        super().__init__(fields)
+        self._path = path
+
+    def __missing__(self, name):
+        raise UserError(f"{self._path}: a line without {name!r}; give another folder")
 
 
 class Results:
@@ -61,12 +74,15 @@ class Results:
         if whole != text:
             os.truncate(self.path, len(whole))
         try:
-            lines = [json.loads(line) for line in whole.splitlines()]
+            lines = [json.loads(line, object_hook=self._line) for line in whole.splitlines()]
         except (ValueError, RecursionError) as error:
             raise UserError(f"{self.path}: not JSON lines ({error})") from error
         if not all(isinstance(line, dict) for line in lines):
             raise UserError(f"{self.path}: not a JSON object a line")
         return lines
+
+    def _line(self, fields: dict) -> _Line:
+        return _Line(self.path, fields)
 
     def find(self, **key) -> dict | None:
         """The last line with these fields, if there is one."""
@@ -84,6 +100,12 @@ class Results:
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self.lines.append(line)
+
+    def once(self, measure: Callable[[], dict], **key) -> None:
+        """Adds the line of this key, and tells it, where it is not there yet."""
+        if self.find(**key) is None:
+            self.add({**key, **measure()})
+            show.say(json.dumps(self.lines[-1]))
 
     def write(self, name: str, text: str) -> None:
         """Writes a file beside the results."""

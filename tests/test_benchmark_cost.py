@@ -169,6 +169,11 @@ def test_a_round_of_reading_has_an_empty_cache_and_then_a_full_one(tmp_path, cap
     left = ["log.txt", "results.jsonl", "settings.json", "table.md"]
     assert sorted(path.name for path in out.iterdir()) == left
     assert (out / "table.md").read_text() in capsys.readouterr().out
+    with open(out / "results.jsonl", "a") as file:
+        file.write('{"round": 3}\n')
+    capsys.readouterr()
+    assert start("benchmark_reading", *args, "--rounds=3") == 1
+    assert f"{out / 'results.jsonl'}: a line without 'first_sec'" in capsys.readouterr().err
     text.write_bytes(b"\xff\n")
     assert start("benchmark_reading", f"--corpus={text}", f"--workdir={tmp_path / 'o'}") == 1
     assert f"{text}" in (told := capsys.readouterr().err) and "UTF-8" in told
@@ -209,3 +214,11 @@ def test_rounds_of_an_older_folder_or_beyond_those_asked_for_are_left_out(tmp_pa
     for turn in (None, 1, 3, 2):
         results.add({"round": turn} if turn else {"ms": 5.0})
     assert [line["round"] for line in results.of_rounds(2)] == [1, 2]
+
+
+def test_what_is_there_is_not_measured_again(tmp_path, capsys):
+    times = iter((1.0, 2.0, 3.0))
+    for turn in (1, 2, 1):
+        Results(tmp_path, {}).once(lambda: {"ms": next(times)}, round=turn)
+    assert Results(tmp_path, {}).lines == [{"round": 1, "ms": 1.0}, {"round": 2, "ms": 2.0}]
+    assert capsys.readouterr().err.count("\n") == 2
