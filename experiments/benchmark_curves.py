@@ -86,7 +86,7 @@ def _log_log(axes) -> None:
         (axes.yaxis, axes.set_yscale, axes.dataLim.intervaly),
     ):
         scale("log")
-        narrow = span[0] > 0 and span[1] / span[0] < 300
+        narrow = 0 < span[1] < 300 * span[0]
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=30))
         axis.set_major_formatter(EngFormatter(sep=""))
         axis.set_minor_formatter(NullFormatter())
