@@ -159,7 +159,7 @@ class Checkpoints:
             )
         found = sorted(self._open().item_metadata(step)[_ARRAYS].tree)
         if names is not None and found != sorted(names):
-            raise UserError(f"{self.folder}/{step}: holds other arrays than this program's")
+            raise UserError(f"{self.folder}/{step}: holds other arrays than this version's")
         return found
 
     def _put_aside(self, step: int) -> None:

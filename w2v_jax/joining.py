@@ -62,7 +62,10 @@ def carried(state: TrainState, earlier: Earlier, place: np.ndarray, optimizer: b
     new_size, old_size = len(state.params.input), len(earlier.vocab.words)
     names, leaves = names_of(state), []
     if optimizer and not set(names) <= set(earlier.arrays) <= {*names, "key"}:
-        raise UserError("--continue_schedule: the earlier run had another --optimizer or --rows")
+        raise UserError(
+            "--continue_schedule: the earlier run had another --optimizer or --rows, or is of an "
+            "older version"
+        )
     for name, leaf in zip(names, jax.tree.leaves(state), strict=True):
         old = earlier.arrays.get(name) if optimizer or name in (INPUT, OUTPUT) else None
         if old is None:
