@@ -23,7 +23,7 @@ import numpy as np
 
 from w2v_jax.types import UserError
 
-FORMAT = 1  # of what a checkpoint holds; a newer one is refused
+FORMAT = 2  # of what a checkpoint holds; a newer one is refused
 _ARRAYS, _ABOUT = "state", "about"
 _UNFINISHED = ".orbax-checkpoint-tmp"
 _NOT_DAMAGE = (errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)

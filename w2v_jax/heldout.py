@@ -122,12 +122,12 @@ def _blocks_loss(params: Params, batch: BlockBatch, static: Static) -> tuple[jax
 
 
 def _pairs_loss(params: Params, batch: Batch, static: Static) -> tuple[jax.Array, jax.Array]:
-    count = jnp.sum(batch.weights * batch.labels)
+    count = jnp.sum(pairs.positives(batch, static))
     if static.loss == "softmax":
         rows = model.gather(params.input, batch.inputs)
         return pairs.objective(rows, params.output, batch, static)[1], count
     in_use, used = pairs.pairs_in_use(batch, params.input.shape, static)
-    size = pairs.part_size(in_use.inputs.shape[1], params.input.shape[1], static)
+    size = pairs.part_size(*in_use.inputs.shape, params.input.shape[1], static)
 
     def add_part(i, total):
         part = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, i * size, size), in_use)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from w2v_jax import folding, losses, model
 from w2v_jax.types import Batch, Params, Static
 
-PART = 2**18  # gathered floats that a part of a batch may have: more fall out of a core's cache
+PART = 2**18  # gathered floats that a part of a batch may have: half and twice are slower (CPU)
 PART_ON_ACCELERATORS = 2**26  # where a step is too short for many small parts
 
 
@@ -46,10 +46,15 @@ def softmax_gradient(
     return Params(of_input, of_output), total, loss
 
 
-def part_size(inputs: int, dim: int, static: Static) -> int:
-    """Pairs that a part of a batch may have, with so many inputs a pair."""
+def part_size(pairs: int, inputs: int, dim: int, static: Static) -> int:
+    """Pairs that a part may have, of so many in all, with so many inputs a pair."""
     part = PART if jax.default_backend() == "cpu" else PART_ON_ACCELERATORS
-    return max(1, part // ((inputs + 1 + static.negatives) * dim))
+    return min(pairs, max(1, part // ((inputs + 1 + static.negatives) * dim)))
+
+
+def positives(batch: Batch, static: Static) -> jax.Array:
+    """Weights of the positives [T, P]."""
+    return batch.weights[:, :: 1 + (0 if static.loss == "softmax" else static.negatives)]
 
 
 def pairs_in_use(batch: Batch, shape: tuple[int, int], static: Static) -> tuple[Batch, jax.Array]:
@@ -60,22 +65,22 @@ def pairs_in_use(batch: Batch, shape: tuple[int, int], static: Static) -> tuple[
     the tables, of shape [V, D]: a gather reads some row for them, a scatter leaves them out.
     """
     (vocab_size, dim), negatives = shape, static.negatives
-    multiple = part_size(batch.inputs.shape[1], dim, static)
     if static.loss == "masked_mean":
         batch = batch._replace(weights=jax.vmap(losses.mean_weights)(batch.weights))
-    positives = batch.outputs.shape[1] // (1 + negatives)
+    slots = batch.outputs.shape[1] // (1 + negatives)
 
     def by_pair(x):  # [T, P (1 + K)] -> [T P, 1 + K]
         return x.reshape(-1, 1 + negatives)
 
     weights = by_pair(batch.weights)
     exists = weights[:, 0] > 0
+    multiple = part_size(len(exists), batch.inputs.shape[1], dim, static)
     rows = -(-len(exists) // multiple) * multiple
     source, used = _true_places(exists, rows)
     in_use = (jnp.arange(rows) < used)[:, None]
     weights = jnp.where(in_use, weights[source], 0)
-    input_weights = jnp.where(in_use, batch.input_weights[source // positives], 0)
-    inputs = batch.inputs[source // positives]
+    input_weights = jnp.where(in_use, batch.input_weights[source // slots], 0)
+    inputs = batch.inputs[source // slots]
     pairs = Batch(
         inputs=jnp.where(input_weights > 0, inputs, vocab_size),
         input_weights=input_weights,
@@ -90,8 +95,8 @@ def _true_places(values: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
     """Where values [n] are true, in order, then 0: [size]; and how many are."""
     rank = jnp.cumsum(values) - 1
     to = jnp.where(values, rank, size)
-    places = jnp.zeros(size, jnp.int32).at[to].set(jnp.arange(len(values)), mode="drop")
-    return places, rank[-1] + 1
+    every = jnp.arange(len(values), dtype=jnp.int32)
+    return folding.scatter_set(jnp.zeros(size, jnp.int32), to, every), rank[-1] + 1
 
 
 def ids(pairs: Batch) -> Params:
@@ -108,7 +113,7 @@ def add_gradient(
     Returns the sums, the objective and the loss.
     """
     grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
-    size = part_size(pairs.inputs.shape[1], params.input.shape[1], static)
+    size = part_size(*pairs.inputs.shape, params.input.shape[1], static)
     at = Params(
         places.input.reshape(pairs.inputs.shape), places.output.reshape(pairs.outputs.shape)
     )

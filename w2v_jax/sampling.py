@@ -84,8 +84,8 @@ def shuffle(
 def order_of(rank: jax.Array) -> jax.Array:
     """The places of a rank from its least to its greatest, equals in place: [n] uint32 -> int32.
 
-    Rank and place are sorted as one number of 64 bits: XLA's CPU backend sorts single numbers five
-    times as fast as pairs. TPUs have no such numbers.
+    Rank and place are sorted as one number of 64 bits: XLA's CPU backend sorts single numbers much
+    faster than pairs. TPUs have no such numbers.
     """
     if jax.default_backend() == "tpu":
         return jnp.argsort(rank).astype(jnp.int32)

@@ -50,7 +50,7 @@ class Batch(NamedTuple):
 
     inputs: jax.Array  # [T, C] int32 ids
     input_weights: jax.Array  # [T, C] float32, a row sums to 1, or to 0 where there is no input
-    outputs: jax.Array  # [T, O] int32 ids, each positive with its K noise words behind it
+    outputs: jax.Array  # [T, O] int32 ids, each positive with its K noise words, if any
     labels: jax.Array  # [T, O] float32, 1 for a positive, 0 for noise
     weights: jax.Array  # [T, O] float32, 0 where a slot is empty
 
@@ -137,7 +137,7 @@ class TrainState:
     """All that a run must keep to go on."""
 
     params: Params
-    opt_state: Params  # optax's state of each table
+    opt_state: Params  # optax's state of each table; rows = touched: a rows.RowState
     step: jax.Array  # [] int32, updates made
 
 

@@ -64,8 +64,7 @@ def _work(params: Params, batch: Batch | BlockBatch, static: Static, measured=Tr
 
 
 def _counted(batch: Batch, total: jax.Array, loss: jax.Array, static: Static) -> Metrics:
-    behind = 0 if static.loss == "softmax" else static.negatives  # each positive
-    positive = batch.weights[:, :: 1 + behind]
+    positive = pairs.positives(batch, static)
     rows = jnp.sum(jnp.max(positive, axis=1))
     return Metrics(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
 
@@ -104,7 +103,7 @@ def rate(hyper: Hyper, static: Static, progress: jax.Array) -> jax.Array:
 def optimizer(
     static: Static, hyper: Hyper, learning_rate: jax.Array, step: jax.Array
 ) -> optax.GradientTransformation:
-    """Optax's transformation with traced constants.
+    """Optax's transformation with traced constants, for each table apart.
 
     With epsilon_hat Adam's epsilon stands beside the root of the raw second moment (Kingma & Ba
     2015, end of section 2), as in the book's code: the same as epsilon / sqrt(1 - beta2^t) beside
