@@ -76,7 +76,7 @@ def test_an_engine_has_the_loss_and_the_gradient_of_the_textbook(params, make_hy
     assert len(examples) > 40
     assert metrics.positives == len(examples)
     loss = core.skipgram_loss if model == "skipgram" else core.cbow_loss
-    value, of_textbook = jax.value_and_grad(partial(total, loss, examples))(params)
+    value, of_textbook = jax.jit(jax.value_and_grad(partial(total, loss, examples)))(params)
     assert metrics.loss == pytest.approx(float(value), rel=1e-5)
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), grads, of_textbook)
 
