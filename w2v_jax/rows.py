@@ -72,19 +72,19 @@ def update(
 def scale_by_row_adagrad(epsilon: jax.Array) -> optax.GradientTransformation:
     """g / sqrt(s + epsilon), where s sums over steps the mean square of a row's gradient.
 
-    Adagrad (Duchi et al. 2011) with one accumulator a row instead of one an element: s [V, 1].
+    Adagrad (Duchi et al. 2011) with one accumulator a row instead of one an element: s [V].
     """
 
     def init_fn(params):
-        return jax.tree.map(lambda p: jnp.zeros((p.shape[0], 1), p.dtype), params)
+        return jax.tree.map(lambda p: jnp.zeros(p.shape[:1], p.dtype), params)
 
     def update_fn(updates, state, params=None):
         del params
-        state = jax.tree.map(
-            lambda s, g: s + jnp.mean(jnp.square(g), axis=-1, keepdims=True), state, updates
-        )
+        state = jax.tree.map(lambda s, g: s + jnp.mean(jnp.square(g), axis=-1), state, updates)
         updates = jax.tree.map(
-            lambda s, g: g * jnp.where(s > 0, jax.lax.rsqrt(s + epsilon), 0), state, updates
+            lambda s, g: g * jnp.where(s > 0, jax.lax.rsqrt(s + epsilon), 0)[:, None],
+            state,
+            updates,
         )
         return updates, state
 
