@@ -369,7 +369,7 @@ def test_runs_of_steps_are_the_same_steps(make_corpus, make_hyper, monkeypatch, 
     progress = jnp.array([0.0, 1.0])
     advance = partial(train.advance, static=static, steps=total)
     plain, sums, _ = jax.jit(advance)(start(hyper, static, 30), stream, zero, progress, hyper)
-    in_runs = jax.jit(partial(train.advance_in_runs, static=static))
+    in_runs = jax.jit(partial(train.advance_in_runs, static=static, length=8))
     runs, of_runs = in_runs(
         start(hyper, static, 30), stream, zero, jnp.int32(total), progress, hyper
     )

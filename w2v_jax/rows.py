@@ -28,10 +28,13 @@ def claim(owner: jax.Array, ids: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Makes one occurrence of each id its owner: owner [V], ids [n] -> owner [V], places [n].
 
     places[i] is where in a slab of n rows the gradient of occurrence i is to be added: at the
-    occurrence that owns ids[i]. Ids of V and more own nothing. Nothing of size V is made or read.
+    occurrence that owns ids[i]. Ids of V and more own nothing: their place is n, outside the slab.
+    Nothing of size V is made or read.
     """
-    owner = folding.scatter_set(owner, ids, jnp.arange(ids.shape[0], dtype=jnp.int32))
-    return owner, folding.gather(owner, ids)
+    size, count = owner.shape[0], ids.shape[0]
+    owner = folding.scatter_set(owner, ids, jnp.arange(count, dtype=jnp.int32))
+    # Were they to share a place, a GPU would add their zeros there one after the other.
+    return owner, jnp.where(ids < size, folding.gather(owner, ids), count)
 
 
 def update(

@@ -138,7 +138,8 @@ def advance(
 
     end = jnp.minimum(begin + steps, sampling.steps_of(stream.centres, static))
     if in_runs(static):
-        state, sums = advance_in_runs(state, stream, begin, end, progress, hyper, static)
+        length = run_length(steps, stream.tokens.shape[0], static)
+        state, sums = advance_in_runs(state, stream, begin, end, progress, hyper, static, length)
     else:
         state, sums = jax.lax.fori_loop(begin, end, one, (state, update.no_metrics()))
     return state, sums, rate_at(end - 1, stream, progress, hyper, static)
@@ -152,6 +153,15 @@ def in_runs(static: Static) -> bool:
     return static.platform != "cpu" and static.rows == "touched"
 
 
+def run_length(steps: int, size: int, static: Static) -> int:
+    """Steps of a run, for dispatches of so many steps of chunks of `size` tokens.
+
+    Short enough that the steps left empty at the end of a chunk are few of its own.
+    """
+    longest = min(max(size // static.batch_size // 16, 1), MEASURED)
+    return -(-steps // -(-steps // longest))
+
+
 def advance_in_runs(
     state: TrainState,
     stream: Stream,
@@ -160,8 +170,9 @@ def advance_in_runs(
     progress: jax.Array,
     hyper: Hyper,
     static: Static,
+    length: int,
 ) -> tuple[TrainState, Metrics]:
-    """Steps begin .. end - 1, in runs of MEASURED steps; sums over each run's first step.
+    """Steps begin .. end - 1, in runs of `length` steps; sums over each run's first step.
 
     The inner loop has a static number of steps and no branch, so that a GPU takes it as one graph
     of kernels: its host asks for nothing but the number of runs. Steps of the last run that lie
@@ -175,13 +186,13 @@ def advance_in_runs(
 
     def run(number, carry):
         state, sums = carry
-        first = begin + number * MEASURED
+        first = begin + number * length
         state, metrics = one(first, state, True)
         sums = jax.tree.map(jnp.add, sums, metrics)
         rest = lambda i, state: one(first + i, state, False)[0]  # noqa: E731
-        return jax.lax.fori_loop(1, MEASURED, rest, state), sums
+        return jax.lax.fori_loop(1, length, rest, state), sums
 
-    runs = folding.most(-(-jnp.maximum(end - begin, 0) // MEASURED))
+    runs = folding.most(-(-jnp.maximum(end - begin, 0) // length))
     return jax.lax.fori_loop(0, runs, run, (state, update.no_metrics()))
 
 
