@@ -198,8 +198,8 @@ class Config:
     )
 
     def static(self) -> Static:
-        """What shapes the compiled program."""
-        values = {name: getattr(self, name) for name in Static._fields}
+        """What shapes the compiled program; where it is compiled it gets its devices' platform."""
+        values = {name: getattr(self, name) for name in Static._fields if name != "platform"}
         values["window"] = max(self.window, self.window_limit)
         values["negatives"] = max(self.negatives, self.negatives_limit)
         return Static(**values)

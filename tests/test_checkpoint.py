@@ -203,3 +203,18 @@ def test_newest_reads_whatever_arrays_there_are_and_moves_nothing(folder, tree):
     checkpoints.close()
     assert saved.step == 1 and sorted(saved.arrays) == sorted(names_of(tree)) and len(notes) == 1
     assert sorted(p.name for p in folder.iterdir()) == ["1", "2", "3.orbax-checkpoint-tmp"]
+
+
+def test_an_accumulator_of_an_older_format_is_read(folder):
+    """Formats before 3 have row-wise Adagrad's accumulator as [V, 1], in a sweep [S, V, 1]."""
+    older = {
+        "accumulator": jnp.arange(6.0)[:, None],
+        "sweep": jnp.ones((2, 6, 1)),
+        "table": jnp.ones((6, 1)),
+    }
+    save(folder, older, 7)
+    saved, _ = restore(folder, {**older, "count": jnp.int32(0)})
+    like = {"accumulator": jnp.zeros(6), "sweep": jnp.zeros((2, 6)), "table": jnp.zeros((6, 1))}
+    back = unflat(saved.arrays, like)
+    np.testing.assert_array_equal(back["accumulator"], np.arange(6.0))
+    assert back["sweep"].shape == (2, 6) and back["table"].shape == (6, 1)

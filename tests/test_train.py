@@ -1,6 +1,7 @@
 """Chunks, epochs, dispatches, schedules; and that training learns."""
 
 from collections import Counter
+from functools import partial
 from itertools import pairwise
 
 import jax
@@ -347,3 +348,29 @@ def test_an_epoch_without_a_step_is_an_error(make_corpus, make_hyper, chunked, c
     with pytest.raises(UserError, match="nothing to train on") as caught:
         trained(corpus, programs[7], hyper, static, 2)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["skipgram", "cbow"])
+def test_runs_of_steps_are_the_same_steps(make_corpus, make_hyper, monkeypatch, name):
+    """What accelerators take in runs of a static length has the bits of step after step."""
+    monkeypatch.setattr(train, "MEASURED", 8)
+    rng = np.random.default_rng(3)
+    corpus = make_corpus([rng.integers(0, 30, 12) for _ in range(60)])
+    static = Static(
+        model=name, engine="blocks", block=8, group=16, shared_noise=4, batch_size=32, window=2,
+        rows="touched", optimizer="row_adagrad", noise="with_replacement", negatives=2,
+    )  # fmt: skip
+    hyper = make_hyper(corpus.vocab.counts, keep=np.full(30, 0.85), learning_rate=0.1)
+    tokens, line = map(jnp.asarray, train.chunk_arrays(corpus, 0, 720, 720))
+    zero = jnp.int32(0)
+    stream = sampling.draw_stream(KEY, zero, zero, tokens, line, hyper, static)
+    total = int(sampling.steps_of(int(stream.centres), static))
+    assert total % 8 and total > 8
+    progress = jnp.array([0.0, 1.0])
+    advance = partial(train.advance, static=static, steps=total)
+    plain, sums, _ = jax.jit(advance)(start(hyper, static, 30), stream, zero, progress, hyper)
+    in_runs = jax.jit(partial(train.advance_in_runs, static=static, length=8))
+    runs, of_runs = in_runs(
+        start(hyper, static, 30), stream, zero, jnp.int32(total), progress, hyper
+    )
+    jax.tree.map(np.testing.assert_array_equal, (plain, sums), (runs, of_runs))

@@ -197,10 +197,10 @@ def centres(batch: BlockBatch) -> jax.Array:
     return jnp.sum(jnp.max(batch.band, axis=-1))
 
 
-def parts(batch: BlockBatch) -> list[BlockBatch]:
+def parts(batch: BlockBatch, static: Static) -> list[BlockBatch]:
     """The batch as PARTS batches, a run of whole groups each, or as one."""
     groups = batch.noise.shape[0]
-    count = PARTS if groups % PARTS == 0 and jax.default_backend() == "cpu" else 1
+    count = PARTS if groups % PARTS == 0 and static.platform == "cpu" else 1
     split = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), batch)
     return [jax.tree.map(lambda x: x[i], split) for i in range(count)]  # noqa: B023
 

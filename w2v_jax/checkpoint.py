@@ -23,7 +23,7 @@ import numpy as np
 
 from w2v_jax.types import UserError
 
-FORMAT = 2  # of what a checkpoint holds; a newer one is refused
+FORMAT = 3  # of what a checkpoint holds; a newer one is refused
 _ARRAYS, _ABOUT = "state", "about"
 _UNFINISHED = ".orbax-checkpoint-tmp"
 _NOT_DAMAGE = (errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -230,7 +230,7 @@ def unflat(arrays: dict[str, np.ndarray], like: Any) -> Any:
     """
 
     def leaf(path, expected):
-        found = arrays[_name(path)]
+        found = without_column(arrays[_name(path)], expected.shape)
         if found.shape != expected.shape or found.dtype != expected.dtype:
             raise UserError(
                 f"checkpoint: {_name(path)} is {found.dtype}{list(found.shape)}, not "
@@ -239,6 +239,11 @@ def unflat(arrays: dict[str, np.ndarray], like: Any) -> Any:
         return found
 
     return jax.tree_util.tree_map_with_path(leaf, like)
+
+
+def without_column(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The array, or an accumulator a row [.., V, 1] as formats before 3 have it, as [.., V]."""
+    return array.reshape(shape) if array.shape == (*shape, 1) else array
 
 
 def names_of(tree: Any) -> list[str]:

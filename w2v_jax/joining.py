@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2v_jax import store
-from w2v_jax.checkpoint import names_of
+from w2v_jax.checkpoint import names_of, without_column
 from w2v_jax.types import Corpus, TrainState, UserError, Vocab
 
 
@@ -70,7 +70,9 @@ def carried(state: TrainState, earlier: Earlier, place: np.ndarray, optimizer: b
         old = earlier.arrays.get(name) if optimizer or name in (INPUT, OUTPUT) else None
         if old is None:
             leaves.append(leaf)
-        elif leaf.ndim and leaf.shape[0] == new_size and old.shape == (old_size, *leaf.shape[1:]):
+            continue
+        old = without_column(old, (old_size, *leaf.shape[1:]) if leaf.ndim else ())
+        if leaf.ndim and leaf.shape[0] == new_size and old.shape == (old_size, *leaf.shape[1:]):
             leaves.append(leaf.at[place].set(jnp.asarray(old, leaf.dtype)))
         elif old.shape == leaf.shape:
             leaves.append(jnp.array(old, leaf.dtype))

@@ -48,7 +48,7 @@ def softmax_gradient(
 
 def part_size(pairs: int, inputs: int, dim: int, static: Static) -> int:
     """Pairs that a part may have, of so many in all, with so many inputs a pair."""
-    part = PART if jax.default_backend() == "cpu" else PART_ON_ACCELERATORS
+    part = PART if static.platform == "cpu" else PART_ON_ACCELERATORS
     return min(pairs, max(1, part // ((inputs + 1 + static.negatives) * dim)))
 
 

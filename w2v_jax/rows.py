@@ -28,10 +28,13 @@ def claim(owner: jax.Array, ids: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Makes one occurrence of each id its owner: owner [V], ids [n] -> owner [V], places [n].
 
     places[i] is where in a slab of n rows the gradient of occurrence i is to be added: at the
-    occurrence that owns ids[i]. Ids of V and more own nothing. Nothing of size V is made or read.
+    occurrence that owns ids[i]. Ids of V and more own nothing: their place is n, outside the slab.
+    Nothing of size V is made or read.
     """
-    owner = folding.scatter_set(owner, ids, jnp.arange(ids.shape[0], dtype=jnp.int32))
-    return owner, folding.gather(owner, ids)
+    size, count = owner.shape[0], ids.shape[0]
+    owner = folding.scatter_set(owner, ids, jnp.arange(count, dtype=jnp.int32))
+    # Were they to share a place, a GPU would add their zeros there one after the other.
+    return owner, jnp.where(ids < size, folding.gather(owner, ids), count)
 
 
 def update(
@@ -72,19 +75,19 @@ def update(
 def scale_by_row_adagrad(epsilon: jax.Array) -> optax.GradientTransformation:
     """g / sqrt(s + epsilon), where s sums over steps the mean square of a row's gradient.
 
-    Adagrad (Duchi et al. 2011) with one accumulator a row instead of one an element: s [V, 1].
+    Adagrad (Duchi et al. 2011) with one accumulator a row instead of one an element: s [V].
     """
 
     def init_fn(params):
-        return jax.tree.map(lambda p: jnp.zeros((p.shape[0], 1), p.dtype), params)
+        return jax.tree.map(lambda p: jnp.zeros(p.shape[:1], p.dtype), params)
 
     def update_fn(updates, state, params=None):
         del params
-        state = jax.tree.map(
-            lambda s, g: s + jnp.mean(jnp.square(g), axis=-1, keepdims=True), state, updates
-        )
+        state = jax.tree.map(lambda s, g: s + jnp.mean(jnp.square(g), axis=-1), state, updates)
         updates = jax.tree.map(
-            lambda s, g: g * jnp.where(s > 0, jax.lax.rsqrt(s + epsilon), 0), state, updates
+            lambda s, g: g * jnp.where(s > 0, jax.lax.rsqrt(s + epsilon), 0)[:, None],
+            state,
+            updates,
         )
         return updates, state
 

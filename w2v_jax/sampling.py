@@ -74,20 +74,20 @@ def shuffle(
         block = jnp.arange(-(-stream.line.shape[0] // static.block))
         bits = jax.random.bits(order_key, block.shape, jnp.uint32)
         rank = jnp.where(block * static.block < stream.centres, bits >> 1, jnp.uint32(2**31))
-        return order_of(rank)
+        return order_of(rank, static.platform)
     centre = (stream.line >= 0) & _has_contexts(stream.line, stream.span, static)
     # One sort: centres first, in random order (ties of 31 random bits stay in text order).
     bits = jax.random.bits(order_key, stream.line.shape, jnp.uint32)
-    return order_of(jnp.where(centre, bits >> 1, jnp.uint32(2**31)))
+    return order_of(jnp.where(centre, bits >> 1, jnp.uint32(2**31)), static.platform)
 
 
-def order_of(rank: jax.Array) -> jax.Array:
+def order_of(rank: jax.Array, platform: str = "cpu") -> jax.Array:
     """The places of a rank from its least to its greatest, equals in place: [n] uint32 -> int32.
 
     Rank and place are sorted as one number of 64 bits: XLA's CPU backend sorts single numbers much
     faster than pairs. TPUs have no such numbers.
     """
-    if jax.default_backend() == "tpu":
+    if platform == "tpu":
         return jnp.argsort(rank).astype(jnp.int32)
     with jax.enable_x64(True):
         both = rank.astype(jnp.uint64) << 32 | jnp.arange(rank.shape[0], dtype=jnp.uint64)

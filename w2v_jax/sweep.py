@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from jax.custom_batching import sequential_vmap
 
 from w2v_jax import folding, sampling, train, update
 from w2v_jax.types import Corpus, Hyper, Metrics, Params, Static, TrainState
@@ -102,12 +103,14 @@ def text_of(corpus: Corpus, devices: Sequence[jax.Device]) -> tuple[Text, ...]:
     return tuple(jax.device_put(text, device) for device in devices)
 
 
-def compile_over(function: Callable, arguments: Sequence[tuple], lanes: int) -> Callable:
+def compile_over(
+    function: Callable, arguments: Sequence[tuple], lanes: int, *, donates: bool = False
+) -> Callable:
     """function(one member's leaves, *shared) -> leaves, compiled for all members on all devices.
 
     arguments: what each device will get, (leaves [S, ..], *shared). The result takes such
     arguments and gives what the function gives, [S, ..], for each device; devices work side by
-    side.
+    side. donates: the first of the leaves is gone after a call, its memory the result's.
     """
 
     def local(members, *shared):
@@ -119,30 +122,42 @@ def compile_over(function: Callable, arguments: Sequence[tuple], lanes: int) -> 
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), result)
 
     # A program a device, not one partitioned over them: XLA would round otherwise than alone.
+    def apart(first, others, *shared):
+        return local((first, *others), *shared)
+
+    def taken_apart(leaves, *shared):
+        return (leaves[0], leaves[1:], *shared) if donates else (leaves, *shared)
+
+    jitted = jax.jit(apart, donate_argnums=0) if donates else jax.jit(local)
     with ThreadPoolExecutor(len(arguments)) as pool:
-        programs = list(pool.map(lambda a: jax.jit(local).lower(*a).compile(), arguments))
-    return lambda arguments: [p(*a) for p, a in zip(programs, arguments, strict=True)]
+        programs = list(pool.map(lambda a: jitted.lower(*taken_apart(*a)).compile(), arguments))
+    return lambda arguments: [p(*taken_apart(*a)) for p, a in zip(programs, arguments, strict=True)]
 
 
 def advance(
-    work: tuple[Members, jax.Array, jax.Array],
+    work: tuple[TrainState, Members, jax.Array, jax.Array],
     text: Text,
     epoch: jax.Array,
     *,
     static: Static,
     lanes: int,
 ) -> tuple[TrainState, jax.Array, Metrics]:
-    """One chunk of one member: (member, chunk [], progress [2]) -> state, alive, sums.
+    """One chunk of one member: (state, member, chunk [], progress [2]) -> state, alive, sums.
+
+    The member's own state is None: the state stands first, to be donated.
 
     A member that ends the chunk with a loss or a row that is not finite is put back to where it
     began it, and is not alive any more.
     """
-    member, chunk, progress = work
+    state, member, chunk, progress = work
+    # Under vmap one member's after the other: an axis of members at the end of a chunk's arrays
+    # would be padded to the width of a TPU's registers.
+    draw = sequential_vmap(partial(sampling.draw_stream, static=static))
     run = _alone if lanes == 1 else _in_lanes
 
     def go(state):
         tokens, line = text.tokens[chunk], text.line[chunk]
-        stream = sampling.draw_stream(member.key, epoch, chunk, tokens, line, member.hyper, static)
+        stream = draw(member.key, epoch, chunk, tokens, line, member.hyper)
         new, sums = run(state, stream, progress, member.hyper, member.alive, static)
         finite = _all_finite((new.params, sums))
         return jax.tree.map(partial(jnp.where, finite), new, state), finite, sums
@@ -150,7 +165,7 @@ def advance(
     def stay(state):
         return state, jnp.array(False), update.no_metrics()
 
-    return jax.lax.cond(member.alive, go, stay, member.state)
+    return jax.lax.cond(member.alive, go, stay, state)
 
 
 def _alone(state, stream, progress, hyper, alive, static):
@@ -166,6 +181,10 @@ def _alone(state, stream, progress, hyper, alive, static):
 def _in_lanes(state, stream, progress, hyper, alive, static):
     """The same under vmap: all members go on to the longest one's end, those at theirs stay."""
     total = jnp.where(alive, sampling.steps_of(stream.centres, static), 0)
+    if train.in_runs(static):
+        length = train.run_length(train.MEASURED, stream.tokens.shape[0], static)
+        begin = jnp.int32(0)
+        return train.advance_in_runs(state, stream, begin, total, progress, hyper, static, length)
 
     def one(step, carry):
         state, sums = carry
@@ -195,10 +214,16 @@ def compile_advance(members: Dealt, texts: Sequence[Text], static: Static, lanes
     count = members[0].alive.shape[0]
     empty = np.zeros((count,), np.int32), np.zeros((count, 2), np.float32)
     arguments = [
-        ((m, *jax.device_put(empty, m.alive.device)), text, jnp.int32(0))
+        ((*_apart(m), *jax.device_put(empty, m.alive.device)), text, jnp.int32(0))
         for m, text in zip(members, texts, strict=True)
     ]
-    return compile_over(partial(advance, static=static, lanes=lanes), arguments, lanes)
+    static = static._replace(platform=members[0].alive.device.platform)
+    function = partial(advance, static=static, lanes=lanes)
+    return compile_over(function, arguments, lanes, donates=True)
+
+
+def _apart(members: Members) -> tuple[TrainState, Members]:
+    return members.state, members.replace(state=None)
 
 
 def train_epoch(
@@ -220,12 +245,14 @@ def train_epoch(
     orders = np.concatenate([np.asarray(order(m.key)) for m in members]).astype(np.int32)
     done, sums = np.full(len(orders), epoch * tokens), []
     devices = [m.alive.device for m in members]
+    # Copied once: the members given stay as they are, and each chunk takes the state of the last.
+    members = tuple(m.replace(state=jax.tree.map(jnp.copy, m.state)) for m in members)
     for chunk in orders.T:
         after = done + bounds[chunk + 1] - bounds[chunk]
         progress = (np.stack([done, after], axis=1) / (epochs * tokens)).astype(np.float32)
         addresses = split((chunk, progress), devices)
         work = [
-            ((m, *address), text, jnp.int32(epoch))
+            ((*_apart(m), *address), text, jnp.int32(epoch))
             for m, address, text in zip(members, addresses, texts, strict=True)
         ]
         after_it = program(work)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import blocks, sampling, update
+from w2v_jax import blocks, folding, sampling, update
 from w2v_jax.types import Corpus, Hyper, Metrics, Static, Stream, TrainState, UserError
 
 CHUNK = 2**20  # tokens that one epoch's view is drawn for at a time
@@ -91,17 +91,20 @@ def one_step(
     hyper: Hyper,
     static: Static,
     trains: jax.Array | bool = True,
+    measured: bool | None = None,
 ) -> tuple[TrainState, Metrics]:
     """Step number `step` of a chunk: its batch, its rate, its update.
 
-    trains: where it is false the batch is emptied, so that it touches no row.
+    trains: where it is false the batch is emptied, so that it touches no row. measured: whether the
+    blocks engine reports the loss; None: of every MEASURED-th step.
     """
     make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
     batch = make(stream, step, hyper, static)
     if trains is not True:
         batch = batch.where(trains, hyper.noise.shape[0])
     rate = rate_at(step, stream, progress, hyper, static)
-    return update.apply_batch(state, batch, rate, hyper, static, step % MEASURED == 0)
+    measured = step % MEASURED == 0 if measured is None else measured
+    return update.apply_batch(state, batch, rate, hyper, static, measured)
 
 
 def rate_at(
@@ -134,8 +137,63 @@ def advance(
         return state, jax.tree.map(jnp.add, sums, metrics)
 
     end = jnp.minimum(begin + steps, sampling.steps_of(stream.centres, static))
-    state, sums = jax.lax.fori_loop(begin, end, one, (state, update.no_metrics()))
+    if in_runs(static):
+        length = run_length(steps, stream.tokens.shape[0], static)
+        state, sums = advance_in_runs(state, stream, begin, end, progress, hyper, static, length)
+    else:
+        state, sums = jax.lax.fori_loop(begin, end, one, (state, update.no_metrics()))
     return state, sums, rate_at(end - 1, stream, progress, hyper, static)
+
+
+def in_runs(static: Static) -> bool:
+    """Whether `advance_in_runs` takes the steps: on accelerators, where an empty batch is no step.
+
+    A dense optimiser moves rows without a gradient too.
+    """
+    return static.platform != "cpu" and static.rows == "touched"
+
+
+def run_length(steps: int, size: int, static: Static) -> int:
+    """Steps of a run, for dispatches of so many steps of chunks of `size` tokens.
+
+    Short enough that the steps left empty at the end of a chunk are few of its own.
+    """
+    longest = min(max(size // static.batch_size // 16, 1), MEASURED)
+    return -(-steps // -(-steps // longest))
+
+
+def advance_in_runs(
+    state: TrainState,
+    stream: Stream,
+    begin: jax.Array,
+    end: jax.Array,
+    progress: jax.Array,
+    hyper: Hyper,
+    static: Static,
+    length: int,
+) -> tuple[TrainState, Metrics]:
+    """Steps begin .. end - 1, in runs of `length` steps; sums over each run's first step.
+
+    The inner loop has a static number of steps and no branch, so that a GPU takes it as one graph
+    of kernels: its host asks for nothing but the number of runs. Steps of the last run that lie
+    past the end train on nothing. Under vmap all members go on to the longest one's end.
+    """
+
+    def one(step, state, measured):
+        trains = step < end
+        new, metrics = one_step(state, stream, step, progress, hyper, static, trains, measured)
+        return new.replace(step=state.step + trains.astype(jnp.int32)), metrics
+
+    def run(number, carry):
+        state, sums = carry
+        first = begin + number * length
+        state, metrics = one(first, state, True)
+        sums = jax.tree.map(jnp.add, sums, metrics)
+        rest = lambda i, state: one(first + i, state, False)[0]  # noqa: E731
+        return jax.lax.fori_loop(1, length, rest, state), sums
+
+    runs = folding.most(-(-jnp.maximum(end - begin, 0) // length))
+    return jax.lax.fori_loop(0, runs, run, (state, update.no_metrics()))
 
 
 def compile_program(
@@ -143,6 +201,7 @@ def compile_program(
 ) -> Program:
     """Compiles all parts ahead of time for chunks of `size` tokens."""
     started = time.perf_counter()
+    static = static._replace(platform=platform_of(state))
     index = jax.ShapeDtypeStruct((), jnp.int32)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
     draw = jax.jit(partial(sampling.draw_stream, static=static))
@@ -157,6 +216,11 @@ def compile_program(
         steps=steps,
         compile_sec=time.perf_counter() - started,
     )
+
+
+def platform_of(tree) -> str:
+    """The platform of the devices that hold a pytree's arrays."""
+    return next(iter(jax.tree.leaves(tree)[0].sharding.device_set)).platform
 
 
 def chunk_size(corpus: Corpus) -> int:

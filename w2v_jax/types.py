@@ -101,6 +101,7 @@ class Static(NamedTuple):
     epsilon_hat: bool = False  # epsilon beside the root of the raw second moment
     schedule: str = "constant"  # constant | linear | cosine
     cbow_legacy_gradient: bool = False  # word2vec.c's: not divided by the number of contexts
+    platform: str = "cpu"  # cpu | gpu | tpu: of the devices that the program is compiled for
 
 
 @struct.dataclass

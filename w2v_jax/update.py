@@ -45,7 +45,7 @@ class _Work(NamedTuple):
 
 def _work(params: Params, batch: Batch | BlockBatch, static: Static, measured=True) -> _Work:
     if isinstance(batch, BlockBatch):
-        parts = [(blocks.gather(params, p, static), p) for p in blocks.parts(batch)]
+        parts = [(blocks.gather(params, p, static), p) for p in blocks.parts(batch, static)]
 
         def add(places, sums):
             sums = blocks.add_gradient(parts, places, sums, static)
@@ -76,6 +76,8 @@ def _measured(parts, batch: BlockBatch, static: Static, measured) -> Metrics:
         loss = sum(blocks.objective(*gathered, part, static) for gathered, part in parts)
         return Metrics(loss, blocks.positives(batch, static), loss, blocks.centres(batch))
 
+    if isinstance(measured, bool):  # known while tracing: no branch, which a GPU's host waits for
+        return measure() if measured else no_metrics()
     return jax.lax.cond(measured, measure, no_metrics)
 
 
