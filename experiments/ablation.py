@@ -78,6 +78,8 @@ def run(base: Config) -> None:
     base, source, corpus = wiring.read_corpus(base)
     held = _heldout(base, source, corpus)
     members = sweep_plan.members_of(base, settings, seeds, flags.FLAGS.common_random_numbers)
+    if held and held.windows:
+        _say_what_has_no_perplexity(members)
     programs = _plan(members, corpus, devices)
     for config in {m.config for p in programs for m in p.members}:
         wiring.check_noise(config, corpus.vocab)
@@ -91,6 +93,12 @@ def run(base: Config) -> None:
         show.say(_described(members, programs, left, corpus, devices))
         _train_all(left, base, corpus, held, devices, results)
         report(results, base.plots)
+
+
+def _say_what_has_no_perplexity(members: list[sweep_plan.Member]) -> None:
+    causes = {heldout.without_perplexity(member.config.static()) for member in members}
+    for cause in sorted(causes - {""}):
+        show.say(f"note: no perplexity with {cause}, whose scores are no log probabilities")
 
 
 def _devices(members: int) -> list[jax.Device]:

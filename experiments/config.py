@@ -8,17 +8,22 @@ from collections.abc import Iterable
 
 from absl import flags
 
+from w2v_jax import checks
+from w2v_jax.checks import ENGINES, NAMES, REGISTRIES
 from w2v_jax.losses import LOSSES
 from w2v_jax.model import INITS
-from w2v_jax.sampling import NOISE
+from w2v_jax.noise import NOISE
+from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import Static, UserError
-from w2v_jax.update import ENGINES, OPTIMIZERS, ROWS, SCHEDULES
 
 
-def _flag(default, help_, *, choices=None, low=None, high=None, result=True):
-    """A field with what its flag needs; result: whether it can change what a run computes."""
+def _flag(default, help_, *, choices=None, low=None, high=None, result=True, of=""):
+    """A field with what its flag needs; result: whether it can change what a run computes.
+
+    of: the flag of a registry whose entries tell whether this one has an effect.
+    """
     metadata = {"help": help_, "choices": choices, "low": low, "high": high, "result": result}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata={**metadata, "of": of})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Config:
         "of beginning anew.",
     )
     # The model and its loss
-    model: str = _flag("skipgram", "Architecture.", choices=("skipgram", "cbow"))
+    model: str = _flag("skipgram", "Architecture.", choices=NAMES["model"])
     engine: str = _flag(
         "pairs",
         "How a step is computed: pairs, the reference; blocks, the fast one.",
@@ -72,7 +77,7 @@ class Config:
     dim: int = _flag(100, "Embedding size D.", low=1, high=2**16)
     init: str = _flag("gensim", "Whose initial tables.", choices=INITS)
     loss: str = _flag("negative_sampling", "What a centre minimises.", choices=LOSSES)
-    reduction: str = _flag("sum", "A batch's loss over its centres.", choices=("sum", "mean"))
+    reduction: str = _flag("sum", "A batch's loss over its centres.", choices=NAMES["reduction"])
     cbow_legacy_gradient: bool = _flag(False, "CBOW's inputs get the hidden gradient undivided.")
     # Windows, noise, subsampling
     window: int = _flag(5, "Largest window W, words to each side.", low=1, high=1000)
@@ -83,7 +88,7 @@ class Config:
         "(CBOW: in the mean of the contexts).",
     )
     full_windows: bool = _flag(False, "Leave out centres whose window is cut short by the edges.")
-    negatives: int = _flag(5, "Noise words K a positive.", low=1, high=10_000)
+    negatives: int = _flag(5, "Noise words K a positive.", low=1, high=10_000, of="loss")
     window_limit: int = _flag(
         0,
         "Largest window that the program has room for (0: --window), as in a sweep; with more "
@@ -92,25 +97,27 @@ class Config:
         high=1000,
     )
     negatives_limit: int = _flag(
-        0, "The same for --negatives (0: --negatives).", low=0, high=10_000
+        0, "The same for --negatives (0: --negatives).", low=0, high=10_000, of="loss"
     )
-    noise_power: float = _flag(0.75, "Noise is drawn from count^power.", low=0.0, high=4.0)
-    noise: str = _flag("exclude_target", "Law of the noise words.", choices=NOISE)
+    noise_power: float = _flag(
+        0.75, "Noise is drawn from count^power.", low=0.0, high=4.0, of="noise"
+    )
+    noise: str = _flag("exclude_target", "Law of the noise words.", choices=NOISE, of="loss")
     subsample: float = _flag(1e-4, "Subsampling threshold t (0: none).", low=0.0)
     subsample_rule: str = _flag(
         "paper",
         "Keep a word with sqrt(t/f) (paper) or sqrt(t/f) + t/f.",
         choices=("paper", "word2vec_c"),
     )
-    block: int = _flag(16, "Blocks engine: centres a block L.", low=1, high=4096)
-    group: int = _flag(128, "Blocks engine: centres that share noise words.", low=1, high=2**20)
+    block: int = _flag(16, "Centres a block L.", low=1, high=4096, of="engine")
+    group: int = _flag(128, "Centres that share noise words.", low=1, high=2**20, of="engine")
     shared_noise: int = _flag(
-        64, "Blocks engine: noise words M a group; they weigh as K a positive.", low=1, high=2**20
+        64, "Noise words M a group; they weigh as K a positive.", low=1, high=2**20, of="engine"
     )
     redraw: str = _flag(
         "epoch",
         "Draw subsampling, windows and noise anew each epoch, or once.",
-        choices=("epoch", "once"),
+        choices=NAMES["redraw"],
     )
     # Optimisation
     epochs: int = _flag(5, "Passes over the corpus.", low=1, high=10**6)
@@ -120,15 +127,17 @@ class Config:
         "adam", "Optax's; row_adagrad: one accumulator a row.", choices=OPTIMIZERS
     )
     rows: str = _flag(
-        "dense", "Rows that the optimiser sees: all, or those of the batch.", choices=ROWS
+        "dense", "Rows that the optimiser sees: all, or those of the batch.", choices=NAMES["rows"]
     )
     learning_rate: float = _flag(0.002, "Rate at the start.", low=0.0)
     schedule: str = _flag("constant", "The rate falls to 0, or not.", choices=SCHEDULES)
-    beta1: float = _flag(0.9, "Adam's.", low=0.0, high=1.0)
-    beta2: float = _flag(0.999, "Adam's.", low=0.0, high=1.0)
-    epsilon: float = _flag(1e-8, "Adam's, beside the root; Adagrad's, under the root.", low=0.0)
+    beta1: float = _flag(0.9, "Decay of the first moment.", low=0.0, high=1.0, of="optimizer")
+    beta2: float = _flag(0.999, "Decay of the second moment.", low=0.0, high=1.0, of="optimizer")
+    epsilon: float = _flag(
+        1e-8, "Adam's, beside the root; Adagrad's, under the root.", low=0.0, of="optimizer"
+    )
     epsilon_hat: bool = _flag(False, "Adam's epsilon beside the root of the raw second moment.")
-    weight_decay: float = _flag(1e-4, "AdamW's.", low=0.0)
+    weight_decay: float = _flag(1e-4, "Decay of the weights a step.", low=0.0, of="optimizer")
     seed: int = _flag(1, "Seed of everything drawn.", low=0, high=2**32 - 1)
     # What is left behind
     export_vectors: str = _flag(
@@ -221,19 +230,32 @@ def define_flags(without: Iterable[str] = (), **defaults) -> None:
         if field.name in without:
             continue
         about, default = field.metadata, defaults.get(field.name, field.default)
+        help_ = about["help"] + _users(field.name, about["of"])
         bounds = {"lower_bound": about["low"], "upper_bound": about["high"]}
         if field.type is bool:
-            flags.DEFINE_boolean(field.name, default, about["help"])
+            flags.DEFINE_boolean(field.name, default, help_)
         elif field.type is int:
-            flags.DEFINE_integer(field.name, default, about["help"], **bounds)
+            flags.DEFINE_integer(field.name, default, help_, **bounds)
         elif field.type is float:
-            flags.DEFINE_float(field.name, default, about["help"], **bounds)
+            flags.DEFINE_float(field.name, default, help_, **bounds)
         elif field.type is tuple:
-            flags.DEFINE_list(field.name, list(default), about["help"])
+            flags.DEFINE_list(field.name, list(default), help_)
         elif about["choices"]:
-            flags.DEFINE_enum(field.name, default, about["choices"], about["help"])
+            flags.DEFINE_enum(field.name, default, list(about["choices"]), help_)
         else:
-            flags.DEFINE_string(field.name, default, about["help"])
+            flags.DEFINE_string(field.name, default, help_)
+
+
+def _users(name: str, of: str) -> str:
+    """For a flag's help: with which choices of the flag `of` it has an effect, if not with all."""
+    entries = REGISTRIES[of] if of else {}
+    users = [choice for choice, entry in entries.items() if _base(name) in entry.uses]
+    return "" if len(users) == len(entries) else f" Has an effect with --{of}={', '.join(users)}."
+
+
+def _base(name: str) -> str:
+    """The flag that a limit is of: negatives_limit -> negatives."""
+    return name.removesuffix("_limit")
 
 
 def from_flags() -> Config:
@@ -265,8 +287,9 @@ def check(config: Config) -> None:
         value, choices = getattr(config, field.name), field.metadata["choices"]
         if field.type is float and not math.isfinite(value):
             raise UserError(f"--{field.name}={value}: not a finite number")
-        if field.type is tuple and choices and set(value) - set(choices):
-            wrong = sorted(set(value) - set(choices))[0]
+        given = {value} if field.type is str and value is not None else value
+        if choices and given and set(given) - set(choices):
+            wrong = sorted(set(given) - set(choices))[0]
             raise UserError(f"--{field.name}={wrong}: not one of {', '.join(choices)}")
     for name in ("window", "negatives"):
         limit = getattr(config, f"{name}_limit")
@@ -278,89 +301,47 @@ def check(config: Config) -> None:
     for name in ("beta1", "beta2"):
         if getattr(config, name) >= 1:
             raise UserError(f"--{name}={getattr(config, name)}: must be below 1")
-    if config.cbow_legacy_gradient and config.model != "cbow":
-        raise UserError(f"--cbow_legacy_gradient is CBOW's; --model={config.model}")
-    if config.epsilon_hat and not config.optimizer.startswith("adam"):
-        raise UserError(f"--epsilon_hat is Adam's; --optimizer={config.optimizer}")
-    if config.epsilon == 0 and config.optimizer.startswith("adam"):
-        raise UserError("--epsilon=0: rows without a gradient yet would be divided by 0")
-    if config.expected_window and config.dynamic_window:
-        _check_expected_window(config)
-    if config.engine == "blocks":
-        _check_blocks(config)
-    if config.rows == "touched" and config.loss == "softmax":
-        raise UserError("--rows=touched: the full softmax touches every row (--loss=softmax)")
-    if config.noise == "exclude_contexts" and config.model == "cbow":
-        raise UserError("--noise=exclude_contexts is skip-gram's: CBOW's contexts are inputs")
-
-
-def _check_expected_window(config: Config) -> None:
-    """What depends on which windows were drawn, and not in proportion, has no expectation here."""
-    drawn = {
-        "loss": "masked_mean",
-        "noise": "exclude_contexts",
-        "full_windows": True,
-        "cbow_legacy_gradient": True,
-    }
-    for name, value in drawn.items():
-        if getattr(config, name) == value:
-            raise UserError(
-                f"--expected_window: --{name}={str(value).lower()} needs drawn windows "
-                "(--noexpected_window)"
-            )
-
-
-def _check_blocks(config: Config) -> None:
-    """What the blocks engine can't do is refused, not ignored."""
-    allowed = {
-        "loss": ("negative_sampling",),
-        "noise": ("with_replacement", "exclude_target"),
-        "redraw": ("epoch",),
-        "full_windows": (False,),
-        "drop_last": (False,),
-    }
-    for name, values in allowed.items():
-        value = getattr(config, name)
-        if value not in values:
-            shown = " or ".join(f"--{name}={str(v).lower()}" for v in values)
-            raise UserError(
-                f"--{name}={str(value).lower()}: --engine=blocks has {shown}; "
-                "--engine=pairs has all"
-            )
-    if config.group % config.block:
-        raise UserError(f"--group={config.group}: not a multiple of --block={config.block}")
-    if config.batch_size % config.group:
-        raise UserError(
-            f"--batch_size={config.batch_size}: not a multiple of --group={config.group}"
-        )
+    checks.check(config.static())
+    for name in OPTIMIZERS[config.optimizer].above_zero:
+        if getattr(config, name) == 0:
+            raise UserError(f"--{name}=0: rows without a gradient yet would be divided by 0")
 
 
 def without_effect(config: Config) -> list[tuple[str, str]]:
     """Flags that the others make idle, each with the flag that does."""
-    adam = config.optimizer.startswith("adam")
     idle = [
-        ("negatives", "loss", config.loss == "softmax"),
-        ("negatives_limit", "loss", config.loss == "softmax"),
-        ("noise", "loss", config.loss == "softmax"),
-        ("noise_power", "loss", config.loss == "softmax"),
         ("subsample_rule", "subsample", config.subsample == 0),
         ("continue_schedule", "continue_from", not config.continue_from),
         ("expected_window", "dynamic_window", not config.dynamic_window),
-        ("beta1", "optimizer", not adam),
-        ("beta2", "optimizer", not adam),
-        ("epsilon", "optimizer", config.optimizer == "sgd"),
-        ("weight_decay", "optimizer", config.optimizer != "adamw"),
-        ("block", "engine", config.engine != "blocks"),
-        ("group", "engine", config.engine != "blocks"),
-        ("shared_noise", "engine", config.engine != "blocks"),
         ("fallback_dataset", "corpus", bool(config.corpus)),
         ("fallback_dataset", "data_dir", bool(config.data_dir)),
         ("dataset", "corpus", bool(config.corpus)),
         ("analogy_score", "show_analogies", not config.show_analogies),
     ]
+    causes = [(name, cause) for name, cause, is_idle in idle if is_idle]
     return [
-        (name, f"--{cause}={getattr(config, cause)}") for name, cause, is_idle in idle if is_idle
+        (name, f"--{cause}={getattr(config, cause)}") for name, cause in _unused(config) + causes
     ]
+
+
+def _unused(config: Config) -> list[tuple[str, str]]:
+    """Flags that entries of a registry use, but none of those chosen, each with the flag at fault.
+
+    A flag that no entry speaks of has an effect, and so has one that any chosen entry uses.
+    """
+    of = {f.name: f.metadata["of"] for f in dataclasses.fields(Config) if f.metadata["of"]}
+    chosen = {flag: entries[getattr(config, flag)] for flag, entries in REGISTRIES.items()}
+
+    def fault(flag):  # of the choice that leaves this one without a say: with softmax, of noise
+        above = of.get(flag)
+        return above and (fault(above) or (above if flag not in chosen[above].uses else ""))
+
+    used = {name for flag, entry in chosen.items() if not fault(flag) for name in entry.uses}
+    spoken_of = {
+        name for entries in REGISTRIES.values() for e in entries.values() for name in e.uses
+    }
+    idle = [name for name in of if _base(name) in spoken_of - used]
+    return [(name, fault(of[name]) or of[name]) for name in idle]
 
 
 def to_flagfile(values: Iterable[tuple[str, object]]) -> str:

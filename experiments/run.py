@@ -30,6 +30,8 @@ from experiments.keeper import Start
 from experiments.ledger import Ledger
 from w2v_jax import corpus as corpora
 from w2v_jax import evaluation, ingest, joining, model, plots, train, update, vocab
+from w2v_jax.losses import LOSSES
+from w2v_jax.noise import NOISE
 from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors
 
 REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
@@ -196,15 +198,10 @@ def read_corpus(
 
 def check_noise(config: Config, vocabulary: Vocab) -> None:
     """Raises UserError where noise words don't exist: the sampler draws until it has them."""
-    needed = {
-        "with_replacement": 1,
-        "exclude_target": 2,
-        "exclude_contexts": 2 + 2 * config.window,
-        "without_replacement": 1 + config.static().negatives,
-    }[config.noise]
+    needed = NOISE[config.noise].needs(config.window, config.static().negatives)
     noise = vocab.noise_distribution(vocabulary.counts, config.noise_power)
     reachable = int(np.sum(noise > min(REACHABLE, 0.1 / len(noise))))
-    if config.loss != "softmax" and reachable < needed:
+    if "noise" in LOSSES[config.loss].uses and reachable < needed:
         raise UserError(
             f"--noise={config.noise} needs {needed} words that noise can hit, the text has "
             f"{reachable} (--min_count={config.min_count}, --noise_power={config.noise_power:g})"

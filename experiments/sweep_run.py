@@ -76,7 +76,8 @@ class Compiled:
 
         held = self.held
         self.heldout_loss = over(_heldout_loss, held.tokens, held.line)
-        if held.windows:
+        self.perplexity = None
+        if held.windows and not heldout.without_perplexity(static):
             self.perplexity = over(_perplexity, held.windows[static.model])
 
 
@@ -257,7 +258,9 @@ def results(
     corpus, held = compiled.corpus, compiled.held
     absent = np.full(program.size, np.nan)
     of_heldout = compiled.heldout_loss(trained.members) if held else absent
-    perplexity = compiled.perplexity(trained.members) if held and held.windows else absent
+    perplexity = absent
+    if held and compiled.perplexity:
+        perplexity = compiled.perplexity(trained.members)
     steps = sweep.joined([m.state.step for m in trained.members])
     params = sweep.joined([m.state.params for m in trained.members])
     for i, member in enumerate(program.members):

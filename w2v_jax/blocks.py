@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from w2v_jax import folding, losses, model, sampling
+from w2v_jax.noise import NOISE
 from w2v_jax.types import Batch, BlockBatch, Hyper, Params, Static, Stream
 
 PARTS = 2  # independent halves of a step, which XLA may run beside one another on CPU cores
@@ -49,32 +50,27 @@ def make_blocks(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) -
 def _noise_weights(tokens, band, noise, hyper: Hyper, static: Static) -> jax.Array:
     """K / M for each positive of a centre that the noise word may be drawn for, [G, T/G, M or 1].
 
-    with_replacement: for each; exclude_target: for each but those that are the noise word itself,
-    times what draws that never hit the positive would have it more often.
+    Times the law's ratio: how much more often than Pn it has the word beside the positive.
     """
     groups, m = noise.shape
     share = hyper.negatives.astype(jnp.float32) / m
+    ratio = NOISE[static.noise].ratio
     if static.model == "cbow":
         positives = jnp.max(band, axis=-1).reshape(groups, -1, 1)
         targets = centres_of(tokens, static).reshape(groups, -1, 1)
-    else:
-        positives = band
-        targets = tokens
-    if static.noise == "with_replacement":
-        if static.model == "skipgram":
-            positives = jnp.sum(band, axis=-1).reshape(groups, -1, 1)
-        return positives * share
-    size = hyper.noise.shape[0]
-    again = 1 / (1 - hyper.noise[jnp.minimum(targets, size - 1)])  # draws that hit are repeated
-    if static.model == "cbow":
-        return jnp.where(targets != noise[:, None, :], positives * share * again, 0)
+        of_target, of_word = ratio(targets, noise[:, None, :], hyper.noise)
+        weights = positives * share * of_target
+        return weights if of_word is None else weights * of_word.astype(jnp.float32)
     each = band.shape[0] // groups
-    positives = (positives * again[:, None, :]).reshape(groups, each, *band.shape[1:])
-    other = targets.reshape(groups, each, -1, 1) != noise[:, None, None, :]
-    weights = jnp.einsum(
-        "gblx,gbxm->gblm", positives, other.astype(jnp.float32), precision=model.PRECISION
-    )
-    return (weights * share).reshape(groups, -1, m)
+    targets = tokens.reshape(groups, each, -1, 1)
+    of_target, of_word = ratio(targets, noise[:, None, None, :], hyper.noise)
+    positives = band.reshape(groups, each, *band.shape[1:]) * of_target[:, :, None, :, 0]
+    if of_word is None:
+        weights = jnp.sum(positives, axis=-1, keepdims=True)
+    else:
+        of_word = of_word.astype(jnp.float32)
+        weights = jnp.einsum("gblx,gbxm->gblm", positives, of_word, precision=model.PRECISION)
+    return (weights * share).reshape(groups, -1, weights.shape[-1])
 
 
 def centres_of(blocked: jax.Array, static: Static) -> jax.Array:
@@ -161,6 +157,7 @@ def objective(
     noise_rows [G, M, D].
     """
     groups, dim = noise_rows.shape[0], noise_rows.shape[2]
+    terms = losses.of(static).terms
     if static.model == "skipgram":
         h, weights = input_rows, batch.band
         positive = product(h, output_rows)
@@ -170,8 +167,8 @@ def objective(
         positive = _rowwise_scores(h, output_rows)
     noise = product(h.reshape(groups, -1, dim), noise_rows)
     ones, zeros = jnp.ones_like(positive), jnp.zeros_like(noise)
-    return jnp.sum(weights * losses.negative_sampling_terms(positive, ones)) + jnp.sum(
-        batch.noise_weights * losses.negative_sampling_terms(noise, zeros)
+    return jnp.sum(weights * terms(positive, ones)) + jnp.sum(
+        batch.noise_weights * terms(noise, zeros)
     )
 
 
@@ -258,7 +255,7 @@ def expand(batch: BlockBatch, vocab_size: int, hyper: Hyper, static: Static) -> 
     noise = jnp.broadcast_to(noise, (count, targets.shape[1], m))
     share = hyper.negatives.astype(jnp.float32) / m
     noise_weights = jnp.broadcast_to(weights[:, :, None] * share, noise.shape)
-    if static.noise == "exclude_target":
-        again = 1 / (1 - hyper.noise[jnp.minimum(targets, vocab_size - 1)])[:, :, None]
-        noise_weights = jnp.where(noise == targets[:, :, None], 0, noise_weights * again)
+    for factor in NOISE[static.noise].ratio(targets[:, :, None], noise, hyper.noise):
+        if factor is not None:
+            noise_weights = noise_weights * factor.astype(jnp.float32)
     return sampling.with_noise(inputs, input_weights, targets, weights, noise, noise_weights)

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2v_jax import blocks, corpus, folding, model, pairs, sampling
+from w2v_jax.losses import LOSSES
+from w2v_jax.noise import NOISE
 from w2v_jax.types import (
     Batch,
     BlockBatch,
@@ -123,7 +125,7 @@ def _blocks_loss(params: Params, batch: BlockBatch, static: Static) -> tuple[jax
 
 def _pairs_loss(params: Params, batch: Batch, static: Static) -> tuple[jax.Array, jax.Array]:
     count = jnp.sum(pairs.positives(batch, static))
-    if static.loss == "softmax":
+    if LOSSES[static.loss].vocabulary:
         rows = model.gather(params.input, batch.inputs)
         return pairs.objective(rows, params.output, batch, static)[1], count
     in_use, used = pairs.pairs_in_use(batch, params.input.shape, static)
@@ -201,9 +203,24 @@ def perplexity(params: Params, hyper: Hyper, windows: Windows, static: Static) -
 
 
 def correction(hyper: Hyper, static: Static) -> jax.Array:
-    """What turns scores into log probabilities up to a constant: log Pn - log keep, [V]."""
-    noise = jnp.zeros_like(hyper.keep) if static.loss == "softmax" else jnp.log(hyper.noise)
-    return noise - jnp.log(hyper.keep)
+    """What turns scores into log probabilities up to a constant: log Pn - log keep, [V].
+
+    As loss and noise law say. Raises UserError where one of them has no such correction.
+    """
+    if cause := without_perplexity(static):
+        raise UserError(f"{cause}: has no perplexity, for its scores are no log probabilities")
+    log_noise = NOISE[static.noise].log_noise or jnp.log
+    return LOSSES[static.loss].log_prob(log_noise(hyper.noise)) - jnp.log(hyper.keep)
+
+
+def without_perplexity(static: Static) -> str:
+    """The flag whose choice makes scores that aren't log probabilities; '' where they are."""
+    loss = LOSSES[static.loss]
+    if loss.log_prob is None:
+        return f"--loss={static.loss}"
+    if not loss.vocabulary and NOISE[static.noise].log_noise is None:
+        return f"--noise={static.noise}"
+    return ""
 
 
 def _skipgram_loss(

@@ -1,9 +1,50 @@
-"""The losses of one row of scores."""
+"""The losses of one row of scores, and LOSSES, where the code looks them up."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-LOSSES = ("negative_sampling", "masked_mean", "softmax")
+from w2v_jax.types import Registry, Static
+
+
+class Loss(NamedTuple):
+    """A loss and what follows from it; `terms` serves both engines, `row` the pairs engine alone.
+
+    A row is a positive with its K noise words, O = 1 + K; over the vocabulary, all positives of a
+    centre. Rows of weights 0 occur: their loss and its gradient are 0.
+    """
+
+    terms: Callable | None = None  # (scores, labels) -> l, [..] each, summed as sum_o w_o l_o
+    row: Callable | None = None  # (scores [O], labels [O], weights [O]) -> []
+    vocabulary: bool = False  # a row's scores are all words', [V], its labels ids: no noise words
+    weigh: Callable | None = None  # a centre's weights [P O] -> those that its rows get
+    linear: bool = False  # row is linear in its weights, so that windows may be expected ones
+    log_prob: Callable | None = None  # log Pn [V] -> what scores lack to be log p(o) + constant
+    constants: tuple[str, ...] = ()  # fields of Static that terms or row get by name
+
+    def __call__(self, scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
+        """The loss of one row: []."""
+        if self.terms is None:
+            return self.row(scores, labels, weights)
+        return jnp.sum(weights * self.terms(scores, labels))
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether the blocks engine has it, which has each score apart."""
+        return self.terms is not None and self.weigh is None and not self.vocabulary
+
+    @property
+    def in_proportion(self) -> bool:
+        """Whether each positive weighs as told, so that expected windows give its expectation."""
+        return (self.terms is not None or self.linear) and self.weigh is None
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """Flags that have an effect with it, of those that another loss may leave idle."""
+        return self.constants + (() if self.vocabulary else ("negatives", "noise"))
 
 
 @jax.custom_jvp
@@ -51,3 +92,28 @@ def softmax(scores: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Ar
     negative sampling removes.
     """
     return -jnp.sum(weights * jax.nn.log_softmax(scores)[targets])
+
+
+def _plus_log_noise(log_noise: jax.Array) -> jax.Array:
+    """Negative sampling's optimum is s = log p - log(K Pn) (Levy & Goldberg 2014): [V] -> [V]."""
+    return log_noise
+
+
+LOSSES = Registry(
+    "loss",
+    negative_sampling=Loss(terms=negative_sampling_terms, log_prob=_plus_log_noise),
+    masked_mean=Loss(row=negative_sampling, weigh=mean_weights, log_prob=_plus_log_noise),
+    softmax=Loss(row=softmax, vocabulary=True, linear=True, log_prob=jnp.zeros_like),
+)
+
+
+def of(static: Static) -> Loss:
+    """The loss that static names, its constants filled in. Raises UserError for another name."""
+    loss = LOSSES[static.loss]
+    constants = {name: getattr(static, name) for name in loss.constants}
+    if not constants:
+        return loss
+    terms, row = (
+        function and partial(function, **constants) for function in (loss.terms, loss.row)
+    )
+    return loss._replace(terms=terms, row=row)

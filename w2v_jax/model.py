@@ -4,36 +4,50 @@ import jax
 import jax.numpy as jnp
 
 from w2v_jax import folding
-from w2v_jax.types import Params
+from w2v_jax.types import Params, Registry
 
 PRECISION = jax.lax.Precision.HIGHEST  # accelerators would round float32 products otherwise
-INITS = ("book", "xavier", "word2vec_c", "gensim")
+
+
+def book(input_key: jax.Array, output_key: jax.Array, shape: tuple[int, int]) -> Params:
+    """0.01 N(0, 1) both (Deep Learning from Scratch 2, ch. 4)."""
+    return Params(
+        0.01 * jax.random.normal(input_key, shape), 0.01 * jax.random.normal(output_key, shape)
+    )
+
+
+def xavier(input_key: jax.Array, output_key: jax.Array, shape: tuple[int, int]) -> Params:
+    """U(+-sqrt(6 / (V + D))) both (Dive into Deep Learning 15.4)."""
+    bound = (6.0 / sum(shape)) ** 0.5
+    return Params(_uniform(input_key, shape, bound), _uniform(output_key, shape, bound))
+
+
+def word2vec_c(input_key: jax.Array, output_key: jax.Array, shape: tuple[int, int]) -> Params:
+    """Input U(+-0.5 / D), output 0."""
+    del output_key
+    return Params(_uniform(input_key, shape, 0.5 / shape[1]), jnp.zeros(shape, jnp.float32))
+
+
+def gensim(input_key: jax.Array, output_key: jax.Array, shape: tuple[int, int]) -> Params:
+    """Input U(+-1 / D), output 0."""
+    del output_key
+    return Params(_uniform(input_key, shape, 1.0 / shape[1]), jnp.zeros(shape, jnp.float32))
+
+
+def _uniform(key: jax.Array, shape: tuple[int, int], bound: float) -> jax.Array:
+    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+
+# (key of the input table, key of the output table, (V, D)) -> the two tables
+INITS = Registry("init", book=book, xavier=xavier, word2vec_c=word2vec_c, gensim=gensim)
 
 
 def init_params(key: jax.Array, vocab_size: int, dim: int, init: str) -> Params:
-    """Draws the two tables, [V, D] float32 each.
+    """The two tables as INITS[init] draws them, [V, D] float32 each.
 
-    book: 0.01 N(0, 1) both (Deep Learning from Scratch 2, ch. 4);
-    xavier: U(+-sqrt(6 / (V + D))) both (Dive into Deep Learning 15.4);
-    word2vec_c: input U(+-0.5 / D), output 0; gensim: input U(+-1 / D), output 0.
+    Raises UserError for another name.
     """
-    shape = (vocab_size, dim)
-    input_key, output_key = jax.random.split(key)
-    if init == "book":
-        return Params(
-            0.01 * jax.random.normal(input_key, shape), 0.01 * jax.random.normal(output_key, shape)
-        )
-    bound = {
-        "xavier": (6.0 / (vocab_size + dim)) ** 0.5,
-        "word2vec_c": 0.5 / dim,
-        "gensim": 1.0 / dim,
-    }[init]
-
-    def uniform(k):
-        return jax.random.uniform(k, shape, minval=-bound, maxval=bound)
-
-    output = uniform(output_key) if init == "xavier" else jnp.zeros(shape, jnp.float32)
-    return Params(uniform(input_key), output)
+    return INITS[init](*jax.random.split(key), (vocab_size, dim))
 
 
 def gather(table: jax.Array, ids: jax.Array) -> jax.Array:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from w2v_jax import folding, losses, model
+from w2v_jax.losses import LOSSES, Loss
 from w2v_jax.types import Batch, Params, Static
 
 PART = 2**18  # gathered floats that a part of a batch may have: half and twice are slower (CPU)
@@ -17,28 +18,36 @@ def objective(
 ) -> tuple[jax.Array, jax.Array]:
     """What is minimised, as a function of the gathered rows, and the loss to report, both sums.
 
-    input_rows [T, C, D]; output_rows [T, O, D], or for the full softmax the whole table [V, D].
-    The objective weighs the terms by batch.weights; the loss counts those in use once each.
+    input_rows [T, C, D]; output_rows [T, O, D], or for a loss over the vocabulary the whole table
+    [V, D]. The objective weighs the terms by batch.weights; the loss counts those in use once each,
+    where the two differ.
     """
+    loss = losses.of(static)
     h = jax.vmap(partial(model.hidden, legacy_gradient=static.cbow_legacy_gradient))(
         input_rows, batch.input_weights
     )
-    if static.loss == "softmax":
+    if loss.vocabulary:
         scores = jnp.matmul(h, output_rows.T, precision=model.PRECISION)
-        total = jnp.sum(jax.vmap(losses.softmax)(scores, batch.outputs, batch.weights))
-        return total, total
-    scores = jax.vmap(model.dot_scores)(h, output_rows)
-    total = jnp.sum(jax.vmap(losses.negative_sampling)(scores, batch.labels, batch.weights))
-    if static.loss == "negative_sampling":
+        labels = batch.outputs
+    else:
+        scores, labels = jax.vmap(model.dot_scores)(h, output_rows), batch.labels
+    total = jnp.sum(jax.vmap(loss)(scores, labels, batch.weights))
+    if loss.weigh is None:
         return total, total
     once = (batch.weights > 0).astype(scores.dtype)
-    return total, jnp.sum(jax.vmap(losses.negative_sampling)(scores, batch.labels, once))
+    return total, jnp.sum(jax.vmap(loss)(scores, labels, once))
 
 
-def softmax_gradient(
+def _weighed(batch: Batch, loss: Loss) -> Batch:
+    """The batch with the weights that the loss gives a centre's outputs, [T, O]."""
+    return batch._replace(weights=jax.vmap(loss.weigh)(batch.weights)) if loss.weigh else batch
+
+
+def vocabulary_gradient(
     params: Params, batch: Batch, static: Static
 ) -> tuple[Params, jax.Array, jax.Array]:
-    """d objective / d tables under the full softmax, [V, D] each; the objective and the loss."""
+    """d objective / d tables where it takes all words' scores, [V, D] each; objective and loss."""
+    batch = _weighed(batch, LOSSES[static.loss])
     grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
     rows = model.gather(params.input, batch.inputs)
     (total, loss), (of_inputs, of_output) = grad(rows, params.output, batch, static)
@@ -54,7 +63,7 @@ def part_size(pairs: int, inputs: int, dim: int, static: Static) -> int:
 
 def positives(batch: Batch, static: Static) -> jax.Array:
     """Weights of the positives [T, P]."""
-    return batch.weights[:, :: 1 + (0 if static.loss == "softmax" else static.negatives)]
+    return batch.weights[:, :: 1 + (0 if LOSSES[static.loss].vocabulary else static.negatives)]
 
 
 def pairs_in_use(batch: Batch, shape: tuple[int, int], static: Static) -> tuple[Batch, jax.Array]:
@@ -65,8 +74,7 @@ def pairs_in_use(batch: Batch, shape: tuple[int, int], static: Static) -> tuple[
     the tables, of shape [V, D]: a gather reads some row for them, a scatter leaves them out.
     """
     (vocab_size, dim), negatives = shape, static.negatives
-    if static.loss == "masked_mean":
-        batch = batch._replace(weights=jax.vmap(losses.mean_weights)(batch.weights))
+    batch = _weighed(batch, LOSSES[static.loss])
     slots = batch.outputs.shape[1] // (1 + negatives)
 
     def by_pair(x):  # [T, P (1 + K)] -> [T P, 1 + K]

@@ -9,10 +9,11 @@ So a batch is a function of (seed, epoch, chunk, step), whatever was computed be
 import jax
 import jax.numpy as jnp
 
+from w2v_jax.losses import LOSSES
+from w2v_jax.noise import NOISE, Draws
 from w2v_jax.types import Batch, Hyper, Static, Stream
 
 NOISE_BLOCK = 4096  # centres whose noise is drawn at a time where all of it is drawn at once
-NOISE = ("with_replacement", "exclude_target", "exclude_contexts", "without_replacement")
 
 
 def draw_stream(
@@ -60,7 +61,7 @@ def draw_stream(
     )
     if static.engine == "blocks":
         stream = stream._replace(noise=_shared_noise(stream, hyper, static))
-    elif static.redraw == "once" and static.loss != "softmax":
+    elif static.redraw == "once" and not LOSSES[static.loss].vocabulary:
         stream = stream._replace(noise=_noise_of_all(stream, hyper, static))
     return stream._replace(order=shuffle(key, epoch, chunk, stream, static))
 
@@ -196,7 +197,7 @@ def make_batch(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) ->
     """The batch of a step. Skip-gram: centre -> its contexts; CBOW: contexts -> their centre.
 
     T rows; C = 1 and O = 2W (1 + K) for skip-gram, C = 2W and O = 1 + K for CBOW, where K is 0
-    for the full softmax.
+    for a loss over the vocabulary.
     """
     place, real = centres_of(stream, step, static)
     contexts, exists = windows(stream, place, static)
@@ -212,7 +213,7 @@ def make_batch(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) ->
         inputs = contexts
         input_weights = exists / jnp.maximum(jnp.sum(exists, axis=1, keepdims=True), 1)
         positives, weights = centre, has_input
-    if static.loss == "softmax":
+    if LOSSES[static.loss].vocabulary:
         return Batch(inputs, input_weights, positives, jnp.ones_like(weights), weights)
     rows = static.batch_size
     if stream.noise.shape[1]:
@@ -250,19 +251,11 @@ def with_noise(
 def draw_noise(
     keys: jax.Array, positives: jax.Array, exists: jax.Array, noise: jax.Array, static: Static
 ) -> jax.Array:
-    """K noise words for each positive: keys [T], positives [T, P], exists [T, P] -> [T, P, K].
+    """K noise words for each positive, by the law static.noise.
 
-    with_replacement: K independent draws of Pn; a positive may occur (word2vec's paper);
-    exclude_target: draws that hit their own positive are drawn again;
-    exclude_contexts: draws that hit any positive of the row are drawn again (d2l 15.3.5);
-    without_replacement: K distinct words, none of them the positive, as drawn one after the
-    other from what is left (Deep Learning from Scratch 2, 4.2.6, the CPU sampler).
-
-    All but the first take the first K acceptable words of a longer independent sequence, which
-    has the same law as zeroing and renormalising Pn, and draw on where it was too short.
+    keys [T], positives [T, P], exists [T, P], Pn [V] -> [T, P, K].
     """
     rows, slots = positives.shape
-    k = static.negatives
 
     def candidates(round_, n):
         def row(key):  # drawn flat: small trailing dimensions cost four times as much on CPU
@@ -271,29 +264,9 @@ def draw_noise(
 
         return jax.vmap(row)(keys).astype(jnp.int32).reshape(rows, slots, n)
 
-    if static.noise == "with_replacement":
-        return candidates(0, k)
-    distinct = static.noise == "without_replacement"
-    spare = k + 3 if distinct else 3  # so many too many that a second round is rare
-
-    def unacceptable(words):  # [T, P, n] -> [T, P, n]
-        if static.noise != "exclude_contexts":
-            return words == positives[:, :, None]
-        hit = (words[..., None] == positives[:, None, None, :]) & exists[:, None, None, :]
-        return jnp.any(hit, axis=-1)
-
-    def draw_on(carry):  # what was chosen before comes first
-        round_, chosen, filled = carry
-        drawn = candidates(round_, k + spare)
-        good = jnp.arange(k)[None, None] < filled[..., None]
-        sequence = jnp.concatenate([chosen, drawn], axis=-1)
-        good = jnp.concatenate([good, ~unacceptable(drawn)], axis=-1)
-        return round_ + 1, *_first_good(sequence, good, k, distinct)
-
-    drawn = candidates(0, k + spare)
-    start = 1, *_first_good(drawn, ~unacceptable(drawn), k, distinct)
-    _, chosen, _ = jax.lax.while_loop(lambda c: jnp.any((c[2] < k) & exists), draw_on, start)
-    return chosen
+    return NOISE[static.noise].draw(
+        Draws(keys, noise, candidates), positives, exists, static.negatives
+    )
 
 
 def draw_words(key: jax.Array, groups: int, size: int, hyper: Hyper) -> jax.Array:
@@ -312,25 +285,3 @@ def draw_words(key: jax.Array, groups: int, size: int, hyper: Hyper) -> jax.Arra
     cdf = hyper.noise_cdf[:-1]  # what lies beyond is the last word's
     words = jnp.searchsorted(cdf, bits, side="right", method="scan_unrolled").astype(jnp.int32)
     return words.reshape(size, groups).T  # neighbouring shares go to different groups
-
-
-def _first_good(
-    words: jax.Array, good: jax.Array, k: int, distinct: bool
-) -> tuple[jax.Array, jax.Array]:
-    """The first K good words [T, P, K] of [T, P, n], then 0; how many they are [T, P].
-
-    distinct: a word that is there already is not good again.
-    """
-    if distinct:
-        good &= ~_seen_before(words, good)
-    rank = jnp.cumsum(good, axis=-1) - 1
-    take = (rank[..., None, :] == jnp.arange(k)[None, None, :, None]) & good[..., None, :]
-    chosen = jnp.sum(jnp.where(take, words[..., None, :], 0), axis=-1)
-    return chosen, jnp.minimum(rank[..., -1] + 1, k)
-
-
-def _seen_before(words: jax.Array, good: jax.Array) -> jax.Array:
-    """Which entries repeat an earlier good one of the last axis: [.., n] -> [.., n]."""
-    n = words.shape[-1]
-    same = (words[..., :, None] == words[..., None, :]) & good[..., None, :]
-    return jnp.any(same & jnp.tri(n, k=-1, dtype=bool)[None, None], axis=-1)

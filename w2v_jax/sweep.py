@@ -18,7 +18,8 @@ import numpy as np
 from flax import struct
 from jax.custom_batching import sequential_vmap
 
-from w2v_jax import folding, sampling, train, update
+from w2v_jax import checks, folding, sampling, train, update
+from w2v_jax.losses import LOSSES
 from w2v_jax.types import Corpus, Hyper, Metrics, Params, Static, TrainState
 
 DRAWING = 12  # arrays as long as a chunk that drawing a stream takes beside it
@@ -210,7 +211,11 @@ def _all_finite(tree: Any) -> jax.Array:
 
 
 def compile_advance(members: Dealt, texts: Sequence[Text], static: Static, lanes: int) -> Callable:
-    """`advance`, compiled for as many members as these; `train_epoch` calls it."""
+    """`advance`, compiled for as many members as these; `train_epoch` calls it.
+
+    Raises UserError as `checks.check`.
+    """
+    checks.check(static)
     count = members[0].alive.shape[0]
     empty = np.zeros((count,), np.int32), np.zeros((count, 2), np.float32)
     arguments = [
@@ -291,7 +296,7 @@ def memory_needed(
     stream = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
     rows = 4 * dim * _rows_of_a_step(static)
     gradients = 3 * _bytes(state.params) if static.rows == "dense" else rows
-    scores = 3 * 4 * static.batch_size * vocab_size if static.loss == "softmax" else 0
+    scores = 3 * 4 * static.batch_size * vocab_size if LOSSES[static.loss].vocabulary else 0
     copies = _bytes(state) * (1 if lanes == 1 else 3)  # vmapped choices compute both sides
     work = 2 * _bytes(stream) + DRAWING * _bytes(ids) + copies + rows + gradients + scores
     whole = padded(count, devices, lanes)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import blocks, folding, sampling, update
+from w2v_jax import blocks, checks, folding, sampling, update
 from w2v_jax.types import Corpus, Hyper, Metrics, Static, Stream, TrainState, UserError
 
 CHUNK = 2**20  # tokens that one epoch's view is drawn for at a time
@@ -199,7 +199,11 @@ def advance_in_runs(
 def compile_program(
     state: TrainState, key: jax.Array, size: int, hyper: Hyper, static: Static, steps: int
 ) -> Program:
-    """Compiles all parts ahead of time for chunks of `size` tokens."""
+    """Compiles all parts ahead of time for chunks of `size` tokens.
+
+    Raises UserError as `checks.check`.
+    """
+    checks.check(static)
     started = time.perf_counter()
     static = static._replace(platform=platform_of(state))
     index = jax.ShapeDtypeStruct((), jnp.int32)

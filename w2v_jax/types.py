@@ -21,6 +21,17 @@ class UserError(Exception):
     """A mistake of the user's: its text is the one line that the user sees; exit status 1."""
 
 
+class Registry(dict):
+    """Name -> entry: all that one field of a setting may be; the code looks entries up by name."""
+
+    def __init__(self, field: str, **entries):
+        super().__init__(entries)
+        self.field = field
+
+    def __missing__(self, name):
+        raise UserError(f"--{self.field}={name}: not one of {', '.join(self)}")
+
+
 class Vocab(NamedTuple):
     """Word types, most frequent first; the id of a word is its place."""
 
@@ -82,11 +93,11 @@ class Static(NamedTuple):
 
     model: str = "skipgram"  # skipgram | cbow
     engine: str = "pairs"  # pairs | blocks
-    loss: str = "negative_sampling"  # negative_sampling | masked_mean | softmax
+    loss: str = "negative_sampling"  # one of losses.LOSSES
     reduction: str = "sum"  # sum | mean of the rows' objectives over a batch
     window: int = 5  # W
     negatives: int = 5  # K
-    noise: str = "exclude_target"  # one of sampling.NOISE
+    noise: str = "exclude_target"  # one of noise.NOISE
     dynamic_window: bool = True  # U{1..window} a centre, else window
     expected_window: bool = False  # a context weighs the chance that a drawn window holds it
     full_windows: bool = False  # only centres whose window is whole
@@ -99,7 +110,7 @@ class Static(NamedTuple):
     rows: str = "dense"  # dense | touched: the rows that the optimiser sees
     optimizer: str = "adam"  # one of update.OPTIMIZERS
     epsilon_hat: bool = False  # epsilon beside the root of the raw second moment
-    schedule: str = "constant"  # constant | linear | cosine
+    schedule: str = "constant"  # one of update.SCHEDULES
     cbow_legacy_gradient: bool = False  # word2vec.c's: not divided by the number of contexts
     platform: str = "cpu"  # cpu | gpu | tpu: of the devices that the program is compiled for
 

@@ -7,13 +7,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from w2v_jax import blocks, pairs, rows
+from w2v_jax import blocks, checks, pairs, rows
+from w2v_jax.losses import LOSSES
+from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import Batch, BlockBatch, Hyper, Metrics, Params, Static, TrainState
-
-OPTIMIZERS = ("adam", "adamw", "adagrad", "row_adagrad", "sgd")
-ENGINES = ("pairs", "blocks")
-ROWS = ("dense", "touched")
-SCHEDULES = ("constant", "linear", "cosine")
 
 
 def gradient(
@@ -23,10 +20,11 @@ def gradient(
 
     jax.grad gives the gradients of the gathered rows; those of one id are added up. With
     static.reduction = mean they are divided by the number of rows that have a positive (the book
-    averages over the batch; d2l and word2vec.c sum).
+    averages over the batch; d2l and word2vec.c sum). Raises UserError as `checks.check`.
     """
-    if static.loss == "softmax":
-        grads, total, loss = pairs.softmax_gradient(params, batch, static)
+    checks.check(static)
+    if LOSSES[static.loss].vocabulary:
+        grads, total, loss = pairs.vocabulary_gradient(params, batch, static)
         metrics = _counted(batch, total, loss, static)
         return _reduced(grads, metrics.rows, static), metrics
     zeros = jax.tree.map(jnp.zeros_like, params)
@@ -94,39 +92,29 @@ def no_metrics() -> Metrics:
 
 def rate(hyper: Hyper, static: Static, progress: jax.Array) -> jax.Array:
     """The learning rate when a fraction `progress` of the words planned is done."""
-    shape = {
-        "constant": optax.constant_schedule(1.0),
-        "linear": optax.linear_schedule(1.0, 0.0, 1),
-        "cosine": optax.cosine_decay_schedule(1.0, 1),
-    }[static.schedule]
-    return hyper.learning_rate * shape(progress)
+    schedule = SCHEDULES[static.schedule]
+    return hyper.learning_rate * schedule.shape(progress, **_constants(hyper, schedule.uses))
+
+
+def _constants(hyper: Hyper, names: tuple[str, ...]) -> dict[str, jax.Array]:
+    return {name: getattr(hyper, name) for name in names}
 
 
 def optimizer(
     static: Static, hyper: Hyper, learning_rate: jax.Array, step: jax.Array
 ) -> optax.GradientTransformation:
-    """Optax's transformation with traced constants, for each table apart.
+    """Optax's transformation with its traced constants, for each table apart.
 
     With epsilon_hat Adam's epsilon stands beside the root of the raw second moment (Kingma & Ba
     2015, end of section 2), as in the book's code: the same as epsilon / sqrt(1 - beta2^t) beside
     the corrected one.
     """
-    epsilon = hyper.epsilon
+    chosen = OPTIMIZERS[static.optimizer]
+    constants = _constants(hyper, chosen.uses)
     if static.epsilon_hat:
-        epsilon = epsilon / jnp.sqrt(1 - hyper.beta2 ** (step + 1).astype(jnp.float32))
-    if static.optimizer == "adam":
-        return optax.adam(learning_rate, hyper.beta1, hyper.beta2, epsilon)
-    if static.optimizer == "adamw":
-        return optax.adamw(
-            learning_rate, hyper.beta1, hyper.beta2, epsilon, weight_decay=hyper.weight_decay
-        )
-    if static.optimizer == "adagrad":
-        return optax.adagrad(learning_rate, initial_accumulator_value=0.0, eps=epsilon)
-    if static.optimizer == "row_adagrad":
-        return optax.chain(
-            rows.scale_by_row_adagrad(epsilon), optax.scale_by_learning_rate(learning_rate)
-        )
-    return optax.sgd(learning_rate)
+        root = jnp.sqrt(1 - hyper.beta2 ** (step + 1).astype(jnp.float32))
+        constants["epsilon"] = hyper.epsilon / root
+    return chosen.make(learning_rate, **constants)
 
 
 def init_state(params: Params, hyper: Hyper, static: Static) -> TrainState:
@@ -151,8 +139,9 @@ def apply_batch(
     """One step: (state, batch) -> (state, metrics).
 
     rows = dense: every row moves, as optax defines it; rows = touched: those of the batch.
-    The blocks engine reports sums only where `measured`.
+    The blocks engine reports sums only where `measured`. Raises UserError as `checks.check`.
     """
+    checks.check(static)
     transformation = optimizer(static, hyper, learning_rate, state.step)
     move = _touched if static.rows == "touched" else _dense
     params, opt_state, metrics = move(state, batch, transformation, static, measured)

@@ -1,0 +1,96 @@
+"""What the fields of a Static may be, and which go together: refused before anything is compiled.
+
+Each rule follows from what the entries of the registries say of themselves.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from w2v_jax.losses import LOSSES
+from w2v_jax.noise import NOISE
+from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
+from w2v_jax.types import Registry, Static, UserError
+
+
+class Engine(NamedTuple):
+    """A way to compute a step."""
+
+    check: Callable  # (static) -> None; raises UserError for what it can't do
+    uses: tuple[str, ...] = ()  # flags that have an effect with it
+
+
+def _check_blocks(static: Static) -> None:
+    """What the blocks engine can't do is refused, not ignored."""
+    allowed = {
+        "loss": [name for name, loss in LOSSES.items() if loss.in_blocks],
+        "noise": [name for name, law in NOISE.items() if law.ratio],
+        "redraw": ["epoch"],
+        "full_windows": [False],
+        "drop_last": [False],
+    }
+    for name, values in allowed.items():
+        value = getattr(static, name)
+        if value not in values:
+            shown = " or ".join(f"--{name}={str(v).lower()}" for v in values)
+            raise UserError(
+                f"--{name}={str(value).lower()}: --engine=blocks has {shown}; "
+                "--engine=pairs has all"
+            )
+    if static.group % static.block:
+        raise UserError(f"--group={static.group}: not a multiple of --block={static.block}")
+    if static.batch_size % static.group:
+        raise UserError(
+            f"--batch_size={static.batch_size}: not a multiple of --group={static.group}"
+        )
+
+
+ENGINES = Registry(
+    "engine",
+    pairs=Engine(lambda static: None),
+    blocks=Engine(_check_blocks, uses=("block", "group", "shared_noise")),
+)
+REGISTRIES = {r.field: r for r in (LOSSES, NOISE, OPTIMIZERS, SCHEDULES, ENGINES)}
+NAMES = {  # fields whose values the code itself tells apart
+    "model": ("skipgram", "cbow"),
+    "reduction": ("sum", "mean"),
+    "redraw": ("epoch", "once"),
+    "rows": ("dense", "touched"),
+}
+
+
+def check(static: Static) -> None:
+    """Raises UserError for a name that is none, and for values that don't go together."""
+    for field, names in {**NAMES, **REGISTRIES}.items():
+        if getattr(static, field) not in names:
+            raise UserError(f"--{field}={getattr(static, field)}: not one of {', '.join(names)}")
+    loss, law, chosen = LOSSES[static.loss], NOISE[static.noise], OPTIMIZERS[static.optimizer]
+    if static.cbow_legacy_gradient and static.model != "cbow":
+        raise UserError(f"--cbow_legacy_gradient is CBOW's; --model={static.model}")
+    if static.epsilon_hat and not chosen.epsilon_hat:
+        raise UserError(f"--epsilon_hat is Adam's; --optimizer={static.optimizer}")
+    if static.expected_window and static.dynamic_window:
+        _check_expected_window(static)
+    ENGINES[static.engine].check(static)
+    if static.rows == "touched" and loss.vocabulary:
+        raise UserError(f"--rows=touched: every row is touched by --loss={static.loss}")
+    if static.rows == "touched" and not chosen.touched:
+        raise UserError(f"--rows=touched: --optimizer={static.optimizer} needs all rows")
+    if law.by_row and static.model == "cbow" and not loss.vocabulary:
+        raise UserError(f"--noise={static.noise} is skip-gram's: CBOW's contexts are inputs")
+
+
+def _check_expected_window(static: Static) -> None:
+    """What depends on which windows were drawn, and not in proportion, has no expectation here."""
+    loss = LOSSES[static.loss]
+    drawn = {
+        "loss": not loss.in_proportion,
+        "noise": not loss.vocabulary and NOISE[static.noise].by_row,
+        "full_windows": static.full_windows,
+        "cbow_legacy_gradient": static.cbow_legacy_gradient,
+    }
+    for name, needs_them in drawn.items():
+        if needs_them:
+            raise UserError(
+                f"--expected_window: --{name}={str(getattr(static, name)).lower()} needs drawn "
+                "windows (--noexpected_window)"
+            )

@@ -1,0 +1,71 @@
+"""Optimisers and schedules, and OPTIMIZERS and SCHEDULES, where the code looks them up."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import optax
+
+from w2v_jax import rows
+from w2v_jax.types import Registry
+
+
+class Optimizer(NamedTuple):
+    """An optax transformation of one table, and what follows from it."""
+
+    make: Callable  # (learning_rate, **constants) -> optax.GradientTransformation
+    uses: tuple[str, ...] = ()  # its constants, fields of Hyper: `make` gets these and no others
+    touched: bool = False  # treats elements or rows apart: rows = touched may show it some rows
+    epsilon_hat: bool = False  # its epsilon may stand beside the root of the raw second moment
+    above_zero: tuple[str, ...] = ()  # constants that must not be 0
+
+
+class Schedule(NamedTuple):
+    """How the rate changes."""
+
+    shape: Callable  # (fraction of the words planned that is done, **constants) -> factor of it
+    uses: tuple[str, ...] = ()  # its constants, fields of Hyper: `shape` gets these and no others
+
+
+def sgd(learning_rate: jax.Array) -> optax.GradientTransformation:
+    """x <- x - rate g."""
+    return optax.sgd(learning_rate)
+
+
+def adagrad(learning_rate: jax.Array, epsilon: jax.Array) -> optax.GradientTransformation:
+    """x <- x - rate g / sqrt(sum g^2 + epsilon), an element each (Duchi et al. 2011)."""
+    return optax.adagrad(learning_rate, initial_accumulator_value=0.0, eps=epsilon)
+
+
+def row_adagrad(learning_rate: jax.Array, epsilon: jax.Array) -> optax.GradientTransformation:
+    """The same with the mean of a row's g^2."""
+    return optax.chain(
+        rows.scale_by_row_adagrad(epsilon), optax.scale_by_learning_rate(learning_rate)
+    )
+
+
+def adam(learning_rate, beta1, beta2, epsilon) -> optax.GradientTransformation:
+    """Kingma & Ba 2015."""
+    return optax.adam(learning_rate, beta1, beta2, epsilon)
+
+
+def adamw(learning_rate, beta1, beta2, epsilon, weight_decay) -> optax.GradientTransformation:
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+    return optax.adamw(learning_rate, beta1, beta2, epsilon, weight_decay=weight_decay)
+
+
+_ADAM = {"touched": True, "epsilon_hat": True, "above_zero": ("epsilon",)}
+OPTIMIZERS = Registry(
+    "optimizer",
+    adam=Optimizer(adam, ("beta1", "beta2", "epsilon"), **_ADAM),
+    adamw=Optimizer(adamw, ("beta1", "beta2", "epsilon", "weight_decay"), **_ADAM),
+    adagrad=Optimizer(adagrad, ("epsilon",), touched=True),
+    row_adagrad=Optimizer(row_adagrad, ("epsilon",), touched=True),
+    sgd=Optimizer(sgd, touched=True),
+)
+SCHEDULES = Registry(
+    "schedule",
+    constant=Schedule(optax.constant_schedule(1.0)),
+    linear=Schedule(optax.linear_schedule(1.0, 0.0, 1)),
+    cosine=Schedule(optax.cosine_decay_schedule(1.0, 1)),
+)
