@@ -33,6 +33,7 @@ from w2v_jax import export, heldout, sweep, train
 from w2v_jax.types import Corpus, UserError
 
 FLAGS, ITEMS, VECTORS, TABLE = "flags.cfg", "items", "vectors", "table.md"
+HELDOUT_LOSS = "expected over noise"  # what the lines' is; it was of drawn noise once
 
 
 def define_flags() -> None:
@@ -54,7 +55,7 @@ def define_flags() -> None:
     flags.DEFINE_boolean("save_vectors", False, "Write vectors/MEMBER.txt for each member.")
     flags.DEFINE_string("heldout", "", "Text for held-out measures (default: PTB's valid.txt).")
     flags.DEFINE_boolean("perplexity", True, "Exact perplexity of the held-out text.")
-    flags.DEFINE_integer("perplexity_window", 5, "Window of its contexts.", lower_bound=1)
+    flags.DEFINE_integer("perplexity_window", 5, "Window of the held-out measures.", lower_bound=1)
     flags.DEFINE_integer(
         "lanes",
         0,
@@ -88,9 +89,20 @@ def run(base: Config) -> None:
         results.write(FLAGS, to_flagfile(resolved(base)))
         done = {line["member"] for line in results.lines}
         left = [p for p in programs if not {m.index for m in p.members} <= done]
+        if left and held:
+            _check_measure(folder)
         show.say(_described(members, programs, left, corpus, devices))
         _train_all(left, base, corpus, held, devices, results)
         report(results, base.plots)
+
+
+def _check_measure(folder: Path) -> None:
+    """Raises UserError where further members would not compare with those of an older version."""
+    if json.loads((folder / SETTINGS).read_text()).get("heldout_loss") != HELDOUT_LOSS:
+        raise UserError(
+            f"--workdir={folder}: begun by an older version, whose held-out loss is another "
+            "measure; give another folder"
+        )
 
 
 def _devices(members: int) -> list[jax.Device]:
@@ -154,7 +166,7 @@ def _needed(config: Config, count: int, corpus: Corpus, devices) -> int:
     )
     types, lanes = len(corpus.vocab.words), flags.FLAGS.lanes or sweep.default_lanes(count, devices)
     tables = count * 8 * types * config.dim  # once more to be measured, twice to keep the best
-    scores = len(devices) * lanes * 8 * heldout.ROWS * types
+    scores = len(devices) * lanes * 8 * heldout.ROWS * min(heldout.WORDS, types)
     return bytes_ + scores + tables * (3 if flags.FLAGS.early_stopping else 1)
 
 
@@ -188,6 +200,7 @@ def _settings(base: Config, corpus: Corpus, held, values: dict, settings: list[d
         "flags": to_flagfile(resolved(base)),
         "corpus_sha256": corpus.sha256,
         "heldout_sha256": held.sha256 if held else None,
+        "heldout_loss": HELDOUT_LOSS if held else None,
         "axes": values,
         "base": {name: getattr(base, name) for name in values},
         "settings": settings,
@@ -213,14 +226,8 @@ def _heldout(base: Config, source, corpus: Corpus) -> sweep_run.Heldout | None:
         return None
     eos = base.reading == "stream"
     text = heldout.read(found.paths, corpus.vocab, unk=base.unk, eos=eos)
-    tokens, line = train.chunk_arrays(text, 0, len(text.ids), len(text.ids))
-    windows = None
-    if given.perplexity:
-        windows = {
-            model: heldout.windows(text, given.perplexity_window, model)
-            for model in ("skipgram", "cbow")
-        }
-    return sweep_run.Heldout(tokens, line, windows, text.sha256)
+    windows = heldout.windows(text, given.perplexity_window)
+    return sweep_run.Heldout(windows, given.perplexity, text.sha256)
 
 
 def _keep(result: sweep_run.Result, program, base: Config, cost: dict, results: Results) -> None:
