@@ -33,6 +33,7 @@ from w2v_jax import export, heldout, sweep, train
 from w2v_jax.types import Corpus, UserError
 
 FLAGS, ITEMS, VECTORS, TABLE = "flags.cfg", "items", "vectors", "table.md"
+HELDOUT_LOSS = "expected over noise"  # what the lines' is; it was of drawn noise once
 
 
 def define_flags() -> None:
@@ -54,7 +55,7 @@ def define_flags() -> None:
     flags.DEFINE_boolean("save_vectors", False, "Write vectors/MEMBER.txt for each member.")
     flags.DEFINE_string("heldout", "", "Text for held-out measures (default: PTB's valid.txt).")
     flags.DEFINE_boolean("perplexity", True, "Exact perplexity of the held-out text.")
-    flags.DEFINE_integer("perplexity_window", 5, "Window of its contexts.", lower_bound=1)
+    flags.DEFINE_integer("perplexity_window", 5, "Window of the held-out measures.", lower_bound=1)
     flags.DEFINE_integer(
         "lanes",
         0,
@@ -78,8 +79,8 @@ def run(base: Config) -> None:
     base, source, corpus = wiring.read_corpus(base)
     held = _heldout(base, source, corpus)
     members = sweep_plan.members_of(base, settings, seeds, flags.FLAGS.common_random_numbers)
-    if held and held.windows:
-        _say_what_has_no_perplexity(members)
+    if held:
+        _say_what_is_not_measured(members)
     programs = _plan(members, corpus, devices)
     for config in {m.config for p in programs for m in p.members}:
         wiring.check_noise(config, corpus.vocab)
@@ -90,15 +91,30 @@ def run(base: Config) -> None:
         results.write(FLAGS, to_flagfile(resolved(base)))
         done = {line["member"] for line in results.lines}
         left = [p for p in programs if not {m.index for m in p.members} <= done]
+        if left and held:
+            _check_measure(folder)
         show.say(_described(members, programs, left, corpus, devices))
         _train_all(left, base, corpus, held, devices, results)
         report(results, base.plots)
 
 
-def _say_what_has_no_perplexity(members: list[sweep_plan.Member]) -> None:
-    causes = {heldout.without_perplexity(member.config.static()) for member in members}
-    for cause in sorted(causes - {""}):
+def _say_what_is_not_measured(members: list[sweep_plan.Member]) -> None:
+    statics = [member.config.static() for member in members]
+    for cause in sorted({heldout.without_perplexity(static) for static in statics} - {""}):
         show.say(f"note: no perplexity with {cause}, whose scores are no log probabilities")
+    for cause in sorted({heldout.without_loss(static) for static in statics} - {""}):
+        if flags.FLAGS.early_stopping:
+            raise UserError(f"--early_stopping: no held-out loss with {cause}")
+        show.say(f"note: no held-out loss with {cause}: it has no expectation over noise words")
+
+
+def _check_measure(folder: Path) -> None:
+    """Raises UserError where further members would not compare with those of an older version."""
+    if json.loads((folder / SETTINGS).read_text()).get("heldout_loss") != HELDOUT_LOSS:
+        raise UserError(
+            f"--workdir={folder}: begun by an older version, whose held-out loss is another "
+            "measure; give another folder"
+        )
 
 
 def _devices(members: int) -> list[jax.Device]:
@@ -162,7 +178,7 @@ def _needed(config: Config, count: int, corpus: Corpus, devices) -> int:
     )
     types, lanes = len(corpus.vocab.words), flags.FLAGS.lanes or sweep.default_lanes(count, devices)
     tables = count * 8 * types * config.dim  # once more to be measured, twice to keep the best
-    scores = len(devices) * lanes * 8 * heldout.ROWS * types
+    scores = len(devices) * lanes * 8 * heldout.ROWS * min(heldout.WORDS, types)
     return bytes_ + scores + tables * (3 if flags.FLAGS.early_stopping else 1)
 
 
@@ -196,6 +212,7 @@ def _settings(base: Config, corpus: Corpus, held, values: dict, settings: list[d
         "flags": to_flagfile(resolved(base)),
         "corpus_sha256": corpus.sha256,
         "heldout_sha256": held.sha256 if held else None,
+        "heldout_loss": HELDOUT_LOSS if held else None,
         "axes": values,
         "base": {name: getattr(base, name) for name in values},
         "settings": settings,
@@ -221,14 +238,8 @@ def _heldout(base: Config, source, corpus: Corpus) -> sweep_run.Heldout | None:
         return None
     eos = base.reading == "stream"
     text = heldout.read(found.paths, corpus.vocab, unk=base.unk, eos=eos)
-    tokens, line = train.chunk_arrays(text, 0, len(text.ids), len(text.ids))
-    windows = None
-    if given.perplexity:
-        windows = {
-            model: heldout.windows(text, given.perplexity_window, model)
-            for model in ("skipgram", "cbow")
-        }
-    return sweep_run.Heldout(tokens, line, windows, text.sha256)
+    windows = heldout.windows(text, given.perplexity_window)
+    return sweep_run.Heldout(windows, given.perplexity, text.sha256)
 
 
 def _keep(result: sweep_run.Result, program, base: Config, cost: dict, results: Results) -> None:

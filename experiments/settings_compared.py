@@ -8,12 +8,11 @@ import numpy as np
 from experiments import paired
 from w2v_jax import evaluation
 
-# What a held-out loss or perplexity is a loss of: settings that differ in it don't compare.
+# What a perplexity or held-out loss is a measure of: settings that differ in it don't compare.
 TEXT_KEYS = ("model", "corpus", "dataset", "reading", "min_count", "max_vocab", "max_words", "unk")
 LOSS_KEYS = (
     *TEXT_KEYS,
-    *("negatives", "noise_power", "noise", "subsample", "subsample_rule"),
-    *("window", "dynamic_window", "expected_window", "full_windows", "loss"),
+    *("loss", "negatives", "noise_power", "noise", "subsample", "subsample_rule"),
 )
 
 

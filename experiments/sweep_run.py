@@ -24,9 +24,8 @@ HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accu
 class Heldout(NamedTuple):
     """Text that is not trained on."""
 
-    tokens: np.ndarray  # [N]
-    line: np.ndarray  # [N]
-    windows: dict | None  # heldout.Windows of each model, for the perplexity; None: not asked for
+    windows: heldout.Windows
+    perplexity: bool  # whether it is asked for, beside the loss
     sha256: str
 
 
@@ -64,30 +63,16 @@ class Compiled:
         return time.perf_counter() - started
 
     def _measures(self, static: Static, members: sweep.Dealt, lanes: int) -> None:
-        """Of all members: loss and perplexity [S]."""
+        """Of all members: held-out loss and perplexity by line, heldout.ByLine [S, lines, 2]."""
 
-        def over(function, *shared):
-            each = [jax.device_put(shared, device) for device in self.devices]
-            arguments = [(m, *s) for m, s in zip(members, each, strict=True)]
-            compiled = sweep.compile_over(partial(function, static=static), arguments, lanes)
-            return lambda dealt: sweep.joined(
-                compiled([(m, *s) for m, s in zip(dealt, each, strict=True)])
-            )
+        def measure(member, windows):
+            params, perplexity = member.state.params, self.held.perplexity
+            return heldout.measure(params, member.hyper, windows, static, perplexity)
 
-        held = self.held
-        self.heldout_loss = over(_heldout_loss, held.tokens, held.line)
-        self.perplexity = None
-        if held.windows and not heldout.without_perplexity(static):
-            self.perplexity = over(_perplexity, held.windows[static.model])
-
-
-def _heldout_loss(member: sweep.Members, tokens, line, *, static: Static) -> jax.Array:
-    stream = heldout.draw(tokens, line, member.hyper, static)
-    return heldout.loss(member.state.params, stream, member.hyper, static)
-
-
-def _perplexity(member: sweep.Members, windows, *, static: Static) -> jax.Array:
-    return heldout.perplexity(member.state.params, member.hyper, windows, static)
+        texts = [jax.device_put(self.held.windows, device) for device in self.devices]
+        work = list(zip(members, texts, strict=True))
+        compiled = sweep.compile_over(measure, work, lanes)
+        self.heldout = lambda dealt: sweep.joined(compiled(list(zip(dealt, texts, strict=True))))
 
 
 @dataclasses.dataclass
@@ -160,7 +145,8 @@ def _epoch(old: Progress, program: Program, compiled: Compiled) -> Progress:
     if not epoch:
         _check_steps(program, members)
     if best:
-        members, best = best.update(members, compiled.heldout_loss(members), loss, epoch + 1)
+        of_heldout = heldout.mean(compiled.heldout(members).loss)
+        members, best = best.update(members, of_heldout, loss, epoch + 1)
         if epoch + 1 < epochs:
             stopped = np.where(alive & ~_alive(members), epoch + 1, stopped)
     frozen = old.frozen | (before & ~alive)
@@ -256,15 +242,11 @@ def results(
 ) -> Iterator[Result]:
     """Each member measured: held-out loss, perplexity, word pairs and analogies."""
     corpus, held = compiled.corpus, compiled.held
-    absent = np.full(program.size, np.nan)
-    of_heldout = compiled.heldout_loss(trained.members) if held else absent
-    perplexity = absent
-    if held and compiled.perplexity:
-        perplexity = compiled.perplexity(trained.members)
+    by_line = compiled.heldout(trained.members) if held else None
     steps = sweep.joined([m.state.step for m in trained.members])
     params = sweep.joined([m.state.params for m in trained.members])
     for i, member in enumerate(program.members):
-        measures, items = {}, {}
+        measures, items, of_text = {}, {}, _sums(by_line, i)
         tables = Params(params.input[i], params.output[i])
         wv = WordVectors(corpus.vocab.words, run.exported(tables, member.config.export_vectors))
         if evaluate:
@@ -277,11 +259,25 @@ def results(
             "stopped_epoch": int(trained.stopped[i]) or None,
             "best_epoch": int(trained.best_epoch[i]) or None,
             "loss": _finite(trained.loss[i]),
-            "heldout_loss": _finite(of_heldout[i]),
-            "perplexity": _finite(perplexity[i]),
+            **_figures(of_text),
             **{name: measures.get(name) for name in HEADLINES},
         }
-        yield Result(member, line, items, wv)
+        yield Result(member, line, items | of_text, wv)
+
+
+def _sums(by_line: heldout.ByLine | None, member: int) -> dict[str, np.ndarray]:
+    """A member's held-out measures, those that there are, by line: [lines, 2] float64 each."""
+    found = {"heldout_loss": by_line.loss, "perplexity": by_line.nats} if by_line else {}
+    return {name: x[member].astype(np.float64) for name, x in found.items() if x is not None}
+
+
+def _figures(sums: dict[str, np.ndarray]) -> dict[str, float | None]:
+    """The same over all lines."""
+    mean = {name: heldout.mean(of_lines) for name, of_lines in sums.items()}
+    with np.errstate(over="ignore"):  # of tables that are nearly infinite
+        perplexity = np.exp(mean.get("perplexity", np.nan))
+    loss = mean.get("heldout_loss", np.nan)
+    return {"heldout_loss": _finite(loss), "perplexity": _finite(perplexity)}
 
 
 def _finite(value) -> float | None:

@@ -3,12 +3,13 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
-from scripts import QUICK, contents, start
+from scripts import QUICK, SMALL, contents, start
 
 TIMES = ("program_train_sec", "program_compile_sec")
 AXES = ["--sweep=window=1,2", "--sweep=dim=4,5", "--seeds=2"]
-ROOM_FOR_THREE = 8.3e-5  # GB
+ROOM_FOR_THREE = 4.6e-5  # GB
 ONE = ["--cpu_devices=1", "--noperplexity"]  # less to compile
 
 
@@ -49,6 +50,51 @@ def test_a_sweep_leaves_a_line_a_member(swept):
     assert [line["seed"] for line in lines] == [1, 2] * 4
     for name in ("table.md", "ablation.png", "flags.cfg", "settings.json"):
         assert (swept / name).stat().st_size > 0
+
+
+def test_held_out_figures_are_those_of_the_lines(swept):
+    for line in lines_of(swept):
+        with np.load(swept / "items" / f"{line['member']}.npz") as items:
+            loss, nats = items["heldout_loss"], items["perplexity"]
+        for sums in (loss, nats):
+            assert (sums.dtype, sums.shape) == (np.float64, (3, 2)) and (sums > 0).all()
+        assert loss[:, 0].sum() / loss[:, 1].sum() == line["heldout_loss"]
+        assert np.exp(nats[:, 0].sum() / nats[:, 1].sum()) == line["perplexity"]
+
+
+FIXED = ["--optimizer=sgd", "--learning_rate=0", "--init=xavier", "--epochs=1", "--seeds=1"]
+EQUAL = [
+    "--window=1",
+    f"--engine=blocks --expected_window {' '.join(SMALL)}",
+]
+
+
+def test_equal_tables_have_equal_figures_whatever_would_have_trained_them(place, valid):
+    out, members = place / "fixed", place / "fixed.members"
+    members.write_text("\n".join([*EQUAL, "--negatives=1", "--noise_power=0.1"]))
+    args = [*QUICK, *FIXED, f"--data_dir={place}", "--cpu_devices=1", f"--workdir={out}"]
+    assert start("ptb_ablation", *args, f"--members={members}") == 0
+    lines = sorted(lines_of(out), key=lambda line: line["member"])
+    baseline, *equal, fewer, flatter = lines
+    assert len(equal) == len(EQUAL)
+    for line in equal:
+        assert line["heldout_loss"] == pytest.approx(baseline["heldout_loss"], rel=1e-6)
+        assert line["perplexity"] == pytest.approx(baseline["perplexity"], rel=1e-6)
+    for line in (fewer, flatter):
+        assert line["heldout_loss"] != pytest.approx(baseline["heldout_loss"], rel=1e-3)
+
+
+def test_a_sweep_of_another_held_out_loss_does_not_go_on(swept, place, capsys):
+    old = place / "old"
+    shutil.copytree(swept, old)
+    settings = json.loads((old / "settings.json").read_text())
+    del settings["heldout_loss"]
+    (old / "settings.json").write_text(json.dumps(settings))
+    args = [*QUICK, f"--data_dir={place}", f"--workdir={old}", "--save_vectors", *AXES]
+    assert start("ptb_ablation", *args) == 0  # it is done
+    (old / "results.jsonl").write_text("")
+    assert start("ptb_ablation", *args) == 1
+    assert "held-out loss is another measure" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [1, 2, 7])

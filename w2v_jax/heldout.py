@@ -1,57 +1,48 @@
-"""Text that was not trained on: its loss as in training, and its exact perplexity.
+"""Text that is not trained on: its loss as in training, and its exact perplexity, by line.
 
 The loss is of the task that a run was trained for, which changes with its noise, K and
 subsampling: it compares runs that share these. The perplexity asks the same of every run: how
-probable the text's own words are beside one another.
+probable the text's own words are beside one another. Nothing is drawn: windows, subsampling and
+noise enter as expectations, so that equal tables have equal figures whatever engine, batch or
+random numbers trained them.
 """
 
 import hashlib
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import blocks, corpus, folding, model, pairs, sampling
+from w2v_jax import corpus, losses, model, sampling
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
-from w2v_jax.types import (
-    Batch,
-    BlockBatch,
-    Corpus,
-    Hyper,
-    Params,
-    Static,
-    Stream,
-    UserError,
-    Vocab,
-)
+from w2v_jax.types import Corpus, Hyper, Params, Static, UserError, Vocab
 from w2v_jax.vocab import EOS, UNK
 
-ROWS = 512  # rows [V] of scores at a time: 20 MB at PTB's size
+ROWS, WORDS = 128, 8192  # scores at a time, of so many centres with so many words: 4 MB
 PAIRS = 2**15  # pairs whose embeddings are gathered at a time
-SEED = 0  # of everything that is drawn of a held-out text, whatever the run's own is
+BLOCK = 1000  # tokens of a part of a text that is one line
 
 
-class SkipgramWindows(NamedTuple):
-    """Pairs of centre and context, each once."""
+class Windows(NamedTuple):
+    """Places of a text that have a context, in text order."""
 
-    centres: np.ndarray  # [U] int32, the words that are a centre
-    row: np.ndarray  # [P] int32, place in `centres` of a pair's centre
-    contexts: np.ndarray  # [P] int32
-    weights: np.ndarray  # [P] float32, expected number of windows that hold the pair
-
-
-class CbowWindows(NamedTuple):
-    """Places with a context, in text order."""
-
-    contexts: np.ndarray  # [n, 2W] int32, by their offset: -W..-1, 1..W
-    exists: np.ndarray  # [n, 2W] float32, 1 or 0
     centres: np.ndarray  # [n] int32
+    contexts: np.ndarray  # [n, 2W] int32, by their offset: -W..-1, 1..W
+    weights: np.ndarray  # [n, 2W] float32, chance that a window of U{1..W} holds it; 0: no context
+    types: np.ndarray  # [U] int32, the words that are a centre
+    row: np.ndarray  # [n] int32, place in `types` of each centre
+    ends: np.ndarray  # [lines] int32, line i is the places ends[i-1]:ends[i]
 
 
-Windows = SkipgramWindows | CbowWindows
+class ByLine(NamedTuple):
+    """Each line's sum of a measure over its positives, and the sum of their weights; `mean`."""
+
+    loss: jax.Array | None  # [lines, 2]; None: this objective has none
+    nats: jax.Array | None  # [lines, 2], -log p: the perplexity's logarithm; None: not asked for
 
 
 def read(paths: Iterable[str], vocab: Vocab, *, unk: str, eos: bool) -> Corpus:
@@ -83,106 +74,76 @@ def read(paths: Iterable[str], vocab: Vocab, *, unk: str, eos: bool) -> Corpus:
     return Corpus(np.array(ids, np.int32), line_ends, vocab, words, digest.hexdigest())
 
 
-def draw(tokens: jax.Array, line: jax.Array, hyper: Hyper, static: Static) -> Stream:
-    """A held-out text subsampled, with windows and noise, the same ones in every call.
-
-    Tokens [C] and their lines [C] (-1 in padding) as of `train.chunk_arrays`. The draw is
-    `sampling.draw_stream`'s of a constant key, epoch and chunk: members whose hyper is equal get
-    the same text.
-    """
-    static = static._replace(redraw="epoch")  # so that noise is drawn a batch at a time
-    zero = jnp.int32(0)
-    return sampling.draw_stream(jax.random.key(SEED), zero, zero, tokens, line, hyper, static)
-
-
-def loss(params: Params, stream: Stream, hyper: Hyper, static: Static) -> jax.Array:
-    """Mean loss a positive, of all positives of a stream, as training reports it: [].
-
-    (1 / positives) sum over positives of -log sigma(s) - sum over K noise words of log sigma(-s),
-    or of the full softmax; under masked_mean too the former. NaN where nothing is a positive. A
-    last batch that isn't full counts as well. Mikolov et al. 2013b, eq. 4.
-    """
-    static = static._replace(drop_last=False, cbow_legacy_gradient=False)
-    make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
-    of_batch = _blocks_loss if static.engine == "blocks" else _pairs_loss
-
-    def add(step, sums):
-        new = of_batch(params, make(stream, step, hyper, static), static)
-        return sums[0] + new[0], sums[1] + new[1]
-
-    # Under vmap as many steps for all: places past a member's end weigh nothing.
-    steps = folding.most(sampling.steps_of(stream.centres, static))
-    zero = jnp.zeros((), jnp.float32)
-    total, count = jax.lax.fori_loop(0, steps, add, (zero, zero))
-    return total / count
-
-
-def _blocks_loss(params: Params, batch: BlockBatch, static: Static) -> tuple[jax.Array, jax.Array]:
-    """Sum of the loss over a batch, and its positives."""
-    gathered = blocks.gather(params, batch, static)
-    return blocks.objective(*gathered, batch, static), blocks.positives(batch, static)
-
-
-def _pairs_loss(params: Params, batch: Batch, static: Static) -> tuple[jax.Array, jax.Array]:
-    count = jnp.sum(pairs.positives(batch, static))
-    if LOSSES[static.loss].vocabulary:
-        rows = model.gather(params.input, batch.inputs)
-        return pairs.objective(rows, params.output, batch, static)[1], count
-    in_use, used = pairs.pairs_in_use(batch, params.input.shape, static)
-    size = pairs.part_size(*in_use.inputs.shape, params.input.shape[1], static)
-
-    def add_part(i, total):
-        part = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, i * size, size), in_use)
-        inputs = model.gather(params.input, part.inputs)
-        outputs = model.gather(params.output, part.outputs)
-        return total + pairs.objective(inputs, outputs, part, static)[1]
-
-    parts = folding.most(-(-used // size))
-    return jax.lax.fori_loop(0, parts, add_part, jnp.zeros((), jnp.float32)), count
-
-
-def windows(text: Corpus, window: int, architecture: str) -> Windows:
+def windows(text: Corpus, window: int) -> Windows:
     """All windows of a text, that stop at line ends: on the host, nothing left out or drawn.
 
-    The window is the evaluation's, the same for runs of any window. Skip-gram's pairs weigh what
-    a window drawn of U{1..window} holds of them, 1 - (distance - 1) / window, added up over the
-    text; CBOW's places weigh 1.
+    The window is the evaluation's, the same for runs of any window. A context weighs the chance
+    that a window drawn of U{1..window} holds it, 1 - (distance - 1) / window. A text of a single
+    line, such as a stream, is cut into `ends` of about BLOCK tokens each, for the measures by line;
+    its windows run on.
 
     Raises UserError where no two words stand side by side.
     """
     size, lines = len(text.ids), len(text.line_ends)
     line = np.repeat(np.arange(lines), np.diff(text.line_ends, prepend=0))
-    offsets = np.concatenate([np.arange(-window, 0), np.arange(1, window + 1)])
-    at = np.arange(size)[:, None] + offsets
+    offsets = np.concatenate([np.arange(-window, 0), np.arange(1, window + 1)]).astype(np.int32)
+    at = np.arange(size, dtype=np.int32)[:, None] + offsets
     other = np.clip(at, 0, size - 1)
     exists = (at == other) & (line[other] == line[:, None])
     if not exists.any():
         raise UserError("the held-out text has no two words side by side on a line")
-    contexts = np.where(exists, text.ids[other], 0).astype(np.int32)
-    if architecture == "cbow":
-        has = exists.any(axis=1)
-        return CbowWindows(contexts[has], exists[has].astype(np.float32), np.array(text.ids)[has])
-    place, column = np.nonzero(exists)
-    weights = 1 - (np.abs(offsets[column]) - 1) / window
-    types = len(text.vocab.words)
-    pair = text.ids[place].astype(np.int64) * types + contexts[place, column]
-    pair, which = np.unique(pair, return_inverse=True)
-    centres, row = np.unique(pair // types, return_inverse=True)
-    return SkipgramWindows(
+    place = np.flatnonzero(exists.any(axis=1))
+    centres = np.asarray(text.ids[:])[place]
+    types, row = np.unique(centres, return_inverse=True)
+    law = 1 - (np.abs(offsets) - 1) / window
+    return Windows(
         centres=centres.astype(np.int32),
+        contexts=np.where(exists, text.ids[other], 0)[place].astype(np.int32),
+        weights=np.where(exists, law, 0)[place].astype(np.float32),
+        types=types.astype(np.int32),
         row=row.astype(np.int32),
-        contexts=(pair % types).astype(np.int32),
-        weights=np.bincount(which, weights).astype(np.float32),
+        ends=np.searchsorted(place, _parts(text)).astype(np.int32),
     )
 
 
-def perplexity(params: Params, hyper: Hyper, windows: Windows, static: Static) -> jax.Array:
-    """exp(weighted mean of -log p) over all windows, p normalised over the whole vocabulary: [].
+def _parts(text: Corpus) -> np.ndarray:
+    """Where lines end, [lines], or parts of about BLOCK tokens of a text that is one line."""
+    if len(text.line_ends) > 1:
+        return np.asarray(text.line_ends)
+    size = len(text.ids)
+    parts = max(round(size / BLOCK), 1)
+    return np.arange(1, parts + 1) * size // parts
 
-    Skip-gram: p(context o | centre c); CBOW: p(centre o | contexts), another task, so that the
-    two don't compare. With s = h . u_o, negative sampling's optimum is s = log p_train(o | c) -
-    log(K Pn(o)) (Levy & Goldberg 2014, section 3.1), and subsampling trains on p_train(o | c) ~
-    p(o | c) keep(o), but for windows that reach further where words between are left out. So
+
+def mean(sums: np.ndarray) -> np.ndarray:
+    """A measure over all lines, sum / sum of weights: [.., lines, 2] -> [..] float64."""
+    total = np.sum(np.asarray(sums, np.float64), axis=-2)
+    return total[..., 0] / total[..., 1]
+
+
+def measure(
+    params: Params, hyper: Hyper, windows: Windows, static: Static, perplexity: bool = True
+) -> ByLine:
+    """Loss a positive and -log p of a held-out text, line by line: [lines, 2] each.
+
+    Skip-gram's positives are the contexts o of each centre c, h = v_c; they weigh what `windows`
+    says. CBOW's are the centres, h the mean of the evaluation window's contexts, weighted by
+    distance as the run's own law under static.expected_window, else equally, whatever the run's own
+    window was; they weigh 1. The two tasks don't compare. s_w = h . u_w, over all V words w.
+
+    Loss: -log sigma(s_o) - K sum_w Pn(w) log sigma(-s_w), the mean over all draws of K noise words
+    of Mikolov et al. 2013b, eq. 4. Where noise is never the positive, the sum is over the others,
+    times 1 / (1 - Pn(o)): exact under exclude_target, and for CBOW under exclude_contexts; what the
+    laws leave out beyond that stays in. Under masked_mean it is the same, and trained by the full
+    softmax -log softmax(s)_o. A pair weighs keep(c) keep(o) times as much, a centre of CBOW keep(c)
+    times: the mean over all draws of what subsampling leaves, but for windows that reach further
+    where words between are left out (and CBOW's contexts are all there). None `without_loss`. A
+    loss of one's own takes its terms l(s, 1) and l(s, 0) in place of the two logarithms.
+
+    -log p, whose mean is the logarithm of the perplexity, asks how probable the text itself is, p
+    normalised over the whole vocabulary. Skip-gram: p(context o | centre c); CBOW: p(centre o |
+    contexts). Negative sampling's optimum is s = log p_train(o | c) - log(K Pn(o)) (Levy & Goldberg
+    2014, section 3.1), and subsampling trains on p_train(o | c) ~ p(o | c) keep(o), so
       p(o | c) = softmax_o(s + log Pn(o) - log keep(o)),
       trained by the full softmax: softmax_o(s - log keep(o)),
     with the run's own Pn and keep: runs of any noise, K and subsampling compare. It is infinite
@@ -195,11 +156,147 @@ def perplexity(params: Params, hyper: Hyper, windows: Windows, static: Static) -
     for the few words whose probability beside c is not small, which come out too probable by that
     factor; the other laws that leave words out act in the same direction. This isn't corrected.
 
-    CBOW's h is the mean of the evaluation window's contexts, weighted by distance as the run's own
-    law under static.expected_window, else equally, whatever the run's own window was.
+    Costs U V D multiplications (CBOW: n V D) and 2 U V exponentials; memory doesn't grow with V.
+    perplexity: whether -log p is wanted, about half of it.
     """
-    of_model = _skipgram_loss if static.model == "skipgram" else _cbow_loss
-    return jnp.exp(of_model(params, correction(hyper, static), hyper, windows, static))
+    of_model = _skipgram if static.model == "skipgram" else _cbow
+    perplexity = perplexity and not without_perplexity(static)
+    places = of_model(params, hyper, windows, static, perplexity)
+    line = jnp.searchsorted(windows.ends, jnp.arange(len(windows.centres)), side="right")
+
+    def by_line(x):  # [chunks, size, 2] -> [lines, 2]
+        x = x.reshape(-1, 2)[: len(line)]
+        return jax.ops.segment_sum(x, line, len(windows.ends), indices_are_sorted=True)
+
+    return jax.tree.map(by_line, places)
+
+
+class _Vocabulary(NamedTuple):
+    """What a hidden vector has with all words of the vocabulary."""
+
+    loss: jax.Array  # sum_w Pn(w) l(s_w, 0); of the full softmax log sum_w exp s_w
+    log_z: jax.Array | None  # log sum_w exp(s_w + correction)
+
+
+def _skipgram(
+    params: Params, hyper: Hyper, windows: Windows, static: Static, perplexity: bool
+) -> ByLine:
+    """Sums of each place, [chunks, size, 2]: first what each centre word has with all others."""
+
+    def of_types(types):
+        return _of_vocabulary(
+            model.gather(params.input, types), params.output, hyper, static, perplexity
+        )
+
+    every = jax.lax.map(of_types, *_in_chunks(ROWS, windows.types))
+    every = jax.tree.map(lambda x: x.reshape(-1), every)
+
+    def of_places(part):
+        centres, row, contexts, weights = part
+        h, rows = model.gather(params.input, centres), model.gather(params.output, contexts)
+        of_centre = jax.tree.map(lambda x: x[row][:, None], every)
+        kept = weights * hyper.keep[centres][:, None] * hyper.keep[contexts]
+        scores = jax.vmap(model.dot_scores)(h, rows)
+        return _sums(scores, contexts, of_centre, weights, kept, hyper, static)
+
+    arrays = windows.centres, windows.row, windows.contexts, windows.weights
+    size = max(PAIRS // windows.contexts.shape[1], 1)
+    return jax.lax.map(of_places, _in_chunks(size, *arrays))
+
+
+def _cbow(
+    params: Params, hyper: Hyper, windows: Windows, static: Static, perplexity: bool
+) -> ByLine:
+    """Sums of each place, [chunks, size, 2], `ROWS` of them at a time."""
+    reach = windows.contexts.shape[1] // 2
+    distance = jnp.concatenate([jnp.arange(reach, 0, -1), jnp.arange(1, reach + 1)])
+    law = sampling.context_weights(distance, hyper.window, static)
+
+    def of_places(part):
+        contexts, weights, centres = part
+        exists = (weights > 0).astype(jnp.float32)
+        real = jnp.max(exists, axis=1, keepdims=True)
+        shares = exists * law[None, :]
+        shares /= jnp.maximum(jnp.sum(shares, axis=1, keepdims=True), 1)
+        h = jax.vmap(model.hidden)(model.gather(params.input, contexts), shares)
+        own = jnp.sum(h * model.gather(params.output, centres), axis=1, keepdims=True)
+        every = _of_vocabulary(h, params.output, hyper, static, perplexity)
+        every = jax.tree.map(lambda x: x[:, None], every)
+        kept = real * hyper.keep[centres][:, None]
+        return _sums(own, centres[:, None], every, real, kept, hyper, static)
+
+    return jax.lax.map(
+        of_places, _in_chunks(ROWS, windows.contexts, windows.weights, windows.centres)
+    )
+
+
+def _of_vocabulary(
+    h: jax.Array, output: jax.Array, hyper: Hyper, static: Static, perplexity: bool
+) -> _Vocabulary:
+    """What hidden vectors [r, D] have with all words, WORDS of them at a time: [r] each."""
+    size, loss_of = output.shape[0], losses.of(static)
+    bias = correction(hyper, static) if perplexity else None
+    count = -(-size // WORDS)
+    width = -(-size // count)
+
+    def add(i, sums):
+        begin = jnp.minimum(i * width, size - width)
+        new = begin + jnp.arange(width) >= i * width  # the last words' may overlap those before
+        words = partial(jax.lax.dynamic_slice_in_dim, start_index=begin, slice_size=width)
+        scores = jnp.matmul(h, words(output).T, precision=model.PRECISION)
+
+        def log_sum(bias):
+            return jax.nn.logsumexp(scores + jnp.where(new, bias, -jnp.inf)[None, :], axis=1)
+
+        if loss_of.vocabulary:
+            loss = jnp.logaddexp(sums.loss, log_sum(jnp.zeros(width)))
+        elif loss_of.terms:
+            nats = loss_of.terms(scores, jnp.zeros_like(scores))
+            noise = jnp.where(new, words(hyper.noise), 0)
+            loss = sums.loss + jnp.matmul(nats, noise, precision=model.PRECISION)
+        else:
+            loss = sums.loss
+        log_z = jnp.logaddexp(sums.log_z, log_sum(words(bias))) if perplexity else None
+        return _Vocabulary(loss, log_z)
+
+    none = jnp.full(h.shape[:1], -jnp.inf)
+    first = none if loss_of.vocabulary else jnp.zeros(h.shape[:1])
+    return jax.lax.fori_loop(0, count, add, _Vocabulary(first, none if perplexity else None))
+
+
+def _sums(
+    scores: jax.Array,
+    words: jax.Array,
+    every: _Vocabulary,
+    weights: jax.Array,
+    kept: jax.Array,
+    hyper: Hyper,
+    static: Static,
+) -> ByLine:
+    """Over the positives of each place, [r, P] -> [r, 2]: weighted sums and sums of weights.
+
+    scores, words: the positives'; weights: the text's; kept: those times what subsampling keeps.
+    """
+
+    def added(nats, weights):
+        total = jnp.sum(jnp.where(weights > 0, weights * nats, 0), axis=1)
+        return jnp.stack([total, jnp.sum(weights, axis=1)], axis=1)
+
+    nats = None
+    if every.log_z is not None:
+        nats = added(every.log_z - scores - correction(hyper, static)[words], weights)
+    if without_loss(static):
+        return ByLine(None, nats)
+    loss = losses.of(static)
+    if loss.vocabulary:
+        return ByLine(added(every.loss - scores, kept), nats)
+    noise = every.loss
+    if not NOISE[static.noise].hits_target:
+        share = hyper.noise[words]
+        own = loss.terms(scores, jnp.zeros_like(scores))
+        noise = (noise - share * own) / (1 - share)
+    positive = loss.terms(scores, jnp.ones_like(scores))
+    return ByLine(added(positive + hyper.negatives.astype(jnp.float32) * noise, kept), nats)
 
 
 def correction(hyper: Hyper, static: Static) -> jax.Array:
@@ -223,50 +320,14 @@ def without_perplexity(static: Static) -> str:
     return ""
 
 
-def _skipgram_loss(
-    params: Params, bias: jax.Array, hyper: Hyper, windows: SkipgramWindows, static: Static
-) -> jax.Array:
-    """Mean -log p over pairs. A normaliser for each centre word, then the pairs' own scores."""
-
-    def normaliser(centres):
-        h = model.gather(params.input, centres)
-        scores = jnp.matmul(h, params.output.T, precision=model.PRECISION)
-        return jax.nn.logsumexp(scores + bias[None, :], axis=1)
-
-    (centres,) = _in_chunks(ROWS, windows.centres)
-    normalisers = jax.lax.map(normaliser, centres).reshape(-1)
-    of_pair = jnp.asarray(windows.centres)[windows.row]
-
-    def total(part):
-        centres, row, contexts, weights = part
-        h, rows = model.gather(params.input, centres), model.gather(params.output, contexts)
-        score = jnp.sum(h * rows, axis=1) + bias[contexts]
-        return jnp.sum(jnp.where(weights > 0, weights * (normalisers[row] - score), 0))
-
-    parts = _in_chunks(PAIRS, of_pair, windows.row, windows.contexts, windows.weights)
-    return jnp.sum(jax.lax.map(total, parts)) / jnp.sum(windows.weights)
-
-
-def _cbow_loss(
-    params: Params, bias: jax.Array, hyper: Hyper, windows: CbowWindows, static: Static
-) -> jax.Array:
-    """Mean -log p over places, `ROWS` of them at a time."""
-    reach = windows.contexts.shape[1] // 2
-    distance = jnp.concatenate([jnp.arange(reach, 0, -1), jnp.arange(1, reach + 1)])
-    law = sampling.context_weights(distance, hyper.window, static)
-
-    def total(part):
-        contexts, exists, centres = part
-        weights = exists * law[None, :]
-        weights /= jnp.maximum(jnp.sum(weights, axis=1, keepdims=True), 1)
-        h = jax.vmap(model.hidden)(model.gather(params.input, contexts), weights)
-        scores = jnp.matmul(h, params.output.T, precision=model.PRECISION) + bias[None, :]
-        own = jnp.take_along_axis(scores, centres[:, None], axis=1)[:, 0]
-        nats = jax.nn.logsumexp(scores, axis=1) - own
-        return jnp.sum(jnp.where(jnp.max(exists, axis=1) > 0, nats, 0))
-
-    parts = _in_chunks(ROWS, windows.contexts, windows.exists, windows.centres)
-    return jnp.sum(jax.lax.map(total, parts)) / len(windows.centres)
+def without_loss(static: Static) -> str:
+    """The flag whose choice leaves no expectation to take over noise words; '' where there is."""
+    loss = LOSSES[static.loss]
+    if loss.terms is None and loss.row is not losses.softmax:
+        return f"--loss={static.loss}"
+    if not loss.vocabulary and NOISE[static.noise].hits_target is None:
+        return f"--noise={static.noise}"
+    return ""
 
 
 def _in_chunks(size: int, *arrays: jax.Array) -> tuple[jax.Array, ...]:

@@ -102,7 +102,7 @@ def _plus_log_noise(log_noise: jax.Array) -> jax.Array:
 LOSSES = Registry(
     "loss",
     negative_sampling=Loss(terms=negative_sampling_terms, log_prob=_plus_log_noise),
-    masked_mean=Loss(row=negative_sampling, weigh=mean_weights, log_prob=_plus_log_noise),
+    masked_mean=Loss(terms=negative_sampling_terms, weigh=mean_weights, log_prob=_plus_log_noise),
     softmax=Loss(row=softmax, vocabulary=True, linear=True, log_prob=jnp.zeros_like),
 )
 

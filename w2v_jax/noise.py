@@ -26,6 +26,7 @@ class NoiseLaw(NamedTuple):
     ratio: Callable | None = None  # law(word | positive) / Pn(word) for the blocks engine: below
     by_row: bool = False  # depends on all positives of a row, not on the positive alone
     log_noise: Callable | None = None  # Pn [V] -> log of the law that a perplexity takes, [V]
+    hits_target: bool | None = None  # whether a draw may be its own positive; None: not known
     uses: tuple[str, ...] = ("noise_power",)  # flags that have an effect with it
 
 
@@ -130,13 +131,23 @@ def but_the_target(positives: jax.Array, words: jax.Array, noise: jax.Array) -> 
 NOISE = Registry(
     "noise",
     with_replacement=NoiseLaw(
-        with_replacement, lambda window, k: 1, ratio=as_drawn, log_noise=jnp.log
+        with_replacement, lambda window, k: 1, ratio=as_drawn, log_noise=jnp.log, hits_target=True
     ),
     exclude_target=NoiseLaw(
-        exclude_target, lambda window, k: 2, ratio=but_the_target, log_noise=jnp.log
+        exclude_target,
+        lambda window, k: 2,
+        ratio=but_the_target,
+        log_noise=jnp.log,
+        hits_target=False,
     ),
     exclude_contexts=NoiseLaw(
-        exclude_contexts, lambda window, k: 2 + 2 * window, by_row=True, log_noise=jnp.log
+        exclude_contexts,
+        lambda window, k: 2 + 2 * window,
+        by_row=True,
+        log_noise=jnp.log,
+        hits_target=False,
     ),
-    without_replacement=NoiseLaw(without_replacement, lambda window, k: 1 + k, log_noise=jnp.log),
+    without_replacement=NoiseLaw(
+        without_replacement, lambda window, k: 1 + k, log_noise=jnp.log, hits_target=False
+    ),
 )
