@@ -18,7 +18,6 @@ from w2v_jax import blocks, sampling, update
 from w2v_jax.types import Corpus, Hyper, Metrics, Static, Stream, TrainState, UserError
 
 CHUNK = 2**20  # tokens that one epoch's view is drawn for at a time
-MEASURED = 64  # of so many steps of a chunk, the blocks engine reports the loss of one
 
 
 class Program(NamedTuple):
@@ -51,7 +50,7 @@ class Report(NamedTuple):
     step: int  # updates made since the start
     epoch: int  # of these steps, from 1
     words: int  # corpus words consumed since the start, before subsampling
-    metrics: Metrics  # float sums over the dispatch (blocks engine: over its measured steps)
+    metrics: Metrics  # float sums over the dispatch (blocks engine: of a sample)
     learning_rate: float  # of the last step
     position: Position  # behind it: `train` goes on from there
 
@@ -101,7 +100,7 @@ def one_step(
     if trains is not True:
         batch = batch.where(trains, hyper.noise.shape[0])
     rate = rate_at(step, stream, progress, hyper, static)
-    return update.apply_batch(state, batch, rate, hyper, static, step % MEASURED == 0)
+    return update.apply_batch(state, batch, rate, hyper, static)
 
 
 def rate_at(
