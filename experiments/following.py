@@ -35,8 +35,7 @@ def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, 
                 line = ledger.line(report, time.perf_counter())
                 metrics.write(line)
                 event(line)
-                loss = "" if line["loss"] is None else f"loss {line['loss']:.4f}, "
-                bar.set_postfix_str(f"{loss}rate {line['learning_rate']:.2g}", False)
+                bar.set_postfix_str(show.beside_bar(line), False)
                 bar.update(report.words - bar.n)
                 if asked.number:
                     break

@@ -104,6 +104,7 @@ def _run(
         "compile_sec": program.compile_sec,
         "words_per_sec": corpus.words * config.epochs / train_sec,
         "final_loss": ledger.final_loss(),
+        "final_loss_error": ledger.final_loss_error(),
         "objective": ledger.final_objective(),
         "resumes": start.resumes,
         "devices": [d.device_kind for d in jax.devices()],

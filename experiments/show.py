@@ -1,5 +1,6 @@
 """What a run shows on a terminal: progress while it trains, a closing screen at its end."""
 
+import math
 import os
 import sys
 from collections.abc import Iterable
@@ -87,15 +88,35 @@ def analogies(
     return "\n".join(lines), list(dict.fromkeys(unknown))
 
 
+def estimate(value: float | None, half: float | None) -> str:
+    """`value ± half` of its 95% interval, in as many digits as that allows, at most four.
+
+    The value alone, in four digits, where half is 0, and in one where it is unknown.
+    """
+    if value is None:
+        return "nan"
+    if not half:
+        return f"{value:.{1 if half is None else 4}f}"
+    digits = min(max(math.ceil(-math.log10(half / 2)), 0), 4)
+    return f"{value:.{digits}f} ± {half:.{digits}f}"
+
+
+def beside_bar(line: dict) -> str:
+    """What of a line of metrics stands beside the progress bar."""
+    loss = "" if line["loss"] is None else f"loss {estimate(line['loss'], line['loss_error'])}, "
+    return f"{loss}rate {line['learning_rate']:.2g}"
+
+
 def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) -> str:
     """What a run ends with: loss, speed, quality with its coverage, neighbours, where it lies."""
     objective = summary["objective"]
+    loss = estimate(summary["final_loss"], summary["final_loss_error"])
     note = f"note: {summary['note']}\n" if summary["note"] else ""
     parts = [
         f"\n{note}{config.model} on {summary['dataset']}: "
         f"{summary['words_per_epoch']:,} words x {config.epochs} epochs, "
         f"{summary['vocab_size']:,} types, D {config.dim}",
-        f"loss {summary['final_loss'] or float('nan'):.4f} a positive in the last epoch"
+        f"loss {loss} a positive in the last epoch"
         + (f"; objective {objective:.4f} ({config.objective})" if objective is not None else ""),
         f"{summary['train_sec']:.1f} s training ({summary['words_per_sec']:,.0f} words/s), "
         f"{summary['compile_sec']:.1f} s compilation, {summary['total_sec']:.1f} s in all",

@@ -1,7 +1,11 @@
 """Whether what was drawn follows a law."""
 
+import jax.numpy as jnp
 import numpy as np
 from scipy import stats
+
+from w2v_jax.types import Hyper
+from w2v_jax.vocab import cumulative
 
 
 def chi_square(observed, expected):
@@ -9,3 +13,17 @@ def chi_square(observed, expected):
     assert not observed[expected == 0].any()
     possible = expected > 0
     return stats.chisquare(observed[possible], expected[possible]).pvalue
+
+
+def hyper_of_noise(pn):
+    """A Hyper that draws by Pn [V] and keeps everything."""
+    one = jnp.float32(1)
+    pn = np.asarray(pn, np.float64)
+    return Hyper(
+        noise=jnp.asarray(pn, jnp.float32),
+        noise_cdf=jnp.asarray(cumulative(pn)),
+        keep=jnp.ones(len(pn)),
+        window=jnp.int32(2),
+        negatives=jnp.int32(2),
+        **dict.fromkeys(("learning_rate", "beta1", "beta2", "epsilon", "weight_decay"), one),
+    )

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from laws import chi_square
+from laws import chi_square, hyper_of_noise
 from scipy import stats
 
 from w2v_jax import sampling, vocab
@@ -27,7 +27,7 @@ def noise_of(law, positives, pn, k, exists=None, rows=4000, seed=0):
     exists = jnp.broadcast_to(exists, positives.shape)
     keys = jax.random.split(jax.random.key(seed), rows)
     static = Static(noise=law, negatives=k)
-    return np.asarray(draw_noise(keys, positives, exists, jnp.float32(pn), static=static))
+    return np.asarray(draw_noise(keys, positives, exists, hyper_of_noise(pn), static=static))
 
 
 def without(pn, *words):

@@ -9,7 +9,7 @@ import optax
 import pytest
 from entries import SMALL, D, K, V, add, drawing, names, tables
 from jax.test_util import check_grads
-from laws import chi_square
+from laws import chi_square, hyper_of_noise
 
 from experiments import config, run
 from w2v_jax import blocks, heldout, losses, sampling, update
@@ -162,7 +162,7 @@ def drawn(name, positives, pn, count=6000):
         jax.random.split(jax.random.key(1), count),
         jnp.tile(jnp.int32(positives), (count, 1)),
     )
-    return np.asarray(draw(name)(keys, both, jnp.ones((count, 2), bool), jnp.float32(pn)))
+    return np.asarray(draw(name)(keys, both, jnp.ones((count, 2), bool), hyper_of_noise(pn)))
 
 
 PN = np.array([0.4, 0.3, 0.15, 0.1, 0.05])

@@ -351,9 +351,8 @@ def test_an_epoch_without_a_step_is_an_error(make_corpus, make_hyper, chunked, c
 
 
 @pytest.mark.parametrize("name", ["skipgram", "cbow"])
-def test_runs_of_steps_are_the_same_steps(make_corpus, make_hyper, monkeypatch, name):
+def test_runs_of_steps_are_the_same_steps(make_corpus, make_hyper, name):
     """What accelerators take in runs of a static length has the bits of step after step."""
-    monkeypatch.setattr(train, "MEASURED", 8)
     rng = np.random.default_rng(3)
     corpus = make_corpus([rng.integers(0, 30, 12) for _ in range(60)])
     static = Static(

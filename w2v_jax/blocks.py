@@ -7,14 +7,18 @@ variance differs. Gradients are taken with respect to the gathered rows, L + X a
 group, where the pairs engine gathers up to 2W (1 + K) a centre.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
 from w2v_jax import folding, losses, model, sampling
+from w2v_jax.folding import look_up
 from w2v_jax.noise import NOISE
 from w2v_jax.types import Batch, BlockBatch, Hyper, Params, Static, Stream
 
 PARTS = 2  # independent halves of a step, which XLA may run beside one another on CPU cores
+MEASURED = 128  # centres of each step whose loss is taken: of all it costs a third of a step (CPU)
 
 
 def make_blocks(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) -> BlockBatch:
@@ -26,20 +30,20 @@ def make_blocks(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) -
     w, length, size = static.window, static.block, stream.tokens.shape[0]
     count = static.batch_size // length
     slot = step * count + jnp.arange(count)
-    block = stream.order[jnp.minimum(slot, stream.order.shape[0] - 1)]
+    block = look_up(stream.order, slot)
     at = block[:, None] * length + jnp.arange(-w, length + w)[None, :]
     inside = (at >= 0) & (at < size) & (slot * length < stream.centres)[:, None]
     at = jnp.clip(at, 0, size - 1)
-    line = jnp.where(inside, stream.line[at], -1)
+    line = jnp.where(inside, look_up(stream.line, at), -1)
     of_centres = slice(w, w + length)
     offset = jnp.arange(length + 2 * w)[None, :] - w - jnp.arange(length)[:, None]
     band = (
-        (jnp.abs(offset)[None] <= stream.span[at[:, of_centres]][:, :, None])
+        (jnp.abs(offset)[None] <= look_up(stream.span, at[:, of_centres])[:, :, None])
         & (offset != 0)[None]
         & (line[:, of_centres, None] == line[:, None, :])
         & (line[:, of_centres, None] >= 0)
     )
-    tokens = jnp.where(line >= 0, stream.tokens[at], hyper.noise.shape[0])
+    tokens = jnp.where(line >= 0, look_up(stream.tokens, at), hyper.noise.shape[0])
     noise = stream.noise[step]
     band = band.astype(jnp.float32)
     band *= sampling.context_weights(jnp.abs(offset), hyper.window, static)[None]
@@ -156,8 +160,15 @@ def objective(
     CBOW: input_rows [B, X, D] of the contexts, output_rows [B, L, D] of the centres.
     noise_rows [G, M, D].
     """
+    return _objective_and_sample(input_rows, output_rows, noise_rows, batch, static)[0]
+
+
+def _objective_and_sample(
+    input_rows, output_rows, noise_rows, batch: BlockBatch, static: Static, count: int = 0
+) -> tuple[jax.Array, jax.Array]:
+    """`objective`, and what of it belongs to the first `count` blocks."""
     groups, dim = noise_rows.shape[0], noise_rows.shape[2]
-    terms = losses.of(static).terms
+    loss = partial(_loss, terms=losses.of(static).terms)
     if static.model == "skipgram":
         h, weights = input_rows, batch.band
         positive = product(h, output_rows)
@@ -166,10 +177,18 @@ def objective(
         weights = jnp.max(batch.band, axis=-1)
         positive = _rowwise_scores(h, output_rows)
     noise = product(h.reshape(groups, -1, dim), noise_rows)
+
+    def first(x):
+        return x.reshape(*batch.band.shape[:2], -1)[:count]
+
+    of_sample = map(first, (positive, weights, noise, batch.noise_weights))
+    return loss(positive, weights, noise, batch.noise_weights), loss(*of_sample)
+
+
+def _loss(positive, weights, noise, noise_weights, *, terms) -> jax.Array:
+    """Weighted sum over scores of positives and of noise words: []."""
     ones, zeros = jnp.ones_like(positive), jnp.zeros_like(noise)
-    return jnp.sum(weights * terms(positive, ones)) + jnp.sum(
-        batch.noise_weights * terms(noise, zeros)
-    )
+    return jnp.sum(weights * terms(positive, ones)) + jnp.sum(noise_weights * terms(noise, zeros))
 
 
 def _hidden(rows: jax.Array, band: jax.Array, static: Static) -> jax.Array:
@@ -202,6 +221,11 @@ def parts(batch: BlockBatch, static: Static) -> list[BlockBatch]:
     return [jax.tree.map(lambda x: x[i], split) for i in range(count)]  # noqa: B023
 
 
+def sampled_blocks(parts: int, static: Static) -> int:
+    """How many blocks of each part have their loss taken: its first, as their order is random."""
+    return min(-(-MEASURED // (static.block * parts)), static.batch_size // static.block // parts)
+
+
 def gather(params: Params, batch: BlockBatch, static: Static) -> tuple[jax.Array, ...]:
     """The rows that `objective` sees."""
     own = centres_of(batch.tokens, static)
@@ -218,22 +242,25 @@ def add_gradient(
     places: Params,
     sums: Params,
     static: Static,
-) -> Params:
+) -> tuple[Params, jax.Array]:
     """sums [n, D] each plus the gradient of each occurrence of the batch's `ids`, at its place.
 
-    parts: what `gather` gives for each of the batch's `parts`, and the part.
+    parts: what `gather` gives for each of the batch's `parts`, and the part. Returns the loss of
+    the first `sampled` blocks of each part too: a logarithm an entry, of scores that are there.
     """
-    grad = jax.grad(objective, argnums=(0, 1, 2))
+    grad = jax.grad(_objective_and_sample, argnums=(0, 1, 2), has_aux=True)
+    count, loss = sampled_blocks(len(parts), static), jnp.zeros((), jnp.float32)
     of_noise = places.output.shape[0] - sum(part.noise.size for _, part in parts)
     targets = places.input, places.output[:of_noise], places.output[of_noise:]
     split = [places_of_table.reshape(len(parts), -1) for places_of_table in targets]
     for (gathered, part), *of_part in zip(parts, *split, strict=True):
-        grads = grad(*gathered, part, static)
+        grads, of_sample = grad(*gathered, part, static, count)
         at = [a.reshape(g.shape[:-1]) for a, g in zip(of_part, grads, strict=True)]
         of_input = folding.scatter_add(sums.input, at[0], grads[0])
         of_output = folding.scatter_add(sums.output, at[1], grads[1])
         sums = Params(of_input, folding.scatter_add(of_output, at[2], grads[2]))
-    return sums
+        loss += of_sample
+    return sums, loss
 
 
 def expand(batch: BlockBatch, vocab_size: int, hyper: Hyper, static: Static) -> Batch:

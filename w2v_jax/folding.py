@@ -3,7 +3,7 @@
 A sweep vmaps a step over S members, each with its own table [V, D]. XLA's scatter with a batch axis
 goes a slow, strided way, so the rules below see the S tables as one of S V rows, member s's rows
 from s V on, and stay plain gathers and scatters. Ids of V and more belong to no row: they read
-some row of their own member, and write none.
+the last row of their own member, and write none.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,14 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
+
+
+def look_up(values: jax.Array, places: jax.Array) -> jax.Array:
+    """values[places], the last of them for places past the end: [n, ..] and [..] -> [.., ..].
+
+    `values[places]` says the same of places inside alone: JAX takes it for a promise.
+    """
+    return values.at[places].get(mode="clip")
 
 
 def _folds(plain: Callable) -> Callable:
@@ -38,9 +46,7 @@ def _folds(plain: Callable) -> Callable:
     return op
 
 
-@_folds
-def _read(table, ids):
-    return table[ids]
+_read = _folds(look_up)
 
 
 @_folds
@@ -57,14 +63,14 @@ def scatter_set(table: jax.Array, ids: jax.Array, rows: jax.Array) -> jax.Array:
 
 @jax.custom_jvp
 def gather(table: jax.Array, ids: jax.Array) -> jax.Array:
-    """table[ids]: [V, ..] and [..] -> [.., ..]."""
+    """table[ids], the last row for ids of V and more: [V, ..] and [..] -> [.., ..]."""
     return _read(table, ids)
 
 
 @gather.defjvp
 def _gather_jvp(primals, tangents):
     table, ids = primals
-    return _read(table, ids), tangents[0][ids]
+    return _read(table, ids), look_up(tangents[0], ids)
 
 
 @custom_vmap

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from w2v_jax import losses, model, update
+from w2v_jax.folding import look_up
 from w2v_jax.types import Batch, Hyper, Params, Static
 
 
@@ -51,7 +52,7 @@ def expected_objective(
 
     def row(scores, positives, weights):  # every word of the vocabulary as K Pn(v) noise words
         noise_weights = jnp.sum(weights) * negatives * noise
-        all_scores = jnp.concatenate([scores[positives], scores])
+        all_scores = jnp.concatenate([look_up(scores, positives), scores])
         labels = jnp.concatenate([jnp.ones_like(weights), jnp.zeros_like(scores)])
         return losses.negative_sampling(
             all_scores, labels, jnp.concatenate([weights, noise_weights])
@@ -162,6 +163,6 @@ def _optimizer(static: Static, hyper: Hyper, rate: jax.Array, number: jax.Array)
 def _scores(params: Params, batch: Batch) -> jax.Array:
     """Scores of the whole vocabulary: [T, V]."""
     # Not model.gather: its rule for members of a sweep can't be differentiated twice in reverse.
-    rows = params.input[batch.inputs]
+    rows = look_up(params.input, batch.inputs)
     h = jax.vmap(model.hidden)(rows, batch.input_weights)
     return jax.vmap(model.dot_scores, (0, None))(h, params.output)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from w2v_jax.folding import look_up
 from w2v_jax.types import Registry, Static
 
 
@@ -91,7 +92,7 @@ def softmax(scores: jax.Array, targets: jax.Array, weights: jax.Array) -> jax.Ar
     Mikolov et al. 2013, eq. 2; Deep Learning from Scratch 2, ch. 3, whose cost at large V
     negative sampling removes.
     """
-    return -jnp.sum(weights * jax.nn.log_softmax(scores)[targets])
+    return -jnp.sum(weights * look_up(jax.nn.log_softmax(scores), targets))
 
 
 def _plus_log_noise(log_noise: jax.Array) -> jax.Array:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from w2v_jax.folding import look_up
 from w2v_jax.types import Registry
 
 
@@ -124,7 +125,7 @@ def as_drawn(positives: jax.Array, words: jax.Array, noise: jax.Array) -> tuple:
 
 def but_the_target(positives: jax.Array, words: jax.Array, noise: jax.Array) -> tuple:
     """[w != t] / (1 - Pn(t)): draws that hit are repeated."""
-    again = 1 / (1 - noise[jnp.minimum(positives, noise.shape[0] - 1)])
+    again = 1 / (1 - look_up(noise, positives))
     return again, positives != words
 
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from w2v_jax import folding, losses, model
+from w2v_jax.folding import look_up
 from w2v_jax.losses import LOSSES, Loss
 from w2v_jax.types import Batch, Params, Static
 
@@ -86,14 +87,14 @@ def pairs_in_use(batch: Batch, shape: tuple[int, int], static: Static) -> tuple[
     rows = -(-len(exists) // multiple) * multiple
     source, used = _true_places(exists, rows)
     in_use = (jnp.arange(rows) < used)[:, None]
-    weights = jnp.where(in_use, weights[source], 0)
-    input_weights = jnp.where(in_use, batch.input_weights[source // slots], 0)
-    inputs = batch.inputs[source // slots]
+    weights = jnp.where(in_use, look_up(weights, source), 0)
+    input_weights = jnp.where(in_use, look_up(batch.input_weights, source // slots), 0)
+    inputs = look_up(batch.inputs, source // slots)
     pairs = Batch(
         inputs=jnp.where(input_weights > 0, inputs, vocab_size),
         input_weights=input_weights,
-        outputs=jnp.where(weights > 0, by_pair(batch.outputs)[source], vocab_size),
-        labels=by_pair(batch.labels)[source],
+        outputs=jnp.where(weights > 0, look_up(by_pair(batch.outputs), source), vocab_size),
+        labels=look_up(by_pair(batch.labels), source),
         weights=weights,
     )
     return pairs, used

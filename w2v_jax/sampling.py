@@ -9,6 +9,8 @@ So a batch is a function of (seed, epoch, chunk, step), whatever was computed be
 import jax
 import jax.numpy as jnp
 
+from w2v_jax import draws
+from w2v_jax.folding import look_up
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE, Draws
 from w2v_jax.types import Batch, Hyper, Static, Stream
@@ -37,7 +39,7 @@ def draw_stream(
     draw_key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, 0), drawn), chunk)
     keep_key, window_key, noise_key = jax.random.split(draw_key, 3)
 
-    keep = (line >= 0) & (jax.random.uniform(keep_key, (size,)) < hyper.keep[tokens])
+    keep = (line >= 0) & (jax.random.uniform(keep_key, (size,)) < look_up(hyper.keep, tokens))
     if static.dynamic_window and not static.expected_window:
         span = jax.random.randint(window_key, (size,), 1, hyper.window + 1)
     else:
@@ -45,12 +47,12 @@ def draw_stream(
     place = jnp.where(keep, jnp.cumsum(keep) - 1, size)
     position = jnp.zeros((size,), jnp.int32).at[place].set(jnp.arange(size), mode="drop")
     kept = jnp.arange(size) < jnp.sum(keep)
-    line = jnp.where(kept, line[position], -1)
-    span = span[position]
+    line = jnp.where(kept, look_up(line, position), -1)
+    span = look_up(span, position)
 
     centre = kept if static.engine == "blocks" else kept & _has_contexts(line, span, static)
     stream = Stream(
-        tokens=tokens[position],
+        tokens=look_up(tokens, position),
         line=line,
         position=position,
         span=span,
@@ -127,10 +129,11 @@ def _noise_at(stream: Stream, place: jax.Array, hyper: Hyper, static: Static) ->
     if static.model == "skipgram":
         positives, exists = windows(stream, place, static)
     else:
-        positives = stream.tokens[place][:, None]
+        positives = look_up(stream.tokens, place)[:, None]
         exists = jnp.ones_like(positives, bool)
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(stream.noise_key, stream.position[place])
-    return draw_noise(keys, positives, exists, hyper.noise, static)
+    position = look_up(stream.position, place)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(stream.noise_key, position)
+    return draw_noise(keys, positives, exists, hyper, static)
 
 
 def _has_contexts(line: jax.Array, span: jax.Array, static: Static) -> jax.Array:
@@ -140,7 +143,7 @@ def _has_contexts(line: jax.Array, span: jax.Array, static: Static) -> jax.Array
     def same_line(offset):
         other = at + offset
         inside = (other >= 0) & (other < line.shape[0])
-        return inside & (line[jnp.clip(other, 0, line.shape[0] - 1)] == line)
+        return inside & (look_up(line, jnp.maximum(other, 0)) == line)
 
     if static.full_windows:
         return same_line(span) & same_line(-span)
@@ -150,8 +153,7 @@ def _has_contexts(line: jax.Array, span: jax.Array, static: Static) -> jax.Array
 def centres_of(stream: Stream, step: jax.Array, static: Static):
     """The centres of one step: places in the stream [T], and which slots hold one [T]."""
     slot = step * static.batch_size + jnp.arange(static.batch_size)
-    place = stream.order[jnp.minimum(slot, stream.order.shape[0] - 1)]
-    return place, slot < stream.centres
+    return look_up(stream.order, slot), slot < stream.centres
 
 
 def _offsets(static: Static) -> jax.Array:
@@ -167,11 +169,11 @@ def windows(stream: Stream, place: jax.Array, static: Static):
     at = place[:, None] + offsets[None, :]
     other = jnp.clip(at, 0, size - 1)
     exists = (
-        (jnp.abs(offsets)[None, :] <= stream.span[place][:, None])
+        (jnp.abs(offsets)[None, :] <= look_up(stream.span, place)[:, None])
         & (at == other)
-        & (stream.line[other] == stream.line[place][:, None])
+        & (look_up(stream.line, other) == look_up(stream.line, place)[:, None])
     )
-    return stream.tokens[other], exists
+    return look_up(stream.tokens, other), exists
 
 
 def context_weights(distance: jax.Array, window: jax.Array, static: Static) -> jax.Array:
@@ -201,7 +203,7 @@ def make_batch(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) ->
     """
     place, real = centres_of(stream, step, static)
     contexts, exists = windows(stream, place, static)
-    centre = stream.tokens[place][:, None]
+    centre = look_up(stream.tokens, place)[:, None]
     distance = jnp.abs(_offsets(static))
     exists = (exists & real[:, None]).astype(jnp.float32)
     exists *= context_weights(distance, hyper.window, static)[None, :]
@@ -217,7 +219,7 @@ def make_batch(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) ->
         return Batch(inputs, input_weights, positives, jnp.ones_like(weights), weights)
     rows = static.batch_size
     if stream.noise.shape[1]:
-        noise = stream.noise[place].reshape(rows, -1, static.negatives)
+        noise = look_up(stream.noise, place).reshape(rows, -1, static.negatives)
     else:
         noise = _noise_at(stream, place, hyper, static)  # [T, P, K]
     used = (jnp.arange(static.negatives) < hyper.negatives).astype(jnp.float32)
@@ -249,31 +251,30 @@ def with_noise(
 
 
 def draw_noise(
-    keys: jax.Array, positives: jax.Array, exists: jax.Array, noise: jax.Array, static: Static
+    keys: jax.Array, positives: jax.Array, exists: jax.Array, hyper: Hyper, static: Static
 ) -> jax.Array:
     """K noise words for each positive, by the law static.noise.
 
-    keys [T], positives [T, P], exists [T, P], Pn [V] -> [T, P, K].
+    keys [T], positives [T, P], exists [T, P] -> [T, P, K].
     """
+    law = NOISE[static.noise]
     rows, slots = positives.shape
 
     def candidates(round_, n):
         def row(key):  # drawn flat: small trailing dimensions cost four times as much on CPU
             key = jax.random.fold_in(key, round_)
-            return jax.random.choice(key, noise.shape[0], (slots * n,), p=noise)
+            return draws.independent(key, slots * n, hyper)
 
-        return jax.vmap(row)(keys).astype(jnp.int32).reshape(rows, slots, n)
+        return jax.vmap(row)(keys).reshape(rows, slots, n)
 
-    return NOISE[static.noise].draw(
-        Draws(keys, noise, candidates), positives, exists, static.negatives
-    )
+    return law.draw(Draws(keys, hyper.noise, candidates), positives, exists, static.negatives)
 
 
 def draw_words(key: jax.Array, groups: int, size: int, hyper: Hyper) -> jax.Array:
     """Noise words [groups, size], stratified: one from each of as many equal shares of Pn.
 
     The shares are turned by one random number (a rotation modulo 1, Cranley and Patterson 1976).
-    Every word alone has the law of jax.random.choice; together, and within a group, they follow Pn
+    Every word alone has the law of `draws.of_bits`; together, and within a group, they follow Pn
     closer than independent draws would. The cost is log V a word, not V a call.
     """
     count = groups * size
@@ -282,6 +283,5 @@ def draw_words(key: jax.Array, groups: int, size: int, hyper: Hyper) -> jax.Arra
     bits = jnp.arange(count, dtype=jnp.uint32) * jnp.uint32(width)
     bits += jax.random.bits(within, (count,), jnp.uint32) % jnp.uint32(width)
     bits += jax.random.bits(turn, (), jnp.uint32)  # all turned by one draw: each is uniform
-    cdf = hyper.noise_cdf[:-1]  # what lies beyond is the last word's
-    words = jnp.searchsorted(cdf, bits, side="right", method="scan_unrolled").astype(jnp.int32)
+    words = draws.of_bits(bits, hyper)
     return words.reshape(size, groups).T  # neighbouring shares go to different groups

@@ -183,7 +183,7 @@ def _in_lanes(state, stream, progress, hyper, alive, static):
     """The same under vmap: all members go on to the longest one's end, those at theirs stay."""
     total = jnp.where(alive, sampling.steps_of(stream.centres, static), 0)
     if train.in_runs(static):
-        length = train.run_length(train.MEASURED, stream.tokens.shape[0], static)
+        length = train.run_length(train.RUN, stream.tokens.shape[0], static)
         begin = jnp.int32(0)
         return train.advance_in_runs(state, stream, begin, total, progress, hyper, static, length)
 

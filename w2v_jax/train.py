@@ -18,7 +18,7 @@ from w2v_jax import blocks, checks, folding, sampling, update
 from w2v_jax.types import Corpus, Hyper, Metrics, Static, Stream, TrainState, UserError
 
 CHUNK = 2**20  # tokens that one epoch's view is drawn for at a time
-MEASURED = 64  # of so many steps of a chunk, the blocks engine reports the loss of one
+RUN = 64  # the most steps that an accelerator takes as one graph
 
 
 class Program(NamedTuple):
@@ -51,7 +51,7 @@ class Report(NamedTuple):
     step: int  # updates made since the start
     epoch: int  # of these steps, from 1
     words: int  # corpus words consumed since the start, before subsampling
-    metrics: Metrics  # float sums over the dispatch (blocks engine: over its measured steps)
+    metrics: Metrics  # float sums over the dispatch (blocks engine: of a sample)
     learning_rate: float  # of the last step
     position: Position  # behind it: `train` goes on from there
 
@@ -91,20 +91,17 @@ def one_step(
     hyper: Hyper,
     static: Static,
     trains: jax.Array | bool = True,
-    measured: bool | None = None,
 ) -> tuple[TrainState, Metrics]:
     """Step number `step` of a chunk: its batch, its rate, its update.
 
-    trains: where it is false the batch is emptied, so that it touches no row. measured: whether the
-    blocks engine reports the loss; None: of every MEASURED-th step.
+    trains: where it is false the batch is emptied, so that it touches no row.
     """
     make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
     batch = make(stream, step, hyper, static)
     if trains is not True:
         batch = batch.where(trains, hyper.noise.shape[0])
     rate = rate_at(step, stream, progress, hyper, static)
-    measured = step % MEASURED == 0 if measured is None else measured
-    return update.apply_batch(state, batch, rate, hyper, static, measured)
+    return update.apply_batch(state, batch, rate, hyper, static)
 
 
 def rate_at(
@@ -158,7 +155,7 @@ def run_length(steps: int, size: int, static: Static) -> int:
 
     Short enough that the steps left empty at the end of a chunk are few of its own.
     """
-    longest = min(max(size // static.batch_size // 16, 1), MEASURED)
+    longest = min(max(size // static.batch_size // 16, 1), RUN)
     return -(-steps // -(-steps // longest))
 
 
@@ -172,25 +169,23 @@ def advance_in_runs(
     static: Static,
     length: int,
 ) -> tuple[TrainState, Metrics]:
-    """Steps begin .. end - 1, in runs of `length` steps; sums over each run's first step.
+    """Steps begin .. end - 1, in runs of `length` steps; sums over them.
 
     The inner loop has a static number of steps and no branch, so that a GPU takes it as one graph
     of kernels: its host asks for nothing but the number of runs. Steps of the last run that lie
     past the end train on nothing. Under vmap all members go on to the longest one's end.
     """
 
-    def one(step, state, measured):
+    def one(step, carry):
+        state, sums = carry
         trains = step < end
-        new, metrics = one_step(state, stream, step, progress, hyper, static, trains, measured)
-        return new.replace(step=state.step + trains.astype(jnp.int32)), metrics
+        new, metrics = one_step(state, stream, step, progress, hyper, static, trains)
+        new = new.replace(step=state.step + trains.astype(jnp.int32))
+        return new, jax.tree.map(jnp.add, sums, metrics)
 
     def run(number, carry):
-        state, sums = carry
         first = begin + number * length
-        state, metrics = one(first, state, True)
-        sums = jax.tree.map(jnp.add, sums, metrics)
-        rest = lambda i, state: one(first + i, state, False)[0]  # noqa: E731
-        return jax.lax.fori_loop(1, length, rest, state), sums
+        return jax.lax.fori_loop(0, length, lambda i, carry: one(first + i, carry), carry)
 
     runs = folding.most(-(-jnp.maximum(end - begin, 0) // length))
     return jax.lax.fori_loop(0, runs, run, (state, update.no_metrics()))

@@ -160,6 +160,11 @@ class Metrics(NamedTuple):
     positives: jax.Array  # [] number of positives, by their weights
     objective: jax.Array  # [] sum over rows of what was minimised a row
     rows: jax.Array  # [] rows (centres) with at least one positive
+    # Where the four are a sample of each step's rows; all 0 where they are all of them:
+    steps: jax.Array  # [] steps with a positive in the sample
+    loss_squares: jax.Array  # [] sums over steps of loss * loss, each times the share left out
+    products: jax.Array  # [] of loss * positives
+    positive_squares: jax.Array  # [] of positives * positives
 
 
 class WordVectors(NamedTuple):

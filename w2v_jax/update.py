@@ -13,9 +13,7 @@ from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import Batch, BlockBatch, Hyper, Metrics, Params, Static, TrainState
 
 
-def gradient(
-    params: Params, batch: Batch | BlockBatch, static: Static, measured: jax.Array | bool = True
-) -> tuple[Params, Metrics]:
+def gradient(params: Params, batch: Batch | BlockBatch, static: Static) -> tuple[Params, Metrics]:
     """d objective / d tables, [V, D] each, and the sums to report.
 
     jax.grad gives the gradients of the gathered rows; those of one id are added up. With
@@ -28,7 +26,7 @@ def gradient(
         metrics = _counted(batch, total, loss, static)
         return _reduced(grads, metrics.rows, static), metrics
     zeros = jax.tree.map(jnp.zeros_like, params)
-    work = _work(params, batch, static, measured)
+    work = _work(params, batch, static)
     grads, metrics = work.add(work.ids, zeros)
     return _reduced(grads, work.rows, static), metrics
 
@@ -41,13 +39,13 @@ class _Work(NamedTuple):
     add: Callable  # (places, sums) -> sums, Metrics
 
 
-def _work(params: Params, batch: Batch | BlockBatch, static: Static, measured=True) -> _Work:
+def _work(params: Params, batch: Batch | BlockBatch, static: Static) -> _Work:
     if isinstance(batch, BlockBatch):
         parts = [(blocks.gather(params, p, static), p) for p in blocks.parts(batch, static)]
 
         def add(places, sums):
-            sums = blocks.add_gradient(parts, places, sums, static)
-            return sums, _measured(parts, batch, static, measured)
+            sums, loss = blocks.add_gradient(parts, places, sums, static)
+            return sums, _sampled(parts, loss, static)
 
         return _Work(blocks.ids(batch, static), blocks.centres(batch), add)
 
@@ -64,19 +62,23 @@ def _work(params: Params, batch: Batch | BlockBatch, static: Static, measured=Tr
 def _counted(batch: Batch, total: jax.Array, loss: jax.Array, static: Static) -> Metrics:
     positive = pairs.positives(batch, static)
     rows = jnp.sum(jnp.max(positive, axis=1))
-    return Metrics(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
+    return no_metrics()._replace(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
 
 
-def _measured(parts, batch: BlockBatch, static: Static, measured) -> Metrics:
-    """The loss costs the blocks engine a logarithm an entry: only some steps are measured."""
-
-    def measure():
-        loss = sum(blocks.objective(*gathered, part, static) for gathered, part in parts)
-        return Metrics(loss, blocks.positives(batch, static), loss, blocks.centres(batch))
-
-    if isinstance(measured, bool):  # known while tracing: no branch, which a GPU's host waits for
-        return measure() if measured else no_metrics()
-    return jax.lax.cond(measured, measure, no_metrics)
+def _sampled(parts, loss: jax.Array, static: Static) -> Metrics:
+    """The sums of a blocks batch's sample, of which `loss` is the loss."""
+    count = blocks.sampled_blocks(len(parts), static)
+    sample = [part._replace(band=part.band[:count]) for _, part in parts]
+    positives = sum(blocks.positives(part, static) for part in sample)
+    rows = sum(map(blocks.centres, sample))
+    left_out = 1 - count * len(parts) * static.block / static.batch_size
+    return Metrics(
+        *(loss, positives, loss, rows),
+        steps=(positives > 0).astype(jnp.float32),
+        loss_squares=left_out * loss * loss,
+        products=left_out * loss * positives,
+        positive_squares=left_out * positives * positives,
+    )
 
 
 def _reduced(grads: Params, count: jax.Array, static: Static) -> Params:
@@ -87,7 +89,7 @@ def _reduced(grads: Params, count: jax.Array, static: Static) -> Params:
 
 def no_metrics() -> Metrics:
     """The sums of no rows."""
-    return Metrics(*[jnp.zeros((), jnp.float32)] * 4)
+    return Metrics(*[jnp.zeros((), jnp.float32)] * len(Metrics._fields))
 
 
 def rate(hyper: Hyper, static: Static, progress: jax.Array) -> jax.Array:
@@ -134,27 +136,27 @@ def apply_batch(
     learning_rate: jax.Array,
     hyper: Hyper,
     static: Static,
-    measured: jax.Array | bool = True,
 ) -> tuple[TrainState, Metrics]:
     """One step: (state, batch) -> (state, metrics).
 
     rows = dense: every row moves, as optax defines it; rows = touched: those of the batch.
-    The blocks engine reports sums only where `measured`. Raises UserError as `checks.check`.
+    The blocks engine reports the sums of a sample of the batch's rows. Raises UserError as
+    `checks.check`.
     """
     checks.check(static)
     transformation = optimizer(static, hyper, learning_rate, state.step)
     move = _touched if static.rows == "touched" else _dense
-    params, opt_state, metrics = move(state, batch, transformation, static, measured)
+    params, opt_state, metrics = move(state, batch, transformation, static)
     return TrainState(params=params, opt_state=opt_state, step=state.step + 1), metrics
 
 
-def _dense(state: TrainState, batch, transformation, static: Static, measured):
+def _dense(state: TrainState, batch, transformation, static: Static):
     """New params and optimiser state, of all rows; metrics.
 
     A state a table: then each step's 1 - beta^t divides one table alone, and XLA makes a
     multiplication of it.
     """
-    grads, metrics = gradient(state.params, batch, static, measured)
+    grads, metrics = gradient(state.params, batch, static)
     moved = [
         transformation.update(grad, own, table)
         for grad, own, table in zip(grads, state.opt_state, state.params, strict=True)
@@ -163,10 +165,10 @@ def _dense(state: TrainState, batch, transformation, static: Static, measured):
     return params, Params(*(own for _, own in moved)), metrics
 
 
-def _touched(state: TrainState, batch, transformation, static: Static, measured):
+def _touched(state: TrainState, batch, transformation, static: Static):
     """New params and optimiser state, of which only the batch's rows differ; metrics."""
     params, opt_state = state.params, state.opt_state
-    work = _work(params, batch, static, measured)
+    work = _work(params, batch, static)
     claims = [rows.claim(s.owner, ids) for s, ids in zip(opt_state, work.ids, strict=True)]
     places = Params(*(place for _, place in claims))
     dim = params.input.shape[1]
