@@ -31,7 +31,8 @@ WORDS = [name for name, value in Static._field_defaults.items() if isinstance(va
 
 def test_every_field_that_is_a_name_is_checked():
     assert set(WORDS) == {*REGISTRIES, *NAMES}
-    assert {f.name for f in dataclasses.fields(config.Config)} >= {*WORDS, "init"}
+    of_config = {*WORDS, "init"} - {"platform"}  # that is of the devices
+    assert {f.name for f in dataclasses.fields(config.Config)} >= of_config
 
 
 REFUSED = [
@@ -92,7 +93,7 @@ def test_an_unknown_name_is_refused_by_every_function_that_looks_it_up(make_hype
                 function(SMALL._replace(**{field: "nonesuch"}))
     with pytest.raises(UserError, match="--init=nonesuch: not one of book"):
         model.init_params(key, 9, 4, "nonesuch")
-    for name in (*WORDS, "init", "reading", "export_vectors"):
+    for name in ({*WORDS, "init", "reading", "export_vectors"} - {"platform"}):
         with pytest.raises(UserError, match=f"--{name}=nonesuch: not one of"):
             config.check(config.Config(**{name: "nonesuch"}))
 

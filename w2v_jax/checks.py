@@ -55,6 +55,7 @@ NAMES = {  # fields whose values the code itself tells apart
     "reduction": ("sum", "mean"),
     "redraw": ("epoch", "once"),
     "rows": ("dense", "touched"),
+    "platform": ("cpu", "gpu", "tpu"),
 }
 
 
