@@ -8,8 +8,9 @@ from collections.abc import Callable
 from absl import flags
 from jax.errors import JaxRuntimeError
 
-from experiments import XLA_NOTE
+from experiments import quiet
 from experiments.stopping import Stopped
+from w2v_jax import configure
 from w2v_jax.types import UserError
 
 OK, BAD_INPUT, DIVERGED = 0, 1, 2
@@ -31,8 +32,9 @@ def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         _parse(argv, doc)
-        if XLA_NOTE:
-            print(f"note: {XLA_NOTE}", file=sys.stderr)
+        for line in configure():
+            print(f"note: {line}", file=sys.stderr)
+        quiet.orbax()
         main()
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

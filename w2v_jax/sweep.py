@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from w2v_jax import folding, sampling, train, update
+from w2v_jax import folding, sampling, train, update, xla_flags
 from w2v_jax.types import Corpus, Hyper, Metrics, Params, Static, TrainState
 
 DRAWING = 12  # arrays as long as a chunk that drawing a stream takes beside it
@@ -118,6 +118,7 @@ def compile_over(function: Callable, arguments: Sequence[tuple], lanes: int) -> 
         result = jax.lax.map(lambda group: one(group, *shared), grouped)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), result)
 
+    xla_flags.warn_of_slow_scatter(jax.default_backend())
     # A program a device, not one partitioned over them: XLA would round otherwise than alone.
     with ThreadPoolExecutor(len(arguments)) as pool:
         programs = list(pool.map(lambda a: jax.jit(local).lower(*a).compile(), arguments))

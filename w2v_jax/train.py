@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import blocks, sampling, update
+from w2v_jax import blocks, sampling, update, xla_flags
 from w2v_jax.types import Corpus, Hyper, Metrics, Static, Stream, TrainState, UserError
 
 CHUNK = 2**20  # tokens that one epoch's view is drawn for at a time
@@ -142,6 +142,7 @@ def compile_program(
     state: TrainState, key: jax.Array, size: int, hyper: Hyper, static: Static, steps: int
 ) -> Program:
     """Compiles all parts ahead of time for chunks of `size` tokens."""
+    xla_flags.warn_of_slow_scatter(jax.default_backend())
     started = time.perf_counter()
     index = jax.ShapeDtypeStruct((), jnp.int32)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
