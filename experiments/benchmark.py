@@ -17,7 +17,7 @@ from absl import flags
 
 from experiments import benchmark_table, child_process, entry, plain_corpus, show
 from experiments.peers.commands import PEERS, Run, Task, Tools
-from experiments.peers.entrants import Entrant, entrant, order, particular
+from experiments.peers.entrants import Entrant, entrant, order, particular, same
 from experiments.results import Results, cpus, machine
 from w2v_jax import corpus as corpora
 from w2v_jax import evaluation, export
@@ -89,7 +89,7 @@ def main() -> None:
             line = measure(plan, racer, seed)
             results.add({**line, "flags": own})
             show.say(benchmark_table.sentence(line))
-        elif (found["epochs"], found["flags"]) != (racer.epochs, own):
+        elif found["epochs"] != racer.epochs or not same(racer, found.get("flags", ""), own):
             raise UserError(
                 f"--workdir={plan.folder}: holds {racer.label} with other epochs or flags; "
                 "give another folder"

@@ -15,9 +15,14 @@ from w2v_jax.types import Static, UserError
 from w2v_jax.update import ENGINES, OPTIMIZERS, ROWS, SCHEDULES
 
 
-def _flag(default, help_, *, choices=None, low=None, high=None, result=True):
-    """A field with what its flag needs; result: whether it can change what a run computes."""
+def _flag(default, help_, *, choices=None, low=None, high=None, result=True, before=None):
+    """A field with what its flag needs; result: whether it can change what a run computes.
+
+    before: what versions without the flag behaved like (None: like the default). It stays what it
+    is where the default changes.
+    """
     metadata = {"help": help_, "choices": choices, "low": low, "high": high, "result": result}
+    metadata["before"] = default if before is None else before
     return dataclasses.field(default=default, metadata=metadata)
 
 

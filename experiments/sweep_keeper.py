@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import rundir, show
+from experiments import earlier_flags, rundir, show
 from experiments.config import Config
 from experiments.sweep_plan import Program
 from w2v_jax import checkpoint, sweep
@@ -22,6 +22,7 @@ class Saves:
         self._folder = folder / rundir.CHECKPOINTS / f"program-{program.number}"
         self._checkpoints = Checkpoints(str(self._folder), config.keep_checkpoints)
         self._seconds, self._time = config.checkpoint_every_sec, time.perf_counter()
+        self._program, self._base = program, earlier_flags.of(config)
         # What else decides which member is where.
         self._members = [m.flags(config) + f" #{m.index}" for m in program.members]
 
@@ -61,7 +62,7 @@ class Saves:
         saved = self._checkpoints.restore(checkpoint.names_of(tree), note)
         if saved is None:
             return
-        if saved.about["members"] != self._members:
+        if not self._are_these(saved.about["members"]):
             show.say(f"note: {self._folder}: of a program of other members, so it begins anew")
             self.clear()
             return
@@ -79,6 +80,17 @@ class Saves:
             vars(now.best).update(found["best"])
         now.epoch, now.seconds = saved.about["epoch"], saved.about["seconds"]
         show.say(f"going on after epoch {now.epoch} ({self._folder})")
+
+    def _are_these(self, members: list[str]) -> bool:
+        """Whether members, as a checkpoint of any version names them, are the program's."""
+        if len(members) != len(self._members):
+            return False
+        for text, member in zip(members, self._program.members, strict=True):
+            written, _, index = text.rpartition("#")
+            there = {**self._base, **earlier_flags.stored(written.split())}
+            if index != str(member.index) or earlier_flags.differences(there, member.config):
+                return False
+        return True
 
     def clear(self) -> None:
         """Removes the checkpoints: the program's results are written."""

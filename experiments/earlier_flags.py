@@ -1,0 +1,168 @@
+"""Flags as other versions stored them: absent, renamed and removed ones have one meaning everywhere.
+
+A flag that a run, a sweep or a measurement lacks counts as what versions without it behaved like:
+a field of Config says that as `before`. A renamed flag goes by today's name. A removed one must
+have the value that this version behaves like. One that this version doesn't know is a difference.
+"""
+
+import dataclasses
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from experiments.config import Config, resolved, to_flagfile, without_effect
+
+
+class Renamed(NamedTuple):
+    """What an old name stands for."""
+
+    name: str
+    values: Mapping[str, str] = {}  # that are spelled otherwise now
+
+
+class Difference(NamedTuple):
+    """A flag of which two have not the same value."""
+
+    name: str
+    there: str
+    here: str
+
+
+RENAMED: dict[str, Renamed] = {}  # by the old name
+REMOVED: dict[str, str] = {}  # the value that this version behaves like, by the name
+PLACES = ("dataset", "corpus", "data_dir", "continue_from")  # where a text lies: its hash tells
+UNKNOWN = "unknown"
+_FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+_WRITTEN = re.compile(r"--?([\w-]+)(?:=(.*))?", re.DOTALL)
+
+
+def today(name: str, text: str) -> tuple[str, str]:
+    """Name and value (or values, with commas) by today's spelling."""
+    new = RENAMED.get(name)
+    if new is None:
+        return name, text
+    parts = [new.values.get(part.strip(), part) for part in text.split(",")]
+    return new.name, ",".join(parts)
+
+
+def today_of(values: Mapping[str, object]) -> dict[str, object]:
+    """The same for flags with values, or lists of values, as JSON has them."""
+
+    def spelled(name, value):
+        if isinstance(value, list):
+            return [spelled(name, one) for one in value]
+        return today(name, value)[1] if isinstance(value, str) else value
+
+    return {today(name, "")[0]: spelled(name, value) for name, value in values.items()}
+
+
+def stored(written: Iterable[str]) -> dict[str, str]:
+    """--name=value, --name or --noname, one each -> values by today's names; others are no flags."""
+    found = {}
+    for word in written:
+        if pair := split(word.strip()):
+            name, text = today(*pair)
+            found[name] = _spelled(name, text)
+    return found
+
+
+def split(word: str) -> tuple[str, str] | None:
+    """Name and value of --name=value, or of a switch, --name or --noname; None for others."""
+    match = _WRITTEN.fullmatch(word)
+    if match is None:
+        return None
+    name, text = match.groups()
+    if text is not None:
+        return name, text
+    known = {*_FIELDS, *RENAMED, *REMOVED}
+    off = name not in known and name.removeprefix("no") in known
+    return (name.removeprefix("no"), "false") if off else (name, "true")
+
+
+def is_known(name: str) -> bool:
+    """Whether it is or was a flag of Config."""
+    return name in {**_FIELDS, **RENAMED, **REMOVED}
+
+
+def is_switch(name: str) -> bool:
+    """Whether a flag of Config is on or off."""
+    return name in _FIELDS and _FIELDS[name].type is bool
+
+
+def of(config: Config) -> dict[str, str]:
+    """The flags of Config that affect its result, as flags.cfg writes them."""
+    return {name: text_of(name, value) for name, value in resolved(config)}
+
+
+def text_of(name: str, value: object) -> str:
+    """A flag's value as flags.cfg writes it."""
+    return to_flagfile([(name, value)])[len(f"--{name}=") : -1]
+
+
+def before(name: str) -> str:
+    """What versions without this flag of Config behaved like."""
+    return text_of(name, _FIELDS[name].metadata["before"])
+
+
+def _spelled(name: str, text: str) -> str:
+    """As `text_of` has it, so that 1e-4 is .0001; text that isn't the flag's stays as it is."""
+    kind = _FIELDS[name].type if name in _FIELDS else str
+    if kind is bool:
+        return {"1": "true", "0": "false"}.get(text.lower(), text.lower())
+    try:
+        return str(kind(text)) if kind in (int, float) else text
+    except ValueError:
+        return text
+
+
+def differences(
+    there: Mapping[str, str], config: Config, apart: Collection[str] = PLACES
+) -> list[Difference]:
+    """What differs between flags as `stored` gives them and a Config, but for those `apart`.
+
+    A flag that is idle here makes no difference of its own: what makes it idle does.
+    """
+    here = {name: text_of(name, getattr(config, name)) for name in _FIELDS}
+    idle = {name for name, _ in without_effect(config)}
+    found = []
+    for name in dict.fromkeys([*there, *of(config)]):
+        if name in idle:
+            continue
+        own = here.get(name, REMOVED.get(name, UNKNOWN))
+        theirs = there[name] if name in there else before(name)
+        if name not in apart and theirs != own:
+            found.append(Difference(name, theirs, own))
+    return found
+
+
+def of_one_script(
+    there: Mapping[str, str], here: Mapping[str, str], own: Collection[str]
+) -> list[Difference]:
+    """What differs between two groups of flags, as `stored` gives them, for one script.
+
+    own: flags for which the script has a default of its own: where one is missing on one side it is
+    not known whether the version had it, and so they differ.
+    """
+
+    def value(given, name):
+        if name in given or name in own or name not in _FIELDS:
+            return given.get(name, "unset")
+        return before(name)
+
+    pairs = ((name, value(there, name), value(here, name)) for name in {**there, **here})
+    return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
+
+
+def lacking(there: Mapping[str, str]) -> dict[str, str]:
+    """What flags stored by a run mean that they don't say: the flags that it didn't have yet."""
+    known = {name: before(name) for name, f in _FIELDS.items() if f.metadata["result"]}
+    try:
+        config = Config(**{n: _typed(n, text) for n, text in {**known, **there}.items()})
+    except (ValueError, KeyError, TypeError):  # no flags of a run, or of a newer one
+        return {}
+    return {name: text for name, text in of(config).items() if name not in there}
+
+
+def _typed(name: str, text: str):
+    kind = _FIELDS[name].type
+    return text == "true" if kind is bool else kind(text)
