@@ -84,7 +84,8 @@ def run(base: Config) -> None:
         wiring.check_noise(config, corpus.vocab)
     with lock.held(folder):
         shared = _settings(base, corpus, held, values, settings)
-        results = Results(folder, shared, False, partial(earlier_flags.differences, config=base))
+        differences = partial(earlier_flags.differences, here=earlier_flags.of(base))
+        results = Results(folder, shared, False, differences)
         for name in (ITEMS, VECTORS) if flags.FLAGS.save_vectors else (ITEMS,):
             (folder / name).mkdir(exist_ok=True)
         results.write(FLAGS, to_flagfile(resolved(base)))

@@ -90,7 +90,8 @@ def main() -> None:
     for name in apart:
         shared.pop(name, None)
     shared["timed_sec"] = values.timed_sec
-    differences = partial(earlier_flags.differences, config=settings, apart=apart)
+    given = earlier_flags.of(settings)
+    differences = partial(earlier_flags.differences, here=given, apart=apart)
     results = Results(Path(values.workdir).expanduser(), shared, differences=differences)
     series = {
         axis: [base._replace(**{axis: value}) for value in integer_lists.positive(f"sweep_{axis}")]

@@ -52,7 +52,7 @@ def main() -> None:
         raise UserError("--workdir=OUT is missing")
     text = entrants.flagfile_text("flagfile_of_runs", values.flagfile_of_runs)
     settings = {"flags": text, "members": values.members, "script": values.script}
-    given = earlier_flags.stored(text.splitlines())
+    given = earlier_flags.stored(text)
     differences = partial(earlier_flags.of_one_script, here=given, own={"model", *train_corpus.OWN})
     results = Results(Path(values.workdir).expanduser(), settings, differences=differences)
     for number in range(1, values.rounds + 1):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 
 from experiments import earlier_flags
-from experiments.earlier_flags import RENAMED, REMOVED
+from experiments.earlier_flags import REMOVED, RENAMED
 from experiments.rundir import FLAGS
 from w2v_jax.types import UserError
 
@@ -56,15 +56,15 @@ def _completed(args: list[str], known: Collection[str]) -> Iterator[str]:
         if match := re.fullmatch(r"--?flagfile(?:=(.*))?", arg):
             path = match[1] if match[1] is not None else "".join(args[i + 1 : i + 2])
             if os.path.basename(path) == FLAGS:
-                meant = earlier_flags.lacking(earlier_flags.stored(_lines(path)))
+                meant = earlier_flags.lacking(earlier_flags.stored(_text(path)))
                 yield from (f"--{name}={text}" for name, text in meant.items() if name in known)
         yield arg
 
 
-def _lines(path: str) -> list[str]:
-    """A flagfile's lines; none where it can't be read, which is told where it is."""
+def _text(path: str) -> str:
+    """A flagfile's text; none where it can't be read, which is told where it is."""
     try:
         with open(os.path.expanduser(path), encoding="utf-8") as file:
-            return file.read().splitlines()
+            return file.read()
     except (OSError, UnicodeDecodeError):
-        return []
+        return ""

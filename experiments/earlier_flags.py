@@ -1,4 +1,4 @@
-"""Flags as other versions stored them: absent, renamed and removed ones have one meaning everywhere.
+"""Flags as other versions stored them: what absent, renamed and removed ones mean, everywhere.
 
 A flag that a run, a sweep or a measurement lacks counts as what versions without it behaved like:
 a field of Config says that as `before`. A renamed flag goes by today's name. A removed one must
@@ -6,8 +6,9 @@ have the value that this version behaves like. One that this version doesn't kno
 """
 
 import dataclasses
+import itertools
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from experiments.config import Config, resolved, to_flagfile, without_effect
@@ -56,14 +57,15 @@ def today_of(values: Mapping[str, object]) -> dict[str, object]:
     return {today(name, "")[0]: spelled(name, value) for name, value in values.items()}
 
 
-def stored(written: Iterable[str]) -> dict[str, str]:
-    """--name=value, --name or --noname, one each -> values by today's names; others are no flags."""
-    found = {}
-    for word in written:
-        if pair := split(word.strip()):
-            name, text = today(*pair)
-            found[name] = _spelled(name, text)
-    return found
+def stored(text: str) -> dict[str, str]:
+    """Flags as written, a line or behind a blank each -> values, as `by_today` has them."""
+    words = (word.strip() for word in re.split(r"\n|\s(?=--)", text))
+    return by_today(dict(pair for pair in map(split, words) if pair))
+
+
+def by_today(flags: Mapping[str, str]) -> dict[str, str]:
+    """Values by today's names, spelled as flags.cfg spells them."""
+    return {name: _spelled(name, text) for name, text in itertools.starmap(today, flags.items())}
 
 
 def split(word: str) -> tuple[str, str] | None:
@@ -116,23 +118,28 @@ def _spelled(name: str, text: str) -> str:
 
 
 def differences(
-    there: Mapping[str, str], config: Config, apart: Collection[str] = PLACES
+    there: Mapping[str, str], here: Mapping[str, str], apart: Collection[str] = PLACES
 ) -> list[Difference]:
-    """What differs between flags as `stored` gives them and a Config, but for those `apart`.
+    """What differs between two runs' flags, but for those `apart`; there: of any version.
 
     A flag that is idle here makes no difference of its own: what makes it idle does.
     """
-    here = {name: text_of(name, getattr(config, name)) for name in _FIELDS}
-    idle = {name for name, _ in without_effect(config)}
+    idle = {name for name, _ in without_effect(_meant(here))} - here.keys()
     found = []
-    for name in dict.fromkeys([*there, *of(config)]):
-        if name in idle:
+    for name in {**there, **here}:
+        if name in idle or name in apart:
             continue
-        own = here.get(name, REMOVED.get(name, UNKNOWN))
-        theirs = there[name] if name in there else before(name)
-        if name not in apart and theirs != own:
+        theirs, own = (_value(flags, name) for flags in (there, here))
+        if theirs != own:
             found.append(Difference(name, theirs, own))
     return found
+
+
+def _value(flags: Mapping[str, str], name: str) -> str:
+    """A flag's value, whether a run has it or not."""
+    if name in flags:
+        return flags[name]
+    return before(name) if name in _FIELDS else REMOVED.get(name, UNKNOWN)
 
 
 def of_one_script(
@@ -144,25 +151,31 @@ def of_one_script(
     not known whether the version had it, and so they differ.
     """
 
-    def value(given, name):
-        if name in given or name in own or name not in _FIELDS:
-            return given.get(name, "unset")
-        return before(name)
-
-    pairs = ((name, value(there, name), value(here, name)) for name in {**there, **here})
-    return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
+    found = []
+    for name in {**there, **here}:
+        sides = there, here
+        if name in own:
+            theirs, ours = (flags.get(name, UNKNOWN) for flags in sides)
+        else:
+            theirs, ours = (_value(flags, name) for flags in sides)
+        if theirs != ours:
+            found.append(Difference(name, theirs, ours))
+    return found
 
 
 def lacking(there: Mapping[str, str]) -> dict[str, str]:
     """What flags stored by a run mean that they don't say: the flags that it didn't have yet."""
-    known = {name: before(name) for name, f in _FIELDS.items() if f.metadata["result"]}
     try:
-        config = Config(**{n: _typed(n, text) for n, text in {**known, **there}.items()})
-    except (ValueError, KeyError, TypeError):  # no flags of a run, or of a newer one
+        meant = of(_meant(there))
+    except (ValueError, KeyError, TypeError):  # no flags of a run, or of a newer version's
         return {}
-    return {name: text for name, text in of(config).items() if name not in there}
+    return {name: text for name, text in meant.items() if name not in there}
 
 
-def _typed(name: str, text: str):
-    kind = _FIELDS[name].type
-    return text == "true" if kind is bool else kind(text)
+def _meant(flags: Mapping[str, str]) -> Config:
+    """The Config of a run's flags, those that it lacks as versions without them behaved."""
+    values = {name: field.metadata["before"] for name, field in _FIELDS.items()}
+    for name, text in flags.items():
+        kind = _FIELDS[name].type
+        values[name] = text == "true" if kind is bool else kind(text)
+    return Config(**values)

@@ -36,22 +36,21 @@ def of_vocab(vocab: Vocab) -> str:
     return hashlib.sha256(counts_text(vocab)).hexdigest()
 
 
-def check(place: str, old: dict, config: Config, new: dict) -> None:
-    """Raises UserError, which names what differs, where a place holds another run's identity.
+def check(place: str, old: dict, new: dict) -> None:
+    """Raises UserError, which names what differs, where a place holds another run's.
 
-    old: as any version left it; new: this run's, or as much of it beside the flags as is known.
+    old: as any version left it; new: this version's, or as much of it as is known.
     """
-    there = earlier_flags.stored(f"--{name}={text}" for name, text in old["flags"].items())
+    there = earlier_flags.by_today(old["flags"])
     differ = [
         f"--{name} is {theirs} there, {own} here"
-        for name, theirs, own in earlier_flags.differences(there, config)
+        for name, theirs, own in earlier_flags.differences(there, new["flags"])
     ]
-    goes_on = ", or its flags.cfg as --flagfile to go on with it" if differ else ""
+    ways = "give another folder, or --overwrite to replace it"
+    if differ:
+        ways += "; with its flags.cfg as --flagfile it goes on"
     for name, (what, before) in _HASHES.items():
         if name in new and old.get(name, before) != new[name]:
             differ.append(f"{what} is another")
     if differ:
-        raise UserError(
-            f"{place}: holds another run ({'; '.join(differ)}); "
-            f"give another folder, --overwrite to replace it{goes_on}"
-        )
+        raise UserError(f"{place}: holds another run ({'; '.join(differ)}); {ways}")

@@ -148,13 +148,12 @@ def resumed(config: Config, workdir: Path, first: Start, key: jax.Array) -> Star
     if saved is None:
         show.say("no checkpoint: the run begins anew")
         return first
-    folder = f"{checkpoints.folder}/{saved.step}"
-    identity.check(folder, saved.about["identity"], config, first.identity)
+    identity.check(f"{checkpoints.folder}/{saved.step}", saved.about["identity"], first.identity)
     found = checkpoint.unflat(saved.arrays, like)
     if not np.array_equal(found["key"], jax.random.key_data(key)):
-        raise UserError(f"{folder}: its random key is of another seed")
+        raise UserError(f"{checkpoints.folder}/{saved.step}: its random key is of another seed")
     jax.tree.map(lambda leaf: leaf.delete(), first.state)  # two would take twice the memory
-    show.say(f"going on from step {saved.step:,} ({folder})")
+    show.say(f"going on from step {saved.step:,} ({checkpoints.folder}/{saved.step})")
     return Start(
         jax.tree.map(jnp.array, found["state"]),
         Position(**saved.about["position"]),

@@ -52,10 +52,7 @@ class Results:
                 old = self._old(folder / SETTINGS)
                 if not same_machine:
                     old.pop("machine", None)
-                try:
-                    self._compare(old, settings)
-                except (AttributeError, TypeError) as error:
-                    raise UserError(f"{folder / SETTINGS}: damaged") from error
+                self._compare(old, settings)
                 settings = {**settings, **old}
             else:
                 text = json.dumps(settings, indent=2) + "\n"
@@ -68,11 +65,11 @@ class Results:
     def _old(self, path: Path) -> dict:
         try:
             old = json.loads(path.read_text())
-            if isinstance(old, dict):
+            if isinstance(old, dict) and isinstance(old.get("flags", ""), str):
                 return old
         except (ValueError, RecursionError):
             pass
-        raise UserError(f"{path}: not a JSON object")
+        raise UserError(f"{path}: not a JSON object of settings")
 
     def _compare(self, old: dict, new: dict) -> None:
         there, old = self._parted(old)
@@ -95,13 +92,11 @@ class Results:
         """The flags of Config among settings, and what else there is; both by today's names."""
         if not self._differences:
             return {}, settings
-        written, rest = settings.get("flags", "").splitlines(), {}
-        for name, value in settings.items():
-            if earlier_flags.is_known(name):
-                written.append(f"--{name}={earlier_flags.text_of(name, value)}")
-            elif name != "flags":
-                rest[name] = value
-        return earlier_flags.stored(written), self._today(rest)
+        known = {n: v for n, v in settings.items() if earlier_flags.is_known(n)}
+        there = earlier_flags.stored(settings.get("flags", ""))
+        there |= earlier_flags.by_today({n: earlier_flags.text_of(n, v) for n, v in known.items()})
+        rest = {n: v for n, v in settings.items() if n not in known and n != "flags"}
+        return there, self._today(rest)
 
     def _today(self, values: dict) -> dict:
         """Settings, or a line, with today's names where flags are named."""

@@ -44,12 +44,12 @@ def run(config: Config, script: str) -> None:
     with lock.held(workdir):
         there = rundir.check(workdir, config.overwrite, config.resume)
         if there:
-            identity.check(f"--workdir={workdir}", there, config, {})
+            identity.check(f"--workdir={workdir}", there, {"flags": identity.of_flags(config)})
         earlier = continuing.earlier(config)
         config, source, corpus = read_corpus(config, earlier.vocab.words if earlier else ())
         this = identity.of(config, corpus, earlier.sha256 if earlier else "")
         if there:
-            identity.check(f"--workdir={workdir}", there, config, this)
+            identity.check(f"--workdir={workdir}", there, this)
             if rundir.is_complete(workdir):
                 show.say(f"{workdir} holds this very run, complete; --overwrite runs it again")
                 return

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments import earlier_flags, rundir, show
 from experiments.config import Config
-from experiments.sweep_plan import Program
+from experiments.sweep_plan import Member, Program
 from w2v_jax import checkpoint, sweep
 from w2v_jax.checkpoint import Checkpoints
 
@@ -83,14 +83,14 @@ class Saves:
 
     def _are_these(self, members: list[str]) -> bool:
         """Whether members, as a checkpoint of any version names them, are the program's."""
-        if len(members) != len(self._members):
-            return False
-        for text, member in zip(members, self._program.members, strict=True):
-            written, _, index = text.rpartition("#")
-            there = {**self._base, **earlier_flags.stored(written.split())}
-            if index != str(member.index) or earlier_flags.differences(there, member.config):
-                return False
-        return True
+        own = self._program.members
+        return len(members) == len(own) and all(map(self._is_this, members, own))
+
+    def _is_this(self, text: str, member: Member) -> bool:
+        written, _, index = text.rpartition("#")
+        there = {**self._base, **earlier_flags.stored(written)}
+        differ = earlier_flags.differences(there, earlier_flags.of(member.config))
+        return index == str(member.index) and not differ
 
     def clear(self) -> None:
         """Removes the checkpoints: the program's results are written."""

@@ -58,7 +58,7 @@ def same(entrant: Entrant, there: str, here: str) -> bool:
     """Whether two texts of `particular`, one of them of any version, are the same settings."""
     if entrant.name != "w2v_jax":
         return there == here
-    sides = (earlier_flags.stored(re.split(" (?=-)", text)) for text in (there, here))
+    sides = map(earlier_flags.stored, (there, here))
     return not earlier_flags.of_one_script(*sides, own=train_corpus.OWN)
 
 
