@@ -74,7 +74,8 @@ class Results:
     def _compare(self, old: dict, new: dict) -> None:
         there, old = self._parted(old)
         _, new = self._parted(new)
-        differ = self._differences(there) if self._differences else []
+        found = self._differences(there) if self._differences else []
+        differ = [(f"--{name}", theirs, own) for name, theirs, own in found]
         for name, value in new.items():
             if name in old or name in flags.FLAGS:  # of others that are not there nothing is known
                 differ.append((name, old.get(name, _default(name)), value))
