@@ -177,5 +177,6 @@ def _meant(flags: Mapping[str, str]) -> Config:
     values = {name: field.metadata["before"] for name, field in _FIELDS.items()}
     for name, text in flags.items():
         kind = _FIELDS[name].type
-        values[name] = text == "true" if kind is bool else kind(text)
+        convert = {bool: "true".__eq__, int: int, float: float}.get(kind, str)
+        values[name] = convert(text)
     return Config(**values)

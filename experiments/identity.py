@@ -42,12 +42,10 @@ def check(place: str, old: dict, new: dict) -> None:
     old: as any version left it; new: this version's, or as much of it as is known.
     """
     there = earlier_flags.by_today(old["flags"])
-    differ = [
-        f"--{name} is {theirs} there, {own} here"
-        for name, theirs, own in earlier_flags.differences(there, new["flags"])
-    ]
+    flags = earlier_flags.differences(there, new["flags"])
+    differ = [f"--{name} is {theirs} there, {own} here" for name, theirs, own in flags]
     ways = "give another folder, or --overwrite to replace it"
-    if differ:
+    if flags and all(own != earlier_flags.UNKNOWN for _, _, own in flags):
         ways += "; with its flags.cfg as --flagfile it goes on"
     for name, (what, before) in _HASHES.items():
         if name in new and old.get(name, before) != new[name]:
