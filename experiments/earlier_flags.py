@@ -125,14 +125,9 @@ def differences(
     A flag that is idle here makes no difference of its own: what makes it idle does.
     """
     idle = {name for name, _ in without_effect(_meant(here))} - here.keys()
-    found = []
-    for name in {**there, **here}:
-        if name in idle or name in apart:
-            continue
-        theirs, own = (_value(flags, name) for flags in (there, here))
-        if theirs != own:
-            found.append(Difference(name, theirs, own))
-    return found
+    names = [n for n in {**there, **here} if n not in idle and n not in apart]
+    found = [Difference(n, _value(there, n), _value(here, n)) for n in names]
+    return [one for one in found if one.there != one.here]
 
 
 def _value(flags: Mapping[str, str], name: str) -> str:
@@ -151,16 +146,11 @@ def of_one_script(
     not known whether the version had it, and so they differ.
     """
 
-    found = []
-    for name in {**there, **here}:
-        sides = there, here
-        if name in own:
-            theirs, ours = (flags.get(name, UNKNOWN) for flags in sides)
-        else:
-            theirs, ours = (_value(flags, name) for flags in sides)
-        if theirs != ours:
-            found.append(Difference(name, theirs, ours))
-    return found
+    def value(flags, name):
+        return flags.get(name, UNKNOWN) if name in own else _value(flags, name)
+
+    found = [Difference(n, value(there, n), value(here, n)) for n in {**there, **here}]
+    return [one for one in found if one.there != one.here]
 
 
 def lacking(there: Mapping[str, str]) -> dict[str, str]:
