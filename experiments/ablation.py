@@ -1,10 +1,10 @@
 """A sweep's folder: plan, programs, a line a member, table and plots."""
 
 import contextlib
-import json
 import time
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -16,6 +16,7 @@ from experiments import (
     ablation_table,
     axes,
     differences_plot,
+    earlier_flags,
     lock,
     memory,
     rundir,
@@ -25,7 +26,7 @@ from experiments import (
 )
 from experiments import run as wiring
 from experiments.config import Config, resolved, to_flagfile
-from experiments.results import SETTINGS, Results, cpus
+from experiments.results import Results, cpus
 from experiments.sweep_keeper import Saves
 from experiments.tables import counted
 from w2v_jax import corpus as corpora
@@ -85,7 +86,9 @@ def run(base: Config) -> None:
     for config in {m.config for p in programs for m in p.members}:
         wiring.check_noise(config, corpus.vocab)
     with lock.held(folder):
-        results = Results(folder, _settings(base, corpus, held, values, settings), False)
+        shared = _settings(base, corpus, held, values, settings)
+        differences = partial(earlier_flags.differences, here=earlier_flags.of(base))
+        results = Results(folder, shared, False, differences)
         for name in (ITEMS, VECTORS) if flags.FLAGS.save_vectors else (ITEMS,):
             (folder / name).mkdir(exist_ok=True)
         results.write(FLAGS, to_flagfile(resolved(base)))
@@ -128,8 +131,7 @@ def _devices(members: int) -> list[jax.Device]:
 
 def report(results: Results, plots: bool) -> None:
     """table.md and, where they are asked for, plots of a folder's lines; prints the table."""
-    settings = json.loads((results.folder / SETTINGS).read_text())
-    items = {}
+    settings, items = results.settings, {}
     for line in results.lines:
         path = results.folder / ITEMS / f"{line['member']}.npz"
         if path.exists():

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
+from experiments import earlier_flags
 from experiments.config import Config, check
 from w2v_jax.files import opened
 from w2v_jax.types import UserError
@@ -71,6 +72,7 @@ def parse_axis(text: str, design: str) -> Axis:
     text = " ".join(text.split())  # a line, whatever it holds
     source = f"--sweep={text}"
     name, equals, values = (part.strip() for part in text.partition("="))
+    name, values = earlier_flags.today(name, values)
     _refuse(name, source)
     if not equals or not values:
         raise UserError(f"{source}: not of the form NAME=VALUE,VALUE")
@@ -216,6 +218,7 @@ def _listed(path: str) -> list[dict]:
                 name, value = (whole, "true") if whole in _FIELDS else (name, str(not no).lower())
             elif no:
                 name = f"no{name}"
+            name, value = earlier_flags.today(name, value)
             _refuse(name, source)
             setting[name] = typed(name, value, source)
         if setting:

@@ -1,6 +1,6 @@
 """w2v_jax beside other programs: alternating runs from raw text to vectors, speed and quality.
 
-python -m experiments.benchmark --corpus=FILE --peers=w2v_jax,gensim --workdir=OUT
+python -m experiments.benchmark --corpus=FILE --peers=w2v_jax@3,gensim@5 --workdir=OUT
 python -m experiments.benchmark --dataset=ptb --min_count=1 --peers=w2v_jax@15,gensim@15 ...
 
 Every run is a process of its own; the order of the peers turns round from seed to seed. A run
@@ -15,9 +15,9 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import benchmark_table, child_process, entry, plain_corpus, show
+from experiments import benchmark_table, child_process, entry, plain_corpus, show, train_corpus
 from experiments.peers.commands import PEERS, Run, Task, Tools
-from experiments.peers.entrants import Entrant, entrant, order, particular
+from experiments.peers.entrants import Entrant, entrant, order, particular, same
 from experiments.results import Results, cpus, machine
 from w2v_jax import corpus as corpora
 from w2v_jax import evaluation, export
@@ -49,7 +49,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("max_words", 0, "The corpus's first so many words (0: all).", 0)
     flags.DEFINE_list(
         "peers",
-        ["w2v_jax", "gensim"],
+        [f"w2v_jax@{train_corpus.DEFAULTS['epochs']}", "gensim@5"],  # each by its own default
         f"Of {', '.join(PEERS)}; NAME@EPOCHS for other epochs, w2v_jax:FLAGFILE for other flags.",
     )
     flags.DEFINE_integer("seeds", 6, "Runs of each peer, seeds 1 to this.", 1)
@@ -89,7 +89,7 @@ def main() -> None:
             line = measure(plan, racer, seed)
             results.add({**line, "flags": own})
             show.say(benchmark_table.sentence(line))
-        elif (found["epochs"], found["flags"]) != (racer.epochs, own):
+        elif found["epochs"] != racer.epochs or not same(racer, found.get("flags", ""), own):
             raise UserError(
                 f"--workdir={plan.folder}: holds {racer.label} with other epochs or flags; "
                 "give another folder"

@@ -12,14 +12,24 @@ results.jsonl, table.md and growth.png.
 
 import dataclasses
 import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 from absl import flags
 
-from experiments import benchmark_curves, config, entry, integer_lists, memory, run, show, zipf
+from experiments import (
+    benchmark_curves,
+    config,
+    earlier_flags,
+    entry,
+    integer_lists,
+    memory,
+    run,
+    show,
+    zipf,
+)
 from experiments.config import Config
 from experiments.results import Results, machine
 from experiments.tables import enclosed, markdown, number, spread
@@ -76,10 +86,13 @@ def main() -> None:
     settings = config.from_flags()
     base = Point(*(values[axis].value for axis in AXES))
     shared = dict(config.resolved(settings))
-    for name in (*AXES, "dataset", "corpus", "data_dir", "epochs"):
+    apart = (*AXES, "dataset", "corpus", "data_dir", "epochs")
+    for name in apart:
         shared.pop(name, None)
     shared["timed_sec"] = values.timed_sec
-    results = Results(Path(values.workdir).expanduser(), shared)
+    given = earlier_flags.of(settings)
+    differences = partial(earlier_flags.differences, here=given, apart=apart)
+    results = Results(Path(values.workdir).expanduser(), shared, differences=differences)
     series = {
         axis: [base._replace(**{axis: value}) for value in integer_lists.positive(f"sweep_{axis}")]
         for axis in AXES

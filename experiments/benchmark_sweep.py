@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from experiments import child_process, entry, show
+from experiments import child_process, earlier_flags, entry, show, train_corpus
 from experiments.peers import entrants
 from experiments.results import Results, cpus
 from experiments.tables import enclosed, markdown, spread
@@ -52,7 +52,9 @@ def main() -> None:
         raise UserError("--workdir=OUT is missing")
     text = entrants.flagfile_text("flagfile_of_runs", values.flagfile_of_runs)
     settings = {"flags": text, "members": values.members, "script": values.script}
-    results = Results(Path(values.workdir).expanduser(), settings)
+    given = earlier_flags.stored(text)
+    differences = partial(earlier_flags.of_one_script, here=given, own={"model", *train_corpus.OWN})
+    results = Results(Path(values.workdir).expanduser(), settings, differences=differences)
     for number in range(1, values.rounds + 1):
         results.once(partial(_measured, number, results.folder), round=number)
     text = table(results.of_rounds(values.rounds), values.members)

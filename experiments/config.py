@@ -17,13 +17,16 @@ from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import Static, UserError
 
 
-def _flag(default, help_, *, choices=None, low=None, high=None, result=True, of=""):
+def _flag(default, help_, *, choices=None, low=None, high=None, result=True, of="", before=None):
     """A field with what its flag needs; result: whether it can change what a run computes.
 
-    of: the flag of a registry whose entries tell whether this one has an effect.
+    of: the flag of a registry whose entries tell whether this one has an effect. before: what
+    versions without the flag behaved like (None: like the default). It stays what it is where the
+    default changes.
     """
     metadata = {"help": help_, "choices": choices, "low": low, "high": high, "result": result}
-    return dataclasses.field(default=default, metadata={**metadata, "of": of})
+    metadata |= {"of": of, "before": default if before is None else before}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)

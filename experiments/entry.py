@@ -8,8 +8,9 @@ from collections.abc import Callable
 from absl import flags
 from jax.errors import JaxRuntimeError
 
-from experiments import XLA_NOTE
+from experiments import earlier_arguments, quiet
 from experiments.stopping import Stopped
+from w2v_jax import configure
 from w2v_jax.types import UserError
 
 OK, BAD_INPUT, DIVERGED = 0, 1, 2
@@ -31,8 +32,9 @@ def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         _parse(argv, doc)
-        if XLA_NOTE:
-            print(f"note: {XLA_NOTE}", file=sys.stderr)
+        for line in configure():
+            print(f"note: {line}", file=sys.stderr)
+        quiet.orbax()
         main()
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -67,7 +69,8 @@ def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
 def _parse(argv: list[str], doc: str) -> None:
     flags.DEFINE_boolean("help", False, "Show the flags.", short_name="h")
     try:
-        rest = flags.FLAGS(argv)
+        args, notes = earlier_arguments.today(argv[1:], flags.FLAGS, _expanded)
+        rest = flags.FLAGS([argv[0], *args])
     except flags.Error as error:
         raise UserError(" ".join(str(error).split())) from error
     except UnicodeDecodeError as error:
@@ -78,11 +81,18 @@ def _parse(argv: list[str], doc: str) -> None:
         values = flags.FLAGS[name].value
         if any("\0" in str(v) for v in (values if isinstance(values, list) else [values])):
             raise UserError(f"--{name}: holds a NUL")
+    for line in notes:
+        print(f"note: {line}", file=sys.stderr)
     if flags.FLAGS.help:
         print(f"{doc.strip()}\n\nflags:\n{_flags_help()}")
         sys.exit(OK)
     if len(rest) > 1:
         raise UserError(f"unexpected argument {rest[1]!r}: flags are written --name=value")
+
+
+def _expanded(args: list[str]) -> list[str]:
+    """Arguments with the lines of flagfiles in their places."""
+    return flags.FLAGS.read_flags_from_files(args, force_gnu=False)
 
 
 def _flags_help() -> str:

@@ -2,17 +2,23 @@
 
 import hashlib
 
-from experiments.config import Config, resolved, to_flagfile
+from experiments import earlier_flags
+from experiments.config import Config
 from w2v_jax.types import Corpus, UserError, Vocab
 from w2v_jax.vocab import counts_text
 
-_PLACES = ("dataset", "corpus", "data_dir", "continue_from")  # where a text lies: its hash tells
+# What is compared beside the flags: what it tells of, and what runs without it behaved like.
+_HASHES = {
+    "corpus_sha256": ("the text", None),
+    "vocab_sha256": ("the vocabulary", None),
+    "began_sha256": ("what --continue_from names", ""),
+}
 
 
 def of_flags(config: Config) -> dict[str, str]:
     """The flags that affect the result, but where the text and earlier vectors lie."""
-    lines = to_flagfile(flag for flag in resolved(config) if flag[0] not in _PLACES).splitlines()
-    return dict(line.removeprefix("--").split("=", 1) for line in lines)
+    found = earlier_flags.of(config)
+    return {name: text for name, text in found.items() if name not in earlier_flags.PLACES}
 
 
 def of(config: Config, corpus: Corpus, began: str = "") -> dict:
@@ -31,21 +37,18 @@ def of_vocab(vocab: Vocab) -> str:
 
 
 def check(place: str, old: dict, new: dict) -> None:
-    """Raises UserError, which names what differs, where a place holds another run's."""
-    differ = []
-    for name in {**old["flags"], **new["flags"]}:
-        there, here = (flags.get(name, "(unset)") for flags in (old["flags"], new["flags"]))
-        if there != here:
-            differ.append(f"--{name} is {there} there, {here} here")
-    for name, what in (
-        ("corpus_sha256", "the text"),
-        ("vocab_sha256", "the vocabulary"),
-        ("began_sha256", "what --continue_from names"),
-    ):
-        if name in new and old.get(name) != new[name]:
+    """Raises UserError, which names what differs, where a place holds another run's.
+
+    old: as any version left it; new: this version's, or as much of it as is known.
+    """
+    there = earlier_flags.by_today(old["flags"])
+    flags = earlier_flags.differences(there, new["flags"])
+    differ = [f"--{name} is {theirs} there, {own} here" for name, theirs, own in flags]
+    ways = "give another folder, or --overwrite to replace it"
+    if flags and all(own != earlier_flags.UNKNOWN for _, _, own in flags):
+        ways += "; with its flags.cfg as --flagfile it goes on"
+    for name, (what, before) in _HASHES.items():
+        if name in new and old.get(name, before) != new[name]:
             differ.append(f"{what} is another")
     if differ:
-        raise UserError(
-            f"{place}: holds another run ({'; '.join(differ)}); "
-            "give another folder, or --overwrite to replace it"
-        )
+        raise UserError(f"{place}: holds another run ({'; '.join(differ)}); {ways}")

@@ -6,7 +6,10 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments import show
+from absl import flags
+
+from experiments import earlier_flags, show
+from experiments.earlier_flags import Difference
 from w2v_jax.corpus import write_atomically
 from w2v_jax.types import UserError
 
@@ -27,12 +30,21 @@ class _Line(dict):
 class Results:
     """What was measured under one group of settings; `lines` holds it, the file outlives us."""
 
-    def __init__(self, folder: Path, settings: dict, same_machine: bool = True):
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict,
+        same_machine: bool = True,
+        differences: Callable[[dict[str, str]], list[Difference]] | None = None,
+    ):
         """Opens a folder. Raises UserError where it holds results of other settings.
 
-        same_machine: whether those of another machine are others too, as times are.
+        same_machine: whether those of another machine are others too, as times are. differences:
+        of the flags of Config that are among the settings, or in their "flags", from those here.
+        `settings` and `lines` have today's names of flags, whatever version wrote them.
         """
         self.folder, self.path = folder, folder / LINES
+        self._differences = differences
         settings = json.loads(json.dumps({**settings, "machine": machine()}))
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -41,9 +53,11 @@ class Results:
                 if not same_machine:
                     old.pop("machine", None)
                 self._compare(old, settings)
+                settings = {**settings, **old}
             else:
                 text = json.dumps(settings, indent=2) + "\n"
                 write_atomically(str(folder / SETTINGS), text.encode())
+            self.settings = self._today(settings)
             self.lines = self._read()
         except OSError as error:
             raise UserError(f"--workdir={folder}: {error.strerror or error}") from error
@@ -51,19 +65,51 @@ class Results:
     def _old(self, path: Path) -> dict:
         try:
             old = json.loads(path.read_text())
-            if isinstance(old, dict):
+            if isinstance(old, dict) and isinstance(old.get("flags", ""), str):
                 return old
         except (ValueError, RecursionError):
             pass
-        raise UserError(f"{path}: not a JSON object")
+        raise UserError(f"{path}: not a JSON object of settings")
 
     def _compare(self, old: dict, new: dict) -> None:
-        for name in new:
-            if name in old and old[name] != new[name]:
-                raise UserError(
-                    f"--workdir={self.folder}: holds results with {name} = {old[name]}, not "
-                    f"{new[name]}; give another folder"
-                )
+        there, old = self._parted(old)
+        _, new = self._parted(new)
+        found = self._differences(there) if self._differences else []
+        differ = [(f"--{name}", theirs, own) for name, theirs, own in found]
+        for name, value in new.items():
+            if name in old or name in flags.FLAGS:  # of others that are not there nothing is known
+                differ.append((name, old.get(name, _default(name)), value))
+        for name in (name for name in old if name not in new):
+            here = earlier_flags.REMOVED.get(name, earlier_flags.UNKNOWN)
+            differ.append((name, earlier_flags.text_of(name, old[name]), here))
+        shown = [f"{name} = {old}, not {new}" for name, old, new in differ if old != new]
+        if shown:
+            raise UserError(
+                f"--workdir={self.folder}: holds results with {'; '.join(shown)}; "
+                "give another folder"
+            )
+
+    def _parted(self, settings: dict) -> tuple[dict[str, str], dict]:
+        """The flags of Config among settings, and what else there is; both by today's names."""
+        if not self._differences:
+            return {}, settings
+        known = {n: v for n, v in settings.items() if earlier_flags.is_known(n)}
+        there = earlier_flags.stored(settings.get("flags", ""))
+        there |= earlier_flags.by_today({n: earlier_flags.text_of(n, v) for n, v in known.items()})
+        rest = {n: v for n, v in settings.items() if n not in known and n != "flags"}
+        return there, self._today(rest)
+
+    def _today(self, values: dict) -> dict:
+        """Settings, or a line, with today's names where flags are named."""
+        if not self._differences or not earlier_flags.RENAMED:
+            return values
+        today = earlier_flags.today_of
+        found = {
+            name: today(values[name]) for name in ("axes", "base", "setting") if name in values
+        }
+        if "settings" in values:
+            found["settings"] = [today(setting) for setting in values["settings"]]
+        return {**values, **found}
 
     def _read(self) -> list[dict]:
         """The whole lines; the part that an interrupted write left is cut off."""
@@ -79,7 +125,7 @@ class Results:
             raise UserError(f"{self.path}: not JSON lines ({error})") from error
         if not all(isinstance(line, dict) for line in lines):
             raise UserError(f"{self.path}: not a JSON object a line")
-        return lines
+        return [_Line(self.path, self._today(line)) for line in lines]
 
     def _line(self, fields: dict) -> _Line:
         return _Line(self.path, fields)
@@ -110,6 +156,11 @@ class Results:
     def write(self, name: str, text: str) -> None:
         """Writes a file beside the results."""
         write_atomically(str(self.folder / name), text.encode())
+
+
+def _default(name: str):
+    """What a folder that lacks a flag was made with: the flag is younger than the folder."""
+    return flags.FLAGS[name].default if name in flags.FLAGS else None
 
 
 def machine() -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from experiments import paired, tables
+from experiments import earlier_flags, paired, tables
 from experiments.results import LINES, SETTINGS
 from w2v_jax import evaluation
 from w2v_jax.types import UserError
@@ -171,8 +171,8 @@ def _member(path: Path, line: dict, settings: dict) -> Member:
         cosines = {name: file[name] for name in MEASURES}
     if "flags" not in settings:
         return Member(line, cosines, line["setting"])
-    words = [*settings["flags"].split(), *line.get("flags", "").split()]
-    return Member(line, cosines, dict(w.removeprefix("--").partition("=")[::2] for w in words))
+    setting = earlier_flags.stored(f"{settings['flags']}\n{line.get('flags', '')}")
+    return Member(line, cosines, {**earlier_flags.lacking(setting), **setting})
 
 
 class Gap(NamedTuple):

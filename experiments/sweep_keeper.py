@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import rundir, show
+from experiments import earlier_flags, rundir, show
 from experiments.config import Config
-from experiments.sweep_plan import Program
+from experiments.sweep_plan import Member, Program
 from w2v_jax import checkpoint, sweep
 from w2v_jax.checkpoint import Checkpoints
 
@@ -22,6 +22,7 @@ class Saves:
         self._folder = folder / rundir.CHECKPOINTS / f"program-{program.number}"
         self._checkpoints = Checkpoints(str(self._folder), config.keep_checkpoints)
         self._seconds, self._time = config.checkpoint_every_sec, time.perf_counter()
+        self._program, self._base = program, earlier_flags.of(config)
         # What else decides which member is where.
         self._members = [m.flags(config) + f" #{m.index}" for m in program.members]
 
@@ -61,7 +62,7 @@ class Saves:
         saved = self._checkpoints.restore(checkpoint.names_of(tree), note)
         if saved is None:
             return
-        if saved.about["members"] != self._members:
+        if not self._are_these(saved.about["members"]):
             show.say(f"note: {self._folder}: of a program of other members, so it begins anew")
             self.clear()
             return
@@ -79,6 +80,17 @@ class Saves:
             vars(now.best).update(found["best"])
         now.epoch, now.seconds = saved.about["epoch"], saved.about["seconds"]
         show.say(f"going on after epoch {now.epoch} ({self._folder})")
+
+    def _are_these(self, members: list[str]) -> bool:
+        """Whether members, as a checkpoint of any version names them, are the program's."""
+        own = self._program.members
+        return len(members) == len(own) and all(map(self._is_this, members, own))
+
+    def _is_this(self, text: str, member: Member) -> bool:
+        written, _, index = text.rpartition("#")
+        there = {**self._base, **earlier_flags.stored(written)}
+        differ = earlier_flags.differences(there, earlier_flags.of(member.config))
+        return index == str(member.index) and not differ
 
     def clear(self) -> None:
         """Removes the checkpoints: the program's results are written."""

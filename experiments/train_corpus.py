@@ -15,6 +15,20 @@ from w2v_jax.types import UserError
 
 SHARED_NOISE = {"skipgram": 48, "cbow": 32}  # the fastest number that costs no quality
 ADAGRAD = {"skipgram": (1.2, 500.0), "cbow": (0.9, 10.0)}  # learning rate, epsilon
+DEFAULTS = {
+    "dataset": None,
+    "min_count": 5,
+    "unk": "drop",
+    "engine": "blocks",
+    "rows": "touched",
+    "noise": "with_replacement",
+    "subsample_rule": "word2vec_c",
+    "epochs": 3,  # as good as gensim's five
+    "batch_size": 1024,
+    "optimizer": "row_adagrad",
+    "schedule": "linear",
+}
+OWN = {*DEFAULTS, "shared_noise", "expected_window", "learning_rate", "epsilon"}
 
 
 def main() -> None:
@@ -33,16 +47,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    config.define_flags(
-        dataset=None,
-        min_count=5,
-        unk="drop",
-        engine="blocks",
-        rows="touched",
-        noise="with_replacement",
-        subsample_rule="word2vec_c",
-        batch_size=1024,
-        optimizer="row_adagrad",
-        schedule="linear",
-    )
+    config.define_flags(**DEFAULTS)
     entry.start(main, __doc__)

@@ -93,7 +93,7 @@ def test_an_unknown_name_is_refused_by_every_function_that_looks_it_up(make_hype
                 function(SMALL._replace(**{field: "nonesuch"}))
     with pytest.raises(UserError, match="--init=nonesuch: not one of book"):
         model.init_params(key, 9, 4, "nonesuch")
-    for name in ({*WORDS, "init", "reading", "export_vectors"} - {"platform"}):
+    for name in {*WORDS, "init", "reading", "export_vectors"} - {"platform"}:
         with pytest.raises(UserError, match=f"--{name}=nonesuch: not one of"):
             config.check(config.Config(**{name: "nonesuch"}))
 

@@ -1,25 +1,130 @@
-"""XLA_FLAGS: added to where a GPU can be there, never against the user's own."""
+"""XLA_FLAGS: `configure` adds where GPU and jaxlib need it, never against the user's own."""
 
+import warnings
+
+import jax
+import jax.numpy as jnp
 import pytest
+from scripts import start
 
-from experiments import xla_flags
+import w2v_jax
+from w2v_jax import sweep, train, xla_flags
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Has a CUDA plugin and a jaxlib of some version, and JAX has started nothing."""
+
+    def pretend(jaxlib="0.10.2", plugin=True, own="", started=False):
+        monkeypatch.setattr(xla_flags, "version", lambda name: jaxlib)
+        monkeypatch.setattr(
+            xla_flags, "find_spec", lambda name: plugin and name == "jax_cuda13_plugin"
+        )
+        monkeypatch.setattr(xla_flags, "_has_started", lambda: started)
+        monkeypatch.setenv("XLA_FLAGS", own)
+        xla_flags._warn.cache_clear()
+
+    yield pretend
+    xla_flags._warn.cache_clear()
+
+
+def flags():
+    return xla_flags.os.environ["XLA_FLAGS"]
 
 
 @pytest.mark.parametrize("own", ["", "--xla_dump_to=/nowhere"])
-def test_the_option_stands_behind_the_users_flags(monkeypatch, own):
-    monkeypatch.setattr(xla_flags, "find_spec", lambda name: name == "jax_cuda13_plugin")
-    monkeypatch.setenv("XLA_FLAGS", own)
-    note = xla_flags.avoid_slow_scatter()
-    assert xla_flags.os.environ["XLA_FLAGS"].split() == [*own.split(), xla_flags.SCATTER]
+def test_the_option_stands_behind_the_users_flags(machine, own):
+    machine(own=own)
+    (note,) = w2v_jax.configure()
+    assert flags().split() == [*own.split(), xla_flags.SCATTER]
     assert xla_flags.SCATTER in note
+    assert w2v_jax.configure() == []  # it is there now
+    assert flags().split() == [*own.split(), xla_flags.SCATTER]
+
+
+@pytest.mark.parametrize("jaxlib", ["0.10.2", "0.10.3", "0.11.0", "0.11.0.dev20260101", "0.10.2+x"])
+def test_affected_versions_get_it(machine, jaxlib):
+    machine(jaxlib)
+    assert w2v_jax.configure() and xla_flags.SCATTER in flags()
+
+
+@pytest.mark.parametrize("jaxlib", ["0.9.9", "0.10.1", "0.11.1", "0.11.1.dev1", "0.12.0", "1.0.0"])
+def test_other_versions_are_left_alone(machine, jaxlib):
+    machine(jaxlib)
+    assert w2v_jax.configure() == [] and flags() == ""
 
 
 @pytest.mark.parametrize(
-    ("own", "plugin"),
-    [("--xla_backend_extra_options=other", True), ("--xla_dump_to=/x", False), ("a.txt", True)],
+    ("own", "plugin"), [("--xla_backend_extra_options=other", True), ("--xla_dump_to=/x", False)]
 )
-def test_nothing_is_changed_where_the_user_set_it_or_there_is_no_gpu(monkeypatch, own, plugin):
-    monkeypatch.setattr(xla_flags, "find_spec", lambda name: plugin)
-    monkeypatch.setenv("XLA_FLAGS", own)
-    assert xla_flags.avoid_slow_scatter() == ""
-    assert xla_flags.os.environ["XLA_FLAGS"] == own
+def test_nothing_is_changed_where_the_user_set_it_or_there_is_no_gpu(machine, own, plugin):
+    machine(own=own, plugin=plugin)
+    assert w2v_jax.configure() == [] and flags() == own
+
+
+def test_nothing_is_changed_where_it_is_not_wanted(machine):
+    machine()
+    assert w2v_jax.configure(fast_scatter=False) == [] and flags() == ""
+
+
+def test_a_file_of_flags_is_the_users(machine, tmp_path):
+    path = tmp_path / "flags.txt"
+    machine(own=str(path))
+    (note,) = w2v_jax.configure()  # the file is not there: XLA tells that
+    assert note.startswith("XLA_FLAGS names a file") and flags() == str(path)
+    path.write_text(xla_flags.SCATTER)
+    assert w2v_jax.configure() == [] and flags() == str(path)
+
+
+def test_a_command_calls_it_before_jax_starts_and_tells(machine, capsys):
+    machine()
+    assert start("train_corpus") == 1  # the text is missing
+    assert xla_flags.SCATTER in flags()
+    note, error = capsys.readouterr().err.splitlines()
+    assert note.startswith("note: XLA_FLAGS: ") and error.startswith("error: --corpus")
+
+
+def test_too_late_is_said(machine):
+    machine(started=True)
+    with pytest.warns(UserWarning, match="before JAX computes"):
+        assert w2v_jax.configure() == []
+    assert flags() == ""
+
+
+def test_jax_itself_tells_that_it_has_started():
+    jax.devices()
+    assert xla_flags._has_started()
+
+
+def compile_a_run():
+    train.compile_program(None, None, 4, None, None, 1)  # refused before these are looked at
+
+
+def compile_a_sweep():
+    sweep.compile_over(lambda x: x + 1, [(jnp.ones(2),)], 1)
+
+
+@pytest.mark.parametrize("compile_one", [compile_a_run, compile_a_sweep])
+def test_who_compiles_for_a_gpu_without_it_is_warned(machine, monkeypatch, compile_one):
+    machine()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    with warnings.catch_warnings(), pytest.raises(UserWarning, match=r"w2v_jax\.configure\(\)"):
+        warnings.simplefilter("error")
+        compile_one()
+
+
+def test_the_warning_comes_once_and_not_where_there_is_no_need(machine, monkeypatch):
+    machine()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        compile_a_sweep()  # for the CPU
+        assert not seen
+        monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+        compile_a_sweep()
+        compile_a_sweep()
+        assert len(seen) == 1
+        machine(own=xla_flags.SCATTER)
+        compile_a_sweep()
+        machine(jaxlib="0.11.1")
+        compile_a_sweep()
+    assert len(seen) == 1

@@ -7,14 +7,11 @@ our own tells a damaged one when it is read.
 
 import contextlib
 import errno
-import functools
 import hashlib
 import json
-import logging
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -274,22 +271,8 @@ def _first_line(error: Exception) -> str:
     return text if len(text) < 200 else f"{text[:200]}.."
 
 
-def _without_closed_loops(hook: Callable) -> Callable:
-    """TensorStore's answers to a save that has failed find its event loop closed: no news."""
-
-    def filtered(unraisable):
-        if str(unraisable.exc_value) != "Event loop is closed":
-            hook(unraisable)
-
-    return filtered
-
-
-@functools.cache
 def _orbax():
     """Imported where it is needed: it takes longer than a small model's first epoch."""
-    for name in ("absl", "orbax", "asyncio"):  # what fails is raised, and told once
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    sys.unraisablehook = _without_closed_loops(sys.unraisablehook)
     import orbax.checkpoint as ocp
 
     return ocp

@@ -18,7 +18,7 @@ import numpy as np
 from flax import struct
 from jax.custom_batching import sequential_vmap
 
-from w2v_jax import checks, folding, sampling, train, update
+from w2v_jax import checks, folding, sampling, train, update, xla_flags
 from w2v_jax.losses import LOSSES
 from w2v_jax.types import Corpus, Hyper, Metrics, Params, Static, TrainState
 
@@ -121,6 +121,8 @@ def compile_over(
         grouped = jax.tree.map(lambda x: x.reshape(-1, lanes, *x.shape[1:]), members)
         result = jax.lax.map(lambda group: one(group, *shared), grouped)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), result)
+
+    xla_flags.warn_of_slow_scatter(train.platform_of(arguments))
 
     # A program a device, not one partitioned over them: XLA would round otherwise than alone.
     def apart(first, others, *shared):

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import blocks, checks, folding, sampling, update
+from w2v_jax import blocks, checks, folding, sampling, update, xla_flags
 from w2v_jax.types import Corpus, Hyper, Metrics, Static, Stream, TrainState, UserError
 
 CHUNK = 2**20  # tokens that one epoch's view is drawn for at a time
@@ -201,6 +201,7 @@ def compile_program(
     checks.check(static)
     started = time.perf_counter()
     static = static._replace(platform=platform_of(state))
+    xla_flags.warn_of_slow_scatter(static.platform)
     index = jax.ShapeDtypeStruct((), jnp.int32)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
     draw = jax.jit(partial(sampling.draw_stream, static=static))

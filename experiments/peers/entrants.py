@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments import earlier_flags, train_corpus
 from experiments.peers.commands import PEERS, Task, Tools
 from w2v_jax.types import UserError
 
@@ -51,6 +52,14 @@ def particular(entrant: Entrant, tools: Tools) -> str:
         summed = "" if tools.gensim_export == "input" else f" export={tools.gensim_export}"
         return tools.gensim_input + summed
     return f"loader_workers={tools.d2l_loader_workers}" if entrant.name == "d2l" else ""
+
+
+def same(entrant: Entrant, there: str, here: str) -> bool:
+    """Whether two texts of `particular`, one of them of any version, are the same settings."""
+    if entrant.name != "w2v_jax":
+        return there == here
+    sides = map(earlier_flags.stored, (there, here))
+    return not earlier_flags.of_one_script(*sides, own=train_corpus.OWN)
 
 
 def order(entrants: list[Entrant], seeds: int) -> list[tuple[int, Entrant]]:
