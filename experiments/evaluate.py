@@ -7,7 +7,7 @@ python -m experiments.evaluate --vectors=FILE --pairs=FILE --analogies=FILE
 from absl import flags
 
 from experiments import entry, show, vectors
-from w2v_jax import evaluation
+from w2v_jax import evaluation, resources
 
 flags.DEFINE_multi_string(
     "pairs", [], "Own word pairs: lines `word word score`; may be repeated. Adds to the standard."
@@ -24,8 +24,11 @@ def main() -> None:
     wv = vectors.load()
     own = [evaluation.word_pairs(wv, path) for path in values.pairs]
     own += [evaluation.analogies(wv, path) for path in values.analogies]
-    standard = [evaluation.standard(wv)] if values.standard else []
-    for measures in (*own, *standard):  # own files first: they need no extra
+    if values.standard:
+        own.append(evaluation.standard(wv))
+        if not resources.simlex999():
+            show.say(f"note: {resources.NO_SIMLEX}")
+    for measures in own:
         print(show.quality(measures))
 
 
