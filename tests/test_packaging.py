@@ -3,6 +3,7 @@
 import ast
 import configparser
 import hashlib
+import json
 import lzma
 import os
 import re
@@ -11,9 +12,11 @@ import subprocess
 import sys
 import zipfile
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from scripts import in_a_process
 
 ROOT = Path(__file__).resolve().parent.parent
 RESOURCES = ROOT / "w2v_jax" / "resources"
@@ -156,3 +159,20 @@ def test_an_installed_wheel_finds_its_data(wheel, tmp_path):
         timeout=300,
     )
     assert told.stdout.split("\n") == ["True", "b'anarchism'", ""], told.stderr
+
+
+@pytest.mark.slow
+def test_the_quickstart_needs_neither_network_nor_gensim(tmp_path, monkeypatch):
+    (tmp_path / "gensim.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody answers there
+    flagfile = f"--flagfile={ROOT / 'experiments' / 'flagfiles' / 'quickstart.cfg'}"
+    small = ("--epochs=1", "--max_words=50000", "--dim=16", "--noplots", "--workdir=out")
+    ended = in_a_process(tmp_path, "ptb_skipgram", flagfile, *small)
+    assert ended.returncode == 0, ended.stderr
+    assert "so wiki_sample is used instead" in ended.stderr
+    found = json.loads((tmp_path / "out" / "summary.json").read_text())["evaluation"]
+    asked = {"wordsim353_spearman", "google_analogies_accuracy"}
+    asked |= {"simlex999_spearman"} if find_spec("svd2vec") else set()
+    assert all(found[name]["value"] is not None for name in asked)
+    assert "nearest words" in ended.stdout
