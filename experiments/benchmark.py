@@ -19,7 +19,7 @@ from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import Entrant, entrant, order, particular
 from experiments.results import Results, cpus, machine
 from w2v_jax import corpus as corpora
-from w2v_jax import evaluation, export, resources
+from w2v_jax import evaluation, export
 from w2v_jax.types import UserError
 
 MEASURES = {
@@ -133,8 +133,7 @@ def make_plan() -> Plan:
             show.say(f"note: {label} is left out: {reason}")
         else:
             entrants.append(one)
-    if not resources.simlex999():
-        show.say(f"note: {resources.NO_SIMLEX}")
+    show.missing_sets()
     folder = Path(values.workdir).expanduser().absolute()
     text = plain_corpus.plain(source(), values.max_words, folder)
     task = task._replace(corpus=str(text.path), corpus_sha256=text.sha256)

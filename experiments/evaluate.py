@@ -7,7 +7,7 @@ python -m experiments.evaluate --vectors=FILE --pairs=FILE --analogies=FILE
 from absl import flags
 
 from experiments import entry, show, vectors
-from w2v_jax import evaluation, resources
+from w2v_jax import evaluation
 
 flags.DEFINE_multi_string(
     "pairs", [], "Own word pairs: lines `word word score`; may be repeated. Adds to the standard."
@@ -26,8 +26,7 @@ def main() -> None:
     own += [evaluation.analogies(wv, path) for path in values.analogies]
     if values.standard:
         own.append(evaluation.standard(wv))
-        if not resources.simlex999():
-            show.say(f"note: {resources.NO_SIMLEX}")
+        show.missing_sets()
     for measures in own:
         print(show.quality(measures))
 

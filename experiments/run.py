@@ -29,7 +29,7 @@ from experiments.config import Config, resolved, to_flagfile
 from experiments.keeper import Start
 from experiments.ledger import Ledger
 from w2v_jax import corpus as corpora
-from w2v_jax import evaluation, ingest, joining, model, plots, resources, train, update, vocab
+from w2v_jax import evaluation, ingest, joining, model, plots, train, update, vocab
 from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors
 
 REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
@@ -245,8 +245,8 @@ def _without_missing_extras(config: Config) -> Config:
         if getattr(config, flag) and find_spec(package) is None:
             show.say(f"note: no --{flag}: {package} is missing (pip install 'w2v_jax[eval]')")
             config = dataclasses.replace(config, **{flag: False})
-    if config.evaluate and not resources.simlex999():
-        show.say(f"note: {resources.NO_SIMLEX}")
+    if config.evaluate:
+        show.missing_sets()
     return config
 
 

@@ -165,6 +165,7 @@ def test_an_installed_wheel_finds_its_data(wheel, tmp_path):
 def test_the_quickstart_needs_neither_network_nor_gensim(tmp_path, monkeypatch):
     (tmp_path / "gensim.py").write_text("raise ImportError")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delenv("W2V_JAX_DATA", raising=False)
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody answers there
     flagfile = f"--flagfile={ROOT / 'experiments' / 'flagfiles' / 'quickstart.cfg'}"
     small = ("--epochs=1", "--max_words=50000", "--dim=16", "--noplots", "--workdir=out")
