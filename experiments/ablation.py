@@ -77,6 +77,8 @@ def run(base: Config) -> None:
     values, settings = axes.settings(base)
     seeds = flags.FLAGS.seeds
     devices = _devices(len(settings) * seeds)
+    if base.evaluate:
+        show.missing_sets()
     base, source, corpus = wiring.read_corpus(base)
     held = _heldout(base, source, corpus)
     members = sweep_plan.members_of(base, settings, seeds, flags.FLAGS.common_random_numbers)

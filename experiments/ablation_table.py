@@ -33,7 +33,7 @@ def write(lines: Sequence[dict], items: Mapping[int, Mapping], settings: dict) -
     items: member -> its results item by item, {"wordsim353": [353] cosines, NaN where unknown,
     "simlex999": [999] the same, "google_analogies": [19544] 1, 0, or -1 where not covered}; may be
     empty. settings: "base", the baseline's value of each swept axis; "axes"; "design". Raises
-    UserError where items are given but gensim's files are missing.
+    UserError where items of SimLex-999 are given, and it is not installed.
     """
     if not lines:
         return "No members yet.\n"

@@ -10,7 +10,6 @@ that is in OUT/results.jsonl is not repeated. Leaves results.jsonl, table.md and
 import dataclasses
 import os
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 from absl import flags
@@ -134,8 +133,7 @@ def make_plan() -> Plan:
             show.say(f"note: {label} is left out: {reason}")
         else:
             entrants.append(one)
-    if not find_spec("gensim"):
-        show.say("note: no evaluation: gensim is missing (pip install 'w2v_jax[eval]')")
+    show.missing_sets()
     folder = Path(values.workdir).expanduser().absolute()
     text = plain_corpus.plain(source(), values.max_words, folder)
     task = task._replace(corpus=str(text.path), corpus_sha256=text.sha256)
@@ -167,9 +165,8 @@ def measure(plan: Plan, racer: Entrant, seed: int) -> dict:
     times = peer.times(run, child.output)
     words = plan.task.words * racer.epochs
     wv = export.load(folder / peer.vectors)
-    measures = evaluation.standard(wv) if find_spec("gensim") else ()
     found = dict.fromkeys(MEASURES, evaluation.Measure("", None, 0, 0))
-    found |= {m.name: m for m in measures if m.name in MEASURES}
+    found |= {m.name: m for m in evaluation.standard(wv) if m.name in MEASURES}
     return {
         "peer": racer.label,
         "seed": seed,

@@ -24,8 +24,10 @@ def main() -> None:
     wv = vectors.load()
     own = [evaluation.word_pairs(wv, path) for path in values.pairs]
     own += [evaluation.analogies(wv, path) for path in values.analogies]
-    standard = [evaluation.standard(wv)] if values.standard else []
-    for measures in (*own, *standard):  # own files first: they need no extra
+    if values.standard:
+        own.append(evaluation.standard(wv))
+        show.missing_sets()
+    for measures in own:
         print(show.quality(measures))
 
 

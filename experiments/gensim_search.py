@@ -98,7 +98,7 @@ def main() -> None:
     if not given.workdir:
         raise UserError("--workdir=OUT is missing")
     if find_spec("gensim") is None:
-        raise UserError("gensim is not installed: pip install 'w2v_jax[eval]'")
+        raise UserError("gensim is not installed: pip install 'w2v_jax[gensim]'")
     path = _training_file()
     results = Results(Path(given.workdir).expanduser(), _settings(path))
     (results.folder / ITEMS).mkdir(exist_ok=True)

@@ -236,17 +236,15 @@ def initial_state(config: Config, vocab_size: int, key: jax.Array, hyper: Hyper)
 
 def _without_missing_extras(config: Config) -> Config:
     """Says at the start what a run without the [eval] extra will leave out."""
-    needs = (
-        ("evaluate", "gensim"),
-        ("plots", "matplotlib"),
-        ("plots", "sklearn"),
-    )
+    needs = (("plots", "matplotlib"), ("plots", "sklearn"))
     if config.tensorboard and find_spec("tensorboardX") is None:
         raise UserError("--tensorboard needs tensorboardX: pip install 'w2v_jax[eval]'")
     for flag, package in needs:
         if getattr(config, flag) and find_spec(package) is None:
             show.say(f"note: no --{flag}: {package} is missing (pip install 'w2v_jax[eval]')")
             config = dataclasses.replace(config, **{flag: False})
+    if config.evaluate:
+        show.missing_sets()
     return config
 
 

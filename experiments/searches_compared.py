@@ -63,11 +63,11 @@ def chooses(first: str, second: str) -> bool:
 def halves(known: Mapping[str, np.ndarray] | None = None) -> tuple[Half, Half]:
     """The choosing and the judging half of the pairs [N] that are known (all where not given).
 
-    Raises UserError where gensim's files are missing.
+    Raises UserError where SimLex-999 is not installed.
     """
     people, used = evaluation.standard_people(), ({}, {})
-    for name, file in evaluation.PAIR_FILES.items():
-        pairs = evaluation._read_pairs(evaluation._bundled() / file)
+    for name in evaluation.PAIR_SETS:
+        pairs = evaluation._read_pairs(evaluation.standard_file(name))
         chosen = np.array([chooses(first, second) for first, second, _ in pairs])
         of = np.ones(len(pairs), bool) if known is None else known[name]
         used[0][name], used[1][name] = chosen & of, ~chosen & of

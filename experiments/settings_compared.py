@@ -177,7 +177,9 @@ def _resampled(every: Sequence[Group], items: Mapping, measure: Measure) -> dict
         return {}
     if measure.items == "google_analogies":
         return paired.resampled_accuracies(mine)
-    return paired.resampled_correlations(mine, evaluation.standard_people()[measure.items])
+    return paired.resampled_correlations(
+        mine, evaluation.standard_people([measure.items])[measure.items]
+    )
 
 
 def _over_items(group, base, measure, resampled) -> tuple[float, float] | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from tqdm import tqdm
 
-from w2v_jax import queries
+from w2v_jax import queries, resources
 from w2v_jax.corpus import is_compressed
 from w2v_jax.evaluation import Measure
 from w2v_jax.types import WordVectors
@@ -16,6 +16,12 @@ from w2v_jax.types import WordVectors
 def say(text: str) -> None:
     """A line for whoever watches, on stderr, so that stdout stays the closing screen."""
     print(text, file=sys.stderr, flush=True)
+
+
+def missing_sets() -> None:
+    """Says which of the standard word pairs are not installed."""
+    if not resources.simlex999():
+        say(f"note: {resources.NO_SIMLEX}")
 
 
 def progress_bar(total_words: int, done: int = 0) -> tqdm:

@@ -152,8 +152,7 @@ def test_random_settings_are_sorted_and_cut():
 
 
 def test_differences_over_items_and_what_is_decided():
-    pytest.importorskip("gensim")
-    people = evaluation.standard_people()["wordsim353"]
+    people = evaluation.standard_people(["wordsim353"])["wordsim353"]
     draw = np.random.default_rng(0)
     noise, lines, items = draw.normal(size=353), [], {}
     for value, weight in ((100, 0.4), (50, 0.1), (99, 0.4)):

@@ -273,6 +273,7 @@ def place(tmp_path_factory):
 
 
 def test_a_benchmark_runs_all_that_is_there_and_goes_on(place, capsys, monkeypatch):
+    pytest.importorskip("gensim")
     args = [f"--corpus={place / 'text.txt'}", f"--workdir={place / 'out'}", "--threads=1"]
     args += ["--dim=4", "--window=2", "--negatives=2", "--subsample=0", "--min_count=1"]
     args += ["--epochs=2", f"--word2vec_c={place / 'word2vec'}", "--peers"]

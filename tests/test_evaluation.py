@@ -1,17 +1,20 @@
 """Measures against gensim, scipy and counts made by hand."""
 
+import lzma
 import os
 import subprocess
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2v_jax import evaluation
+from w2v_jax import evaluation, resources
 from w2v_jax.corpus import locate
 from w2v_jax.evaluation import Measure, analogies, standard, word_pairs
 from w2v_jax.types import UserError, WordVectors
@@ -27,9 +30,18 @@ def named(measures):
 
 
 @pytest.fixture(scope="module")
-def bundled():
-    pytest.importorskip("gensim")
-    return evaluation._bundled()
+def standard_sets(tmp_path_factory):
+    """A folder with the three standard sets as plain files: name.txt."""
+    needs_simlex()
+    folder = tmp_path_factory.mktemp("standard")
+    for name, path in evaluation.standard_files().items():
+        (folder / f"{name}.txt").write_bytes(evaluation._bytes_of(path))
+    return folder
+
+
+def needs_simlex():
+    if not resources.simlex999():
+        pytest.skip("SimLex-999 is not installed")
 
 
 def keyed(wv):
@@ -38,8 +50,8 @@ def keyed(wv):
     return theirs
 
 
-def test_word_pairs_agree_with_gensim(bundled):
-    path = bundled / "wordsim353.tsv"
+def test_word_pairs_agree_with_gensim(standard_sets):
+    path = standard_sets / "wordsim353.txt"
     pairs = [line.split("\t") for line in path.read_text().splitlines() if line[0] != "#"]
     words = sorted({word for a, b, _ in pairs for word in (a, b)})[::2]
     # A second spelling further down must not count: gensim takes the first.
@@ -53,8 +65,8 @@ def test_word_pairs_agree_with_gensim(bundled):
     assert ours["wordsim353_pearson"].total == 353
 
 
-def test_analogies_agree_with_gensim(bundled, tmp_path):
-    lines = (bundled / "questions-words.txt").read_text().splitlines()
+def test_analogies_agree_with_gensim(standard_sets, tmp_path):
+    lines = (standard_sets / "google_analogies.txt").read_text().splitlines()
     path = tmp_path / "some.txt"
     path.write_text(
         "\n".join(line for i, line in enumerate(lines) if line[0] == ":" or i % 25 == 0)
@@ -108,7 +120,8 @@ def test_another_spelling_is_no_answer_for_a_query_and_right_for_the_answer(tmp_
 
 
 @pytest.mark.skipif(not os.environ.get("W2V_JAX_DATA"), reason="W2V_JAX_DATA is not set")
-def test_the_treebank_covers_what_it_should(bundled):
+def test_the_treebank_covers_what_it_should():
+    needs_simlex()
     path = Path(locate("ptb", data_dir=os.environ["W2V_JAX_DATA"]).paths[0])
     words = [word for word, _ in Counter(path.read_text().split()).most_common()]
     ours = named(standard(vectors_of(words)))
@@ -224,8 +237,9 @@ def test_a_file_that_changes_is_read_again(tmp_path):
         assert evaluation.pair_items(wv, path)[0].tolist() == people
 
 
-def test_standard_measures_follow_from_their_items(bundled):
-    some = [line.split() for line in (bundled / "questions-words.txt").read_text().splitlines()]
+def test_standard_measures_follow_from_their_items(standard_sets):
+    text = (standard_sets / "google_analogies.txt").read_text()
+    some = [line.split() for line in text.splitlines()]
     words = sorted({word for line in some[::40] for word in line if line[0] != ":"})
     words += [w for w in ("tiger", "cat", "computer", "keyboard", "old", "new", "smart", "dumb")]
     wv = vectors_of(dict.fromkeys(words))
@@ -250,7 +264,7 @@ def test_standard_measures_follow_from_their_items(bundled):
     assert accuracy.value == (answers == 1).sum() / accuracy.covered
 
 
-def test_items_of_a_diverged_run_cover_what_is_known(bundled):
+def test_items_of_a_diverged_run_cover_what_is_known():
     wv = vectors_of(["tiger", "cat", "computer", "keyboard"])
     wv.vectors[0] = np.nan
     measures = list(standard(wv))
@@ -258,17 +272,78 @@ def test_items_of_a_diverged_run_cover_what_is_known(bundled):
     assert list(standard(wv, evaluation.standard_items(wv))) == measures
 
 
-def test_without_gensim_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr(evaluation, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'w2v_jax\[eval\]'"):
-        list(standard(vectors_of("abcd")))
+def without_simlex(monkeypatch):
+    monkeypatch.setattr(resources, "find_spec", lambda name: None)
 
 
-def test_gensim_is_found_but_not_imported(bundled):
+def test_without_simlex_the_other_sets_are_measured(monkeypatch):
+    wv = vectors_of(["tiger", "cat", "computer", "keyboard"])
+    without_simlex(monkeypatch)
+    measures = named(standard(wv))
+    assert measures["wordsim353_spearman"].covered == 3  # tiger-cat, tiger-tiger, and the other two
+    assert measures["google_analogies_accuracy"].total == 19_544
+    assert not any("simlex" in name for name in measures)
+    assert list(evaluation.standard_items(wv)) == ["wordsim353", "google_analogies"]
+    assert list(evaluation.standard_people(["wordsim353"])) == ["wordsim353"]
+    for asked in (evaluation.standard_people, lambda: evaluation.standard_file("simlex999")):
+        with pytest.raises(UserError, match=r"SimLex-999.*pip install 'w2v_jax\[eval\]'"):
+            asked()
+
+
+@pytest.mark.parametrize("line", ["old\tnew\t1.59", ""])
+def test_another_file_in_simlexs_place_is_not_read(tmp_path, monkeypatch, line):
+    needs_simlex()
+    lines = resources.simlex999().read_text().splitlines()
+    path = tmp_path / "simlex999.txt"
+    path.write_text("\r\n".join(["# any head", *lines, ""]))
+    monkeypatch.setattr(resources, "SIMLEX_IN", (("own", path.name),))
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(resources, "find_spec", lambda name: spec)
+    assert resources.simlex999() == path
+    lines[next(i for i, old in enumerate(lines) if old.startswith("old"))] = line
+    path.write_text("\n".join(lines))
+    assert resources.simlex999() is None
+
+
+def test_every_copy_of_simlex_gives_the_same_pairs(monkeypatch):
+    found = []
+    for place in resources.SIMLEX_IN:
+        monkeypatch.setattr(resources, "SIMLEX_IN", (place,))
+        if path := resources.simlex999():
+            found.append(evaluation._read_pairs(path))
+    if not found:
+        pytest.skip("SimLex-999 is not installed")
+    assert len(found[0]) == 999 and found.count(found[0]) == len(found)
+
+
+def test_the_carried_sets_are_gensims():
+    pytest.importorskip("gensim")
+    folder = Path(find_spec("gensim").submodule_search_locations[0]) / "test" / "test_data"
+    for name, file in (
+        ("wordsim353", "wordsim353.tsv"),
+        ("simlex999", "simlex999.txt"),
+        ("google_analogies", "questions-words.txt"),
+    ):
+        read = evaluation._read_analogies if "analog" in name else evaluation._read_pairs
+        assert read(evaluation.standard_file(name)) == read(folder / file)
+
+
+def test_other_packages_are_found_but_not_imported():
     program = (
         "import sys, numpy as np; from w2v_jax import evaluation, types;"
         "wv = types.WordVectors(('love', 'sex', 'tiger'), np.eye(3, dtype='f'));"
         "assert next(evaluation.standard(wv)).covered == 2;"  # love-sex, tiger-tiger
-        "sys.exit('gensim' in sys.modules)"
+        "sys.exit(any(name in sys.modules for name in ('gensim', 'svd2vec', 'pandas')))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_packed_file_is_unpacked_and_a_broken_one_named(tmp_path):
+    wv = vectors_of("abc")
+    plain, packed = tmp_path / "own.txt", tmp_path / "own.txt.xz"
+    plain.write_text("a b 1\nb c 2\na c 4\n")
+    packed.write_bytes(lzma.compress(plain.read_bytes()))
+    assert list(word_pairs(wv, packed, "own")) == list(word_pairs(wv, plain, "own"))
+    packed.write_bytes(packed.read_bytes()[:-9])
+    with pytest.raises(UserError, match=r"own\.txt\.xz: cannot be unpacked"):
+        list(word_pairs(wv, packed))

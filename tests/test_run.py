@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scripts import QUICK, ROOT, SMALL, WORDS, start, text_of
 
-from w2v_jax import export, train
+from w2v_jax import export, resources, train
 from w2v_jax.types import UserError
 from w2v_jax.vocab import load_counts
 
@@ -288,6 +288,23 @@ def test_query_and_evaluate_read_a_run(capsys, skipgram):
     assert capsys.readouterr().err.startswith("error: --analogy=w1,w2")
     assert start("query", f"--run={skipgram[1].parent}", "--similar=w1") == 1
     assert capsys.readouterr().err.startswith("error: --run=")
+
+
+def test_without_simlex_a_line_says_so_and_the_rest_is_measured(
+    skipgram, place, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(resources, "find_spec", lambda name: None)
+    args = [*QUICK, f"--corpus={place / 'corpus.txt'}", f"--workdir={tmp_path / 'out'}"]
+    for measured, *command in (
+        (True, "evaluate", f"--run={skipgram[1]}"),
+        (True, "ptb_skipgram", *args, "--evaluate"),
+        (False, "ptb_skipgram", *args, "--overwrite"),
+    ):
+        assert start(*command) == 0
+        told = capsys.readouterr()
+        assert told.err.count("note: no SimLex-999: ") == measured
+        assert ("wordsim353_spearman" in told.out) == measured
+        assert "simlex999" not in told.out
 
 
 def test_help_lists_the_flags_of_the_script(capsys):

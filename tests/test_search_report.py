@@ -16,11 +16,12 @@ from experiments.searches_compared import (
     measured,
     over_items_and_seeds,
 )
-from w2v_jax import evaluation
+from w2v_jax import evaluation, resources
 from w2v_jax.types import UserError
 
-pytest.importorskip("gensim")
 pytest.importorskip("matplotlib")
+if not resources.simlex999():
+    pytest.skip("SimLex-999 is not installed", allow_module_level=True)
 pytestmark = pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
 
 SIZES = {"wordsim353": 353, "simlex999": 999}
@@ -107,17 +108,14 @@ def read(place):
     )
 
 
-@pytest.mark.parametrize(("name", "file"), evaluation.PAIR_FILES.items())
-def test_halves_are_disjoint_and_cover_every_pair(name, file):
+@pytest.mark.parametrize("name", evaluation.PAIR_SETS)
+def test_halves_are_disjoint_and_cover_every_pair(name):
     choosing, judging = (half.used[name] for half in halves())
     assert len(choosing) == SIZES[name] and (choosing ^ judging).all()
     assert abs(choosing.mean() - 0.5) < 0.07
-    for (a, b, _), mine in zip(evaluation._read_pairs(_path(file)), choosing, strict=True):
+    pairs = evaluation._read_pairs(evaluation.standard_file(name))
+    for (a, b, _), mine in zip(pairs, choosing, strict=True):
         assert chooses(a, b) == chooses(b, a) == chooses(b.upper(), a.title()) == mine
-
-
-def _path(file):
-    return evaluation._bundled() / file
 
 
 def test_the_half_follows_from_the_hash():

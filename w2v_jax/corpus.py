@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import IO, NamedTuple
 
+from w2v_jax import resources
 from w2v_jax.types import UserError
 
 DATASETS = ("ptb", "wiki_sample")
@@ -25,7 +26,6 @@ PTB_SHA256 = {
     "valid": "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
     "test": "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
 }
-WIKI_DUMP = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 LONGEST = 1 << 21  # bytes of a word
 _DOWNLOAD_LIMIT = 16 << 20  # bytes; the largest split has 5.1 MB
 _TIMEOUT = 15  # seconds
@@ -56,8 +56,8 @@ def locate(
     `corpus` is a file or glob (** too), or several with commas between: in the order given, the
     matches of each sorted, no file twice. `ptb` is looked for in `data_dir` or its folder ptb and
     never downloaded then; without `data_dir` it comes from the cache or is downloaded into it.
-    `fallback` names the dataset to use where PTB cannot be downloaded. `wiki_sample` is made from
-    gensim's test data and needs no `data_dir`. Only `ptb` has splits beside 'train'.
+    `fallback` names the dataset to use where PTB cannot be downloaded. `wiki_sample`, 67
+    articles of Wikipedia, comes with the package. Only `ptb` has splits beside 'train'.
 
     Raises UserError where there is no such text.
     """
@@ -69,7 +69,7 @@ def locate(
     if corpus:
         return Source("files", _match(corpus), "")
     if dataset == "wiki_sample":
-        return Source(dataset, (_wiki_sample(cache),), "")
+        return Source(dataset, (str(resources.carried("wiki_sample.txt.xz")),), "")
     if data_dir:
         return Source(dataset, (_in_folder(data_dir, f"ptb.{split}.txt"),), "")
     try:
@@ -80,10 +80,7 @@ def locate(
                 f"{error}: give --data_dir=FOLDER with ptb.{split}.txt, "
                 "or --dataset=wiki_sample, or --corpus=FILE"
             ) from error
-        try:
-            found = locate(fallback, cache_dir=cache)
-        except UserError as other:
-            raise UserError(f"{error}; {other}") from error
+        found = locate(fallback, cache_dir=cache)
         return found._replace(note=f"{error}, so {fallback} is used instead.")
 
 
@@ -273,33 +270,3 @@ def _download(address: str, sha256: str) -> bytes:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise OSError(f"{address} is another file: its sha256 is not {sha256}")
     return data
-
-
-def _wiki_sample(cache: str) -> str:
-    """Articles of gensim's shortened Wikipedia dump, one a line, in the cache: 452,944 words."""
-    path = os.path.join(cache, "wiki_sample.txt")
-    if not os.path.exists(path):
-        try:
-            from gensim.corpora import wikicorpus
-            from gensim.test.utils import datapath
-        except ImportError as error:
-            missing = "--dataset=wiki_sample is read from gensim, which cannot be imported"
-            raise UserError(f"{missing}: pip install 'w2v_jax[eval]'") from error
-        dump = datapath(WIKI_DUMP)
-        try:
-            articles = list(_articles(wikicorpus, dump))
-        except _UNREADABLE as error:
-            raise UserError(f"{dump}: cannot be read ({reason_of(error)})") from error
-        write_atomically(path, "".join(f"{' '.join(words)}\n" for words in articles).encode())
-    return path
-
-
-def _articles(wikicorpus, dump: str) -> Iterator[list[str]]:
-    # What WikiCorpus.get_texts yields, without its process pool: a fork after JAX's threads have
-    # started may hang.
-    ignored = tuple(f"{name}:" for name in wikicorpus.IGNORED_NAMESPACES)
-    with bz2.open(dump) as file:
-        for title, text, number in wikicorpus.extract_pages(file, ("0",)):
-            words, _, _ = wikicorpus.process_article((text, title, number))
-            if len(words) >= wikicorpus.ARTICLE_MIN_WORDS and not title.startswith(ignored):
-                yield words

@@ -1,23 +1,24 @@
 """Word vectors -> measures against people's judgements: word pairs and analogies."""
 
+import lzma
 import math
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from w2v_jax import resources
 from w2v_jax.files import opened
 from w2v_jax.queries import analogy
 from w2v_jax.types import UserError, WordVectors
 
 MOST_FREQUENT = 300_000  # so many words are looked at, as by gensim and word2vec.c's users
 CANDIDATES = 5  # answers of an analogy looked at; more than one for other spellings of a, b, c
-PAIR_FILES = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
-ANALOGY_FILES = {"google_analogies": "questions-words.txt"}
+PAIR_SETS = ("wordsim353", "simlex999")
+ANALOGY_SETS = ("google_analogies",)
 
 
 class Measure(NamedTuple):
@@ -30,40 +31,55 @@ class Measure(NamedTuple):
 
 
 def standard(wv: WordVectors, items: Mapping[str, np.ndarray] | None = None) -> Iterator[Measure]:
-    """WordSim-353, SimLex-999 and Google's analogies, from the files that gensim carries.
+    """WordSim-353, SimLex-999 where it is installed, and Google's analogies.
 
     items: what `standard_items` gave for these vectors, which costs most of the time.
-    Raises UserError where gensim is not installed. Sources: Finkelstein et al. 2002; Hill et
-    al. 2015; Mikolov et al. 2013.
+    Sources: Finkelstein et al. 2002; Hill et al. 2015; Mikolov et al. 2013.
     """
-    folder, items = _bundled(), items or {}
-    for name, file in PAIR_FILES.items():
-        yield from word_pairs(wv, folder / file, name, items.get(name))
-    for name, file in ANALOGY_FILES.items():
-        yield from analogies(wv, folder / file, name, items.get(name))
+    items = items or {}
+    for name, path in standard_files().items():
+        measure = word_pairs if name in PAIR_SETS else analogies
+        yield from measure(wv, path, name, items.get(name))
 
 
 def standard_items(wv: WordVectors) -> dict[str, np.ndarray]:
     """Item by item what `standard` measures: `pair_items`' cosines and `analogy_items`, by name.
 
-    wordsim353 [353], simlex999 [999] float64; google_analogies [19544] int8.
-    Raises UserError where gensim is not installed.
+    wordsim353 [353], simlex999 [999] (where it is installed) float64; google_analogies [19544]
+    int8.
     """
-    folder = _bundled()
-    items = {name: pair_items(wv, folder / file)[1] for name, file in PAIR_FILES.items()}
-    return items | {name: analogy_items(wv, folder / f) for name, f in ANALOGY_FILES.items()}
+    return {
+        name: pair_items(wv, path)[1] if name in PAIR_SETS else analogy_items(wv, path)
+        for name, path in standard_files().items()
+    }
 
 
-def standard_people() -> dict[str, np.ndarray]:
+def standard_people(names: Iterable[str] = PAIR_SETS) -> dict[str, np.ndarray]:
     """People's scores, in the order of `standard_items`: wordsim353 [353], simlex999 [999].
 
-    Raises UserError where gensim is not installed.
+    Raises UserError where SimLex-999 is asked for and not installed.
     """
-    folder = _bundled()
     return {
-        name: np.array([score for *_, score in _read_pairs(folder / file)])
-        for name, file in PAIR_FILES.items()
+        name: np.array([score for *_, score in _read_pairs(standard_file(name))]) for name in names
     }
+
+
+def standard_files() -> dict[str, Path]:
+    """The standard sets that are there: PAIR_SETS, then ANALOGY_SETS -> their files."""
+    every = {
+        "wordsim353": resources.carried("wordsim353.tsv"),
+        "simlex999": resources.simlex999(),
+        "google_analogies": resources.carried("questions-words.txt.xz"),
+    }
+    return {name: path for name, path in every.items() if path}
+
+
+def standard_file(name: str) -> Path:
+    """The file of a standard set. Raises UserError where it is SimLex-999, and not installed."""
+    files = standard_files()
+    if name not in files:
+        raise UserError(resources.NO_SIMLEX)
+    return files[name]
 
 
 def word_pairs(
@@ -254,8 +270,15 @@ def _parsed_analogies(path: str, raw: bytes):
 
 
 def _bytes_of(path) -> bytes:
+    """What a file holds, unpacked where its name ends with .xz."""
     with opened(path) as file:
-        return file.read()
+        raw = file.read()
+    if Path(path).suffix != ".xz":
+        return raw
+    try:
+        return lzma.decompress(raw)
+    except lzma.LZMAError as error:
+        raise UserError(f"{path}: cannot be unpacked ({error})") from error
 
 
 def _lines(path: str, raw: bytes) -> list[tuple[int, str]]:
@@ -267,11 +290,3 @@ def _lines(path: str, raw: bytes) -> list[tuple[int, str]]:
         raise UserError(f"{path}: line {number}: not UTF-8") from error
     numbered = enumerate(text.split("\n"), 1)
     return [(number, line.strip()) for number, line in numbered if line.strip()]
-
-
-def _bundled() -> Path:
-    """The folder of gensim's evaluation files, found without importing gensim (seconds)."""
-    spec = find_spec("gensim")
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError("the standard evaluation needs gensim's files: pip install 'w2v_jax[eval]'")
-    return Path(spec.submodule_search_locations[0]) / "test" / "test_data"

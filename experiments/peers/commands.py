@@ -192,7 +192,7 @@ def _fasttext_times(run: Run, output: str) -> dict:
 PEERS = {
     "w2v_jax": Peer(lambda tools, task: "", _w2v_jax_command, _w2v_jax_times, "run/vectors.txt"),
     "gensim": Peer(
-        lambda tools, task: "" if find_spec("gensim") else "pip install 'w2v_jax[eval]'",
+        lambda tools, task: "" if find_spec("gensim") else "pip install 'w2v_jax[gensim]'",
         _gensim_command,
         _reported,
         "vectors.bin",
