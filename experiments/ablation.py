@@ -1,6 +1,7 @@
 """A sweep's folder: plan, programs, a line a member, table and plots."""
 
 import contextlib
+import json
 import time
 import zipfile
 import zlib
@@ -26,7 +27,7 @@ from experiments import (
 )
 from experiments import run as wiring
 from experiments.config import Config, resolved, to_flagfile
-from experiments.results import Results, cpus
+from experiments.results import SETTINGS, Results, cpus
 from experiments.sweep_keeper import Saves
 from experiments.tables import counted
 from w2v_jax import corpus as corpora
