@@ -8,7 +8,7 @@ from collections.abc import Callable
 from absl import flags
 from jax.errors import JaxRuntimeError
 
-from experiments import XLA_NOTE
+from experiments import XLA_NOTE, programs
 from experiments.stopping import Stopped
 from w2v_jax.types import UserError
 
@@ -33,6 +33,7 @@ def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
         _parse(argv, doc)
         if XLA_NOTE:
             print(f"note: {XLA_NOTE}", file=sys.stderr)
+        programs.keep()
         main()
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

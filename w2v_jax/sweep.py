@@ -8,7 +8,6 @@ device is a core: a member's tables stay in its cache, and it runs the very code
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from w2v_jax import folding, sampling, train, update
 from w2v_jax.types import Corpus, Hyper, Metrics, Params, Static, TrainState
@@ -118,10 +119,42 @@ def compile_over(function: Callable, arguments: Sequence[tuple], lanes: int) -> 
         result = jax.lax.map(lambda group: one(group, *shared), grouped)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), result)
 
-    # A program a device, not one partitioned over them: XLA would round otherwise than alone.
-    with ThreadPoolExecutor(len(arguments)) as pool:
-        programs = list(pool.map(lambda a: jax.jit(local).lower(*a).compile(), arguments))
-    return lambda arguments: [p(*a) for p, a in zip(programs, arguments, strict=True)]
+    # Each device runs `local` as it stands: were it partitioned, XLA would round otherwise.
+    devices = [jax.tree.leaves(members)[0].device for members, *_ in arguments]
+    mesh = Mesh(np.array(devices), ("device",))
+    specs = P("device"), *[P() for _ in arguments[0][1:]]
+    each = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=P("device"), check_vma=False)
+    program = jax.jit(each).lower(*_glued(arguments, mesh)).compile()
+    return lambda arguments: _parted(program(*_glued(arguments, mesh)), devices)
+
+
+def _glued(arguments: Sequence[tuple], mesh: Mesh) -> tuple:
+    """What the devices of a mesh get, as arrays that lie on all of them; nothing is copied there.
+
+    The first of each device's arguments are its share, the others are the same on all.
+    """
+    devices = mesh.devices.tolist()
+
+    def glue(spec, *parts):
+        parts = [jax.device_put(part, device) for part, device in zip(parts, devices, strict=True)]
+        rows = len(devices) if spec else 1
+        shape = tuple(n * (rows if i == 0 else 1) for i, n in enumerate(parts[0].shape))
+        return jax.make_array_from_single_device_arrays(shape, NamedSharding(mesh, spec), parts)
+
+    members, *shared = zip(*arguments, strict=True)
+    return (
+        jax.tree.map(partial(glue, P("device")), *members),
+        *(jax.tree.map(partial(glue, P()), *same) for same in shared),
+    )
+
+
+def _parted(tree: Any, devices: Sequence[jax.Device]) -> list:
+    """Each device's share of arrays that `_glued` would glue."""
+
+    def share(device, x):
+        return next(part.data for part in x.addressable_shards if part.device == device)
+
+    return [jax.tree.map(partial(share, device), tree) for device in devices]
 
 
 def advance(
