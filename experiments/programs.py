@@ -12,7 +12,7 @@ from w2v_jax import compilation_cache
 from w2v_jax.corpus import cache_folder
 from w2v_jax.ingest import NO_CACHE
 
-_FAILED = re.compile(r"Error (reading|writing) persistent compilation cache entry for '(.*?)': (.*)")
+_FAILED = re.compile(r"Error (reading|writing) persistent compilation cache .*?'(.*?)': (.*)")
 
 
 def keep() -> None:
@@ -23,6 +23,7 @@ def keep() -> None:
     folder = os.path.expanduser(given) or cache_folder()
     kept = compilation_cache.keep_programs(folder, lambda line: show.say(f"note: {line}"))
     if kept:
+        warnings.filterwarnings("always", _FAILED.pattern)  # not the first of equal ones alone
         warnings.showwarning = functools.partial(_shown, warnings.showwarning, kept, [])
 
 

@@ -69,7 +69,7 @@ def _run(
     start = _beginning(config, corpus, key, hyper, earlier, place, this)
     if resumes:
         start = keeper.resumed(config, workdir, start, key)
-    with stopping.at_once():
+    with show.compiling(), stopping.at_once():
         program = train.compile_program(
             start.state, key, size, hyper, static, config.log_every_steps
         )

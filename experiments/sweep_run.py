@@ -120,7 +120,7 @@ def train(
     """
     corpus, size = compiled.corpus, program.size
     members = _first(program, corpus, compiled.devices)
-    with at_once():
+    with show.compiling(), at_once():
         compile_sec = compiled.prepare(program, members)
     config, count = program.members[0].config, len(program.members)
     best = _Best(members, early_stopping) if early_stopping else None
