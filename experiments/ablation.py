@@ -81,6 +81,7 @@ def run(base: Config) -> None:
     programs = _plan(members, corpus, devices)
     for config in {m.config for p in programs for m in p.members}:
         wiring.check_noise(config, corpus.vocab)
+        wiring.check_trainable(config, corpus)
     with lock.held(folder):
         results = Results(folder, _settings(base, corpus, held, values, settings), False)
         for name in (ITEMS, VECTORS) if flags.FLAGS.save_vectors else (ITEMS,):

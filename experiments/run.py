@@ -29,7 +29,7 @@ from experiments.config import Config, resolved, to_flagfile
 from experiments.keeper import Start
 from experiments.ledger import Ledger
 from w2v_jax import corpus as corpora
-from w2v_jax import evaluation, ingest, joining, model, plots, train, update, vocab
+from w2v_jax import evaluation, ingest, joining, model, plots, train, trainable, update, vocab
 from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors
 
 REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
@@ -63,6 +63,7 @@ def _run(
     """Trains and leaves the run's files; this: its identity."""
     corpus, place = joining.joined(corpus, earlier) if earlier else (corpus, None)
     check_noise(config, corpus.vocab)
+    check_trainable(config, corpus)
     static, hyper = config.static(), make_hyper(config, corpus.vocab)
     key, size = jax.random.key(config.seed), train.chunk_size(corpus)
     resident = memory.check(config, corpus, hyper)
@@ -209,6 +210,12 @@ def check_noise(config: Config, vocabulary: Vocab) -> None:
             f"--noise={config.noise} needs {needed} words that noise can hit, the text has "
             f"{reachable} (--min_count={config.min_count}, --noise_power={config.noise_power:g})"
         )
+
+
+def check_trainable(config: Config, corpus: Corpus) -> None:
+    """Raises UserError where the text leaves nothing to train on."""
+    keep = vocab.keep_probability(corpus.vocab.counts, config.subsample, config.subsample_rule)
+    trainable.check(corpus, keep, config.static(), config.window, config.epochs)
 
 
 def make_hyper(config: Config, vocabulary: Vocab) -> Hyper:
