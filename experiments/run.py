@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
 
 from experiments import (
     continuing,
@@ -40,7 +41,7 @@ def run(config: Config, script: str) -> None:
     """Trains as configured, or goes on with a run; leaves a run directory, prints the screen."""
     now = time.strftime("%Y%m%d-%H%M%S")
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
-    config = continuing.absolute(_without_missing_extras(config))
+    config = continuing.absolute(without_missing_extras(config))
     rundir.check(workdir, config.overwrite, config.resume)  # a folder that is refused gets no lock
     with lock.held(workdir):
         there = rundir.check(workdir, config.overwrite, config.resume)
@@ -232,8 +233,11 @@ def initial_state(config: Config, vocab_size: int, key: jax.Array, hyper: Hyper)
     return update.init_state(params, hyper, config.static())
 
 
-def _without_missing_extras(config: Config) -> Config:
-    """Says at the start what a run without the [eval] extra will leave out."""
+def without_missing_extras(config: Config) -> Config:
+    """Says at the start what a run without the [eval] extra will leave out.
+
+    Raises UserError where that was asked for.
+    """
     needs = (
         ("evaluate", "gensim"),
         ("plots", "matplotlib"),
@@ -243,7 +247,10 @@ def _without_missing_extras(config: Config) -> Config:
         raise UserError("--tensorboard needs tensorboardX: pip install 'w2v_jax[eval]'")
     for flag, package in needs:
         if getattr(config, flag) and find_spec(package) is None:
-            show.say(f"note: no --{flag}: {package} is missing (pip install 'w2v_jax[eval]')")
+            missing = f"{package} is missing (pip install 'w2v_jax[eval]')"
+            if flag in flags.FLAGS and flags.FLAGS[flag].present:
+                raise UserError(f"--{flag}: {missing}")
+            show.say(f"note: no --{flag}: {missing}")
             config = dataclasses.replace(config, **{flag: False})
     return config
 
