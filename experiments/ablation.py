@@ -3,12 +3,9 @@
 import contextlib
 import json
 import time
-import zipfile
-import zlib
 from pathlib import Path
 
 import jax
-import numpy as np
 from absl import flags
 
 from experiments import (
@@ -20,6 +17,7 @@ from experiments import (
     memory,
     rundir,
     show,
+    sweep_outputs,
     sweep_plan,
     sweep_run,
 )
@@ -27,12 +25,13 @@ from experiments import run as wiring
 from experiments.config import Config, resolved, to_flagfile
 from experiments.results import SETTINGS, Results, cpus
 from experiments.sweep_keeper import Saves
+from experiments.sweep_outputs import ITEMS, VECTORS, read_items
 from experiments.tables import counted
 from w2v_jax import corpus as corpora
-from w2v_jax import export, heldout, sweep, train
+from w2v_jax import heldout, sweep, train
 from w2v_jax.types import Corpus, UserError
 
-FLAGS, ITEMS, VECTORS, TABLE = "flags.cfg", "items", "vectors", "table.md"
+FLAGS, TABLE = "flags.cfg", "table.md"
 
 
 def define_flags() -> None:
@@ -73,6 +72,8 @@ def run(base: Config) -> None:
         if (folder / name).exists():
             raise UserError(f"--workdir={folder}: holds a run ({name}), not a sweep")
     values, settings = axes.settings(base)
+    base = wiring.without_missing_extras(base)
+    sweep_outputs.check(base, values)
     seeds = flags.FLAGS.seeds
     devices = _devices(len(settings) * seeds)
     base, source, corpus = wiring.read_corpus(base)
@@ -87,6 +88,7 @@ def run(base: Config) -> None:
         for name in (ITEMS, VECTORS) if flags.FLAGS.save_vectors else (ITEMS,):
             (folder / name).mkdir(exist_ok=True)
         results.write(FLAGS, to_flagfile(resolved(base)))
+        sweep_outputs.make_missing(results, base)
         done = {line["member"] for line in results.lines}
         left = [p for p in programs if not {m.index for m in p.members} <= done]
         show.say(_described(members, programs, left, corpus, devices))
@@ -121,15 +123,6 @@ def report(results: Results, plots: bool) -> None:
         path = results.folder / "differences.png"
         written += differences_plot.plot(path, results.lines, items, settings)
     print("\n".join(f"written to {path}" for path in written))
-
-
-def read_items(path: Path) -> dict[str, np.ndarray]:
-    """A member's results item by item. Raises UserError naming the file."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: damaged, or no results of a member") from error
 
 
 def _plan(members, corpus: Corpus, devices) -> list[sweep_plan.Program]:
@@ -227,10 +220,8 @@ def _heldout(base: Config, source, corpus: Corpus) -> sweep_run.Heldout | None:
 def _keep(result: sweep_run.Result, program, base: Config, cost: dict, results: Results) -> None:
     """A member's files, then its line, so that a line tells that all is there."""
     member = result.member
-    if result.items:
-        np.savez_compressed(results.folder / ITEMS / f"{member.index}.npz", **result.items)
-    if flags.FLAGS.save_vectors:
-        export.save_text(results.folder / VECTORS / f"{member.index}.txt", result.wv)
+    wanted = sweep_outputs.formats(base)
+    sweep_outputs.write(results.folder, member.index, result.items, result.wv, wanted)
     results.add(
         {
             "member": member.index,
@@ -260,8 +251,8 @@ def _train(program, base: Config, compiled: sweep_run.Compiled, results: Results
         "program_compile_sec": trained.compile_sec,
     }
     done = {line["member"] for line in results.lines}
-    for result in sweep_run.results(program, trained, compiled, base.evaluate):
-        if result.member.index not in done:
+    with saves.told_of_end():
+        for result in sweep_run.results(program, trained, compiled, base.evaluate, done):
             _keep(result, program, base, cost, results)
     saves.clear()
     diverged = int(trained.frozen.sum())

@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -251,9 +251,13 @@ class Result(NamedTuple):
 
 
 def results(
-    program: Program, trained: Trained, compiled: Compiled, evaluate: bool
+    program: Program,
+    trained: Trained,
+    compiled: Compiled,
+    evaluate: bool,
+    done: Collection[int] = (),
 ) -> Iterator[Result]:
-    """Each member measured: held-out loss, perplexity, word pairs and analogies."""
+    """Each member that isn't done measured: held-out loss, perplexity, word pairs, analogies."""
     corpus, held = compiled.corpus, compiled.held
     absent = np.full(program.size, np.nan)
     of_heldout = compiled.heldout_loss(trained.members) if held else absent
@@ -261,6 +265,8 @@ def results(
     steps = sweep.joined([m.state.step for m in trained.members])
     params = sweep.joined([m.state.params for m in trained.members])
     for i, member in enumerate(program.members):
+        if member.index in done:
+            continue
         measures, items = {}, {}
         tables = Params(params.input[i], params.output[i])
         wv = WordVectors(corpus.vocab.words, run.exported(tables, member.config.export_vectors))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scripts import QUICK, contents, start
 
-from experiments import continuing, lock, rundir
+from experiments import continuing, lock, run, rundir
 from experiments.config import Config
 from w2v_jax import evaluation, export, train
 from w2v_jax.checkpoint import Checkpoints
@@ -357,3 +357,42 @@ def test_a_checkpoint_before_the_end_is_told(capsys, complete, stopped):
     shutil.copytree(stopped / "checkpoints", complete / "checkpoints")
     continuing.earlier(Config(dim=4, continue_from=str(complete)))
     assert "not of its end" in capsys.readouterr().err
+
+
+# What can't be there is refused, or told, where it was asked for
+
+
+@pytest.mark.parametrize(("flag", "package"), [("plots", "matplotlib"), ("tensorboard", "X")])
+def test_what_an_absent_extra_makes_is_refused_where_it_was_asked_for(
+    monkeypatch, capsys, place, tmp_path, flag, package
+):
+    own = run.find_spec
+    monkeypatch.setattr(run, "find_spec", lambda name: None if package in name else own(name))
+    args = [arg for arg in arguments(place, tmp_path / "out") if arg != "--noplots"]
+    assert start("ptb_skipgram", *args, f"--{flag}") == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"error: --{flag}") and package in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_an_absent_extra_makes_by_default_is_left_out_with_a_note(
+    monkeypatch, capsys, place, tmp_path
+):
+    own = run.find_spec
+    monkeypatch.setattr(run, "find_spec", lambda name: None if "matplotlib" in name else own(name))
+    args = [arg for arg in arguments(place, tmp_path / "out") if arg != "--noplots"]
+    assert start("ptb_skipgram", *args) == 0
+    assert "note: no --plots: matplotlib is missing" in capsys.readouterr().err
+
+
+def test_an_evaluation_of_nothing_is_no_success(capsys, ended):
+    assert start("evaluate", f"--run={ended}", "--nostandard") == 1
+    assert capsys.readouterr().err.startswith("error: nothing asked")
+
+
+def test_an_unknown_word_is_not_answered_and_not_status_0(capsys, ended):
+    asked = f"--run={ended}", "--similar=w1,absent", "--analogy=w1,w2,gone"
+    assert start("query", *asked) == 1
+    told = capsys.readouterr()
+    assert "  w1 -> " in told.out
+    assert len(told.err.splitlines()) == 1 and "'absent'" in told.err and "'gone'" in told.err
