@@ -3,13 +3,10 @@
 import contextlib
 import json
 import time
-import zipfile
-import zlib
 from functools import partial
 from pathlib import Path
 
 import jax
-import numpy as np
 from absl import flags
 
 from experiments import (
@@ -22,6 +19,7 @@ from experiments import (
     memory,
     rundir,
     show,
+    sweep_outputs,
     sweep_plan,
     sweep_run,
 )
@@ -29,12 +27,13 @@ from experiments import run as wiring
 from experiments.config import Config, resolved, to_flagfile
 from experiments.results import SETTINGS, Results, cpus
 from experiments.sweep_keeper import Saves
+from experiments.sweep_outputs import ITEMS, VECTORS, read_items
 from experiments.tables import counted
 from w2v_jax import corpus as corpora
-from w2v_jax import export, heldout, sweep, train
+from w2v_jax import heldout, sweep, train
 from w2v_jax.types import Corpus, UserError
 
-FLAGS, ITEMS, VECTORS, TABLE = "flags.cfg", "items", "vectors", "table.md"
+FLAGS, TABLE = "flags.cfg", "table.md"
 HELDOUT_LOSS = "expected over noise"  # what the lines' is; it was of drawn noise once
 
 
@@ -76,6 +75,8 @@ def run(base: Config) -> None:
         if (folder / name).exists():
             raise UserError(f"--workdir={folder}: holds a run ({name}), not a sweep")
     values, settings = axes.settings(base)
+    base = wiring.without_missing_extras(base)
+    sweep_outputs.check(base, values)
     seeds = flags.FLAGS.seeds
     devices = _devices(len(settings) * seeds)
     if base.evaluate:
@@ -88,6 +89,7 @@ def run(base: Config) -> None:
     programs = _plan(members, corpus, devices)
     for config in {m.config for p in programs for m in p.members}:
         wiring.check_noise(config, corpus.vocab)
+        wiring.check_trainable(config, corpus)
     with lock.held(folder):
         shared = _settings(base, corpus, held, values, settings)
         differences = partial(earlier_flags.differences, here=earlier_flags.of(base))
@@ -95,6 +97,7 @@ def run(base: Config) -> None:
         for name in (ITEMS, VECTORS) if flags.FLAGS.save_vectors else (ITEMS,):
             (folder / name).mkdir(exist_ok=True)
         results.write(FLAGS, to_flagfile(resolved(base)))
+        sweep_outputs.make_missing(results, base)
         done = {line["member"] for line in results.lines}
         left = [p for p in programs if not {m.index for m in p.members} <= done]
         if left and held:
@@ -149,15 +152,6 @@ def report(results: Results, plots: bool) -> None:
         path = results.folder / "differences.png"
         written += differences_plot.plot(path, results.lines, items, settings)
     print("\n".join(f"written to {path}" for path in written))
-
-
-def read_items(path: Path) -> dict[str, np.ndarray]:
-    """A member's results item by item. Raises UserError naming the file."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: damaged, or no results of a member") from error
 
 
 def _plan(members, corpus: Corpus, devices) -> list[sweep_plan.Program]:
@@ -250,10 +244,8 @@ def _heldout(base: Config, source, corpus: Corpus) -> sweep_run.Heldout | None:
 def _keep(result: sweep_run.Result, program, base: Config, cost: dict, results: Results) -> None:
     """A member's files, then its line, so that a line tells that all is there."""
     member = result.member
-    if result.items:
-        np.savez_compressed(results.folder / ITEMS / f"{member.index}.npz", **result.items)
-    if flags.FLAGS.save_vectors:
-        export.save_text(results.folder / VECTORS / f"{member.index}.txt", result.wv)
+    wanted = sweep_outputs.formats(base)
+    sweep_outputs.write(results.folder, member.index, result.items, result.wv, wanted)
     results.add(
         {
             "member": member.index,
@@ -283,8 +275,8 @@ def _train(program, base: Config, compiled: sweep_run.Compiled, results: Results
         "program_compile_sec": trained.compile_sec,
     }
     done = {line["member"] for line in results.lines}
-    for result in sweep_run.results(program, trained, compiled, base.evaluate):
-        if result.member.index not in done:
+    with saves.told_of_end():
+        for result in sweep_run.results(program, trained, compiled, base.evaluate, done):
             _keep(result, program, base, cost, results)
     saves.clear()
     diverged = int(trained.frozen.sum())

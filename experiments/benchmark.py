@@ -130,6 +130,8 @@ def make_plan() -> Plan:
     for label in values.peers:
         one = entrant(label, task, tools)
         if reason := PEERS[one.name].missing(tools, task):
+            if values["peers"].present:
+                raise UserError(f"--peers={label}: {reason}")
             show.say(f"note: {label} is left out: {reason}")
         else:
             entrants.append(one)

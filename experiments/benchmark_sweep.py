@@ -74,6 +74,7 @@ def _measured(number: int, folder: Path) -> dict:
 
 def _command(script: str, *more: str) -> list[str]:
     shared = [f"--flagfile={flags.FLAGS.flagfile_of_runs}", "--noevaluate"]
+    shared += ["--cache_dir=none", "--checkpoint_every_sec=0"]  # each compiles, and nothing else
     if flags.FLAGS.data_dir:
         shared.append(f"--data_dir={flags.FLAGS.data_dir}")
     return [sys.executable, "-m", f"experiments.{script}", *shared, *more]

@@ -42,8 +42,8 @@ class Config:
     data_dir: str = _flag("", "Folder with PTB's files (default: $W2V_JAX_DATA, else download).")
     cache_dir: str = _flag(
         "",
-        "Folder for downloads and for texts as ids (default: w2v_jax in $XDG_CACHE_HOME or "
-        "~/.cache); none: ids are not kept.",
+        "Folder for downloads, texts as ids and compiled programs (default: w2v_jax in "
+        "$XDG_CACHE_HOME or ~/.cache); none: neither ids nor programs are kept.",
         result=False,
     )
     reading: str = _flag(

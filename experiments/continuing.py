@@ -45,7 +45,7 @@ def earlier(config: Config) -> Earlier | None:
 
 def _of_run(path: Path, config: Config) -> Earlier:
     """A run directory: its newest checkpoint, or its vectors where it has none."""
-    rundir.check_format(path)
+    rundir.identity_of(path)  # or it is of a newer format
     if not (path / rundir.VOCAB).exists():
         raise UserError(f"--continue_from={path}: holds no run ({rundir.VOCAB})")
     vocab = load_counts(str(path / rundir.VOCAB))
@@ -55,6 +55,8 @@ def _of_run(path: Path, config: Config) -> Earlier:
     if saved is None:
         show.say(f"note: {path} has no checkpoint: its vectors alone are carried over")
         return _of_vectors(rundir.vectors_path(path), vocab)
+    if rundir.is_trained(path) and not saved.about.get("ended", True):
+        show.say(f"note: the newest checkpoint of {path} is of step {saved.step:,}, not of its end")
     arrays = {name.removeprefix("state."): array for name, array in saved.arrays.items()}
     try:
         words = saved.about["ledger"]["words"] + saved.about["words_before"]

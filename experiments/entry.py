@@ -8,7 +8,7 @@ from collections.abc import Callable
 from absl import flags
 from jax.errors import JaxRuntimeError
 
-from experiments import earlier_arguments, quiet
+from experiments import earlier_arguments, programs, quiet
 from experiments.stopping import Stopped
 from w2v_jax import configure
 from w2v_jax.types import UserError
@@ -35,6 +35,7 @@ def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
         for line in configure():
             print(f"note: {line}", file=sys.stderr)
         quiet.orbax()
+        programs.keep()
         main()
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -8,6 +8,7 @@ from absl import flags
 
 from experiments import entry, show, vectors
 from w2v_jax import evaluation
+from w2v_jax.types import UserError
 
 flags.DEFINE_multi_string(
     "pairs", [], "Own word pairs: lines `word word score`; may be repeated. Adds to the standard."
@@ -21,6 +22,8 @@ flags.DEFINE_boolean("standard", True, "WordSim-353, SimLex-999 and Google's ana
 def main() -> None:
     """Prints a table of measures."""
     values = flags.FLAGS
+    if not (values.pairs or values.analogies or values.standard):
+        raise UserError("nothing asked: --nostandard without --pairs=FILE or --analogies=FILE")
     wv = vectors.load()
     own = [evaluation.word_pairs(wv, path) for path in values.pairs]
     own += [evaluation.analogies(wv, path) for path in values.analogies]

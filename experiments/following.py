@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments import keeper, rundir, show, stopping
+from experiments import events, keeper, rundir, show, stopping
 from experiments.config import Config
 from experiments.entry import Diverged
 from experiments.keeper import Start
@@ -18,16 +18,17 @@ from w2v_jax.types import Corpus
 def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, start: Start):
     """Consumes the reports: each a line of metrics, a move of the bar and perhaps a checkpoint.
 
-    Returns the last state. Raises Stopped where a signal asked to end, Diverged.
+    Returns the last state and the seconds of training, all processes' together, without what saving
+    the end takes. Raises Stopped where a signal asked to end, Diverged.
     """
-    state, report = start.state, None
+    state, report, total = start.state, None, corpus.words * config.epochs
     metrics = rundir.MetricsFile(workdir, start.metrics_bytes)
-    keep = keeper.Keeper(config, workdir, key, ledger, metrics, start)
+    keep = keeper.Keeper(config, workdir, key, ledger, metrics, start, total)
     with (
         contextlib.closing(metrics),
         contextlib.closing(keep),
-        _event_writer(config, workdir, start) as event,
-        show.progress_bar(corpus.words * config.epochs, ledger.last_words) as bar,
+        events.writer(workdir, config.tensorboard) as event,
+        show.progress_bar(total, ledger.last_words) as bar,
         stopping.watched() as asked,
     ):
         try:
@@ -42,6 +43,8 @@ def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, 
                 keep.after(state, report)
             if report and not asked.number:
                 _check_finite(state)
+            train_sec = time.perf_counter() - ledger.began
+            if report and not asked.number:
                 keep.end(state, report)
             if report and asked.number:  # also while the end was saved
                 keep.save(state, report)
@@ -49,7 +52,7 @@ def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, 
                 raise Stopped(asked.number, _told(config, workdir, report.step))
         except Diverged as error:
             raise Diverged(f"{error}; {keep.last_good()}") from error
-    return jax.block_until_ready(state)
+    return state, train_sec
 
 
 def _told(config: Config, workdir: Path, step: int) -> str:
@@ -63,22 +66,3 @@ def _told(config: Config, workdir: Path, step: int) -> str:
 def _check_finite(state) -> None:
     if not all(np.isfinite(table).all() for table in jax.tree.map(np.asarray, state.params)):
         raise Diverged("the embeddings are not finite: try a smaller --learning_rate")
-
-
-@contextlib.contextmanager
-def _event_writer(config: Config, workdir: Path, start: Start):
-    """Yields a function that adds a metrics line to TensorBoard's events, if asked for."""
-    if not config.tensorboard:
-        yield lambda line: None
-        return
-    from tensorboardX import SummaryWriter
-
-    steps = start.position.step + start.position.done
-    with SummaryWriter(str(workdir / rundir.TENSORBOARD), purge_step=steps + 1) as writer:
-
-        def event(line):
-            for name in ("loss", "objective", "learning_rate", "words_per_sec"):
-                if line[name] is not None:
-                    writer.add_scalar(name, line[name], line["step"])
-
-        yield event

@@ -43,7 +43,7 @@ def define_flags() -> None:
     flags.DEFINE_enum("dataset", "ptb", corpora.DATASETS, "Named text.")
     flags.DEFINE_string("corpus", "", "Text instead: file or glob, UTF-8, .gz/.xz/.bz2 too.")
     flags.DEFINE_string("data_dir", "", "Folder with PTB's files (default: $W2V_JAX_DATA).")
-    flags.DEFINE_string("cache_dir", "", "Folder of texts made ready; none: no cache.")
+    flags.DEFINE_string("cache_dir", "", "Folder of texts and compiled programs; none: no cache.")
     flags.DEFINE_integer("max_words", 100_000, "The text's first so many words (0: all).", 0)
     flags.DEFINE_integer("max_vocab", 300, "Most frequent words V; others are left out.", 2, 5000)
     flags.DEFINE_float("heldout_share", 0.1, "Share of the text, its end, held out.", 0.0, 1.0)

@@ -30,6 +30,7 @@ class Start(NamedTuple):
     resumes: int  # how often the run has been taken up
     words_before: int  # of an earlier training, whose schedule goes on
     identity: dict  # the run's
+    ended: bool = False  # all epochs are done
 
 
 class Keeper:
@@ -43,9 +44,11 @@ class Keeper:
         ledger: Ledger,
         metrics: rundir.MetricsFile,
         start: Start,
+        total: int,
     ):
+        """total: words of all epochs, behind which a state is the run's end."""
         self._config, self._key, self._ledger, self._metrics = config, key, ledger, metrics
-        self._start = start
+        self._start, self._total = start, total
         self._checkpoints = opened(workdir, config)
         self._time = self._copied = time.perf_counter()
         self._step = start.position.step + start.position.done
@@ -78,12 +81,13 @@ class Keeper:
         self._epoch = report.position.epoch
 
     def end(self, state: TrainState, report: Report) -> None:
-        """Saves the last state of a run that has saved before, and waits for it.
+        """Saves the last state, unless no checkpoint was asked for or made, and waits for it.
 
         Where it can't, the run is not stopped for it: its vectors are still to be written.
         """
+        asked = self._config.checkpoint_every_sec or self._config.checkpoint_every_steps
         try:
-            if self._checkpoints.last is not None:
+            if asked or self._checkpoints.last is not None:
                 self.save(state, report)
             self.wait()
         except UserError as error:
@@ -117,6 +121,7 @@ class Keeper:
                 f"{report.learning_rate:g}: try a smaller --learning_rate"
             )
         about = {
+            "ended": report.words == self._total,
             "position": report.position._asdict(),
             "ledger": self._ledger.saved(time.perf_counter()),
             "metrics_bytes": self._metrics.end(),
@@ -136,10 +141,10 @@ def _saved_of(state: TrainState, key: jax.Array) -> dict:
     return {"state": state, "key": jax.random.key_data(key)}
 
 
-def resumed(config: Config, workdir: Path, first: Start, key: jax.Array) -> Start:
+def resumed(config: Config, workdir: Path, first: Start, key: jax.Array, total: int) -> Start:
     """Where the newest whole checkpoint left a run; `first`, its beginning, where there is none.
 
-    Raises UserError where a checkpoint is of a newer format or of
+    total: words of all epochs. Raises UserError where a checkpoint is of a newer format or of
     another program.
     """
     checkpoints, like = opened(workdir, config), jax.eval_shape(_saved_of, first.state, key)
@@ -153,7 +158,9 @@ def resumed(config: Config, workdir: Path, first: Start, key: jax.Array) -> Star
     if not np.array_equal(found["key"], jax.random.key_data(key)):
         raise UserError(f"{checkpoints.folder}/{saved.step}: its random key is of another seed")
     jax.tree.map(lambda leaf: leaf.delete(), first.state)  # two would take twice the memory
-    show.say(f"going on from step {saved.step:,} ({checkpoints.folder}/{saved.step})")
+    ended = saved.about["ledger"]["words"] == total
+    said = "trained to its end, step" if ended else "going on from step"
+    show.say(f"{said} {saved.step:,} ({checkpoints.folder}/{saved.step})")
     return Start(
         jax.tree.map(jnp.array, found["state"]),
         Position(**saved.about["position"]),
@@ -162,4 +169,5 @@ def resumed(config: Config, workdir: Path, first: Start, key: jax.Array) -> Star
         saved.about["resumes"] + 1,
         first.words_before,
         first.identity,
+        ended,
     )

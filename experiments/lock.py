@@ -12,20 +12,20 @@ LOCK = "lock"
 
 
 @contextlib.contextmanager
-def held(workdir: Path) -> Iterator[None]:
+def held(workdir: Path, flag: str = "--workdir") -> Iterator[None]:
     """Holds a folder, which is made where it is missing, and taken away again if it stays empty.
 
-    The system lets go of the lock when the process ends, however it ends. Raises UserError where
-    another process holds it, or where the folder cannot be made or written.
+    The system lets go of the lock when the process ends, however it ends. flag: names the folder.
+    Raises UserError where another process holds it, or where it cannot be made or written.
     """
     made = not workdir.exists()
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        descriptor = _locked(workdir)
+        descriptor = _locked(workdir, flag)
     except FileExistsError as error:
-        raise UserError(f"--workdir={workdir}: is not a folder") from error
+        raise UserError(f"{flag}={workdir}: is not a folder") from error
     except OSError as error:
-        raise UserError(f"--workdir={workdir}: {error.strerror or error}") from error
+        raise UserError(f"{flag}={workdir}: {error.strerror or error}") from error
     try:
         yield
     finally:
@@ -36,7 +36,7 @@ def held(workdir: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _locked(workdir: Path) -> int:
+def _locked(workdir: Path, flag: str) -> int:
     """The lock's descriptor. Raises OSError, or UserError where another process has it."""
     while True:
         descriptor = os.open(workdir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -48,7 +48,7 @@ def _locked(workdir: Path) -> int:
             pass
         except BlockingIOError as error:
             os.close(descriptor)
-            raise UserError(f"--workdir={workdir}: another process is at work in it") from error
+            raise UserError(f"{flag}={workdir}: another process is at work in it") from error
         except OSError:
             os.close(descriptor)
             raise

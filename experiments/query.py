@@ -22,7 +22,7 @@ flags.DEFINE_integer("topk", 5, "Answers a query.", lower_bound=1)
 
 
 def main() -> None:
-    """Answers the queries; unknown words get a line each, and the others are answered."""
+    """Answers the queries. Raises UserError about unknown words, once the others are answered."""
     values = flags.FLAGS
     triples = [tuple(w.strip() for w in analogy.split(",")) for analogy in values.analogy]
     for analogy, triple in zip(values.analogy, triples, strict=True):
@@ -38,10 +38,8 @@ def main() -> None:
     if answers:
         print(f"analogies (a : b = c : ?, {values.analogy_score})\n{answers}")
     unknown = list(dict.fromkeys(unknown + missing))
-    if not near and not answers:
+    if unknown:  # what was asked for is not all there: the status says so
         raise UserError("; ".join(unknown))
-    for line in unknown:
-        show.say(f"note: {line}")
 
 
 if __name__ == "__main__":

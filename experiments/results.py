@@ -147,6 +147,11 @@ class Results:
             file.write(json.dumps(line) + "\n")
         self.lines.append(line)
 
+    def rewrite(self) -> None:
+        """Writes the lines as they are now, in place of those in the file."""
+        text = "".join(json.dumps(line) + "\n" for line in self.lines)
+        write_atomically(str(self.path), text.encode())
+
     def once(self, measure: Callable[[], dict], **key) -> None:
         """Adds the line of this key, and tells it, where it is not there yet."""
         if self.find(**key) is None:

@@ -12,15 +12,16 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
 
 from experiments import (
-    STARTED,
     continuing,
     following,
     identity,
     keeper,
     lock,
     memory,
+    outputs,
     rundir,
     show,
     stopping,
@@ -28,8 +29,9 @@ from experiments import (
 from experiments.config import Config, resolved, to_flagfile
 from experiments.keeper import Start
 from experiments.ledger import Ledger
+from experiments.newest import exported
 from w2v_jax import corpus as corpora
-from w2v_jax import evaluation, ingest, joining, model, plots, train, update, vocab
+from w2v_jax import ingest, joining, model, train, trainable, update, vocab
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors
@@ -41,7 +43,7 @@ def run(config: Config, script: str) -> None:
     """Trains as configured, or goes on with a run; leaves a run directory, prints the screen."""
     now = time.strftime("%Y%m%d-%H%M%S")
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
-    config = continuing.absolute(_without_missing_extras(config))
+    config = continuing.absolute(without_missing_extras(config))
     rundir.check(workdir, config.overwrite, config.resume)  # a folder that is refused gets no lock
     with lock.held(workdir):
         there = rundir.check(workdir, config.overwrite, config.resume)
@@ -52,10 +54,10 @@ def run(config: Config, script: str) -> None:
         this = identity.of(config, corpus, earlier.sha256 if earlier else "")
         if there:
             identity.check(f"--workdir={workdir}", there, this)
-            if rundir.is_complete(workdir):
-                show.say(f"{workdir} holds this very run, complete; --overwrite runs it again")
-                return
             rundir.clear_unfinished(workdir)
+            if rundir.is_trained(workdir):
+                outputs.make_missing(config, workdir)
+                return
         _run(config, workdir, source, corpus, earlier, this, bool(there))
 
 
@@ -65,17 +67,51 @@ def _run(
     """Trains and leaves the run's files; this: its identity."""
     corpus, place = joining.joined(corpus, earlier) if earlier else (corpus, None)
     check_noise(config, corpus.vocab)
-    static, hyper = config.static(), make_hyper(config, corpus.vocab)
-    key, size = jax.random.key(config.seed), train.chunk_size(corpus)
+    check_trainable(config, corpus)
+    hyper, key = make_hyper(config, corpus.vocab), jax.random.key(config.seed)
     resident = memory.check(config, corpus, hyper)
     start = _beginning(config, corpus, key, hyper, earlier, place, this)
     if resumes:
-        start = keeper.resumed(config, workdir, start, key)
-    with stopping.at_once():
+        start = keeper.resumed(config, workdir, start, key, corpus.words * config.epochs)
+    if start.ended:  # and the process with it, before the vectors were written
+        ledger = Ledger(config.objective, 0.0, start.ledger)
+        state, train_sec, compile_sec = start.state, start.ledger["elapsed_sec"], 0.0
+    else:
+        state, ledger, train_sec, compile_sec = _trained(
+            config, workdir, corpus, hyper, key, resident, start, resumes
+        )
+    summary = {
+        "dataset": source.name,
+        "note": source.note,
+        "corpus_sha256": corpus.sha256,
+        "vocab_sha256": identity.of_vocab(corpus.vocab),
+        "vocab_size": len(corpus.vocab.words),
+        "words_per_epoch": corpus.words,
+        "epochs": config.epochs,
+        "train_sec": train_sec,
+        "compile_sec": compile_sec,
+        "words_per_sec": corpus.words * config.epochs / train_sec,
+        "final_loss": ledger.final_loss(),
+        "final_loss_error": ledger.final_loss_error(),
+        "objective": ledger.final_objective(),
+        "resumes": start.resumes,
+        "devices": [d.device_kind for d in jax.devices()],
+        "versions": versions(),
+        "seed": config.seed,
+    }
+    wv = WordVectors(corpus.vocab.words, exported(state.params, config.export_vectors))
+    outputs.finish(config, workdir, summary, wv)
+
+
+def _trained(
+    config: Config, workdir: Path, corpus: Corpus, hyper, key, resident: int, start: Start, resumes
+):
+    """Compiles and trains from `start` to the end: state, ledger, seconds of both."""
+    static, size = config.static(), train.chunk_size(corpus)
+    with show.compiling(), stopping.at_once():
         program = train.compile_program(
             start.state, key, size, hyper, static, config.log_every_steps
         )
-
     ledger = Ledger(config.objective, time.perf_counter(), start.ledger)
     reports = train.train(
         *(start.state, key, corpus, program, hyper, static, config.epochs),
@@ -86,32 +122,10 @@ def _run(
         ledger.check(first[1])
         reports = itertools.chain([first], reports)
         flagfile = to_flagfile(resolved(config))
-        rundir.create(workdir, config.overwrite or resumes, flagfile, this, corpus.vocab)
-    state = following.follow(config, workdir, corpus, reports, key, ledger, start)
-    train_sec = time.perf_counter() - ledger.began
-
-    wv = WordVectors(corpus.vocab.words, exported(state.params, config.export_vectors))
-    rundir.write_vectors(workdir, wv, config.export_formats)
-    summary = {
-        "dataset": source.name,
-        "note": source.note,
-        "corpus_sha256": corpus.sha256,
-        "vocab_sha256": identity.of_vocab(corpus.vocab),
-        "vocab_size": len(corpus.vocab.words),
-        "words_per_epoch": corpus.words,
-        "epochs": config.epochs,
-        "train_sec": train_sec,
-        "compile_sec": program.compile_sec,
-        "words_per_sec": corpus.words * config.epochs / train_sec,
-        "final_loss": ledger.final_loss(),
-        "final_loss_error": ledger.final_loss_error(),
-        "objective": ledger.final_objective(),
-        "resumes": start.resumes,
-        "devices": [d.device_kind for d in jax.devices()],
-        "versions": versions(),
-        "seed": config.seed,
-    }
-    finish(config, workdir, summary, wv)
+        replace = config.overwrite or resumes
+        rundir.create(workdir, replace, flagfile, start.identity, corpus.vocab)
+    state, train_sec = following.follow(config, workdir, corpus, reports, key, ledger, start)
+    return state, ledger, train_sec, program.compile_sec
 
 
 def _beginning(
@@ -125,29 +139,6 @@ def _beginning(
         earlier.arrays.clear()  # they may be as large as the state
         before = earlier.words if config.continue_schedule else 0
     return Start(state, train.Position(), None, None, 0, before, this)
-
-
-def finish(config: Config, workdir: Path, summary: dict, wv: WordVectors) -> None:
-    """Evaluates, draws and writes summary.json, first of all so that a failure loses nothing."""
-
-    def write(measures, complete=False):
-        summary["complete"] = complete
-        summary["evaluation"] = {
-            m.name: {"value": m.value, "covered": m.covered, "total": m.total} for m in measures
-        }
-        summary["total_sec"] = time.time() - STARTED
-        rundir.write_summary(workdir, summary)
-
-    write([])
-    measures = list(evaluation.standard(wv)) if config.evaluate else []
-    write(measures)
-    if config.plots:
-        try:
-            draw_plots(config, workdir, wv)
-        except (UserError, OSError, ImportError) as error:
-            show.say(f"note: no plots: {error}")
-    write(measures, complete=True)
-    print(show.closing_screen(config, workdir, summary, measures, wv))
 
 
 def read_corpus(
@@ -209,6 +200,12 @@ def check_noise(config: Config, vocabulary: Vocab) -> None:
         )
 
 
+def check_trainable(config: Config, corpus: Corpus) -> None:
+    """Raises UserError where the text leaves nothing to train on."""
+    keep = vocab.keep_probability(corpus.vocab.counts, config.subsample, config.subsample_rule)
+    trainable.check(corpus, keep, config.static(), config.window, config.epochs)
+
+
 def make_hyper(config: Config, vocabulary: Vocab) -> Hyper:
     """The traced values; distributions are normalised in float64 on the host."""
     keep = vocab.keep_probability(vocabulary.counts, config.subsample, config.subsample_rule)
@@ -234,34 +231,24 @@ def initial_state(config: Config, vocab_size: int, key: jax.Array, hyper: Hyper)
     return update.init_state(params, hyper, config.static())
 
 
-def _without_missing_extras(config: Config) -> Config:
-    """Says at the start what a run without the [eval] extra will leave out."""
+def without_missing_extras(config: Config) -> Config:
+    """Says at the start what a run without the [eval] extra will leave out.
+
+    Raises UserError where that was asked for.
+    """
     needs = (("plots", "matplotlib"), ("plots", "sklearn"))
     if config.tensorboard and find_spec("tensorboardX") is None:
         raise UserError("--tensorboard needs tensorboardX: pip install 'w2v_jax[eval]'")
     for flag, package in needs:
         if getattr(config, flag) and find_spec(package) is None:
-            show.say(f"note: no --{flag}: {package} is missing (pip install 'w2v_jax[eval]')")
+            missing = f"{package} is missing (pip install 'w2v_jax[eval]')"
+            if flag in flags.FLAGS and flags.FLAGS[flag].present:
+                raise UserError(f"--{flag}: {missing}")
+            show.say(f"note: no --{flag}: {missing}")
             config = dataclasses.replace(config, **{flag: False})
     if config.evaluate:
         show.missing_sets()
     return config
-
-
-def draw_plots(config: Config, workdir: Path, wv: WordVectors) -> None:
-    """plots/loss.png and plots/embedding.png."""
-    folder = workdir / rundir.PLOTS
-    folder.mkdir(exist_ok=True)
-    words, loss, epoch_ends = rundir.loss_curve(workdir)
-    name = {"skipgram": "skip-gram", "cbow": "CBOW"}[config.model]
-    plots.plot_loss(folder / "loss.png", words, loss, f"{name}, loss a positive", epoch_ends)
-    plots.plot_embedding(folder / "embedding.png", wv)
-
-
-def exported(params, which: str) -> np.ndarray:
-    """The word vectors [V, D]: input embeddings, output embeddings, or their sum."""
-    tables = {"input": params.input, "output": params.output}
-    return np.asarray(tables[which] if which in tables else params.input + params.output)
 
 
 def versions() -> dict[str, str]:

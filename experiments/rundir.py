@@ -2,10 +2,13 @@
 
 import contextlib
 import errno
+import itertools
 import json
+import math
 import os
 import re
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from w2v_jax import export
@@ -16,10 +19,11 @@ from w2v_jax.vocab import save_counts
 FORMAT = 2  # of a run directory; 1 had no run.json, and is read as before
 FLAGS, METRICS, SUMMARY, VOCAB = "flags.cfg", "metrics.jsonl", "summary.json", "vocab.tsv"
 RUN = "run.json"  # what the run is: its format and its identity
+EVALUATION = "evaluation.json"  # measures of vectors that are no finished run's
 VECTORS = {"text": "vectors.txt", "binary": "vectors.bin", "npz": "vectors.npz"}
 PROJECTOR, PLOTS, TENSORBOARD = "projector", "plots", "tensorboard"
 CHECKPOINTS = "checkpoints"
-_FILES = (FLAGS, RUN, METRICS, SUMMARY, VOCAB, *VECTORS.values())
+_FILES = (FLAGS, RUN, METRICS, SUMMARY, VOCAB, EVALUATION, *VECTORS.values())
 _FOLDERS = (PROJECTOR, PLOTS, TENSORBOARD, CHECKPOINTS)
 _UNFINISHED = re.compile(
     rf"\.[0-9a-f]{{16}}\.part|({'|'.join(map(re.escape, _FILES))})\.[0-9a-f]{{8}}\.tmp"
@@ -50,10 +54,12 @@ def check(workdir: Path, overwrite: bool, resume: bool) -> dict | None:
     )
 
 
-def check_format(workdir: Path) -> None:
-    """Raises UserError where a run directory is of a newer format than this version reads."""
-    if (workdir / RUN).exists():
-        _about(workdir)
+def identity_of(workdir: Path) -> dict | None:
+    """The identity of the run that a folder holds; None for a run of the first format, or no run.
+
+    Raises UserError where it is of a newer format than this version reads.
+    """
+    return _about(workdir)["identity"] if (workdir / RUN).exists() else None
 
 
 def _about(workdir: Path) -> dict:
@@ -78,9 +84,14 @@ def _about(workdir: Path) -> dict:
     return about
 
 
+def is_trained(workdir: Path) -> bool:
+    """Whether the run's training has ended, and its vectors are written."""
+    return (workdir / SUMMARY).exists()
+
+
 def is_complete(workdir: Path) -> bool:
-    """Whether the run has come to its end."""
-    return (workdir / SUMMARY).exists() and read_summary(workdir).get("complete", False)
+    """Whether the run has come to its end, measures and plots included."""
+    return is_trained(workdir) and read_summary(workdir).get("complete", False)
 
 
 def create(workdir: Path, replace: bool, flagfile: str, identity: dict, vocab: Vocab) -> None:
@@ -145,15 +156,28 @@ class MetricsFile:
             self._file.close()
 
 
-def loss_curve(workdir: Path) -> tuple[list[int], list[float], list[int]]:
-    """Of metrics.jsonl: words and loss of each line that has one, words where epochs end."""
+def metrics(workdir: Path) -> Iterator[dict]:
+    """The lines of metrics.jsonl. Raises UserError where it can't be read."""
+    path = workdir / METRICS
+    with _naming(path), open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise UserError(f"{path}: line {number}: not JSON") from error
+
+
+def loss_curve(workdir: Path, steps: float = math.inf) -> tuple[list[int], list[float], list[int]]:
+    """Of metrics.jsonl: words and loss of each line that has one, words where epochs end.
+
+    steps: where the curve ends.
+    """
     words, loss, ends = [], [], {}
-    with _naming(workdir / METRICS), open(workdir / METRICS, encoding="utf-8") as file:
-        for line in map(json.loads, file):
-            ends[line["epoch"]] = line["words"]
-            if line["loss"] is not None:
-                words.append(line["words"])
-                loss.append(line["loss"])
+    for line in itertools.takewhile(lambda line: line["step"] <= steps, metrics(workdir)):
+        ends[line["epoch"]] = line["words"]
+        if line["loss"] is not None:
+            words.append(line["words"])
+            loss.append(line["loss"])
     return words, loss, list(ends.values())
 
 
@@ -166,10 +190,16 @@ def _naming(path: Path):
         raise UserError(f"{path}: {error.strerror or error}") from error
 
 
-def write_vectors(workdir: Path, wv: WordVectors, formats: tuple[str, ...]) -> None:
-    """The word vectors in each format; vectors.txt always."""
-    for name in dict.fromkeys(("text", *formats)):
-        path = workdir / (VECTORS.get(name) or PROJECTOR)
+def formats_there(workdir: Path) -> list[str]:
+    """The formats in which a folder holds word vectors."""
+    paths = {**VECTORS, "projector": f"{PROJECTOR}/metadata.tsv"}
+    return [name for name, path in paths.items() if (workdir / path).is_file()]
+
+
+def write_vectors(workdir: Path, wv: WordVectors, formats: Iterable[str]) -> list[Path]:
+    """The word vectors in each format; returns where."""
+    paths = {name: workdir / (VECTORS.get(name) or PROJECTOR) for name in dict.fromkeys(formats)}
+    for name, path in paths.items():
         if name == "text":
             export.save_text(path, wv)
         elif name == "binary":
@@ -178,12 +208,18 @@ def write_vectors(workdir: Path, wv: WordVectors, formats: tuple[str, ...]) -> N
             export.save_npz(path, wv.words, vectors=wv.vectors)
         else:
             export.save_projector(path, wv)
+    return list(paths.values())
 
 
 def write_summary(workdir: Path, summary: dict) -> None:
-    """summary.json, written last: a run that has it is complete."""
-    text = json.dumps({"format": FORMAT, **summary}, indent=2, allow_nan=False)
-    write_atomically(str(workdir / SUMMARY), (text + "\n").encode())
+    """summary.json, written behind the vectors; `complete` once nothing is missing."""
+    write_json(workdir / SUMMARY, {"format": FORMAT, **summary})
+
+
+def write_json(path: Path, values: dict) -> None:
+    """An object as a file, whole or not at all."""
+    text = json.dumps(values, indent=2, allow_nan=False)
+    write_atomically(str(path), (text + "\n").encode())
 
 
 def read_summary(run: Path) -> dict:
@@ -201,6 +237,11 @@ def read_summary(run: Path) -> dict:
     if version > FORMAT:
         raise UserError(f"{path}: format {version} is newer than this program's {FORMAT}")
     return summary
+
+
+def vectors_paths(run: Path) -> list[Path]:
+    """The files of word vectors that are there, of all of which the same can be read."""
+    return [path for path in (run / name for name in VECTORS.values()) if path.is_file()]
 
 
 def vectors_path(run: str) -> Path:

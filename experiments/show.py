@@ -1,9 +1,11 @@
 """What a run shows on a terminal: progress while it trains, a closing screen at its end."""
 
+import contextlib
 import math
 import os
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
@@ -11,6 +13,8 @@ from w2v_jax import queries, resources
 from w2v_jax.corpus import is_compressed
 from w2v_jax.evaluation import Measure
 from w2v_jax.types import WordVectors
+
+SOON = 1.0  # seconds of compiling that nothing is said of: a program that was kept takes less
 
 
 def say(text: str) -> None:
@@ -37,6 +41,31 @@ def progress_bar(total_words: int, done: int = 0) -> tqdm:
         bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} words "
         "[{elapsed}<{remaining}, {rate_fmt}{postfix}]",
     )
+
+
+@contextlib.contextmanager
+def compiling() -> Iterator[None]:
+    """Tells of a compilation that takes a while: seconds that run on a terminal, else one line."""
+    ended = threading.Event()
+
+    def tell():
+        if ended.wait(SOON):
+            return
+        if not sys.stderr.isatty():
+            say("compiling ..")
+            return
+        with tqdm(bar_format="compiling .. {elapsed}", leave=False) as bar:
+            bar.start_t -= SOON
+            while not ended.wait(0.2):
+                bar.refresh()
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
 
 
 def reading_bar(paths: Iterable[str]) -> tqdm:

@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,11 @@ class Saves:
         self._time = time.perf_counter()
 
     def end(self, now) -> None:
-        """Saves the end of a program that has saved before: measuring it takes time too."""
-        if self._checkpoints.last is not None:
+        """Saves the end of a program, unless no checkpoint was asked for or made.
+
+        It is removed once the members are measured.
+        """
+        if self._seconds or self._checkpoints.last is not None:
             self.save(now)
         self.wait()
 
@@ -54,6 +58,18 @@ class Saves:
             f"saved after epoch {self._checkpoints.last}; the same command, --workdir={folder}, "
             "goes on"
         )
+
+    @contextlib.contextmanager
+    def told_of_end(self) -> Iterator[None]:
+        """Tells whoever ends the process by a signal what there is of a program that is trained."""
+        try:
+            yield
+        except (SystemExit, KeyboardInterrupt):
+            if self._checkpoints.last is not None:
+                show.say(
+                    "stopped behind the end of a training, which is saved; the same command goes on"
+                )
+            raise
 
     def restore(self, now) -> None:
         """Makes a program's beginning the newest checkpoint's progress, where there is one."""

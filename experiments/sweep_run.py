@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -106,7 +106,7 @@ def train(
     """
     corpus, size = compiled.corpus, program.size
     members = _first(program, corpus, compiled.devices)
-    with at_once():
+    with show.compiling(), at_once():
         compile_sec = compiled.prepare(program, members)
     config, count = program.members[0].config, len(program.members)
     best = _Best(members, early_stopping) if early_stopping else None
@@ -238,14 +238,20 @@ class Result(NamedTuple):
 
 
 def results(
-    program: Program, trained: Trained, compiled: Compiled, evaluate: bool
+    program: Program,
+    trained: Trained,
+    compiled: Compiled,
+    evaluate: bool,
+    done: Collection[int] = (),
 ) -> Iterator[Result]:
-    """Each member measured: held-out loss, perplexity, word pairs and analogies."""
+    """Each member that isn't done measured: held-out loss, perplexity, word pairs, analogies."""
     corpus, held = compiled.corpus, compiled.held
     by_line = compiled.heldout(trained.members) if held else None
     steps = sweep.joined([m.state.step for m in trained.members])
     params = sweep.joined([m.state.params for m in trained.members])
     for i, member in enumerate(program.members):
+        if member.index in done:
+            continue
         measures, items, of_text = {}, {}, _sums(by_line, i)
         tables = Params(params.input[i], params.output[i])
         wv = WordVectors(corpus.vocab.words, run.exported(tables, member.config.export_vectors))

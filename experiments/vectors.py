@@ -1,14 +1,15 @@
 """--run and --vectors: which word vectors a script reads."""
 
 import os
+from pathlib import Path
 
 from absl import flags
 
-from experiments import rundir
+from experiments import newest
 from w2v_jax import export
 from w2v_jax.types import UserError, WordVectors
 
-flags.DEFINE_string("run", None, "Run directory.")
+flags.DEFINE_string("run", None, "Run directory; before its end, its newest checkpoint is read.")
 flags.DEFINE_string("vectors", None, "Vectors file instead (.txt, .vec, .bin or .npz).")
 
 
@@ -17,4 +18,6 @@ def load() -> WordVectors:
     run, file = flags.FLAGS.run, flags.FLAGS.vectors
     if bool(run) == bool(file):
         raise UserError("give either --run=OUT or --vectors=FILE")
-    return export.load(os.path.expanduser(file) if file else rundir.vectors_path(run))
+    if file:
+        return export.load(os.path.expanduser(file))
+    return newest.of_run(Path(run).expanduser()).wv

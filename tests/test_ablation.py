@@ -1,11 +1,16 @@
 """ptb_ablation as a user starts it: members are runs, and an interrupted sweep goes on."""
 
 import json
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
 from scripts import QUICK, SMALL, contents, start
+
+from experiments import sweep_outputs
+from w2v_jax import export, sweep
 
 TIMES = ("program_train_sec", "program_compile_sec")
 AXES = ["--sweep=window=1,2", "--sweep=dim=4,5", "--seeds=2"]
@@ -184,3 +189,94 @@ def test_a_mistake_costs_one_line(place, valid, capsys, args, said):
     error = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error: ")]
     assert len(error) == 1 and said in error[0]
     assert not out.exists()
+
+
+# What is asked for later, and what comes behind the training
+
+
+THREE = [*QUICK, "--sweep=learning_rate=0.1,0.2", "--seeds=1", *ONE, "--epochs=1"]
+
+
+def three(place, out, *more):
+    return start("ptb_ablation", *THREE, f"--data_dir={place}", f"--workdir={out}", *more)
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """From now on nothing is compiled or trained."""
+
+    def forbid():
+        monkeypatch.setattr(sweep, "compile_over", None)
+
+    return forbid
+
+
+def test_a_program_that_is_trained_is_measured_behind_a_signal(
+    monkeypatch, capsys, place, valid, tmp_path
+):
+    assert three(place, tmp_path / "whole", "--evaluate", "--save_vectors") == 0
+    own, measured = sweep_outputs.evaluation.standard_items, []
+
+    def standard_items(wv):
+        measured.append(wv)
+        if len(measured) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return own(wv)
+
+    monkeypatch.setattr(sweep_outputs.evaluation, "standard_items", standard_items)
+    out = tmp_path / "out"
+    assert three(place, out, "--evaluate", "--save_vectors") == 143
+    assert "the same command goes on" in capsys.readouterr().err
+    assert len(lines_of(out)) == 1 and (out / "checkpoints").exists()
+    monkeypatch.setattr(sweep, "train_epoch", None)
+    assert three(place, out, "--evaluate", "--save_vectors") == 0
+    assert len(measured) == 4  # of three members the first was measured before
+    assert not (out / "checkpoints").exists()
+    assert without_times(lines_of(out)) == without_times(lines_of(tmp_path / "whole"))
+    for name in ("0.txt", "1.txt", "2.txt"):
+        one, other = (f / "vectors" / name for f in (tmp_path / "whole", out))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_complete_sweep_makes_of_its_vectors_what_is_asked_later(
+    no_training, capsys, place, valid, tmp_path
+):
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert three(place, whole, "--evaluate") == 0
+    assert three(place, out, "--save_vectors") == 0
+    no_training()
+    formats = "--export_formats=binary,npz,projector"
+    assert three(place, out, "--save_vectors", "--evaluate", formats) == 0
+    assert without_times(lines_of(out)) == without_times(lines_of(whole))
+    assert (out / "table.md").read_bytes() == (whole / "table.md").read_bytes()
+    for member in (0, 1, 2):
+        wv = export.load(out / "vectors" / f"{member}.txt")
+        for suffix in ("bin", "npz"):
+            found = export.load(out / "vectors" / f"{member}.{suffix}")
+            np.testing.assert_array_equal(found.vectors, wv.vectors)
+        assert (out / "vectors" / f"{member}-projector" / "metadata.tsv").exists()
+    before = contents(out)
+    assert three(place, out, "--save_vectors", "--evaluate", formats) == 0
+    assert contents(out) == before
+
+
+def test_what_a_sweep_did_not_keep_is_refused_later(no_training, capsys, place, valid, tmp_path):
+    assert three(place, tmp_path / "out") == 0
+    no_training()
+    for flag in ("--save_vectors", "--evaluate"):
+        before = contents(tmp_path / "out")
+        assert three(place, tmp_path / "out", flag) == 1
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert line.startswith(f"error: {flag}: ") and "(0, 1, 2)" in line
+        after = contents(tmp_path / "out")
+        assert after == before
+    assert three(place, tmp_path / "out") == 0
+
+
+def test_what_a_sweep_has_no_use_for_is_told_or_refused(capsys, place, valid, tmp_path):
+    assert three(place, tmp_path / "out", "--tensorboard") == 1
+    assert "error: --tensorboard" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    more = ["--objective=running", "--show_similar=w1", "--export_formats=npz", "--memory_gb=1e-9"]
+    assert three(place, tmp_path / "out", *more) == 1
+    told = capsys.readouterr().err
+    assert "no effect here: --objective, --show_similar, --export_formats" in told

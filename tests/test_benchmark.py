@@ -277,11 +277,13 @@ def test_a_benchmark_runs_all_that_is_there_and_goes_on(place, capsys, monkeypat
     args = [f"--corpus={place / 'text.txt'}", f"--workdir={place / 'out'}", "--threads=1"]
     args += ["--dim=4", "--window=2", "--negatives=2", "--subsample=0", "--min_count=1"]
     args += ["--epochs=2", f"--word2vec_c={place / 'word2vec'}", "--peers"]
-    peers = "gensim,word2vec_c,fasttext"
+    peers = "gensim,word2vec_c"
     ours = ["--ours_flag=--batch_size=128", "--ours_flag=--noise=with_replacement"]
+    assert start("benchmark", *args, f"{peers},fasttext", "--seeds=1") == 1
+    assert "error: --peers=fasttext: no --fasttext=PATH" in capsys.readouterr().err
+    assert not (place / "out").exists()
     assert start("benchmark", *args, f"{peers},w2v_jax@1", *ours, "--seeds=1") == 0
     told = capsys.readouterr()
-    assert "fasttext is left out: no --fasttext=PATH" in told.err
     assert (place / "out" / "table.md").read_text() in told.out
     assert (place / "out" / "benchmark.png").stat().st_size > 10_000
     lines = (place / "out" / "results.jsonl").read_text().splitlines()

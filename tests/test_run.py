@@ -13,7 +13,8 @@ from w2v_jax.types import UserError
 from w2v_jax.vocab import load_counts
 
 FILES = {
-    *("flags.cfg", "run.json", "lock", "metrics.jsonl", "summary.json", "vectors.txt", "vocab.tsv")
+    *("flags.cfg", "run.json", "lock", "metrics.jsonl", "summary.json", "vectors.txt", "vocab.tsv"),
+    "checkpoints",
 }
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -279,7 +280,7 @@ def test_train_corpus_takes_the_rate_of_the_model_unless_told(place, monkeypatch
 
 def test_query_and_evaluate_read_a_run(capsys, skipgram):
     where = f"--run={skipgram[1]}"
-    assert start("query", where, "--similar=w1,absent", "--analogy=w1,w2,w3", "--topk=2") == 0
+    assert start("query", where, "--similar=w1,absent", "--analogy=w1,w2,w3", "--topk=2") == 1
     told = capsys.readouterr()
     assert "w1 -> " in told.out and "w1 : w2 = w3 :" in told.out and "'absent'" in told.err
     assert start("query", where, "--similar=absent") == 1
@@ -312,15 +313,23 @@ def test_help_lists_the_flags_of_the_script(capsys):
     assert "--similar" in capsys.readouterr().out
 
 
-def test_a_run_outlives_its_plots(place, tmp_path, monkeypatch, capsys):
+def test_a_run_outlives_its_plots_and_the_same_command_draws_them(
+    place, tmp_path, monkeypatch, capsys
+):
     def no_plots(*args):
         raise UserError("no ink")
 
-    monkeypatch.setattr("experiments.run.draw_plots", no_plots)
     args = [*QUICK, f"--corpus={place / 'corpus.txt'}", f"--workdir={tmp_path}", "--plots"]
+    with monkeypatch.context() as patch:
+        patch.setattr("experiments.outputs.draw_plots", no_plots)
+        assert start("ptb_skipgram", *args) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: no plots: no ink") and "the same command draws them" in line
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["final_loss"] > 0 and summary["complete"]
+    monkeypatch.setattr(train, "compile_program", None)
     assert start("ptb_skipgram", *args) == 0
-    assert "note: no plots: no ink" in capsys.readouterr().err
-    assert json.loads((tmp_path / "summary.json").read_text())["final_loss"] > 0
+    assert {p.name for p in (tmp_path / "plots").iterdir()} == {"loss.png", "embedding.png"}
 
 
 def test_an_idle_flag_is_noted_and_left_out_of_the_flags(place, tmp_path, capsys):

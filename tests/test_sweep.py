@@ -123,8 +123,9 @@ def test_lanes_differ_by_rounding_alone(corpus, chunked, make_hyper, kind):
     equal(one.state.step, three.state.step)
 
 
-def test_four_devices_give_the_bits_of_one(corpus, chunked, make_hyper):
-    static = KINDS["blocks, dense adam"]
+@pytest.mark.parametrize("kind", ["blocks, dense adam", "pairs, masked mean"])
+def test_four_devices_give_the_bits_of_one(corpus, chunked, make_hyper, kind):
+    static = KINDS[kind]
     members = [member(make_hyper, corpus, static, i, rate) for i, rate in enumerate(RATES)]
     one, sums = together(members, corpus, static)
     four, sums_of_four = together(members, corpus, static, devices=4)
@@ -132,6 +133,27 @@ def test_four_devices_give_the_bits_of_one(corpus, chunked, make_hyper):
     assert four.alive.tolist() == [True] * 3 + [False]  # the padding
     equal(sums, jax.tree.map(lambda x: x[:3], sums_of_four))
     assert len(jax.devices()) >= 4
+
+
+def test_all_devices_share_one_compilation(make_hyper, corpus):
+    seen = []
+
+    def count(event, *_, **__):
+        seen.append(event)
+
+    devices = jax.devices()[:4]
+    members = [member(make_hyper, corpus, SHORT, i, rate) for i, rate in enumerate(RATES)]
+    dealt, texts = deal(members, 4, devices), sweep.text_of(corpus, devices)
+    shared = [(m, text) for m, text in zip(dealt, texts, strict=True)]
+    jax.monitoring.register_event_duration_secs_listener(count)
+    try:
+        rows = sweep.compile_over(lambda m, text: text.tokens[0, m.hyper.window] + 1, shared, 1)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(count)
+    assert seen.count("/jax/core/compile/backend_compile_duration") == 1
+    expected = texts[0].tokens[0, members[0][1].window] + 1
+    assert sweep.joined(rows(shared)).tolist() == [int(expected)] * 4
+    assert [part.device for part in rows(shared)] == devices
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ device is a core: a member's tables stay in its cache, and it runs the very code
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax.custom_batching import sequential_vmap
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from w2v_jax import checks, folding, sampling, train, update, xla_flags
 from w2v_jax.losses import LOSSES
@@ -124,17 +125,59 @@ def compile_over(
 
     xla_flags.warn_of_slow_scatter(train.platform_of(arguments))
 
-    # A program a device, not one partitioned over them: XLA would round otherwise than alone.
     def apart(first, others, *shared):
         return local((first, *others), *shared)
 
     def taken_apart(leaves, *shared):
         return (leaves[0], leaves[1:], *shared) if donates else (leaves, *shared)
 
-    jitted = jax.jit(apart, donate_argnums=0) if donates else jax.jit(local)
-    with ThreadPoolExecutor(len(arguments)) as pool:
-        programs = list(pool.map(lambda a: jitted.lower(*taken_apart(*a)).compile(), arguments))
-    return lambda arguments: [p(*taken_apart(*a)) for p, a in zip(programs, arguments, strict=True)]
+    # Each device runs `local` as it stands: were it partitioned, XLA would round otherwise.
+    devices = [jax.tree.leaves(leaves)[0].device for leaves, *_ in arguments]
+    mesh, own = Mesh(np.array(devices), ("device",)), 2 if donates else 1
+    specs = *[P("device")] * own, *[P() for _ in arguments[0][1:]]
+    each = jax.shard_map(
+        apart if donates else local,
+        mesh=mesh,
+        in_specs=specs,
+        out_specs=P("device"),
+        check_vma=False,
+    )
+    jitted = jax.jit(each, donate_argnums=(0,) if donates else ())
+
+    def glued(arguments):
+        return _glued([taken_apart(*a) for a in arguments], mesh, own)
+
+    program = jitted.lower(*glued(arguments)).compile()
+    return lambda arguments: _parted(program(*glued(arguments)), devices)
+
+
+def _glued(arguments: Sequence[tuple], mesh: Mesh, own: int) -> tuple:
+    """What the devices of a mesh get, as arrays that lie on all of them; nothing is copied there.
+
+    The first `own` of each device's arguments are its share, the others are the same on all.
+    """
+    devices = mesh.devices.tolist()
+
+    def glue(spec, *parts):
+        parts = [jax.device_put(part, device) for part, device in zip(parts, devices, strict=True)]
+        rows = len(devices) if spec else 1
+        shape = tuple(n * (rows if i == 0 else 1) for i, n in enumerate(parts[0].shape))
+        return jax.make_array_from_single_device_arrays(shape, NamedSharding(mesh, spec), parts)
+
+    specs = [P("device") if i < own else P() for i in range(len(arguments[0]))]
+    return tuple(
+        jax.tree.map(partial(glue, spec), *of_devices)
+        for spec, of_devices in zip(specs, zip(*arguments, strict=True), strict=True)
+    )
+
+
+def _parted(tree: Any, devices: Sequence[jax.Device]) -> list:
+    """Each device's share of arrays that `_glued` would glue."""
+
+    def share(device, x):
+        return next(part.data for part in x.addressable_shards if part.device == device)
+
+    return [jax.tree.map(partial(share, device), tree) for device in devices]
 
 
 def advance(

@@ -89,7 +89,8 @@ def _w2v_jax_command(run: Run) -> list[str]:
         *_shared(run, "corpus", "model", "dim", "window", "negatives", "subsample", "min_count"),
         *(f"--epochs={run.epochs}", f"--seed={run.seed}", f"--workdir={run.folder / 'run'}"),
         *("--noevaluate", "--noplots", "--show_similar=", "--show_analogies="),
-        "--cache_dir=none",  # from raw text each time, as the peers do
+        "--cache_dir=none",  # from raw text each time, as the peers do, and compiled each time
+        "--checkpoint_every_sec=0",  # vectors are all that the peers leave
         *run.tools.ours_flags,
     ]
 

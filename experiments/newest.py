@@ -1,0 +1,68 @@
+"""What a run has come to so far: its vectors, or those of its newest checkpoint."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments import identity, rundir, show
+from w2v_jax import export
+from w2v_jax.checkpoint import Checkpoints
+from w2v_jax.joining import INPUT, OUTPUT
+from w2v_jax.types import Params, UserError, WordVectors
+from w2v_jax.vocab import load_counts
+
+
+class Newest(NamedTuple):
+    """A run's word vectors, and of when they are."""
+
+    wv: WordVectors
+    step: (
+        int | None
+    )  # of the checkpoint that they are from; None: they are the run's own, at its end
+    epoch: int | None
+
+
+def of_run(run: Path, table: str = "") -> Newest:
+    """A run's vectors; where it has none, or not of this table, those of its newest checkpoint.
+
+    table: input, output or sum, '' for the run's own. A note tells of a checkpoint before the run's
+    end. Raises UserError where there is neither.
+    """
+    about = rundir.identity_of(run)
+    own = (about["flags"] if about else {}).get("export_vectors", "input")
+    trained = rundir.is_trained(run)
+    if trained and table in ("", own):
+        rundir.read_summary(run)  # or it is of a newer format
+        for path in rundir.vectors_paths(run):
+            return Newest(export.load(path), None, None)
+    checkpoints = Checkpoints(str(run / rundir.CHECKPOINTS), None)
+    saved = checkpoints.newest(lambda line: show.say(f"note: {line}"))
+    checkpoints.close()
+    if saved is None and not trained:
+        raise UserError(f"--run={run}: no finished run ({rundir.SUMMARY}) and no checkpoint of one")
+    if saved is None or not (run / rundir.VOCAB).exists():
+        what = rundir.VOCAB if saved else f"vectors of --export_vectors={table or own}"
+        raise UserError(f"--run={run}: holds no {what} and no checkpoint to make them of")
+    if "position" not in saved.about:
+        raise UserError(f"--run={run}: its checkpoint is no single run's")
+    if about:
+        identity.check(str(run), about, saved.about["identity"])
+    ended = saved.about.get("ended", trained)
+    epoch = saved.about["position"]["epoch"] + 1
+    if not ended:
+        show.say(
+            f"note: {run} has not ended; this is its state at step {saved.step:,}, epoch {epoch}"
+        )
+    words = load_counts(str(run / rundir.VOCAB)).words
+    params = Params(saved.arrays[f"state.{INPUT}"], saved.arrays[f"state.{OUTPUT}"])
+    if len(words) != len(params.input):
+        raise UserError(f"--run={run}: its vocabulary is another than its checkpoint's")
+    wv = WordVectors(words, exported(params, table or own))
+    return Newest(wv, None if ended else saved.step, None if ended else epoch)
+
+
+def exported(params: Params, which: str) -> np.ndarray:
+    """The word vectors [V, D]: input embeddings, output embeddings, or their sum."""
+    tables = {"input": params.input, "output": params.output}
+    return np.asarray(tables[which] if which in tables else params.input + params.output)

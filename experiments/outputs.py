@@ -1,0 +1,141 @@
+"""What is made of a run that is trained: vectors, measures, plots, events. Any of it also later."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from experiments import STARTED, events, newest, rundir, show
+from experiments.config import Config
+from w2v_jax import evaluation, plots, queries
+from w2v_jax.evaluation import Measure
+from w2v_jax.types import UserError, WordVectors
+
+LOSS, EMBEDDING = "loss.png", "embedding.png"
+
+
+def finish(config: Config, workdir: Path, summary: dict, wv: WordVectors) -> None:
+    """Makes all that was asked for of a run whose training has ended; prints the screen.
+
+    What `export` made of its checkpoints is made anew. Raises UserError where something can't be
+    made; all else is there then.
+    """
+    with _told(workdir):
+        there = rundir.formats_there(workdir)
+        rundir.write_vectors(workdir, wv, ("text", *config.export_formats, *there))
+        (workdir / rundir.EVALUATION).unlink(missing_ok=True)
+        summary = {**summary, "complete": False, "evaluation": {}}
+        _write(workdir, summary, time.time() - STARTED)
+        plots_asked = config.plots or (workdir / rundir.PLOTS).exists()
+        _rest(config, workdir, summary, wv, 0.0, plots_asked)
+
+
+def make_missing(config: Config, workdir: Path) -> None:
+    """The same for a run whose vectors are written: makes what isn't there, and nothing else."""
+    summary = rundir.read_summary(workdir)
+    complete = summary.get("complete", False)
+    told = "complete; --overwrite runs it again" if complete else "trained, but not complete"
+    show.say(f"{workdir} holds this very run, {told}")
+    with _told(workdir):
+        wv = newest.of_run(workdir).wv
+        there = rundir.formats_there(workdir)
+        formats = [name for name in ("text", *config.export_formats) if name not in there]
+        for path in rundir.write_vectors(workdir, wv, formats):
+            show.say(f"written to {path}")
+        before = 0.0 if complete else summary["total_sec"]
+        plots_asked = config.plots and not _plots_there(workdir)
+        _rest(config, workdir, summary, wv, before, plots_asked)
+
+
+def _rest(
+    config: Config,
+    workdir: Path,
+    summary: dict,
+    wv: WordVectors,
+    before: float,
+    plots_asked: bool,
+) -> None:
+    """Measures, events, plots, the screen, where they are missing; before: seconds until now."""
+    was_complete, failed = summary.get("complete", False), ""
+
+    def write():
+        now = None if was_complete else before + time.time() - STARTED
+        _write(workdir, summary, now)
+
+    if config.evaluate and not summary["evaluation"]:
+        summary["evaluation"] = in_json(evaluation.standard(wv))
+        write()
+    if config.tensorboard and not events.are_there(workdir):
+        events.write(workdir)
+    if plots_asked:
+        try:
+            draw_plots(config.model, workdir, workdir, wv)
+        except (UserError, OSError, ImportError) as error:
+            failed = f"no plots: {error}; all else is there, and the same command draws them"
+    if not was_complete:
+        summary["complete"] = True
+        write()
+    print(show.closing_screen(config, workdir, summary, of_json(summary["evaluation"]), wv))
+    for line in _unknown(config, wv):
+        show.say(f"note: {line}")
+    if failed:
+        raise UserError(failed)
+
+
+@contextlib.contextmanager
+def _told(workdir: Path) -> Iterator[None]:
+    """Tells whoever ends the process by a signal what there is."""
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt):
+        saved = rundir.is_trained(workdir) or (workdir / rundir.CHECKPOINTS).exists()
+        goes_on = "the same command makes what is missing" if saved else "its state is not saved"
+        show.say(f"stopped behind the end of the training in {workdir}; {goes_on}")
+        raise
+
+
+def _write(workdir: Path, summary: dict, total_sec: float | None) -> None:
+    if total_sec is not None:
+        summary["total_sec"] = total_sec
+    rundir.write_summary(workdir, summary)
+
+
+def in_json(measures) -> dict[str, dict]:
+    """Measures as summary.json has them."""
+    return {m.name: {"value": m.value, "covered": m.covered, "total": m.total} for m in measures}
+
+
+def of_json(found: dict[str, dict]) -> list[Measure]:
+    """Measures from summary.json."""
+    return [Measure(name, m["value"], m["covered"], m["total"]) for name, m in found.items()]
+
+
+def draw_plots(
+    model: str, run: Path, folder: Path, wv: WordVectors, step: float = float("inf")
+) -> list[Path]:
+    """plots/loss.png, of a run's metrics up to a step, and plots/embedding.png; returns where.
+
+    Raises UserError, OSError or ImportError where they can't be drawn.
+    """
+    place = folder / rundir.PLOTS
+    place.mkdir(parents=True, exist_ok=True)
+    words, loss, epoch_ends = rundir.loss_curve(run, step)
+    name = {"skipgram": "skip-gram", "cbow": "CBOW"}[model]
+    plots.plot_loss(place / LOSS, words, loss, f"{name}, loss a positive", epoch_ends)
+    plots.plot_embedding(place / EMBEDDING, wv)
+    return [place / LOSS, place / EMBEDDING]
+
+
+def _plots_there(workdir: Path) -> bool:
+    return all((workdir / rundir.PLOTS / name).is_file() for name in (LOSS, EMBEDDING))
+
+
+def _unknown(config: Config, wv: WordVectors) -> list[str]:
+    """Lines about words of --show_similar and --show_analogies that there are none of.
+
+    Those of the defaults are PTB's, and no one asked for them.
+    """
+    asked = set(config.show_similar) - set(Config.show_similar)
+    for analogy in set(config.show_analogies) - set(Config.show_analogies):
+        asked |= set(analogy.split(":"))
+    return queries.find_all(wv.words, sorted(asked))[1]

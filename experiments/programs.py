@@ -1,0 +1,44 @@
+"""Compiled programs are kept in --cache_dir from a command's start on; what fails is told once."""
+
+import functools
+import os
+import re
+import warnings
+
+from absl import flags
+
+from experiments import show
+from w2v_jax import compilation_cache
+from w2v_jax.corpus import cache_folder
+from w2v_jax.ingest import NO_CACHE
+
+_FAILED = re.compile(r"Error (reading|writing) persistent compilation cache .*?'(.*?)': (.*)")
+
+
+def keep() -> None:
+    """For commands that have --cache_dir."""
+    given = flags.FLAGS["cache_dir"].value if "cache_dir" in flags.FLAGS else NO_CACHE
+    if given == NO_CACHE:
+        return
+    folder = os.path.expanduser(given) or cache_folder()
+    kept = compilation_cache.keep_programs(folder, lambda line: show.say(f"note: {line}"))
+    if kept:
+        warnings.filterwarnings("always", _FAILED.pattern)  # not the first of equal ones alone
+        warnings.showwarning = functools.partial(_shown, warnings.showwarning, kept, [])
+
+
+def _shown(others, folder: str, told: list, message, *where, **more) -> None:
+    """Shows a warning; of JAX's about the cache, a line a command.
+
+    What can't be read, or was written in part, is deleted: JAX would meet it again each time.
+    """
+    failed = _FAILED.match(str(message))
+    if failed is None:
+        others(message, *where, **more)
+        return
+    how, name, reason = failed.groups()
+    compilation_cache.forget(folder, name)
+    if not told:
+        told.append(name)
+        what = "is compiled anew" if how == "reading" else "is not kept"
+        show.say(f"note: {folder}: a program {what}: {reason}")

@@ -1,0 +1,120 @@
+"""The files of a sweep's members: vectors, and results item by item; made at their end or later."""
+
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from experiments import show
+from experiments.config import Config
+from experiments.results import Results
+from experiments.sweep_run import HEADLINES
+from w2v_jax import evaluation, export
+from w2v_jax.types import UserError, WordVectors
+
+ITEMS, VECTORS = "items", "vectors"
+_SUFFIXES = {"text": ".txt", "binary": ".bin", "npz": ".npz", "projector": "-projector"}
+_MEASURED = {name.rsplit("_", 1)[0] for name in HEADLINES}
+_IDLE = ("objective", "show_similar", "show_analogies", "analogy_score")
+
+
+def check(base: Config, axes: dict) -> None:
+    """Says which flags of a run a sweep has no use for. Raises UserError for what it can't make."""
+    if base.tensorboard:
+        raise UserError(
+            "--tensorboard: a sweep writes no events (a member alone does: its flags are in "
+            "results.jsonl)"
+        )
+    idle = [name for name in _IDLE if getattr(base, name) != getattr(Config, name)]
+    if base.export_formats != Config.export_formats and not flags.FLAGS.save_vectors:
+        idle.append("export_formats")  # they are those of --save_vectors
+    if flags.FLAGS["plots"].present and base.plots and not axes:
+        idle.append("plots")  # they are of what is swept
+    if idle:
+        show.say(f"note: no effect here: {', '.join(f'--{name}' for name in idle)}")
+
+
+def write(folder: Path, member: int, items: dict, wv: WordVectors, formats: Iterable[str]) -> None:
+    """What is known of a member beside its line; formats: of its vectors."""
+    if items:
+        np.savez_compressed(folder / ITEMS / f"{member}.npz", **items)
+    for name in dict.fromkeys(formats):
+        path = _path(folder, member, name)
+        if name == "text":
+            export.save_text(path, wv)
+        elif name == "binary":
+            export.save_binary(path, wv)
+        elif name == "npz":
+            export.save_npz(path, wv.words, vectors=wv.vectors)
+        else:
+            export.save_projector(path, wv)
+
+
+def formats(base: Config) -> tuple[str, ...]:
+    """In which vectors are asked for."""
+    return ("text", *base.export_formats) if flags.FLAGS.save_vectors else ()
+
+
+def make_missing(results: Results, base: Config) -> None:
+    """Makes what is asked for and is not there of members that are done, from their vectors.
+
+    Raises UserError, before anything is made, for members without: a sweep keeps no tables.
+    """
+    folder, asked = results.folder, formats(base)
+    unmeasured = [x for x in results.lines if base.evaluate and not _is_measured(folder, x)]
+    lost = {
+        "save_vectors": [x["member"] for x in results.lines if asked and not _there(folder, x)],
+        "evaluate": [x["member"] for x in unmeasured if not _there(folder, x)],
+    }
+    for flag, members in lost.items():
+        if members:
+            named = ", ".join(map(str, members[:5])) + (", .." if len(members) > 5 else "")
+            raise UserError(
+                f"--{flag}: --workdir={folder} has members that were trained without it ({named}), "
+                f"and a sweep keeps no tables: another folder, or --no{flag}"
+            )
+    for line in results.lines:
+        member = line["member"]
+        missing = [name for name in asked if not _path(folder, member, name).exists()]
+        if missing:
+            write(folder, member, {}, export.load(_there(folder, line)[0]), missing)
+    for line in unmeasured:
+        wv = export.load(_there(folder, line)[0])
+        items = evaluation.standard_items(wv)
+        measures = {m.name: m.value for m in evaluation.standard(wv, items)}
+        write(folder, line["member"], {**_items(folder, line), **items}, wv, ())
+        line.update({name: measures.get(name) for name in HEADLINES})
+        results.rewrite()
+
+
+def read_items(path: Path) -> dict[str, np.ndarray]:
+    """A member's results item by item. Raises UserError naming the file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: damaged, or no results of a member") from error
+
+
+def _path(folder: Path, member: int, name: str) -> Path:
+    return folder / VECTORS / f"{member}{_SUFFIXES[name]}"
+
+
+def _there(folder: Path, line: dict) -> list[Path]:
+    """A member's vectors that can be read."""
+    paths = [_path(folder, line["member"], name) for name in ("text", "binary", "npz")]
+    return [path for path in paths if path.is_file()]
+
+
+def _items(folder: Path, line: dict) -> dict[str, np.ndarray]:
+    path = folder / ITEMS / f"{line['member']}.npz"
+    return read_items(path) if path.exists() else {}
+
+
+def _is_measured(folder: Path, line: dict) -> bool:
+    """Whether word pairs and analogies were looked at, whatever came of it."""
+    known = any(line.get(name) is not None for name in HEADLINES)
+    return known or bool(_MEASURED & _items(folder, line).keys())
