@@ -15,12 +15,10 @@ os.environ.setdefault(
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from scripts import QUICK, in_a_process, start, text_of
 
-from w2v_jax import update
 from w2v_jax.types import Corpus, Hyper, Vocab
 from w2v_jax.vocab import cumulative
 
@@ -37,25 +35,6 @@ def what_is_imported_is_no_garbage():
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def optax_promotes_types():
-    """Optax's Adam multiplies integers by a traced beta: standard promotion inside optax alone."""
-    own = update.optimizer
-
-    def optimizer(*args):
-        transformation = own(*args)
-
-        def promoting(*args):
-            with jax.numpy_dtype_promotion("standard"):
-                return transformation.update(*args)
-
-        return optax.GradientTransformation(transformation.init, promoting)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(update, "optimizer", optimizer)
-        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

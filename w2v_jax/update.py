@@ -1,6 +1,7 @@
 """loss -> jax.grad -> optax -> new TrainState."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import NamedTuple
 
 import jax
@@ -102,6 +103,25 @@ def _constants(hyper: Hyper, names: tuple[str, ...]) -> dict[str, jax.Array]:
     return {name: getattr(hyper, name) for name in names}
 
 
+def _promoting(make: Callable) -> Callable:
+    """The same transformation under jax_numpy_dtype_promotion=strict as under standard.
+
+    Optax's Adam multiplies an integer count by a traced beta, which strict promotion refuses.
+    """
+
+    def made(*args):
+        transformation = make(*args)
+
+        def update(*args, **kwargs):
+            with jax.numpy_dtype_promotion("standard"):
+                return transformation.update(*args, **kwargs)
+
+        return optax.GradientTransformation(transformation.init, update)
+
+    return wraps(make)(made)
+
+
+@_promoting
 def optimizer(
     static: Static, hyper: Hyper, learning_rate: jax.Array, step: jax.Array
 ) -> optax.GradientTransformation:
