@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from programs import equations
 
 from w2v_jax import draws, sampling, vocab
 from w2v_jax.types import Hyper, Static, Stream
@@ -100,12 +101,3 @@ def test_beyond_choice_no_step_makes_anything_as_large_as_the_vocabulary(monkeyp
     assert (16, 4, 2) in shapes() and (size,) not in shapes()
     monkeypatch.setattr(draws, "CHOICE", size)
     assert (size,) in shapes()  # choice's cumulative sum
-
-
-def equations(jaxpr):
-    """All of a program, those of loops and calls too."""
-    for eqn in jaxpr.eqns:
-        yield eqn
-        for inner in jax.tree.leaves(eqn.params, is_leaf=lambda x: hasattr(x, "jaxpr")):
-            if hasattr(getattr(inner, "jaxpr", inner), "eqns"):
-                yield from equations(getattr(inner, "jaxpr", inner))
