@@ -126,12 +126,12 @@ def analogies(
 def estimate(value: float | None, half: float | None) -> str:
     """`value ± half` of its 95% interval, in as many digits as that allows, at most four.
 
-    The value alone, in four digits, where half is 0, and in one where it is unknown.
+    The value alone in four digits where they all are known, in one where half is not.
     """
-    if value is None:
-        return "nan"
-    if not half:
-        return f"{value:.{1 if half is None else 4}f}"
+    if value is None or half is None:
+        return "nan" if value is None else f"{value:.1f}"
+    if half < 0.5e-4:
+        return f"{value:.4f}"
     digits = min(max(math.ceil(-math.log10(half / 2)), 0), 4)
     return f"{value:.{digits}f} ± {half:.{digits}f}"
 

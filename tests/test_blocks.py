@@ -322,16 +322,44 @@ def test_in_expectation_over_noise_it_is_the_pairs_engines_objective(make_hyper,
     assert wanted.sum() == pytest.approx(3 * (band.sum() if model == "skipgram" else 8))
 
 
-def test_the_mean_is_taken_where_the_loss_is_not_measured_too(hyper):
-    static = STATIC._replace(reduction="mean", rows="touched", optimizer="sgd")
+# The sample whose loss is taken
+
+
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+def test_the_sums_are_those_of_the_first_blocks_of_each_part(hyper, monkeypatch, model):
+    """Of 4 blocks of 4 centres in 2 parts, 1 block a part, against the derivations' loops."""
+    monkeypatch.setattr(blocks, "MEASURED", 8)
+    static = STATIC._replace(model=model)
     _, (batch, *_) = batches_of(hyper, static)
-    state = update.init_state(tables(), hyper, static)
-    ends = [
-        step_of(static)(state, batch, jnp.float32(0.5), hyper, measured=m) for m in (True, False)
-    ]
+    _, metrics = jax.jit(partial(update.gradient, static=static))(tables(), batch)
+    rows = np.r_[0:4, 8:12]  # of `expand`, a centre each
+    same = jax.tree.map(lambda x: x[rows], expanded(batch, hyper, static))
+    point = [np.asarray(table, np.float64) for table in tables()]
+    inside = same._replace(
+        inputs=np.minimum(same.inputs, N - 1), outputs=np.minimum(same.outputs, N - 1)
+    )
+    loss, _, _ = reference.objective(*point, inside, "negative_sampling", False)
+    bands = np.asarray(batch.band).reshape(16, -1)[rows]
+    count = bands.sum() if model == "skipgram" else bands.any(axis=1).sum()
+    wanted = (loss, count, loss, bands.any(axis=1).sum(), 1)
+    np.testing.assert_allclose(metrics[:5], wanted, rtol=1e-5)
+    squares = loss * loss, loss * count, count * count
+    np.testing.assert_allclose(metrics[5:], np.array(squares) / 2, rtol=1e-5)  # half is left out
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_what_is_measured_changes_no_table(hyper, monkeypatch, reduction):
+    static = STATIC._replace(reduction=reduction, rows="touched", optimizer="sgd")
+    _, (batch, *_) = batches_of(hyper, static)
+    state, ends = update.init_state(tables(), hyper, static), []
+    for measured in (4, 128):
+        monkeypatch.setattr(blocks, "MEASURED", measured)
+        step = jax.jit(partial(update.apply_batch, static=static))
+        ends.append(step(state, batch, jnp.float32(0.5), hyper))
     for one, other in zip(*(end.params for end, _ in ends), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert ends[0][1].positives > 0 == ends[1][1].positives
+    assert 0 < ends[0][1].positives < ends[1][1].positives == batch.band.sum()
+    assert ends[0][1].loss_squares > 0 == ends[1][1].loss_squares
 
 
 # Noise
@@ -393,7 +421,6 @@ def test_over_several_chunks_every_token_with_a_context_is_a_centre_once_an_epoc
     make_corpus, make_hyper, monkeypatch
 ):
     monkeypatch.setattr(train, "CHUNK", 16)
-    monkeypatch.setattr(train, "MEASURED", 1)
     ends = np.cumsum(LENGTHS)
     corpus = make_corpus([np.arange(e - n, e) for e, n in zip(ends, LENGTHS, strict=True)])
     assert len(train.cut(corpus.line_ends, 16)) - 1 == 3

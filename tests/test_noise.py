@@ -2,32 +2,42 @@
 
 import itertools
 from collections import Counter
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from laws import chi_square, hyper_of_noise
+from laws import chi_square
 from scipy import stats
 
-from w2v_jax import sampling, vocab
+from w2v_jax import draws, sampling, vocab
 from w2v_jax.types import Static
-
-draw_noise = jax.jit(sampling.draw_noise, static_argnames="static")
 
 TALK = np.array([0.7, 0.29, 0.01]) ** 0.75 / np.sum(np.array([0.7, 0.29, 0.01]) ** 0.75)
 COUNTS = np.array([60, 25, 9, 4, 2])
 PN = COUNTS**0.75 / np.sum(COUNTS**0.75)
 
 
-def noise_of(law, positives, pn, k, exists=None, rows=4000, seed=0):
-    """[rows, P, K] noise words, each row with the same positives."""
-    positives = jnp.tile(jnp.int32(positives), (rows, 1))
-    exists = jnp.tile(jnp.asarray(True if exists is None else exists), (rows, 1))
-    exists = jnp.broadcast_to(exists, positives.shape)
-    keys = jax.random.split(jax.random.key(seed), rows)
-    static = Static(noise=law, negatives=k)
-    return np.asarray(draw_noise(keys, positives, exists, hyper_of_noise(pn), static=static))
+@pytest.fixture(scope="module", params=["choice", "table"])
+def noise_of(request, make_hyper):
+    """(law, positives, pn, k) -> [rows, P, K] noise words, each row with the same positives.
+
+    As words are drawn up to draws.CHOICE, and beyond.
+    """
+    draw_noise = jax.jit(partial(sampling.draw_noise), static_argnames="static")
+
+    def drawn(law, positives, pn, k, exists=None, rows=4000, seed=0):
+        positives = jnp.tile(jnp.int32(positives), (rows, 1))
+        exists = jnp.tile(jnp.asarray(True if exists is None else exists), (rows, 1))
+        exists = jnp.broadcast_to(exists, positives.shape)
+        keys = jax.random.split(jax.random.key(seed), rows)
+        static = Static(noise=law, negatives=k)
+        return np.asarray(draw_noise(keys, positives, exists, make_hyper(pn), static=static))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(draws, "CHOICE", 0 if request.param == "table" else draws.CHOICE)
+        yield drawn
 
 
 def without(pn, *words):
@@ -42,7 +52,7 @@ def test_the_talks_distribution():
     np.testing.assert_allclose(vocab.noise_distribution(np.array([70, 29, 1]), 0.75), TALK)
 
 
-def test_noise_with_replacement_is_unigram_to_three_quarters_and_independent():
+def test_noise_with_replacement_is_unigram_to_three_quarters_and_independent(noise_of):
     drawn = noise_of("with_replacement", [0, 1], PN, 3)
     counts = np.bincount(drawn.ravel(), minlength=5)
     assert chi_square(counts, PN * drawn.size) > 1e-3
@@ -57,13 +67,13 @@ def test_noise_with_replacement_is_unigram_to_three_quarters_and_independent():
 
 
 @pytest.mark.parametrize("target", [0, 1, 2])
-def test_excluding_the_target_is_the_law_with_its_probability_at_zero(target):
+def test_excluding_the_target_is_the_law_with_its_probability_at_zero(noise_of, target):
     drawn = noise_of("exclude_target", [target], TALK, 5)
     counts = np.bincount(drawn.ravel(), minlength=3)
     assert chi_square(counts, without(TALK, target) * drawn.size) > 1e-3
 
 
-def test_excluding_the_target_holds_a_slot_at_a_time():
+def test_excluding_the_target_holds_a_slot_at_a_time(noise_of):
     drawn = noise_of("exclude_target", [0, 3], PN, 2)
     for slot, target in enumerate([0, 3]):
         counts = np.bincount(drawn[:, slot].ravel(), minlength=5)
@@ -74,7 +84,7 @@ def test_excluding_the_target_holds_a_slot_at_a_time():
 
 
 @pytest.mark.parametrize("exists", [[True, True], [True, False]])
-def test_excluding_contexts_excludes_those_of_the_row_that_exist(exists):
+def test_excluding_contexts_excludes_those_of_the_row_that_exist(noise_of, exists):
     drawn = noise_of("exclude_contexts", [0, 2], PN, 3, exists)
     out = [word for word, there in zip([0, 2], exists, strict=True) if there]
     for slot in np.flatnonzero(exists):
@@ -83,7 +93,7 @@ def test_excluding_contexts_excludes_those_of_the_row_that_exist(exists):
 
 
 @pytest.mark.parametrize(("target", "k"), [(0, 2), (3, 2), (0, 4)])
-def test_without_replacement_is_the_sequential_law_of_distinct_words(target, k):
+def test_without_replacement_is_the_sequential_law_of_distinct_words(noise_of, target, k):
     drawn = noise_of("without_replacement", [target], PN, k)[:, 0]
     found, expected = Counter(map(tuple, drawn.tolist())), {}
     for words in itertools.permutations(set(range(5)) - {target}, k):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scripts import QUICK, ROOT, SMALL, WORDS, start, text_of
 
-from w2v_jax import export, resources, train
+from experiments import show
+from w2v_jax import blocks, export, resources, train
 from w2v_jax.types import UserError
 from w2v_jax.vocab import load_counts
 
@@ -56,13 +57,14 @@ def test_flags_cfg_holds_what_affects_results_and_where_the_text_came_from(skipg
 
 def test_metrics_are_a_line_a_dispatch_with_words_counted_to_the_end(skipgram):
     lines = [json.loads(line) for line in (skipgram[1] / "metrics.jsonl").read_text().splitlines()]
-    fields = "step epoch words loss objective learning_rate words_per_sec elapsed_sec"
+    fields = "step epoch words loss loss_error objective learning_rate words_per_sec elapsed_sec"
     assert all(set(line) == set(fields.split()) for line in lines)
     # 180 centres are 12 steps of 16 an epoch, 3 a dispatch.
     assert [line["step"] for line in lines] == list(range(3, 25, 3))
     assert [line["epoch"] for line in lines] == [1] * 4 + [2] * 4
     assert [line["words"] for line in lines] == list(range(45, 361, 45))
     assert all(0 < line["loss"] < 3 and line["objective"] > 0 for line in lines)
+    assert all(line["loss_error"] == 0 for line in lines)  # every pair is measured
     assert all(line["learning_rate"] == pytest.approx(0.002) for line in lines)
 
 
@@ -95,6 +97,7 @@ def test_final_loss_is_the_mean_of_the_last_epoch(cbow):
     losses = [line["loss"] for line in lines if line["epoch"] == 2]
     assert summary["final_loss"] == pytest.approx(np.average(losses, weights=[48, 48, 48, 36]))
     assert summary["objective"] is None and summary["evaluation"] == {}
+    assert summary["final_loss_error"] == 0
 
 
 def test_vectors_are_the_vocabulary_in_order_and_gensim_reads_them(skipgram):
@@ -249,14 +252,32 @@ def test_every_flagfile_parses(place, monkeypatch):
 
 
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
-def test_the_blocks_engine_runs_from_text_to_vectors(place, tmp_path, capsys, model):
+def test_the_blocks_engine_runs_from_text_to_vectors(place, tmp_path, monkeypatch, capsys, model):
+    monkeypatch.setattr(blocks, "MEASURED", 16)  # of the 64 centres of a step
     args = [*QUICK, f"--corpus={place / 'corpus.txt'}", f"--workdir={tmp_path / 'out'}"]
     args += ["--engine=blocks", "--rows=touched", "--noise=with_replacement", *SMALL]
     assert start("ptb_skipgram", *args, f"--model={model}", "--log_every_steps=3") == 0
     lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
-    losses = [json.loads(line)["loss"] for line in lines]
-    assert losses[0] > 0 and (tmp_path / "out" / "vectors.txt").exists()
-    assert len(losses) < 4 or None in losses  # of 64 steps one is measured
+    assert all(json.loads(line)["loss"] > 0 for line in lines)  # every step is measured
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    loss, half = summary["final_loss"], summary["final_loss_error"]
+    assert 0 < half < loss and (tmp_path / "out" / "vectors.txt").exists()
+    assert f"loss {show.estimate(loss, half)} a positive" in capsys.readouterr().out
+
+
+def test_a_loss_is_shown_in_the_digits_that_its_interval_allows():
+    shown = {
+        (2.01474, 0.0091): "2.015 ± 0.009",
+        (2.01474, 0.0149): "2.015 ± 0.015",
+        (2.01474, 0.03): "2.01 ± 0.03",
+        (2.01474, 0.4): "2.0 ± 0.4",
+        (2.01474, 3.0): "2 ± 3",
+        (2.01474, 1e-6): "2.0147",
+        (2.01474, 0.0): "2.0147",
+        (2.01474, None): "2.0",
+        (None, None): "nan",
+    }
+    assert {key: show.estimate(*key) for key in shown} == shown
 
 
 def test_train_corpus_takes_the_rate_of_the_model_unless_told(place, monkeypatch):

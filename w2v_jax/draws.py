@@ -30,5 +30,4 @@ def of_bits(bits: jax.Array, hyper: Hyper) -> jax.Array:
     """
     # Words after the last that owns any begin at 2^32 - 1, as does 2^32, which has no 32 bits.
     bits = jnp.minimum(bits, jnp.uint32(2**32 - 2))
-    words = jnp.searchsorted(hyper.noise_cdf, bits, side="right", method="scan_unrolled")
-    return words.astype(jnp.int32)
+    return jnp.searchsorted(hyper.noise_cdf, bits, side="right").astype(jnp.int32)
