@@ -17,6 +17,9 @@ from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import Static, UserError
 
 
+EXPORTED = ("input", "output", "sum")
+
+
 def _flag(default, help_, *, choices=None, low=None, high=None, result=True, of=""):
     """A field with what its flag needs; result: whether it can change what a run computes.
 
@@ -141,7 +144,7 @@ class Config:
     seed: int = _flag(1, "Seed of everything drawn.", low=0, high=2**32 - 1)
     # What is left behind
     export_vectors: str = _flag(
-        "input", "Which embeddings are the word vectors.", choices=("input", "output", "sum")
+        "input", "Which embeddings are the word vectors.", choices=EXPORTED
     )
     export_formats: tuple = _flag(
         ("text",),

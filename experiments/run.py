@@ -25,7 +25,7 @@ from experiments import (
     show,
     stopping,
 )
-from experiments.config import Config, resolved, to_flagfile
+from experiments.config import EXPORTED, Config, resolved, to_flagfile
 from experiments.keeper import Start
 from experiments.ledger import Ledger
 from w2v_jax import corpus as corpora
@@ -261,8 +261,11 @@ def draw_plots(config: Config, workdir: Path, wv: WordVectors) -> None:
 
 def exported(params, which: str) -> np.ndarray:
     """The word vectors [V, D]: input embeddings, output embeddings, or their sum."""
-    tables = {"input": params.input, "output": params.output}
-    return np.asarray(tables[which] if which in tables else params.input + params.output)
+    if which not in EXPORTED:
+        raise UserError(f"--export_vectors={which}: not one of {', '.join(EXPORTED)}")
+    if which == "sum":
+        return np.asarray(params.input + params.output)
+    return np.asarray(getattr(params, which))
 
 
 def versions() -> dict[str, str]:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import blocks, corpus, folding, model, pairs, sampling
+from w2v_jax import blocks, checks, corpus, folding, model, pairs, sampling
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.types import (
@@ -148,8 +148,11 @@ def windows(text: Corpus, window: int, architecture: str) -> Windows:
     a window drawn of U{1..window} holds of them, 1 - (distance - 1) / window, added up over the
     text; CBOW's places weigh 1.
 
-    Raises UserError where no two words stand side by side.
+    Raises UserError where no two words stand side by side, and for another architecture.
     """
+    if architecture not in checks.NAMES["model"]:
+        names = ", ".join(checks.NAMES["model"])
+        raise UserError(f"--model={architecture}: not one of {names}")
     size, lines = len(text.ids), len(text.line_ends)
     line = np.repeat(np.arange(lines), np.diff(text.line_ends, prepend=0))
     offsets = np.concatenate([np.arange(-window, 0), np.arange(1, window + 1)])
@@ -197,7 +200,10 @@ def perplexity(params: Params, hyper: Hyper, windows: Windows, static: Static) -
 
     CBOW's h is the mean of the evaluation window's contexts, weighted by distance as the run's own
     law under static.expected_window, else equally, whatever the run's own window was.
+
+    Raises UserError as `checks.check`, and where `correction` does.
     """
+    checks.check(static)
     of_model = _skipgram_loss if static.model == "skipgram" else _cbow_loss
     return jnp.exp(of_model(params, correction(hyper, static), hyper, windows, static))
 
