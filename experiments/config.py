@@ -16,7 +16,6 @@ from w2v_jax.noise import NOISE
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import Static, UserError
 
-
 EXPORTED = ("input", "output", "sum")
 
 
@@ -143,9 +142,7 @@ class Config:
     weight_decay: float = _flag(1e-4, "Decay of the weights a step.", low=0.0, of="optimizer")
     seed: int = _flag(1, "Seed of everything drawn.", low=0, high=2**32 - 1)
     # What is left behind
-    export_vectors: str = _flag(
-        "input", "Which embeddings are the word vectors.", choices=EXPORTED
-    )
+    export_vectors: str = _flag("input", "Which embeddings are the word vectors.", choices=EXPORTED)
     export_formats: tuple = _flag(
         ("text",),
         "Any of text, binary, npz, projector.",
