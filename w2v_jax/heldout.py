@@ -148,11 +148,8 @@ def windows(text: Corpus, window: int, architecture: str) -> Windows:
     a window drawn of U{1..window} holds of them, 1 - (distance - 1) / window, added up over the
     text; CBOW's places weigh 1.
 
-    Raises UserError where no two words stand side by side, and for another architecture.
+    Raises UserError where no two words stand side by side.
     """
-    if architecture not in checks.NAMES["model"]:
-        names = ", ".join(checks.NAMES["model"])
-        raise UserError(f"--model={architecture}: not one of {names}")
     size, lines = len(text.ids), len(text.line_ends)
     line = np.repeat(np.arange(lines), np.diff(text.line_ends, prepend=0))
     offsets = np.concatenate([np.arange(-window, 0), np.arange(1, window + 1)])
@@ -200,10 +197,7 @@ def perplexity(params: Params, hyper: Hyper, windows: Windows, static: Static) -
 
     CBOW's h is the mean of the evaluation window's contexts, weighted by distance as the run's own
     law under static.expected_window, else equally, whatever the run's own window was.
-
-    Raises UserError as `checks.check`, and where `correction` does.
     """
-    checks.check(static)
     of_model = _skipgram_loss if static.model == "skipgram" else _cbow_loss
     return jnp.exp(of_model(params, correction(hyper, static), hyper, windows, static))
 
@@ -211,8 +205,10 @@ def perplexity(params: Params, hyper: Hyper, windows: Windows, static: Static) -
 def correction(hyper: Hyper, static: Static) -> jax.Array:
     """What turns scores into log probabilities up to a constant: log Pn - log keep, [V].
 
-    As loss and noise law say. Raises UserError where one of them has no such correction.
+    As loss and noise law say. Raises UserError where one of them has no such correction, and as
+    `checks.check`.
     """
+    checks.check(static)
     if cause := without_perplexity(static):
         raise UserError(f"{cause}: has no perplexity, for its scores are no log probabilities")
     log_noise = NOISE[static.noise].log_noise or jnp.log

@@ -11,7 +11,7 @@ from w2v_jax.types import Registry, Static
 
 
 class Loss(NamedTuple):
-    """A loss and what follows from it; `terms` serves both engines, `row` the pairs engine alone.
+    """A loss, as `terms` or else as `row`, and what follows from it.
 
     A row is a positive with its K noise words, O = 1 + K; over the vocabulary, all positives of a
     centre. Rows of weights 0 occur: their loss and its gradient are 0.
@@ -102,7 +102,7 @@ def _plus_log_noise(log_noise: jax.Array) -> jax.Array:
 LOSSES = Registry(
     "loss",
     negative_sampling=Loss(terms=negative_sampling_terms, log_prob=_plus_log_noise),
-    masked_mean=Loss(row=negative_sampling, weigh=mean_weights, log_prob=_plus_log_noise),
+    masked_mean=Loss(terms=negative_sampling_terms, weigh=mean_weights, log_prob=_plus_log_noise),
     softmax=Loss(row=softmax, vocabulary=True, linear=True, log_prob=jnp.zeros_like),
 )
 
