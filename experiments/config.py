@@ -16,6 +16,8 @@ from w2v_jax.noise import NOISE
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import Static, UserError
 
+EXPORTED = ("input", "output", "sum")
+
 
 def _flag(default, help_, *, choices=None, low=None, high=None, result=True, of="", before=None):
     """A field with what its flag needs; result: whether it can change what a run computes.
@@ -143,9 +145,7 @@ class Config:
     weight_decay: float = _flag(1e-4, "Decay of the weights a step.", low=0.0, of="optimizer")
     seed: int = _flag(1, "Seed of everything drawn.", low=0, high=2**32 - 1)
     # What is left behind
-    export_vectors: str = _flag(
-        "input", "Which embeddings are the word vectors.", choices=("input", "output", "sum")
-    )
+    export_vectors: str = _flag("input", "Which embeddings are the word vectors.", choices=EXPORTED)
     export_formats: tuple = _flag(
         ("text",),
         "Any of text, binary, npz, projector.",
@@ -330,19 +330,21 @@ def without_effect(config: Config) -> list[tuple[str, str]]:
 def _unused(config: Config) -> list[tuple[str, str]]:
     """Flags that entries of a registry use, but none of those chosen, each with the flag at fault.
 
-    A flag that no entry speaks of has an effect, and so has one that any chosen entry uses.
+    A flag that no entry speaks of has an effect, and so has one that any chosen entry uses; all
+    have beside a choice that is not known, as another version's may be.
     """
     of = {f.name: f.metadata["of"] for f in dataclasses.fields(Config) if f.metadata["of"]}
-    chosen = {flag: entries[getattr(config, flag)] for flag, entries in REGISTRIES.items()}
+    spoken_of = {
+        n for entries in REGISTRIES.values() for entry in entries.values() for n in entry.uses
+    }
+    chosen = {flag: entries.get(getattr(config, flag)) for flag, entries in REGISTRIES.items()}
+    uses = {flag: set(entry.uses) if entry else spoken_of for flag, entry in chosen.items()}
 
     def fault(flag):  # of the choice that leaves this one without a say: with softmax, of noise
         above = of.get(flag)
-        return above and (fault(above) or (above if flag not in chosen[above].uses else ""))
+        return above and (fault(above) or ("" if flag in uses[above] else above))
 
-    used = {name for flag, entry in chosen.items() if not fault(flag) for name in entry.uses}
-    spoken_of = {
-        name for entries in REGISTRIES.values() for e in entries.values() for name in e.uses
-    }
+    used = set().union(*(names for flag, names in uses.items() if not fault(flag)))
     idle = [name for name in of if _base(name) in spoken_of - used]
     return [(name, fault(of[name]) or of[name]) for name in idle]
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments import identity, rundir, show
+from experiments.config import EXPORTED
 from w2v_jax import export
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.joining import INPUT, OUTPUT
@@ -64,5 +65,8 @@ def of_run(run: Path, table: str = "") -> Newest:
 
 def exported(params: Params, which: str) -> np.ndarray:
     """The word vectors [V, D]: input embeddings, output embeddings, or their sum."""
-    tables = {"input": params.input, "output": params.output}
-    return np.asarray(tables[which] if which in tables else params.input + params.output)
+    if which not in EXPORTED:
+        raise UserError(f"--export_vectors={which}: not one of {', '.join(EXPORTED)}")
+    if which == "sum":
+        return np.asarray(params.input + params.output)
+    return np.asarray(getattr(params, which))

@@ -8,11 +8,12 @@ import jax
 from experiments.config import Config, resolved, to_flagfile
 from experiments.run import make_hyper
 from w2v_jax import sweep
+from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import UserError, Vocab
 
 TRACED = (
     *("learning_rate", "noise_power", "subsample", "subsample_rule", "window", "negatives"),
-    *("beta1", "beta2", "epsilon", "weight_decay"),
+    *sorted({n for r in (OPTIMIZERS, SCHEDULES) for entry in r.values() for n in entry.uses}),
 )
 
 

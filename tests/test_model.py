@@ -100,7 +100,7 @@ LAWS = {
 }
 
 
-@pytest.mark.parametrize("init", model.INITS)
+@pytest.mark.parametrize("init", LAWS)
 def test_initial_tables_follow_their_law(init):
     tables = model.init_params(jax.random.key(0), V, D, init)
     for table, law in zip(tables, LAWS[init], strict=True):

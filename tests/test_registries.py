@@ -156,6 +156,11 @@ def test_a_flag_that_no_entry_speaks_of_has_an_effect(monkeypatch):
         assert "weight_decay" in dict(config.resolved(config.Config(optimizer=name)))
 
 
+def test_beside_a_choice_of_another_version_every_flag_has_an_effect():
+    kept = dict(config.resolved(config.Config(optimizer="another")))
+    assert set(CONSTANTS) <= set(kept)
+
+
 def test_a_flag_that_two_registries_speak_of_is_idle_where_neither_uses_it(monkeypatch):
     monkeypatch.setitem(
         SCHEDULES, "decaying", Schedule(lambda done, beta1: beta1**done, ("beta1",))

@@ -15,7 +15,7 @@ import pytest
 from entries import add
 from scripts import QUICK, ROOT, start
 
-from experiments import config
+from experiments import config, run
 from w2v_jax import heldout, losses, model, pairs, sampling, sweep, train, update
 from w2v_jax.checks import NAMES, REGISTRIES
 from w2v_jax.types import Batch, Params, Static, UserError
@@ -91,6 +91,10 @@ def test_an_unknown_name_is_refused_by_every_function_that_looks_it_up(make_hype
         for function in functions:
             with pytest.raises(UserError, match=f"--{field}=nonesuch: not one of"):
                 function(SMALL._replace(**{field: "nonesuch"}))
+    with pytest.raises(UserError, match="--model=nonesuch: not one of skipgram"):
+        heldout.perplexity(tables, hyper, None, SMALL._replace(model="nonesuch"))
+    with pytest.raises(UserError, match="--export_vectors=nonesuch: not one of input"):
+        run.exported(tables, "nonesuch")
     with pytest.raises(UserError, match="--init=nonesuch: not one of book"):
         model.init_params(key, 9, 4, "nonesuch")
     for name in {*WORDS, "init", "reading", "export_vectors"} - {"platform"}:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import corpus, losses, model, sampling
+from w2v_jax import checks, corpus, losses, model, sampling
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.types import Corpus, Hyper, Params, Static, UserError, Vocab
@@ -159,6 +159,7 @@ def measure(
     Costs U V D multiplications (CBOW: n V D) and 2 U V exponentials; memory doesn't grow with V.
     perplexity: whether -log p is wanted, about half of it.
     """
+    checks.check(static)
     of_model = _skipgram if static.model == "skipgram" else _cbow
     perplexity = perplexity and not without_perplexity(static)
     places = of_model(params, hyper, windows, static, perplexity)
@@ -302,8 +303,10 @@ def _sums(
 def correction(hyper: Hyper, static: Static) -> jax.Array:
     """What turns scores into log probabilities up to a constant: log Pn - log keep, [V].
 
-    As loss and noise law say. Raises UserError where one of them has no such correction.
+    As loss and noise law say. Raises UserError where one of them has no such correction, and as
+    `checks.check`.
     """
+    checks.check(static)
     if cause := without_perplexity(static):
         raise UserError(f"{cause}: has no perplexity, for its scores are no log probabilities")
     log_noise = NOISE[static.noise].log_noise or jnp.log

@@ -12,7 +12,7 @@ from w2v_jax.types import Registry, Static
 
 
 class Loss(NamedTuple):
-    """A loss and what follows from it; `terms` serves both engines, `row` the pairs engine alone.
+    """A loss, as `terms` or else as `row`, and what follows from it.
 
     A row is a positive with its K noise words, O = 1 + K; over the vocabulary, all positives of a
     centre. Rows of weights 0 occur: their loss and its gradient are 0.
