@@ -1,5 +1,6 @@
 """Held-out measures against NumPy loops in float64 and distributions that are known."""
 
+import dataclasses
 from functools import cache, partial
 
 import jax
@@ -8,6 +9,9 @@ import numpy as np
 import pytest
 import reference
 
+from experiments import axes, run
+from experiments.config import Config
+from experiments.settings_compared import LOSS_KEYS
 from w2v_jax import heldout, ingest, sampling, train, update
 from w2v_jax.corpus import Source
 from w2v_jax.types import Params, Static, UserError, Vocab
@@ -244,6 +248,41 @@ def test_equal_tables_have_equal_measures_however_they_are_trained(
     measure = measure_of(static_of(model=architecture))
     for a, b in zip(*(measure(params, h, of_text) for h in (hyper, other)), strict=True):
         assert a.tolist() == b.tolist()
+
+
+def other_values(field, value):
+    """Values of a flag that are not this one."""
+    if field.type is bool:
+        return [not value]
+    choices = field.metadata["choices"]
+    return (
+        [v for v in choices if v != value] if choices else [2 * value + 0.5 * (field.type is float)]
+    )
+
+
+def test_settings_compare_by_the_loss_unless_it_depends_on_what_they_differ_in(params, text):
+    """All flags that can be swept, one changed at a time, with the same tables."""
+    of_text, vocab = heldout.windows(text, 3), Vocab(tuple("abcdefghijklm"), COUNTS)
+    base = Config(subsample=0.05, noise="with_replacement")
+    hyper, programs = run.make_hyper(base, vocab), {}
+
+    @cache
+    def program(static):
+        lowered = measure_of(static, False).lower(params, hyper, of_text)
+        return programs.setdefault(lowered.as_text(), measure_of(static, False))
+
+    def loss_of(config):
+        measure = program(config.static())
+        return heldout.mean(measure(params, run.make_hyper(config, vocab), of_text).loss)
+
+    depends_on = set()
+    for field in dataclasses.fields(Config):
+        if field.metadata["result"] and field.name not in axes.REFUSED:
+            others = other_values(field, getattr(base, field.name))
+            changed = [dataclasses.replace(base, **{field.name: other}) for other in others]
+            if any(loss_of(config) != loss_of(base) for config in changed):
+                depends_on.add(field.name)
+    assert depends_on == {key for key in LOSS_KEYS if key not in axes.REFUSED}
 
 
 def test_members_under_vmap_are_measured_as_alone(params, text, make_hyper):
