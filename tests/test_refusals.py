@@ -1,5 +1,7 @@
 """What is refused, and how: a line that names the mistake, status 1, nothing lost."""
 
+import shutil
+
 import numpy as np
 import pytest
 from scripts import QUICK, SMALL, WORDS, contents, in_a_process, start
@@ -130,9 +132,7 @@ def test_a_text_with_nothing_to_train_on_leaves_the_run_it_was_to_replace(
 ):
     (tmp_path / "lone.txt").write_text("".join(f"{word}\n" for word in WORDS * 15))
     out = tmp_path / "out"
-    out.mkdir()
-    for name, data in contents(cbow[1]).items():
-        (out / name).write_bytes(data)
+    shutil.copytree(cbow[1], out)
     corpus = f"--corpus={tmp_path / 'lone.txt'}"
     line = refused(capsys, out, "ptb_cbow", *QUICK, corpus, "--overwrite")
     assert "nothing to train on" in line
