@@ -3,12 +3,9 @@
 import contextlib
 import json
 import time
-import zipfile
-import zlib
 from pathlib import Path
 
 import jax
-import numpy as np
 from absl import flags
 
 from experiments import (
@@ -16,6 +13,7 @@ from experiments import (
     ablation_table,
     axes,
     differences_plot,
+    item_files,
     lock,
     memory,
     rundir,
@@ -32,7 +30,7 @@ from w2v_jax import corpus as corpora
 from w2v_jax import export, heldout, sweep, train
 from w2v_jax.types import Corpus, UserError
 
-FLAGS, ITEMS, VECTORS, TABLE = "flags.cfg", "items", "vectors", "table.md"
+FLAGS, VECTORS, TABLE = "flags.cfg", "vectors", "table.md"
 
 
 def define_flags() -> None:
@@ -83,8 +81,8 @@ def run(base: Config) -> None:
         wiring.check_noise(config, corpus.vocab)
     with lock.held(folder):
         results = Results(folder, _settings(base, corpus, held, values, settings), False)
-        for name in (ITEMS, VECTORS) if flags.FLAGS.save_vectors else (ITEMS,):
-            (folder / name).mkdir(exist_ok=True)
+        if flags.FLAGS.save_vectors:
+            (folder / VECTORS).mkdir(exist_ok=True)
         results.write(FLAGS, to_flagfile(resolved(base)))
         done = {line["member"] for line in results.lines}
         left = [p for p in programs if not {m.index for m in p.members} <= done]
@@ -105,11 +103,7 @@ def _devices(members: int) -> list[jax.Device]:
 def report(results: Results, plots: bool) -> None:
     """table.md and, where they are asked for, plots of a folder's lines; prints the table."""
     settings = json.loads((results.folder / SETTINGS).read_text())
-    items = {}
-    for line in results.lines:
-        path = results.folder / ITEMS / f"{line['member']}.npz"
-        if path.exists():
-            items[line["member"]] = read_items(path)
+    items = item_files.of_folder(results.folder, [line["member"] for line in results.lines])
     table = ablation_table.write(results.lines, items, settings)
     results.write(TABLE, table)
     print(table)
@@ -120,15 +114,6 @@ def report(results: Results, plots: bool) -> None:
         path = results.folder / "differences.png"
         written += differences_plot.plot(path, results.lines, items, settings)
     print("\n".join(f"written to {path}" for path in written))
-
-
-def read_items(path: Path) -> dict[str, np.ndarray]:
-    """A member's results item by item. Raises UserError naming the file."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: damaged, or no results of a member") from error
 
 
 def _plan(members, corpus: Corpus, devices) -> list[sweep_plan.Program]:
@@ -227,7 +212,7 @@ def _keep(result: sweep_run.Result, program, base: Config, cost: dict, results: 
     """A member's files, then its line, so that a line tells that all is there."""
     member = result.member
     if result.items:
-        np.savez_compressed(results.folder / ITEMS / f"{member.index}.npz", **result.items)
+        item_files.write(results.folder, member.index, result.items)
     if flags.FLAGS.save_vectors:
         export.save_text(results.folder / VECTORS / f"{member.index}.txt", result.wv)
     results.add(

@@ -66,6 +66,23 @@ def standard_people() -> dict[str, np.ndarray]:
     }
 
 
+def standard_words() -> dict[str, np.ndarray]:
+    """Which words each item has, by ids that are equal where words are, in any case and file.
+
+    In the order of `standard_items`: wordsim353 [353, 2], simlex999 [999, 2], google_analogies
+    [19544, 4] int64. Raises UserError where gensim is not installed.
+    """
+    folder, ids = _bundled(), {}
+    words = {name: [p[:2] for p in _read_pairs(folder / f)] for name, f in PAIR_FILES.items()}
+    words |= {
+        name: [q[1:] for q in _read_analogies(folder / f)[1]] for name, f in ANALOGY_FILES.items()
+    }
+    return {
+        name: np.array([[ids.setdefault(w.upper(), len(ids)) for w in item] for item in items])
+        for name, items in words.items()
+    }
+
+
 def word_pairs(
     wv: WordVectors, path, name: str | None = None, cosines: np.ndarray | None = None
 ) -> Iterator[Measure]:
