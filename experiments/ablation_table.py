@@ -158,9 +158,8 @@ def _legend(every, compared, seeds: int) -> str:
     tested = {m: [c for c in compared[m.field] if c.holm is not None] for m in MEASURES}
     most = max(map(len, tested.values()))
     if most:
-        text.append("`*`: differs from the baseline, p < .05, over seeds and items")
-        text.append(f"({_items_of(tested)}); `**`: still so after Holm's correction for all")
-        text.append(f"comparisons of the measure ({most} at most).")
+        text.append(f"`*`: differs from the baseline, p < .05, {_items_of(tested)}; `**`: still so")
+        text.append(f"after Holm's correction for all comparisons of the measure ({most} at most).")
     elif seeds > 1 and any(compared.values()):
         text.append(f"Fewer than {paired.MIN_SEEDS} seeds: no marks.")
     for measure in _present(every):
@@ -173,13 +172,12 @@ def _legend(every, compared, seeds: int) -> str:
 
 
 def _items_of(tested: Mapping[Measure, Sequence[Comparison]]) -> str:
-    """What the marks take the items of each measure for."""
-    known = [m for m, some in tested.items() if any(c.over_items for c in some)]
-    things = ", ".join(dict.fromkeys(m.things for m in known))
-    alone = [m.name for m, some in tested.items() if some and m not in known]
-    text = [f"other {things} of the same kinds"] if known else []
-    text += [f"{', '.join(alone)}: over seeds alone, whose items weren't kept"] if alone else []
-    return "; ".join(text)
+    """What the marks are over."""
+    some = [m for m in tested if tested[m]]
+    alone = [m.name for m in some if not any(c.over_items for c in tested[m])]
+    if len(alone) == len(some):
+        return "over seeds alone (items weren't kept)"
+    return "over seeds and items" + f" ({', '.join(alone)} over seeds alone)" * bool(alone)
 
 
 def _lost(every: Sequence[Group], settings: dict) -> list[str]:

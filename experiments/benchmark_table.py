@@ -119,11 +119,11 @@ def document(
     name = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
     base = reference(lines) or "gensim"
     runs = min(map(len, by_peer(lines).values()))
-    title = """Differences of means ± half width of the 95% interval over seeds, items the same (Welch).
-Over items too: that for other seeds and other word pairs or analogies of the same sections; items
-that share a word vary together.
-
-"""
+    title = (
+        "Difference of means ± half width of its 95% interval over seeds, items the same (Welch's\n"
+        "t). Over items too: that for other seeds and other word pairs or analogies of the same\n"
+        "sections; items that share a word vary together.\n\n"
+    )
     several = reference(lines) and len(by_peer(lines)) > 1
     differences = title + gaps(lines, items) if several else ""
     return f"""{name}, D {task.dim}, W {task.window}, K {task.negatives}, t {task.subsample:g}, \

@@ -72,7 +72,9 @@ def figure_of(lines: Sequence[dict], items: Mapping[str, over_items.Items], sett
     left_out = len(found[measures[0].field]) - len(rows)
     figure.get_layout_engine().set(h_pad=0.08)
     wide = any(c.over_items for m in measures for c in found[m.field])
-    title = "Minus the baseline; bars: 95% interval over seeds" + ", thin: and items" * wide
+    title = (
+        "Minus the baseline; bars: 95% interval over seeds" + ", thin: over seeds and items" * wide
+    )
     title += "; in colour: significant (after Holm)"
     title += f"; {left_out} settings not shown" if left_out > 0 else ""
     figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=FONT + 1)

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from scipy.stats import rankdata
 
 from experiments import paired
 from w2v_jax import evaluation
@@ -41,26 +40,31 @@ def correlation_influences(cosines: np.ndarray, people: np.ndarray) -> np.ndarra
     """
     known = np.isfinite(cosines)
     found = np.zeros(len(cosines))
-    x, y = cosines[known], people[known]
-    n = len(x)
-    if n < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if known.sum() < 2:
         return found
-    a, b = ((rankdata(values) - 0.5) / n - 0.5 for values in (x, y))
+    (a, of_a), (b, of_b) = _centred_ranks(cosines[known]), _centred_ranks(people[known])
 
-    def moment(a, b, x, y):
-        mean = np.mean(a * b)
-        return mean, a * b + _mean_above(x, b) + _mean_above(y, a) - 3 * mean
+    def moment(x, of_x, y, of_y):
+        mean = np.mean(x * y)
+        return mean, x * y + _mean_above(of_x, y) + _mean_above(of_y, x) - 3 * mean
 
-    (ab, d_ab), (aa, d_aa), (bb, d_bb) = moment(a, b, x, y), moment(a, a, x, x), moment(b, b, y, y)
-    found[known] = (d_ab - ab / 2 * (d_aa / aa + d_bb / bb)) / np.sqrt(aa * bb) / n
-    return found
+    ab, d_ab = moment(a, of_a, b, of_b)
+    (aa, d_aa), (bb, d_bb) = moment(a, of_a, a, of_a), moment(b, of_b, b, of_b)
+    if aa > 0 and bb > 0:
+        found[known] = d_ab - ab / 2 * (d_aa / aa + d_bb / bb)
+    return found / np.sqrt(aa * bb or 1) / known.sum()
 
 
-def _mean_above(x: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """For each i the sum of the values where x > x_i, those where x = x_i by half, over n: [n]."""
-    _, place = np.unique(x, return_inverse=True)
+def _centred_ranks(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mid-ranks over n less a half [n], and each one's place among the different values [n]."""
+    _, place, counts = np.unique(x, return_inverse=True, return_counts=True)
+    return ((np.cumsum(counts) - counts / 2) / len(x) - 0.5)[place], place
+
+
+def _mean_above(place: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """For each i the sum of the values of larger places, those of its own by half, over n: [n]."""
     sums = np.bincount(place, values)
-    return (np.cumsum(sums[::-1])[::-1] - sums / 2)[place] / len(x)
+    return (np.cumsum(sums[::-1])[::-1] - sums / 2)[place] / len(place)
 
 
 def accuracy_influences(answers: np.ndarray) -> np.ndarray:
@@ -73,13 +77,15 @@ def accuracy_influences(answers: np.ndarray) -> np.ndarray:
 
 
 def loss_influences(sums: np.ndarray, perplexity: bool = False) -> np.ndarray:
-    """What each line adds to the mean loss L = sum(l) / sum(w), or to exp(L): [N, 2] -> [N].
+    """What each line adds to the mean loss L = sum(l) / sum(w), or to exp(L).
 
-    sums: a line's losses l_i in nats and their weights w_i; (l_i - L w_i) / sum(w), times exp(L).
+    [.., N, 2], a line's losses l in nats and their weights w -> [.., N], (l - L w) / sum(w), times
+    exp(L) for the perplexity.
     """
-    losses, weights = sums.T
-    mean = losses.sum() / weights.sum()
-    return (losses - mean * weights) / weights.sum() * (np.exp(mean) if perplexity else 1)
+    losses, weights = np.moveaxis(sums, -1, 0)
+    weight = weights.sum(axis=-1, keepdims=True)
+    mean = losses.sum(axis=-1, keepdims=True) / weight
+    return (losses - mean * weights) / weight * (np.exp(mean) if perplexity else 1)
 
 
 def together(groups: np.ndarray) -> sparse.csr_array:
@@ -99,11 +105,16 @@ def together(groups: np.ndarray) -> sparse.csr_array:
 def covariance(influences: np.ndarray, shared: sparse.csr_array) -> np.ndarray:
     """Of the members' figures over items drawn anew: [.., S, N], [N, N] -> [.., S, S].
 
-    Sum of u_i v_j over items i, j that are drawn together.
+    Sum of u_i v_j over items i, j that are drawn together, where u_i = influence / (1 - h_i), h_i
+    the share of the items that are drawn together with i: what is left out with i moves the mean
+    that i is measured against. Source: the cluster jackknife, CV3 of MacKinnon & White 1985.
     """
-    flat = influences.reshape(-1, influences.shape[-1])
+    count = shared.shape[0]
+    left = np.maximum(1 - shared.sum(axis=1) / count, 1 / count)
+    scaled = influences / left
+    flat = scaled.reshape(-1, count)
     sums = (shared @ flat.T).T.reshape(influences.shape)
-    return sums @ influences.swapaxes(-1, -2)
+    return sums @ scaled.swapaxes(-1, -2)
 
 
 def freedom(shared: sparse.csr_array) -> float:
