@@ -272,3 +272,19 @@ def test_gensim_is_found_but_not_imported(bundled):
         "sys.exit('gensim' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_words_of_the_standard_items_are_equal_where_their_ids_are(bundled):
+    ids, words = evaluation.standard_words(), {}
+    assert {name: of.shape for name, of in ids.items()} == {
+        "wordsim353": (353, 2),
+        "simlex999": (999, 2),
+        "google_analogies": (19544, 4),
+    }
+    for name, file in (evaluation.PAIR_FILES | evaluation.ANALOGY_FILES).items():
+        lines = [x for x in (bundled / file).read_text().splitlines() if x[0] not in "#:"]
+        for line, mine in zip(lines, ids[name].tolist(), strict=True):
+            item = line.split("\t" if "\t" in line else None)
+            for word, number in zip(item, mine, strict=False):  # a score may follow
+                assert words.setdefault(number, word.lower()) == word.lower()
+    assert len(set(words.values())) == len(words)
