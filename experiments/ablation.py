@@ -15,6 +15,7 @@ from experiments import (
     axes,
     differences_plot,
     earlier_flags,
+    item_files,
     lock,
     memory,
     rundir,
@@ -27,7 +28,7 @@ from experiments import run as wiring
 from experiments.config import Config, resolved, to_flagfile
 from experiments.results import SETTINGS, Results, cpus
 from experiments.sweep_keeper import Saves
-from experiments.sweep_outputs import ITEMS, VECTORS, read_items
+from experiments.sweep_outputs import VECTORS
 from experiments.tables import counted
 from w2v_jax import corpus as corpora
 from w2v_jax import heldout, sweep, train
@@ -94,8 +95,8 @@ def run(base: Config) -> None:
         shared = _settings(base, corpus, held, values, settings)
         differences = partial(earlier_flags.differences, here=earlier_flags.of(base))
         results = Results(folder, shared, False, differences)
-        for name in (ITEMS, VECTORS) if flags.FLAGS.save_vectors else (ITEMS,):
-            (folder / name).mkdir(exist_ok=True)
+        if flags.FLAGS.save_vectors:
+            (folder / VECTORS).mkdir(exist_ok=True)
         results.write(FLAGS, to_flagfile(resolved(base)))
         sweep_outputs.make_missing(results, base)
         done = {line["member"] for line in results.lines}
@@ -137,11 +138,8 @@ def _devices(members: int) -> list[jax.Device]:
 
 def report(results: Results, plots: bool) -> None:
     """table.md and, where they are asked for, plots of a folder's lines; prints the table."""
-    settings, items = results.settings, {}
-    for line in results.lines:
-        path = results.folder / ITEMS / f"{line['member']}.npz"
-        if path.exists():
-            items[line["member"]] = read_items(path)
+    settings = results.settings
+    items = item_files.of_folder(results.folder, [line["member"] for line in results.lines])
     table = ablation_table.write(results.lines, items, settings)
     results.write(TABLE, table)
     print(table)

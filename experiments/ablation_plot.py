@@ -86,7 +86,8 @@ def _figure(every: Sequence[Group], swept: Sequence[str], settings: dict):
 def _title(every: Sequence[Group], based: bool, settings: dict) -> str:
     seeds = max(len(group.runs) for group in every)
     joined = settings.get("design") in ("axes", "grid")
-    text = "Means over seeds" + " with 95% intervals" * joined if seeds > 1 else "One seed"
+    text = "Means with 95% intervals over seeds, items the same" if joined else "Means over seeds"
+    text = text if seeds > 1 else "One seed"
     base = "; dashed: the baseline" + ", in its interval" * (seeds > 1)
     return text + base * based
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments import paired
+from experiments import over_items, paired
 from experiments.settings_compared import (
     MEASURES,
     Comparison,
@@ -21,19 +21,17 @@ from experiments.settings_compared import (
     of_axis,
     shown,
 )
-from experiments.tables import counted, interval, markdown, plus_minus
+from experiments.tables import counted, half_width, interval, markdown, plus_minus
 
 BEST_SHOWN = 20  # rows of a random design's table
 NAMED, LOST_NAMED = 8, 20  # settings, and diverged members, that a sentence names
 
 
-def write(lines: Sequence[dict], items: Mapping[int, Mapping], settings: dict) -> str:
-    """What --sweep found, in Markdown: tables, differences from the baseline, what is decided.
+def write(lines: Sequence[dict], items: Mapping[str, over_items.Items], settings: dict) -> str:
+    """What --sweep found, in Markdown: tables, differences from the baseline, their significance.
 
-    items: member -> its results item by item, {"wordsim353": [353] cosines, NaN where unknown,
-    "simlex999": [999] the same, "google_analogies": [19544] 1, 0, or -1 where not covered}; may be
-    empty. settings: "base", the baseline's value of each swept axis; "axes"; "design". Raises
-    UserError where items of SimLex-999 are given, and it is not installed.
+    items: of the measures whose items are known, as of `over_items.measured`. settings: "base", the
+    baseline's value of each swept axis; "axes"; "design".
     """
     if not lines:
         return "No members yet.\n"
@@ -142,24 +140,28 @@ def _cell(group: Group, measure: Measure, best: bool, compared: Mapping) -> str:
         return "–"
     text = plus_minus(*interval(values), measure.digits, sign="z,")
     marks = (
-        "**" if c.corrected else "*"
+        "**" if c.significant else "*"
         for c in compared[measure.field]
-        if c.group is group and c.alone
+        if c.group is group and (c.alone or c.significant)
     )
     return " ".join([f"**{text}**" if best else text, *marks])
 
 
 def _legend(every, compared, seeds: int) -> str:
-    """What the tables' marks mean."""
+    """What the tables' intervals cover, and what their marks mean."""
     text = ["Bold: a table's best mean."] if len(every) > 1 else []
     if seeds < 2:
         text.append("One seed: no intervals and no marks; how much is chance is unknown.")
     else:
-        text.insert(0, "±: half width of the 95% interval over seeds (Student's t).")
-    most = max((sum(c.holm is not None for c in found) for found in compared.values()), default=0)
+        text.insert(0, "±: half width of the 95% interval over seeds (Student's t), text and items")
+        text.insert(1, "the same.")
+    tested = {m: [c for c in compared[m.field] if c.holm is not None] for m in MEASURES}
+    most = max(map(len, tested.values()))
     if most:
-        text.append("`*`: differs from the baseline, p < .05 (paired t over seeds); `**`: still so")
+        text.append(f"`*`: differs from the baseline, p < .05, {_items_of(tested)}; `**`: still so")
         text.append(f"after Holm's correction for all comparisons of the measure ({most} at most).")
+    elif seeds > 1 and any(compared.values()):
+        text.append(f"Fewer than {paired.MIN_SEEDS} seeds: no marks.")
     for measure in _present(every):
         differing = [k for k in measure.keys if not comparable(every, measure._replace(keys=(k,)))]
         if differing:
@@ -167,6 +169,15 @@ def _legend(every, compared, seeds: int) -> str:
             text.append(f"{name} doesn't compare between settings that differ in")
             text.append(f"{', '.join(differing)}: no bold and no marks there.")
     return textwrap.fill(" ".join(text), 100) + "\n"
+
+
+def _items_of(tested: Mapping[Measure, Sequence[Comparison]]) -> str:
+    """What the marks are over."""
+    some = [m for m in tested if tested[m]]
+    alone = [m.name for m in some if not any(c.over_items for c in tested[m])]
+    if len(alone) == len(some):
+        return "over seeds alone (items weren't kept)"
+    return "over seeds and items" + f" ({', '.join(alone)} over seeds alone)" * bool(alone)
 
 
 def _lost(every: Sequence[Group], settings: dict) -> list[str]:
@@ -199,10 +210,8 @@ def _left_out(every: Sequence[Group], shown_rows: int) -> str:
 
 def _differences(rows: Sequence[Group], compared: Mapping, settings: dict) -> str:
     """Minus the baseline, over seeds, and over seeds and items."""
-    measures = [m for m in MEASURES if m.items and compared[m.field]]
-    if not measures:
-        return ""
-    by_items = [any(c.items for c in compared[m.field]) for m in measures]
+    measures = [m for m in MEASURES if compared[m.field]]
+    by_items = [any(c.over_items for c in compared[m.field]) for m in measures]
     header = ["minus the baseline"]
     for measure, wide in zip(measures, by_items, strict=True):
         header += [measure.name, "over items too"][: 1 + wide]
@@ -213,10 +222,11 @@ def _differences(rows: Sequence[Group], compared: Mapping, settings: dict) -> st
             found = [c for c in compared[measure.field] if c.group is group]
             row += _difference_cells(found[0] if found else None, measure.digits)[: 1 + wide]
         cells += [row] if any(cell != "–" for cell in row[1:]) else []
-    text = "Mean difference ± its 95% interval over seeds, paired: equal seeds draw equal numbers."
+    text = "Mean difference ± half width of its 95% interval over seeds, text and items the same; "
+    text += "paired: equal seeds draw equal numbers."
     if any(by_items):
-        text += " Over items too: the 95% interval with word pairs or analogies redrawn as well as"
-        text += f" seeds (bootstrap, {paired.RESAMPLES:,} resamples)."
+        text += " Over items too: that for other seeds and other items (word pairs, analogies of "
+        text += "the same sections, lines of such text); items that share a word vary together."
     title = "### Differences from the baseline\n\n"
     return f"{title}{textwrap.fill(text, 100)}\n\n{markdown(header, cells)}"
 
@@ -224,65 +234,59 @@ def _differences(rows: Sequence[Group], compared: Mapping, settings: dict) -> st
 def _difference_cells(comparison: Comparison | None, digits: int) -> list[str]:
     if comparison is None:
         return ["–", "–"]
-    mean, half = comparison.difference[:2]
-    ends = comparison.items
-    wide = f"{ends[0]:+z.{digits}f} to {ends[1]:+z.{digits}f}" if ends else "–"
-    return [plus_minus(mean, half, digits, sign="+z"), wide]
+    alone, wide = comparison.over_seeds, comparison.over_items
+    figure = plus_minus(alone.mean, alone.half, digits, sign="+z,")
+    return [figure, half_width(wide and wide.half, digits)]
 
 
 def _verdicts(compared: Mapping[str, list[Comparison]], base: dict) -> str:
-    """A line for each measure: what is decided, and what is too noisy."""
+    """A line for each measure: what is significant, and what so many seeds can show."""
     found = [_verdict(m, compared[m.field], base) for m in MEASURES if compared[m.field]]
-    return "### What is decided\n\n" + "\n".join(found) + "\n"
+    return "### What is significant\n\n" + "\n".join(found) + "\n"
 
 
 def _verdict(measure: Measure, found: Sequence[Comparison], base: dict) -> str:
     tested = [c for c in found if c.holm is not None]
     if not tested:
-        return (
-            f"- {measure.name}. Nothing is decided: one seed can't tell a difference from chance."
-        )
+        few = f"fewer than {paired.MIN_SEEDS} seeds can't tell a difference from chance."
+        return f"- {measure.name}. Nothing is significant: {few}"
+    significant = [c for c in tested if c.significant]
     kinds = {
-        "Decided": [c for c in tested if c.decided],
-        f"Decided over seeds, but perhaps on these {_things(measure)} only": [
-            c for c in tested if c.corrected and not c.decided
+        "Significant (after Holm)": significant,
+        f"On these {measure.things}, over seeds alone": [c for c in tested if c.over_seeds_alone],
+        "Significant alone": [
+            c for c in tested if c.alone and not c.significant and not c.over_seeds_alone
         ],
-        "A hint (p < .05 alone, not among all)": [c for c in tested if c.alone and not c.corrected],
     }
     text = [f"{kind}: {_named(some, measure, base)}." for kind, some in kinds.items() if some]
-    if not kinds["Decided"]:
-        text.insert(0, "Nothing is decided.")
-    noisy = sum(not c.alone for c in tested)
-    if noisy:
-        which = f"the other {noisy}" if noisy < len(tested) else f"all {noisy}"
-        text.append(f"Too noisy to decide: {which}.")
-    return f"- {measure.name}. {' '.join(text)} {_reach(measure, tested)}"
-
-
-def _things(measure: Measure) -> str:
-    return "analogies" if measure.field == "google_analogies_accuracy" else "word pairs"
+    if not significant:
+        text.insert(0, "Nothing is significant after Holm's correction.")
+    rest = len(tested) - sum(map(len, kinds.values()))
+    if rest:
+        which = f"the other {rest}" if rest < len(tested) else f"all {rest}"
+        text.append(f"Not significant: {which}.")
+    return f"- {measure.name}. {' '.join(text)} {_detectable(measure, tested)}"
 
 
 def _named(some: Sequence[Comparison], measure: Measure, base: dict) -> str:
     """`noise_power=0 (-0.031); ..`, the largest first."""
-    largest = sorted(some, key=lambda c: -abs(c.difference.mean))
+    largest = sorted(some, key=lambda c: -abs(c.over_seeds.mean))
     text = [
-        f"{label(c.group.setting, base)} ({c.difference.mean:+z,.{measure.digits}f})"
+        f"{label(c.group.setting, base)} ({c.over_seeds.mean:+z,.{measure.digits}f})"
         for c in largest[:NAMED]
     ]
     return "; ".join(text) + (f"; and {len(some) - NAMED} more" if len(some) > NAMED else "")
 
 
-def _reach(measure: Measure, tested: Sequence[Comparison]) -> str:
-    """The smallest differences that so many seeds, and items, can show."""
-    seeds = max(c.difference.seeds for c in tested)
-    sd = float(np.median([c.difference.sd for c in tested]))
-    alone = paired.detectable(sd, seeds)
-    text = f"In 4 of 5 cases {seeds} seeds show a difference of {alone:,.{measure.digits}f} alone"
+def _detectable(measure: Measure, tested: Sequence[Comparison]) -> str:
+    """Medians of the comparisons' minimum detectable effects, alone and among all."""
+
+    def median(alpha):
+        effect = np.median([c.estimate.minimum_detectable_effect(alpha) for c in tested])
+        return f"{effect:,.{measure.digits}f}" if np.isfinite(effect) else "none"
+
+    seeds = max(c.over_seeds.seeds for c in tested)
+    text = f"Minimum detectable effect (power 0.8, {seeds} seeds): {median(0.05)} alone"
     if len(tested) > 1:
-        among = paired.detectable(sd, seeds, 0.05 / len(tested))
-        text += f", of {among:,.{measure.digits}f} among {len(tested)}"
-    widths = [(c.items[1] - c.items[0]) / 2 for c in tested if c.items]
-    if widths:
-        text += f"; with other items too it is known to ± {np.median(widths):.{measure.digits}f}"
+        text += f", {median(0.05 / len(tested))} among {len(tested)}"
     return text + " (medians)."

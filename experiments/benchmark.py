@@ -14,7 +14,15 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import benchmark_table, child_process, entry, plain_corpus, show, train_corpus
+from experiments import (
+    benchmark_table,
+    child_process,
+    entry,
+    item_files,
+    plain_corpus,
+    show,
+    train_corpus,
+)
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import Entrant, entrant, order, particular, same
 from experiments.results import Results, cpus, machine
@@ -102,7 +110,9 @@ def report(results: Results, task: Task) -> None:
         raise UserError("--peers: none of them can run here")
     from experiments import benchmark_plot  # its errors must not lose a table
 
-    text = benchmark_table.document(results.lines, task, machine())
+    names = [benchmark_table.run_name(line["peer"], line["seed"]) for line in results.lines]
+    items = item_files.of_folder(results.folder, names)
+    text = benchmark_table.document(results.lines, items, task, machine())
     results.write("table.md", text)
     print(text)
     benchmark_plot.draw(results.folder / "benchmark.png", results.lines, task)
@@ -155,7 +165,8 @@ def source() -> corpora.Source:
 def measure(plan: Plan, racer: Entrant, seed: int) -> dict:
     """One run: a line of results. Raises UserError where the process fails."""
     peer = PEERS[racer.name]
-    folder = plan.folder / "runs" / f"{racer.label.replace('/', '_')}-seed{seed}"
+    name = benchmark_table.run_name(racer.label, seed)
+    folder = plan.folder / "runs" / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     run = Run(plan.task, plan.tools, racer.epochs, racer.flagfile, seed, folder)
@@ -167,8 +178,10 @@ def measure(plan: Plan, racer: Entrant, seed: int) -> dict:
     times = peer.times(run, child.output)
     words = plan.task.words * racer.epochs
     wv = export.load(folder / peer.vectors)
+    items = evaluation.standard_items(wv)
+    item_files.write(plan.folder, name, items)
     found = dict.fromkeys(MEASURES, evaluation.Measure("", None, 0, 0))
-    found |= {m.name: m for m in evaluation.standard(wv) if m.name in MEASURES}
+    found |= {m.name: m for m in evaluation.standard(wv, items) if m.name in MEASURES}
     return {
         "peer": racer.label,
         "seed": seed,

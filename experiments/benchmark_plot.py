@@ -15,7 +15,7 @@ MARKERS = "osD^vPX*"
 
 
 def draw(path: Path, lines: Sequence[dict], task: Task) -> None:
-    """Words/s as bars with their range; each measure, its 95% interval, against training time.
+    """Words/s as bars with their range; each measure, its 95% interval over seeds, against time.
 
     Raises UserError without matplotlib or where path cannot be written.
     """
@@ -32,6 +32,7 @@ def draw(path: Path, lines: Sequence[dict], task: Task) -> None:
     figure.legend(marks, list(styles), loc="outside lower center", ncols=columns, frameon=False)
     model = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
     title = f"{model}, {task.words:,} words, D {task.dim}, {task.threads} threads"
+    title += "; measures: means, 95% intervals over seeds"
     figure.suptitle(title, x=0.01, ha="left", color=INK)
     save_figure(figure, path)
 

@@ -1,11 +1,20 @@
 """Lines of a benchmark's results.jsonl -> table.md."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from experiments import over_items, paired
 from experiments.peers.commands import Task
-from experiments.tables import difference, enclosed, markdown, mean_and_interval, plus_minus, spread
+from experiments.tables import (
+    enclosed,
+    half_width,
+    markdown,
+    mean_and_interval,
+    plus_minus,
+    spread,
+)
 
 QUALITY = {"wordsim353": "WS-353", "simlex999": "SimLex-999", "analogies": "analogies"}
+ITEMS = {"analogies": "google_analogies"}  # of a field, where they are named otherwise
 DIGITS = {"words_per_sec": 0, "train_sec": 1, "total_sec": 1, "peak_mb": 0}
 TIMES = {"train_sec": "training", "total_sec": "text to vectors"}
 
@@ -67,32 +76,56 @@ def quality(lines: Sequence[dict]) -> str:
     return markdown(["", "epochs", "runs", *QUALITY.values()], rows)
 
 
-def gaps(lines: Sequence[dict]) -> str:
-    """Differences of the measures' means to the reference's."""
+def run_name(peer: str, seed: int) -> str:
+    """A run's, as its files are named."""
+    return f"{peer.replace('/', '_')}-seed{seed}"
+
+
+def gaps(lines: Sequence[dict], items: Mapping[str, over_items.Items]) -> str:
+    """Differences of the measures' means to the reference's, over seeds, and over items too.
+
+    items: of the runs, by `run_name`.
+    """
     base, rows = reference(lines), []
     peers = by_peer(lines)
     for peer, runs in peers.items():
         row = [peer]
         for field in QUALITY:
-            sides = [known(runs, field), known(peers.get(base, []), field)]
-            gap = plus_minus(*difference(*sides), sign="+") if all(sides) else "–"
-            row.append(gap)
+            sides = [known(some, field) for some in (runs, peers.get(base, []))]
+            row += _gap(*sides, items.get(ITEMS.get(field, field))) if all(sides) else ["–", "–"]
         rows += [row] if peer != base else []
-    return markdown([f"minus {base}", *QUALITY.values()], rows)
+    header = [cell for name in QUALITY.values() for cell in (name, "over items too")]
+    return markdown([f"minus {base}", *header], rows)
 
 
-def known(runs: Sequence[dict], field: str) -> list[float]:
-    """The figures of a field that there are."""
-    return [run[field] for run in runs if run[field] is not None]
+def _gap(ours: Mapping, base: Mapping, items: over_items.Items | None) -> tuple[str, str]:
+    estimate = paired.welch(list(ours.values()), list(base.values()))
+    wide = over_items.with_items(
+        estimate, items, *({name: name for name in s} for s in (ours, base))
+    )
+    return plus_minus(estimate.mean, estimate.half, sign="+"), half_width(wide and wide.half)
 
 
-def document(lines: Sequence[dict], task: Task, machine: str) -> str:
+def known(runs: Sequence[dict], field: str) -> dict[str, float]:
+    """The figures of a field that there are, by `run_name`."""
+    some = [run for run in runs if run[field] is not None]
+    return {run_name(run["peer"], run["seed"]): run[field] for run in some}
+
+
+def document(
+    lines: Sequence[dict], items: Mapping[str, over_items.Items], task: Task, machine: str
+) -> str:
     """table.md."""
     name = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
     base = reference(lines) or "gensim"
     runs = min(map(len, by_peer(lines).values()))
-    title = "Differences of means, with their 95% intervals (Welch's t).\n\n"
-    differences = title + gaps(lines) if reference(lines) and len(by_peer(lines)) > 1 else ""
+    title = (
+        "Difference of means ± half width of its 95% interval over seeds, items the same (Welch's\n"
+        "t). Over items too: that for other seeds and other word pairs or analogies of the same\n"
+        "sections; items that share a word vary together.\n\n"
+    )
+    several = reference(lines) and len(by_peer(lines)) > 1
+    differences = title + gaps(lines, items) if several else ""
     return f"""{name}, D {task.dim}, W {task.window}, K {task.negatives}, t {task.subsample:g}, \
 min_count {task.min_count}, {task.words:,} words; {task.threads} threads of {machine}.
 
@@ -103,8 +136,8 @@ time); neither it nor fastText is given a seed.
 {enclosed(runs)}
 
 {speed(lines)}
-Mean ± 95% interval (t) over runs; in brackets the items that the vocabulary covers. WS-353 and
-SimLex-999: Spearman's rho.
+Mean ± half width of the 95% interval over seeds, items the same (Student's t); in brackets the
+items that the vocabulary covers. WS-353 and SimLex-999: Spearman's rho.
 
 {quality(lines)}
 {differences}"""

@@ -6,7 +6,9 @@ from textwrap import wrap
 
 import numpy as np
 
+from experiments import over_items
 from experiments.ablation_plot import BLUE, FONT
+from experiments.paired import Estimate
 from experiments.settings_compared import (
     MEASURES,
     Comparison,
@@ -26,13 +28,13 @@ ROWS = 40  # settings of the chart
 
 
 def plot(
-    path: Path, lines: Sequence[dict], items: Mapping[int, Mapping], settings: dict
+    path: Path, lines: Sequence[dict], items: Mapping[str, over_items.Items], settings: dict
 ) -> list[Path]:
     """What each trick buys: settings minus the baseline, paired over seeds, with 95% intervals.
 
-    Word pairs and analogies; in colour what is decided (after Holm's correction, and with other
-    items too). The images written: path, or none without a baseline. Raises UserError without
-    matplotlib or where path cannot be written.
+    Word pairs and analogies; in colour what is significant after Holm's correction, over items too
+    where they are known. The images written: path, or none without a baseline. Raises UserError
+    without matplotlib or where path cannot be written.
     """
     figure = figure_of(lines, items, settings)
     if figure is not None:
@@ -40,10 +42,10 @@ def plot(
     return [] if figure is None else [Path(path)]
 
 
-def figure_of(lines: Sequence[dict], items: Mapping[int, Mapping], settings: dict):
+def figure_of(lines: Sequence[dict], items: Mapping[str, over_items.Items], settings: dict):
     """`plot`'s figure; None where there is nothing to compare."""
     every = groups(lines)
-    measures = [m for m in MEASURES if m.items]
+    measures = [m for m in MEASURES if m.things != "lines"]
     found = comparisons(every, items, settings, measures)
     measures = [m for m in measures if found[m.field]]
     if not measures:
@@ -69,18 +71,19 @@ def figure_of(lines: Sequence[dict], items: Mapping[int, Mapping], settings: dic
     panels[0].set_ylim(y - 0.4, -0.6)
     left_out = len(found[measures[0].field]) - len(rows)
     figure.get_layout_engine().set(h_pad=0.08)
-    title = "Minus the baseline; bars: 95% interval over seeds"
-    title += (
-        ", thin: over items too" if any(c.items for m in measures for c in found[m.field]) else ""
+    wide = any(c.over_items for m in measures for c in found[m.field])
+    title = (
+        "Minus the baseline; bars: 95% interval over seeds" + ", thin: over seeds and items" * wide
     )
-    title += "; in colour: decided" + (f"; {left_out} settings not shown" if left_out > 0 else "")
+    title += "; in colour: significant (after Holm)"
+    title += f"; {left_out} settings not shown" if left_out > 0 else ""
     figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=FONT + 1)
     return figure
 
 
 def _rows(every: Sequence[Group], found: Sequence[Comparison], settings: dict) -> list[Group]:
     """The chart's settings from the top: axis by axis, or by the first measure's difference."""
-    compared = {id(c.group): c.difference.mean for c in found}
+    compared = {id(c.group): c.over_seeds.mean for c in found}
     if settings.get("design") == "axes":
         base = settings["base"]
         ordered = [g for name in names(every, settings) for g in of_axis(every, name, base)]
@@ -98,7 +101,8 @@ def _chart(
     low, high = _limits(found)
     axes.axvline(0, color=INK, linewidth=0.9)
     for c in found:
-        y, mean, colour = places[id(c.group)], c.difference.mean, BLUE if c.decided else "#8d929b"
+        y, mean = places[id(c.group)], c.over_seeds.mean
+        colour = BLUE if c.significant else "#8d929b"
         if not low <= mean <= high:
             inside = 0.02 * (high - low)
             edge, mark, shift = (low + inside, "<", 8) if mean < low else (high - inside, ">", -8)
@@ -112,9 +116,9 @@ def _chart(
                 ha="left" if mean < low else "right",
             )
             continue
-        if c.items:
-            axes.plot(c.items, [y, y], color=colour, linewidth=0.9)
-        half = c.difference.half or 0
+        if wide := _half(c.over_items):
+            axes.plot([mean - wide, mean + wide], [y, y], color=colour, linewidth=0.9)
+        half = _half(c.over_seeds)
         axes.plot(
             [mean - half, mean + half],
             [y, y],
@@ -137,12 +141,18 @@ def _chart(
 
 def _limits(found: Sequence[Comparison]) -> tuple[float, float]:
     """Of the x-axis: all of what reaches no further than three times the 75th percentile."""
-    ends = [(c.difference.mean, c.difference.half or 0, *(c.items or ())) for c in found]
-    lows = [min([mean - half, *items]) for mean, half, *items in ends]
-    highs = [max([mean + half, *items]) for mean, half, *items in ends]
+    halves = [max(_half(c.over_items), _half(c.over_seeds)) for c in found]
+    lows = [c.over_seeds.mean - half for c, half in zip(found, halves, strict=True)]
+    highs = [c.over_seeds.mean + half for c, half in zip(found, halves, strict=True)]
     reach = 3 * np.percentile(np.maximum(np.abs(lows), np.abs(highs)), 75, method="lower")
     low = min([x for x in lows if x >= -reach], default=0.0)
     high = max([x for x in highs if x <= reach], default=0.0)
     low, high = min(low, 0.0), max(high, 0.0)
     margin = 0.05 * (high - low) or 0.01
     return low - margin, high + margin
+
+
+def _half(estimate: Estimate | None) -> float:
+    """Of an interval that can be drawn, else 0."""
+    known = estimate is not None and estimate.half is not None and np.isfinite(estimate.half)
+    return estimate.half if known else 0.0

@@ -19,13 +19,12 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments import entry, show
+from experiments import entry, item_files, show
 from experiments.results import Results, cpus
 from w2v_jax import corpus as corpora
 from w2v_jax import evaluation
 from w2v_jax.types import UserError, WordVectors
 
-ITEMS = "items"
 DIM, MIN_COUNT = 100, 1
 HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
 SEARCH_SEED = 1  # of every setting of the search; the judge's come after it
@@ -101,7 +100,6 @@ def main() -> None:
         raise UserError("gensim is not installed: pip install 'w2v_jax[gensim]'")
     path = _training_file()
     results = Results(Path(given.workdir).expanduser(), _settings(path))
-    (results.folder / ITEMS).mkdir(exist_ok=True)
     jobs = [job for job in _jobs() if results.find(**job._asdict()) is None]
     text = _sentences(path) if jobs else []
     for number, job in enumerate(jobs, 1):
@@ -165,7 +163,7 @@ def _keep(job: Job, text, results: Results) -> dict:
     items = evaluation.standard_items(wv)
     measures = {m.name: m.value for m in evaluation.standard(wv, items)}
     member = job.of if job.role == "search" else _next_judge(results)
-    np.savez_compressed(results.folder / ITEMS / f"{member}.npz", **items)
+    item_files.write(results.folder, member, items)
     line = {
         **{"member": member, "program": member, "setting": setting, **job._asdict()},
         "flags": f"--seed={flags.FLAGS.seed} --only={job.of} --first_seed={job.seed} --seeds=1",

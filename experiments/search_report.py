@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments import entry, paired, tables
+from experiments import entry, tables
 from experiments.searches_compared import (
     MEASURES,
     SEARCHES,
@@ -122,19 +122,27 @@ def _judged(searches: Mapping[str, Search], judging: Half) -> str:
 
 
 def _differences(searches: Mapping[str, Search], judging: Half) -> str:
-    found, rows = gaps(searches, judging), []
-    columns = (*MEASURES, SUM)
+    found, columns = gaps(searches, judging), (*MEASURES, SUM)
     welch = all(len(search.runs) > 1 for search in searches.values())
-    cells = [tables.plus_minus(found[n].mean, found[n].half, sign="+") for n in columns]
-    rows.append(["± over seeds (Welch)" if welch else "difference", *cells])
-    cells = [f"{found[n].low:+.3f} to {found[n].high:+.3f}" for n in columns]
-    rows.append(["over items and seeds", *cells])
+    alone = [found[n].over_seeds for n in columns]
+    rows = [
+        [
+            "± over seeds (Welch)" if welch else "difference",
+            *(tables.plus_minus(e.mean, e.half, sign="+") for e in alone),
+        ]
+    ]
+    wide = [found[n].over_items for n in columns]
+    if all(wide):
+        rows.append(["over items too", *(tables.half_width(e.half) for e in wide)])
     title = f"{SEARCHES['ours']} minus {SEARCHES['gensim']}"
     table = tables.markdown([title, *MEASURES.values(), SUM], rows)
     legend = [
-        "±: half width of the 95% interval over seeds (Student's t; differences: Welch's). Over "
-        f"items and seeds: 95% bootstrap interval, {paired.RESAMPLES:,} resamples of the pairs, "
-        "the same for both sides, and of each side's seeds."
+        "±: half width of the 95% interval over seeds, items the same (Student's t; differences: "
+        "Welch's).",
+        "Over items too: that for other seeds and other word pairs; pairs that share a word vary "
+        "together."
+        if all(wide)
+        else "Fewer than three seeds decide nothing.",
     ]
     for name, search in searches.items():
         if not search.judges:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from experiments import earlier_flags, paired, tables
+from experiments import earlier_flags, over_items, paired
 from experiments.results import LINES, SETTINGS
 from w2v_jax import evaluation
 from w2v_jax.types import UserError
@@ -178,48 +178,39 @@ def _member(path: Path, line: dict, settings: dict) -> Member:
 class Gap(NamedTuple):
     """Ours minus gensim's on the judging half, in one measure."""
 
-    mean: float
-    half: float | None  # of Welch's 95% interval over seeds; None where a side has one seed
-    low: float  # of the 95% interval over items and seeds drawn anew
-    high: float
+    over_seeds: paired.Estimate  # Welch's; without an interval where a side has one seed
+    over_items: paired.Estimate | None  # over seeds and items; None for fewer than three seeds
 
 
 def gaps(searches: Mapping[str, Search], judging: Half) -> dict[str, Gap]:
     """Ours minus gensim's: for each of MEASURES and the sum."""
-    figures = {n: [measured(m.cosines, judging) for m in s.runs] for n, s in searches.items()}
-    drawn = _resampled(searches, judging)
+    runs = {side: _numbered(side, search) for side, search in searches.items()}
+    items = _items({key: m for side in runs.values() for key, m in side.items()}, judging)
     found = {}
     for name in (*MEASURES, SUM):
-        sides = [[run[name] for run in figures[side]] for side in SEARCHES]
-        mean, half = tables.difference(*sides)
-        found[name] = Gap(mean, half, *over_items_and_seeds(*(drawn[s][name] for s in SEARCHES)))
+        sides = [
+            {key: measured(m.cosines, judging)[name] for key, m in runs[side].items()}
+            for side in SEARCHES
+        ]
+        estimate = paired.welch(*(list(side.values()) for side in sides))
+        members = [{key: key for key in side} for side in sides]
+        found[name] = Gap(estimate, over_items.with_items(estimate, items[name], *members))
     return found
 
 
-def _resampled(searches: Mapping[str, Search], judging: Half) -> dict[str, dict[str, np.ndarray]]:
-    """Each run's measures [runs, R] in R resamples of the items, the same ones for all runs."""
-    runs = {(side, i): run for side, s in searches.items() for i, run in enumerate(s.runs)}
-    found: dict = {side: {} for side in searches}
+def _numbered(side: str, search: Search) -> dict[tuple[str, int], Member]:
+    """The runs by names of their own: seeds of two programs have nothing in common."""
+    return {(side, number): member for number, member in enumerate(search.runs)}
+
+
+def _items(runs: Mapping[tuple, Member], judging: Half) -> dict[str, over_items.Items]:
+    """What the judging half's items tell of each of MEASURES and of the sum."""
+    words, each = evaluation.standard_words(), {}
     for name in MEASURES:
-        used = judging.used[name]
-        cosines = {key: np.where(used, run.cosines[name], np.nan) for key, run in runs.items()}
-        values = paired.resampled_correlations(cosines, judging.people[name])
-        for side in searches:
-            found[side][name] = np.stack([values[key] for key in runs if key[0] == side])
-    return {side: {**of, SUM: sum(of.values())} for side, of in found.items()}
-
-
-def over_items_and_seeds(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
-    """95% percentile interval of the difference of two means over seeds: items and seeds redrawn.
-
-    ours [n, R], theirs [m, R]: a seed's value in each resample of the items, which are the same
-    for all. Each resample also redraws either side's seeds, n - 1 of n and m - 1 of m, for which
-    the means' variance is unbiased. Sources: Owen 2007, The Pigeonhole Bootstrap; McCarthy &
-    Snowden 1985.
-    """
-    rng, means = np.random.default_rng(998), []
-    for each in (ours, theirs):
-        picks = rng.integers(len(each), size=(max(len(each) - 1, 1), each.shape[1]))
-        means.append(np.take_along_axis(each, picks, axis=0).mean(axis=0))
-    low, high = np.nanpercentile(means[0] - means[1], [2.5, 97.5]).tolist()
-    return low, high
+        used, influences = judging.used[name], over_items.correlation_influences
+        people = judging.people[name][used]
+        each[name] = {key: influences(m.cosines[name][used], people) for key, m in runs.items()}
+    groups = {name: words[name][judging.used[name]] for name in MEASURES}
+    each[SUM] = {key: np.concatenate([each[name][key] for name in MEASURES]) for key in runs}
+    groups[SUM] = np.concatenate([groups[name] for name in MEASURES])
+    return {name: over_items.of_members(each[name], groups[name]) for name in each}

@@ -3,10 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
-from experiments import paired
-from w2v_jax import evaluation
+from experiments import over_items, paired
 
 # What a perplexity or held-out loss is a measure of: settings that differ in it don't compare.
 TEXT_KEYS = ("model", "corpus", "dataset", "reading", "min_count", "max_vocab", "max_words", "unk")
@@ -26,10 +23,16 @@ class Measure(NamedTuple):
     items: str = ""  # of items/<member>.npz
     keys: tuple[str, ...] = ()  # settings compare where they agree in these
 
+    @property
+    def things(self) -> str:
+        """What its items are, in words."""
+        known = {"google_analogies": "analogies", "heldout_loss": "lines", "perplexity": "lines"}
+        return known.get(self.items, "word pairs")
+
 
 MEASURES = (
-    Measure("heldout_loss", "held-out loss", 4, True, keys=LOSS_KEYS),
-    Measure("perplexity", "perplexity", 1, True, keys=TEXT_KEYS),
+    Measure("heldout_loss", "held-out loss", 4, True, "heldout_loss", keys=LOSS_KEYS),
+    Measure("perplexity", "perplexity", 1, True, "perplexity", keys=TEXT_KEYS),
     Measure("wordsim353_spearman", "WordSim-353", 3, items="wordsim353"),
     Measure("simlex999_spearman", "SimLex-999", 3, items="simlex999"),
     Measure("google_analogies_accuracy", "analogies", 3, items="google_analogies"),
@@ -47,29 +50,40 @@ class Group(NamedTuple):
         """The figures of a field that there are."""
         return {run["seed"]: run[field] for run in self.runs if run.get(field) is not None}
 
+    def members(self, field: str) -> dict[int, int]:
+        """The members that have the field's figure, by seed."""
+        return {run["seed"]: run["member"] for run in self.runs if run.get(field) is not None}
+
 
 class Comparison(NamedTuple):
     """A setting minus the baseline, in one measure."""
 
     group: Group
-    difference: paired.Difference
+    over_seeds: paired.Estimate
+    over_items: paired.Estimate | None  # over seeds and items; None where items weren't kept
     holm: float | None  # its p-value, corrected for all comparisons of the measure
-    items: tuple[float, float] | None  # its interval over seeds and items
+    holm_over_seeds: float | None  # that over seeds alone
+
+    @property
+    def estimate(self) -> paired.Estimate:
+        """What decides: over items too where they are known."""
+        return self.over_items or self.over_seeds
 
     @property
     def alone(self) -> bool:
         """p < .05, were it the only comparison."""
-        return self.difference.p is not None and self.difference.p < 0.05
+        return self.holm is not None and self.estimate.p < 0.05
 
     @property
-    def corrected(self) -> bool:
+    def significant(self) -> bool:
         """p < .05 after Holm's correction."""
         return self.holm is not None and self.holm < 0.05
 
     @property
-    def decided(self) -> bool:
-        """So, and with other items too as far as is known."""
-        return self.corrected and (self.items is None or self.items[0] > 0 or self.items[1] < 0)
+    def over_seeds_alone(self) -> bool:
+        """Significant on these items, but perhaps not on others."""
+        significant = self.holm_over_seeds is not None and self.holm_over_seeds < 0.05
+        return significant and not self.significant
 
 
 def groups(lines: Sequence[dict]) -> list[Group]:
@@ -140,51 +154,39 @@ def comparable(rows: Sequence[Group], measure: Measure) -> bool:
 
 def comparisons(
     every: Sequence[Group],
-    items: Mapping[int, Mapping],
+    items: Mapping[str, over_items.Items],
     settings: dict,
     measures: Sequence[Measure] = MEASURES,
 ) -> dict[str, list[Comparison]]:
-    """Every comparable setting against the baseline: measure's field -> comparisons."""
+    """Every comparable setting against the baseline: measure's field -> comparisons.
+
+    items: by Measure.items, where they are known: they decide then too. Fewer than three seeds are
+    not tested.
+    """
     base = baseline(every, settings)
     found = {}
     for measure in measures:
         others = [g for g in every if base and g is not base and comparable([g, base], measure)]
-        ours = base.by_seed(measure.field) if base else {}
-        pairs = [(g, paired.difference(g.by_seed(measure.field), ours)) for g in others]
-        pairs = [(group, difference) for group, difference in pairs if difference]
-        tested = [d.p for _, d in pairs if d.p is not None]
-        corrected = iter(paired.holm(tested).tolist())
-        resampled = _resampled(every, items, measure) if tested else {}
+        pairs = [(g, _estimates(g, base, measure, items)) for g in others]
+        pairs = [(group, estimates) for group, estimates in pairs if estimates[0]]
+        over_seeds = _corrected([alone for _, (alone, _) in pairs])
+        corrected = _corrected([wide or alone for _, (alone, wide) in pairs])
         found[measure.field] = [
-            Comparison(
-                group,
-                difference,
-                None if difference.p is None else next(corrected),
-                _over_items(group, base, measure, resampled),
-            )
-            for group, difference in pairs
+            Comparison(group, *estimates, *p)
+            for (group, estimates), *p in zip(pairs, corrected, over_seeds, strict=True)
         ]
     return found
 
 
-def _resampled(every: Sequence[Group], items: Mapping, measure: Measure) -> dict[int, np.ndarray]:
-    """member -> the measure in each resample of its items."""
-    members = [run["member"] for group in every for run in group.runs]
-    mine = {
-        m: np.asarray(items[m][measure.items]) for m in members if measure.items in items.get(m, ())
-    }
-    if not measure.items or not mine:
-        return {}
-    if measure.items == "google_analogies":
-        return paired.resampled_accuracies(mine)
-    return paired.resampled_correlations(
-        mine, evaluation.standard_people([measure.items])[measure.items]
-    )
+def _estimates(group: Group, base: Group, measure: Measure, items: Mapping) -> tuple:
+    """The difference over seeds, and over seeds and items; None where there is none."""
+    alone = paired.difference(group.by_seed(measure.field), base.by_seed(measure.field))
+    members = group.members(measure.field), base.members(measure.field)
+    return alone, alone and over_items.with_items(alone, items.get(measure.items), *members)
 
 
-def _over_items(group, base, measure, resampled) -> tuple[float, float] | None:
-    sides = []
-    for runs in (group.runs, base.runs):
-        known = [run for run in runs if run.get(measure.field) is not None]
-        sides.append({r["seed"]: resampled[r["member"]] for r in known if r["member"] in resampled})
-    return paired.over_seeds_and_items(*sides)
+def _corrected(estimates: Sequence[paired.Estimate]) -> list[float | None]:
+    """p-values by Holm, None where there are too few seeds."""
+    tested = [e.seeds >= paired.MIN_SEEDS for e in estimates]
+    p = iter(paired.holm([e.p for e, yes in zip(estimates, tested, strict=True) if yes]).tolist())
+    return [next(p) if yes else None for yes in tested]

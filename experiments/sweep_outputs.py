@@ -1,21 +1,19 @@
 """The files of a sweep's members: vectors, and results item by item; made at their end or later."""
 
-import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from absl import flags
 
-from experiments import show
+from experiments import item_files, show
 from experiments.config import Config
 from experiments.results import Results
 from experiments.sweep_run import HEADLINES
 from w2v_jax import evaluation, export
 from w2v_jax.types import UserError, WordVectors
 
-ITEMS, VECTORS = "items", "vectors"
+VECTORS = "vectors"
 _SUFFIXES = {"text": ".txt", "binary": ".bin", "npz": ".npz", "projector": "-projector"}
 _MEASURED = {name.rsplit("_", 1)[0] for name in HEADLINES}
 _IDLE = ("objective", "show_similar", "show_analogies", "analogy_score")
@@ -40,7 +38,7 @@ def check(base: Config, axes: dict) -> None:
 def write(folder: Path, member: int, items: dict, wv: WordVectors, formats: Iterable[str]) -> None:
     """What is known of a member beside its line; formats: of its vectors."""
     if items:
-        np.savez_compressed(folder / ITEMS / f"{member}.npz", **items)
+        item_files.write(folder, member, items)
     for name in dict.fromkeys(formats):
         path = _path(folder, member, name)
         if name == "text":
@@ -90,15 +88,6 @@ def make_missing(results: Results, base: Config) -> None:
         results.rewrite()
 
 
-def read_items(path: Path) -> dict[str, np.ndarray]:
-    """A member's results item by item. Raises UserError naming the file."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: damaged, or no results of a member") from error
-
-
 def _path(folder: Path, member: int, name: str) -> Path:
     return folder / VECTORS / f"{member}{_SUFFIXES[name]}"
 
@@ -110,8 +99,8 @@ def _there(folder: Path, line: dict) -> list[Path]:
 
 
 def _items(folder: Path, line: dict) -> dict[str, np.ndarray]:
-    path = folder / ITEMS / f"{line['member']}.npz"
-    return read_items(path) if path.exists() else {}
+    path = folder / item_files.ITEMS / f"{line['member']}.npz"
+    return item_files.read(path) if path.exists() else {}
 
 
 def _is_measured(folder: Path, line: dict) -> bool:

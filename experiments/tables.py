@@ -19,21 +19,6 @@ def interval(values: Sequence[float]) -> tuple[float, float | None]:
     return float(np.mean(values)), float(half)
 
 
-def difference(a: Sequence[float], b: Sequence[float]) -> tuple[float, float | None]:
-    """Mean of a minus mean of b, and half width of its 95% interval; None where one has n = 1.
-
-    Welch's t: df = (u + v)^2 / (u^2 / (n - 1) + v^2 / (m - 1)), u = s_a^2 / n, v = s_b^2 / m.
-    """
-    gap = float(np.mean(a) - np.mean(b))
-    if min(len(a), len(b)) < 2:
-        return gap, None
-    u, v = np.var(a, ddof=1) / len(a), np.var(b, ddof=1) / len(b)
-    if u + v == 0:
-        return gap, 0.0
-    freedom = (u + v) ** 2 / (u**2 / (len(a) - 1) + v**2 / (len(b) - 1))
-    return gap, float(stdtrit(freedom, 0.975) * math.sqrt(u + v))
-
-
 def mean_and_interval(values: Sequence[float | None], digits: int = 3) -> str:
     """`mean ± half width`; the mean alone for one value; a dash for none."""
     known = [value for value in values if value is not None]
@@ -44,6 +29,11 @@ def plus_minus(value: float, half: float | None, digits: int = 3, sign: str = ""
     """`value ± half`, the value alone for a half of None; sign "+" shows that of a plus too."""
     text = f"{value:{sign}.{digits}f}"
     return text if half is None else f"{text} ± {half:.{digits}f}"
+
+
+def half_width(half: float | None, digits: int = 3) -> str:
+    """`± half`; a dash where it is unknown or has no bound."""
+    return "–" if half is None or not math.isfinite(half) else f"± {half:,.{digits}f}"
 
 
 def median(values: Sequence[float | None]) -> float | None:

@@ -133,6 +133,26 @@ def test_an_interrupted_sweep_goes_on_with_the_program_it_was_in(swept, place, c
     assert "holds results with" in capsys.readouterr().err
 
 
+def test_table_and_pictures_are_made_again_without_training(swept, place, capsys):
+    again = place / "reported"
+    again.mkdir()
+    for name in ("results.jsonl", "settings.json"):
+        shutil.copy(swept / name, again)
+    assert start("ablation_report", f"--workdir={again}") == 0
+    assert (again / "table.md").read_bytes() == (swept / "table.md").read_bytes()
+    assert (swept / "table.md").read_text() in capsys.readouterr().out
+    assert {path.name for path in again.glob("*.png")} == {p.name for p in swept.glob("*.png")}
+    for name in ("results.jsonl", "settings.json"):  # what a sweep has is needed, and unchanged
+        assert (again / name).read_bytes() == (swept / name).read_bytes()
+        (again / name).rename(again / "aside")
+        assert start("ablation_report", f"--workdir={again}") == 1
+        assert f"reported: holds no {name} of a sweep" in capsys.readouterr().err
+        (again / "aside").rename(again / name)
+    (again / "settings.json").write_text("{}")
+    assert start("ablation_report", f"--workdir={again}") == 1
+    assert "not the settings of a sweep" in capsys.readouterr().err
+
+
 def test_too_many_members_are_split_into_programs_of_one_shape(swept, place, capsys):
     out = place / "split"
     args = [*QUICK, f"--data_dir={place}", f"--workdir={out}", *AXES, "--cpu_devices=1"]

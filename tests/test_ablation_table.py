@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from experiments import ablation_table, paired, settings_compared
+from experiments import ablation_table, over_items, paired, settings_compared
 from w2v_jax import evaluation
 
 FIELDS = ("heldout_loss", "perplexity", "wordsim353_spearman")
@@ -64,10 +65,10 @@ def test_marks_follow_the_p_values():
         settings_compared.groups(swept("dim", DIM)), {}, settings(dim=100)
     )
     for field, found in compared.items():
-        p = [c.difference.p for c in found]
+        p = [c.estimate.p for c in found]
         assert [c.holm for c in found] == pytest.approx(paired.holm(p)), field
         assert [c.alone for c in found] == [x < 0.05 for x in p]
-        assert [c.decided for c in found] == [c.holm < 0.05 for c in found]
+        assert [c.significant for c in found] == [c.holm < 0.05 for c in found]
 
 
 def test_held_out_losses_of_other_noise_are_not_compared():
@@ -95,7 +96,7 @@ def test_diverged_members_are_named_and_left_out():
     lines[2]["stopped_epoch"] = 7
     text = ablation_table.write(lines, {}, settings(learning_rate=0.9))
     assert rows(text)[2] == [
-        *("50", "2; 1 diverged", "**2.2700 ± 0.7624**", "**1,025.2 ± 315.1** **"),
+        *("50", "2; 1 diverged", "**2.2700 ± 0.7624**", "**1,025.2 ± 315.1**"),  # too few to mark
         "**0.330 ± 0.254**",
     ]
     expected = "Diverged, left out of the means: learning_rate=50, seed 2, at step 300.\n"
@@ -117,7 +118,23 @@ def test_one_seed_has_no_intervals_and_no_marks():
         ["200", "1", "**2.2100**", "**1,000.4**", "**0.310**"],
     ]
     assert "One seed: no intervals and no marks" in text and "±: half" not in text
-    assert "- WordSim-353. Nothing is decided: one seed can't tell" in text
+    assert "- WordSim-353. Nothing is significant: fewer than 3 seeds can't tell" in text
+
+
+def test_two_seeds_have_intervals_but_nothing_is_marked_or_significant():
+    two = {100: [(2.3, 3000, 0.3), (2.31, 3000, 0.3)], 50: [(2.5, 1000, 0.1), (2.51, 1000, 0.1)]}
+    text = ablation_table.write(swept("dim", two), {}, settings(dim=100))
+    first = rows(text)[1]
+    assert first[2:4] == ["2.5050 ± 0.0635", "**1,000.0 ± 0.0**"]
+    assert "Fewer than 3 seeds: no marks." in text and "p < .05" not in text
+    verdicts = text.split("### What is significant")[1].strip().splitlines()
+    assert len(verdicts) == 3 and all("Nothing is significant: fewer" in v for v in verdicts)
+    found = settings_compared.comparisons(
+        settings_compared.groups(swept("dim", two)), {}, settings(dim=100)
+    )
+    assert not any(
+        c.alone or c.significant or c.over_seeds_alone for of in found.values() for c in of
+    )
 
 
 def test_axes_have_a_table_each_and_the_baseline_in_all():
@@ -151,35 +168,82 @@ def test_random_settings_are_sorted_and_cut():
     assert rows(text)[21][0] == "0.3 (baseline)" and "left out: 9 settings" in text
 
 
-def test_differences_over_items_and_what_is_decided():
+def with_wordsim(dims, own=0.0):
+    """Lines and items of settings whose cosines follow people's scores by weight; 235 of 353.
+
+    own: what a setting's five seeds have in common beside what all have.
+    """
     people = evaluation.standard_people(["wordsim353"])["wordsim353"]
     draw = np.random.default_rng(0)
     noise, lines, items = draw.normal(size=353), [], {}
-    for value, weight in ((100, 0.4), (50, 0.1), (99, 0.4)):
+    for value, weight in dims.items():
+        common = weight * people + noise + own * draw.normal(size=353)
         for seed in range(1, 6):
-            cosines = weight * people + noise + 0.05 * draw.normal(size=353)
+            cosines = common + 0.05 * draw.normal(size=353)
             cosines[::3] = np.nan
             items[len(lines)] = {"wordsim353": cosines}
-            rho = paired.resampled_ranks(cosines[np.isfinite(cosines)], np.ones((235, 1)))[:, 0]
-            known = people[np.isfinite(cosines)]
-            rho = np.corrcoef(rho, paired.resampled_ranks(known, np.ones((235, 1)))[:, 0])[0, 1]
+            known = np.isfinite(cosines)
+            rho = stats.spearmanr(cosines[known], people[known]).statistic
             lines.append(member(len(lines), {"dim": value}, seed, None, None, rho))
+    return lines, over_items.measured(items)
+
+
+def test_differences_over_items_and_what_is_significant():
+    lines, items = with_wordsim({100: 0.4, 50: 0.1, 99: 0.4})
     text = ablation_table.write(lines, items, settings(dim=100))
     header, first, second = rows(text)[4:7]
     assert header == ["minus the baseline", "WordSim-353", "over items too"]
-    low, high = map(float, first[2].split(" to "))
-    assert first[0] == "dim=50" and first[1].startswith("-0.") and low < high < 0
-    assert low < float(first[1].split(" ± ")[0]) < high
-    low, high = map(float, second[2].split(" to "))
-    assert low < 0 < high
-    assert "- WordSim-353. Decided: dim=50 (-0." in text
-    assert "Too noisy to decide: the other 1." in text
-    assert "In 4 of 5 cases 5 seeds show a difference of 0.0" in text
-    # With items that differ more than the settings, seeds alone don't decide.
-    c = settings_compared.Comparison(
-        None, paired.Difference(0.1, 0.01, 0.001, 0.01, 5), 0.01, (-1, 1)
-    )
-    assert c.corrected and not c.decided
+    mean, alone = map(float, first[1].split(" ± "))
+    wide = float(first[2].removeprefix("± "))
+    assert first[0] == "dim=50" and mean < -wide < -2 * alone
+    assert abs(float(second[1].split(" ± ")[0])) < float(second[2].removeprefix("± "))
+    assert "- WordSim-353. Significant (after Holm): dim=50 (-0." in text
+    assert "Not significant: the other 1." in text
+    assert "Minimum detectable effect (power 0.8, 5 seeds): 0.0" in text
+    flat = " ".join(text.split())
+    assert "p < .05, over seeds and items; `**`" in flat
+    assert "±: half width of the 95% interval over seeds (Student's t), text and items the" in flat
+
+
+def test_seeds_alone_decide_nothing_where_items_are_known():
+    lines, items = with_wordsim({100: 0.4, 50: 0.4}, own=0.3)
+    every = settings_compared.groups(lines)
+    over_seeds = settings_compared.comparisons(every, {}, settings(dim=100))
+    (alone,) = over_seeds["wordsim353_spearman"]
+    (wide,) = settings_compared.comparisons(every, items, settings(dim=100))["wordsim353_spearman"]
+    assert alone.significant and not alone.over_seeds_alone
+    assert not wide.significant and not wide.alone and wide.over_seeds_alone
+    text = ablation_table.write(lines, items, settings(dim=100))
+    assert "On these word pairs, over seeds alone: dim=50 (-0.0" in text
+    assert "*" not in rows(text)[1][2] and "Nothing is significant after Holm's" in text
+    text = ablation_table.write(lines, {}, settings(dim=100))
+    assert rows(text)[1][2].endswith(" **")
+    assert "p < .05, over seeds alone (items weren't kept); `**`" in " ".join(text.split())
+
+
+def test_held_out_figures_are_significant_over_seeds_and_lines():
+    """A difference that all seeds show, and one line of forty makes."""
+    draw, lines, items = np.random.default_rng(1), [], {}
+    common = draw.normal(6, 1, 40)
+    for value, shift in ((100, 0.0), (50, 4.0)):
+        for seed in range(1, 6):
+            nats = common + shift * (np.arange(40) == 7) + 1e-3 * draw.normal(size=40)
+            sums = np.stack([nats, np.ones(40)], axis=1)
+            items[len(lines)] = {"heldout_loss": sums, "perplexity": sums}
+            mean = nats.mean()
+            lines.append(member(len(lines), {"dim": value}, seed, mean, np.exp(mean), None))
+    for kept, few in ((over_items.measured(items), True), ({}, False)):
+        found = settings_compared.comparisons(
+            settings_compared.groups(lines), kept, settings(dim=100)
+        )
+        for field in FIELDS[:2]:
+            (c,) = found[field]
+            assert (c.over_items is not None) == few and c.significant != few
+    text = ablation_table.write(lines, over_items.measured(items), settings(dim=100))
+    header = rows(text)[3]
+    assert header == ["minus the baseline", *["held-out loss", "over items too"], *header[3:]]
+    assert header[3:] == ["perplexity", "over items too"]
+    assert "p < .05, over seeds and items; `**`" in " ".join(text.split())
 
 
 def test_no_members_yet():

@@ -347,3 +347,21 @@ def test_a_packed_file_is_unpacked_and_a_broken_one_named(tmp_path):
     packed.write_bytes(packed.read_bytes()[:-9])
     with pytest.raises(UserError, match=r"own\.txt\.xz: cannot be unpacked"):
         list(word_pairs(wv, packed))
+
+
+def test_words_of_the_standard_items_are_equal_where_their_ids_are():
+    ids, words = evaluation.standard_words(), {}
+    shapes = {"wordsim353": (353, 2), "simlex999": (999, 2), "google_analogies": (19544, 4)}
+    files = evaluation.standard_files()
+    assert {name: of.shape for name, of in ids.items()} == {name: shapes[name] for name in files}
+    for name, file in files.items():
+        raw = file.read_bytes()
+        text = (lzma.decompress(raw) if file.suffix == ".xz" else raw).decode()
+        lines = [x for x in text.splitlines() if x[0] not in "#:"]
+        if name == "simlex999" and lines[0].startswith("word1"):
+            lines = lines[1:]
+        for line, mine in zip(lines, ids[name].tolist(), strict=True):
+            item = line.split("\t" if "\t" in line else None)
+            for word, number in zip(item, mine, strict=False):  # a score may follow
+                assert words.setdefault(number, word.lower()) == word.lower()
+    assert len(set(words.values())) == len(words)

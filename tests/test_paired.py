@@ -1,34 +1,110 @@
-"""Paired comparisons: against SciPy, and the bootstrap against the evaluation's own figures."""
+"""Estimates over seeds and over items too: against SciPy, and at their limits."""
+
+import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from experiments import paired
-from w2v_jax import evaluation
 
 
-def test_a_difference_is_the_paired_t_test_of_the_seeds_that_both_have():
-    draw = np.random.default_rng(0)
-    for n in (2, 3, 5, 20):
-        a, b = draw.normal(0.3, 1, n), draw.normal(0, 1, n)
-        ours = dict(zip(range(1, n + 1), a, strict=True)) | {77: 100.0}
-        base = {88: -100.0} | dict(zip(range(1, n + 1), b, strict=True))
-        expected = stats.ttest_rel(a, b)
-        low, high = expected.confidence_interval()
-        found = paired.difference(ours, base)
-        assert found.seeds == n
-        assert found.mean == pytest.approx((low + high) / 2)
-        assert found.half == pytest.approx((high - low) / 2)
-        assert found.p == pytest.approx(expected.pvalue)
-        assert found.sd == pytest.approx(np.std(a - b, ddof=1))
+def samples(n):
+    draw = np.random.default_rng(n)
+    return draw.normal(0.3, 1, n), draw.normal(0, 2, n)
 
 
-def test_differences_at_their_limits():
+@pytest.mark.parametrize("n", [2, 3, 5, 20])
+def test_a_mean_is_that_of_students_t_test(n):
+    a, _ = samples(n)
+    expected, found = stats.ttest_1samp(a, 0), paired.over_seeds(a)
+    low, high = expected.confidence_interval()
+    assert (found.mean, found.seeds) == (pytest.approx(np.mean(a)), n)
+    assert found.half == pytest.approx((high - low) / 2)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.error == pytest.approx(stats.sem(a)) and found.freedom == expected.df
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 20])
+def test_a_difference_is_the_paired_t_test_of_the_seeds_that_both_have(n):
+    a, b = samples(n)
+    ours = dict(zip(range(1, n + 1), a, strict=True)) | {77: 100.0}
+    base = {88: -100.0} | dict(zip(range(1, n + 1), b, strict=True))
+    expected, found = stats.ttest_rel(a, b), paired.difference(ours, base)
+    low, high = expected.confidence_interval()
+    assert found.seeds == n and found.mean == pytest.approx((low + high) / 2)
+    assert found.half == pytest.approx((high - low) / 2)
+    assert found.p == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 20])
+def test_without_shared_seeds_it_is_welchs_test(n):
+    a, b = samples(n)[0], samples(7)[1]
+    found = paired.difference(dict(enumerate(a)), dict(enumerate(b, 100)))
+    expected = stats.ttest_ind(a, b, equal_var=False)
+    low, high = expected.confidence_interval()
+    assert found == paired.welch(a, b) and found.seeds == min(n, 7)
+    assert found.mean == pytest.approx((low + high) / 2)
+    assert found.half == pytest.approx((high - low) / 2)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.freedom == pytest.approx(expected.df)
+
+
+def test_estimates_at_their_limits():
     assert paired.difference({1: 2.0}, {2: 1.0}) is None
-    assert paired.difference({1: 2.0, 3: 9.0}, {1: 0.5}) == (1.5, None, None, None, 1)
-    assert paired.difference({1: 2.0, 2: 3.0}, {1: 1.0, 2: 2.0}) == (1.0, 0.0, 0.0, 0.0, 2)
-    assert paired.difference({1: 2.0, 2: 3.0}, {1: 2.0, 2: 3.0}) == (0.0, 0.0, 1.0, 0.0, 2)
+    one = paired.difference({1: 2.0, 3: 9.0}, {1: 0.5})
+    assert (one.mean, one.half, one.p, one.seeds) == (1.5, None, None, 1)
+    assert one.minimum_detectable_effect() is None
+    same = paired.difference({1: 2.0, 2: 3.0}, {1: 1.0, 2: 2.0})
+    assert (same.mean, same.half, same.p) == (1.0, 0.0, 0.0)
+    none = paired.difference({1: 2.0, 2: 3.0}, {1: 2.0, 2: 3.0})
+    assert (none.mean, none.half, none.p) == (0.0, 0.0, 1.0)
+    apart = paired.welch([1.0, 1.0], [3.0, 3.0])
+    assert (apart.mean, apart.half, apart.p) == (-2.0, 0.0, 0.0)
+    assert paired.welch([1.0], [3.0, 4.0]).half is None
+
+
+def test_the_items_part_is_added_as_welch_adds_a_sample():
+    a, b = samples(5)
+    alone, other = paired.over_seeds(a), paired.over_seeds(b)
+    wide = paired.over_items_too(alone, other.error**2, other.freedom)
+    expected = paired.welch(a, b)
+    assert (wide.error, wide.freedom) == pytest.approx((expected.error, expected.freedom))
+    assert wide.mean == alone.mean and wide.seeds == 5
+    steady = paired.over_items_too(paired.over_seeds([2.0, 2.0, 2.0]), 0.25, 40.0)
+    assert steady.half == pytest.approx(stats.t.ppf(0.975, 40) * 0.5)
+    assert steady.p == pytest.approx(2 * stats.t.sf(4, 40))
+
+
+def test_items_that_cannot_tell_leave_nothing_significant():
+    wide = paired.over_items_too(paired.over_seeds([5.0, 5.01, 5.02]), math.inf, 1.0)
+    assert (wide.half, wide.p) == (math.inf, 1.0)
+    assert wide.minimum_detectable_effect() == math.inf
+    one = paired.over_items_too(paired.over_seeds([5.0]), 0.1, 30.0)
+    assert one.half is None and one.p is None
+
+
+@given(
+    st.lists(st.floats(-3, 3), min_size=2, max_size=12),
+    st.floats(0, 10),
+    st.floats(1, 1000),
+)
+def test_an_interval_over_items_too_never_lies_inside_that_over_seeds(values, variance, freedom):
+    alone = paired.over_seeds(values)
+    wide = paired.over_items_too(alone, variance, freedom)
+    assert wide.half >= alone.half and wide.p >= alone.p
+    assert wide.minimum_detectable_effect() >= alone.minimum_detectable_effect()
+    if wide.error > 1e-9 and abs(abs(wide.mean) - wide.half) > 1e-9:
+        assert (wide.p < 0.05) == (abs(wide.mean) > wide.half)
+
+
+def test_the_longer_of_both_intervals_is_not_always_that_over_items():
+    """Satterthwaite's alone would be shorter here: the bound is no idle one."""
+    alone = paired.over_seeds([1.0, 2.0, 4.0])
+    wide = paired.over_items_too(alone, 0.2 * alone.error**2, 200.0)
+    assert stats.t.ppf(0.975, wide.freedom) * wide.error < alone.half == wide.half
 
 
 def test_holm_rejects_what_stepping_down_rejects():
@@ -48,100 +124,16 @@ def test_holm_rejects_what_stepping_down_rejects():
     assert len(paired.holm([])) == 0
 
 
-def test_a_detectable_difference_is_detected_four_times_in_five():
+def test_a_minimum_detectable_effect_is_detected_four_times_in_five():
     sd, n = 2.0, 8
-    size = paired.detectable(sd, n)
-    samples = np.random.default_rng(2).normal(size, sd, (20_000, n))
-    found = np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.05)
+
+    def of(seeds):  # whose standard deviation is sd
+        values = np.random.default_rng(seeds).normal(size=seeds)
+        return paired.over_seeds(sd * (values - values.mean()) / values.std(ddof=1))
+
+    size = of(n).minimum_detectable_effect()
+    drawn = np.random.default_rng(2).normal(size, sd, (20_000, n))
+    found = np.mean(stats.ttest_1samp(drawn, 0, axis=1).pvalue < 0.05)
     assert found == pytest.approx(0.8, abs=0.03)
-    assert paired.detectable(sd, n, alpha=0.05 / 20) > size > paired.detectable(sd, 2 * n)
-    assert paired.detectable(sd, 1) is None
-
-
-def ties(draw, n):
-    return draw.normal(size=n).round(1)
-
-
-def test_resampled_correlations_are_the_evaluations_own_on_the_same_resample():
-    draw = np.random.default_rng(3)
-    people = ties(draw, 60)
-    cosines = {4: people + ties(draw, 60), 9: draw.normal(size=60), 2: ties(draw, 60)}
-    for member in (4, 9):
-        cosines[member][:20] = np.nan
-    cosines[2][[0, 30]] = np.nan
-    found = paired.resampled_correlations(cosines, people, 25)
-    counts = paired.item_counts(np.arange(60) > 0, 25).astype(int)
-    assert (counts.sum(axis=0) == 59).all() and (counts[0] == 0).all() and counts.max() > 2
-    for member, values in cosines.items():
-        for r in range(25):
-            items = np.repeat(np.arange(60), counts[:, r])
-            items = items[np.isfinite(values[items])]
-            ranks = evaluation._ranks(people[items]), evaluation._ranks(values[items])
-            assert found[member][r] == pytest.approx(evaluation._correlation(*ranks), abs=1e-12)
-            assert found[member][r] == pytest.approx(stats.spearmanr(*ranks)[0], abs=1e-12)
-
-
-def test_undefined_correlations_are_nan():
-    found = paired.resampled_correlations({0: np.full(5, np.nan), 1: np.ones(5)}, np.arange(5.0), 7)
-    assert np.isnan(found[0]).all() and np.isnan(found[1]).all() and len(found[0]) == 7
-    assert paired.resampled_correlations({}, np.arange(5.0)) == {}
-    assert paired.resampled_accuracies({}) == {}
-
-
-def test_resampled_accuracies_count_what_is_covered():
-    draw = np.random.default_rng(4)
-    answers = {m: draw.integers(-1, 2, 50).astype(np.int8) for m in (5, 6)}
-    for of in answers.values():
-        of[:10] = -1
-    found = paired.resampled_accuracies(answers, 20)
-    used = np.flatnonzero((answers[5] >= 0) | (answers[6] >= 0))
-    counts = paired.item_counts(np.ones(len(used), bool), 20).astype(int)
-    for member, of in answers.items():
-        for r in range(20):
-            items = of[np.repeat(used, counts[:, r])]
-            expected = np.sum(items == 1) / np.sum(items >= 0)
-            assert found[member][r] == pytest.approx(expected, rel=1e-6)
-
-
-def test_the_interval_over_seeds_and_items_pairs_both():
-    draw = np.random.default_rng(5)
-    shared = {seed: draw.normal(size=400) for seed in range(1, 6)}
-    better = {seed: values + 0.25 for seed, values in shared.items()}
-    assert paired.over_seeds_and_items(better, shared) == pytest.approx((0.25, 0.25))
-    alone = paired.over_seeds_and_items(better)
-    assert alone[0] < 0 < 0.25 < alone[1]
-    assert paired.over_seeds_and_items({1: shared[1]}) is None
-    assert paired.over_seeds_and_items(better, {1: shared[1], 9: shared[2]}) is None
-    assert paired.over_seeds_and_items({1: np.full(3, np.nan), 2: np.zeros(3)}) is None
-
-
-def test_seeds_are_redrawn_so_that_the_means_variance_is_unbiased():
-    seeds = {seed: np.full(20_000, float(value)) for seed, value in enumerate((0, 1, 3, 7))}
-    low, high = paired.over_seeds_and_items(seeds)
-    means = [np.mean(t) for t in np.stack(np.meshgrid(*[[0, 1, 3, 7]] * 3), -1).reshape(-1, 3)]
-    assert np.var(means) == pytest.approx(np.var([0, 1, 3, 7], ddof=1) / 4)
-    expected = np.percentile(means, [2.5, 97.5], method="inverted_cdf")
-    assert (low, high) == pytest.approx(expected, abs=0.4)
-
-
-def test_intervals_over_items_and_seeds_cover_the_truth():
-    """Right answers of probability q_i + a seed's own luck; the truth is the mean of q."""
-    draw = np.random.default_rng(6)
-    trials, covered, narrow = 120, 0, 0
-    for _ in range(trials):
-        chance = draw.beta(2, 3, 80)  # mean 0.4
-        luck = draw.normal(0, 0.03, 10)
-        chances = np.clip(chance[None, :] + luck[:, None], 0, 1)
-        answers = {seed: (draw.random(80) < chances[seed]).astype(np.int8) for seed in range(10)}
-        low, high = paired.over_seeds_and_items(paired.resampled_accuracies(answers, 300))
-        covered += low <= 0.4 <= high
-        narrow += high - low < 0.4
-    assert 0.88 * trials <= covered and narrow == trials
-
-
-def test_peoples_scores_are_those_of_the_files():
-    if "simlex999" not in evaluation.standard_files():
-        pytest.skip("SimLex-999 is not installed")
-    scores = evaluation.standard_people()
-    assert {name: len(of) for name, of in scores.items()} == {"wordsim353": 353, "simlex999": 999}
-    assert scores["simlex999"][0] == 1.58 and scores["wordsim353"].max() == 10
+    assert of(n).minimum_detectable_effect(alpha=0.05 / 20) > size
+    assert of(2 * n).minimum_detectable_effect() < size

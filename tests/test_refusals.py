@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scripts import QUICK, SMALL, WORDS, contents, in_a_process, start
 
-from experiments import ablation, run, rundir
+from experiments import item_files, run, rundir
 from experiments.config import Config
 from experiments.results import Results
 from w2v_jax.types import UserError, Vocab
@@ -192,4 +192,4 @@ def test_items_of_a_member_that_are_damaged_are_refused(tmp_path):
     for content in (b"", b"PK\x03\x04", b"\x93NUMPY"):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"0\.npz"):
-            ablation.read_items(path)
+            item_files.read(path)

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 from scripts import start
 
 from experiments import searches_compared
@@ -14,7 +15,6 @@ from experiments.searches_compared import (
     chooses,
     halves,
     measured,
-    over_items_and_seeds,
 )
 from w2v_jax import evaluation, resources
 from w2v_jax.types import UserError
@@ -191,24 +191,25 @@ def test_differences_equal_those_by_hand(folders, two):
         sides[-1]["sum"] = sides[-1]["wordsim353"] + sides[-1]["simlex999"]
     for name, gap in searches_compared.gaps(searches, judging).items():
         a, b = (side[name] for side in sides)
-        assert gap.mean == pytest.approx(a.mean() - b.mean())
-        error = np.sqrt(a.var(ddof=1) / 3 + b.var(ddof=1) / 3)
-        assert 2.776 * error < gap.half < 4.303 * error  # t with 4 and with 2 degrees of freedom
-        assert gap.low < gap.mean < gap.high
+        expected = stats.ttest_ind(a, b, equal_var=False)
+        low, high = expected.confidence_interval()
+        assert gap.over_seeds.mean == gap.over_items.mean == pytest.approx(a.mean() - b.mean())
+        assert gap.over_seeds.half == pytest.approx((high - low) / 2)
+        assert gap.over_items.half >= gap.over_seeds.half
         width = 1 / np.sqrt(judging.used["wordsim353"].sum())  # of one rho's standard error
-        assert error < (gap.high - gap.low) / 3.92 < 3 * width
+        assert gap.over_items.error < 3 * width
 
 
-def test_the_bootstrap_draws_items_for_both_and_seeds_for_each():
-    rng = np.random.default_rng(0)
-    items = rng.normal(0, 1, 20_000)
-    ours, theirs = (np.tile(items, (n, 1)) for n in (1, 1))
-    assert over_items_and_seeds(ours + 0.25, theirs) == pytest.approx((0.25, 0.25))
-    a, b = np.arange(5.0)[:, None] + 0 * items, 3 * np.arange(4.0)[:, None] + 0 * items
-    low, high = over_items_and_seeds(a, b)
-    sd = np.sqrt(np.var(np.arange(5), ddof=1) / 5 + 9 * np.var(np.arange(4), ddof=1) / 4)
-    assert (high - low) / 3.92 == pytest.approx(sd, rel=0.1)
-    assert (high + low) / 2 == pytest.approx(2 - 4.5, abs=0.3)
+def test_the_sums_items_are_the_pairs_of_both_files(folders):
+    """The variance of a sum: both files' and, as they share words, twice their covariance."""
+    searches, judging = read(folders)
+    runs = searches_compared._numbered("ours", searches["ours"])
+    items = searches_compared._items(runs, judging)
+    assert items["sum"].freedom > max(items[n].freedom for n in SIZES)
+    parts = sum(items[n].covariance for n in SIZES)
+    np.testing.assert_allclose(np.diag(items["sum"].covariance), np.diag(parts), rtol=0.5)
+    words = {n: {*evaluation.standard_words()[n].ravel()} for n in SIZES}
+    assert words["wordsim353"] & words["simlex999"]
 
 
 def test_the_report_has_the_figures(folders, capsys):
@@ -234,8 +235,9 @@ def test_the_report_has_the_figures(folders, capsys):
         assert rows[f"{title}, new seeds"][0] == "3"
         assert rows[f"{title}, new seeds"][3] == f"{np.mean(of):.3f} ± {half:.3f}"
     gap = searches_compared.gaps(searches, judging)["sum"]
-    assert rows["± over seeds (Welch)"][2] == f"{gap.mean:+.3f} ± {gap.half:.3f}"
-    assert rows["over items and seeds"][2] == f"{gap.low:+.3f} to {gap.high:+.3f}"
+    alone = gap.over_seeds
+    assert rows["± over seeds (Welch)"][2] == f"{alone.mean:+.3f} ± {alone.half:.3f}"
+    assert rows["over items too"][2] == f"± {gap.over_items.half:.3f}"
     assert "w2v_jax: 4 members (1 without a score" in text and "learning_rate=0.2" in text
     ours = text.split("## w2v_jax's best")[1].split("##")[0]
     ranked = [row.split("|")[1].strip() for row in ours.splitlines() if row.startswith("| ")]
@@ -251,6 +253,7 @@ def test_without_judges_the_searches_own_runs_count(folders, two, tmp_path):
     assert start("search_report", *flags) == 0
     text = (tmp_path / "ours" / "report.md").read_text()
     assert "new seeds" not in text and "gensim was not trained again" in " ".join(text.split())
+    assert "Fewer than three seeds decide nothing" in text and "over items too" not in text
     row = next(row for row in text.splitlines() if row.startswith("| difference"))
     half = Half(two[1].people, two[1].used)
     want = [measured(m[1], half)["sum"] for m in (member, other)]

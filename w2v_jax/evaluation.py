@@ -82,6 +82,25 @@ def standard_file(name: str) -> Path:
     return files[name]
 
 
+def standard_words() -> dict[str, np.ndarray]:
+    """Which words each item has, by ids that are equal where words are, in any case and file.
+
+    In the order of `standard_items`: wordsim353 [353, 2], simlex999 [999, 2] (where it is
+    installed), google_analogies [19544, 4] int64.
+    """
+    ids: dict[str, int] = {}
+    words = {
+        name: [p[:2] for p in _read_pairs(path)]
+        if name in PAIR_SETS
+        else [q[1:] for q in _read_analogies(path)[1]]
+        for name, path in standard_files().items()
+    }
+    return {
+        name: np.array([[ids.setdefault(w.upper(), len(ids)) for w in item] for item in items])
+        for name, items in words.items()
+    }
+
+
 def word_pairs(
     wv: WordVectors, path, name: str | None = None, cosines: np.ndarray | None = None
 ) -> Iterator[Measure]:

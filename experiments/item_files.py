@@ -1,0 +1,53 @@
+"""Files of a folder of results: items/MEMBER.npz, item by item, and what intervals need of them."""
+
+import zipfile
+import zlib
+from collections.abc import Hashable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from experiments import over_items
+from w2v_jax.types import UserError
+
+ITEMS, OVER_ITEMS = "items", "over_items.npz"
+DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+def write(folder: Path, member: Hashable, items: Mapping[str, np.ndarray]) -> None:
+    """A member's results item by item."""
+    path = _path(folder, member)
+    path.parent.mkdir(exist_ok=True)
+    np.savez_compressed(path, **items)
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """A member's results item by item. Raises UserError naming the file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except DAMAGED as error:
+        raise UserError(f"{path}: damaged, or no results of a member") from error
+
+
+def of_folder(folder: Path, members: Iterable[Hashable]) -> dict[str, over_items.Items]:
+    """What the members' items tell; without their files, what an earlier call has left of them.
+
+    Leaves it as OVER_ITEMS, a few hundred kB of which tables and plots can be made again without
+    items. Raises UserError where a file is damaged.
+    """
+    files = {member: _path(folder, member) for member in members}
+    items = {member: read(file) for member, file in files.items() if file.exists()}
+    kept = folder / OVER_ITEMS
+    if items:
+        found = over_items.measured(items)
+        over_items.save(kept, found)
+        return found
+    try:
+        return over_items.load(kept) if kept.exists() else {}
+    except DAMAGED as error:
+        raise UserError(f"{kept}: damaged, or not written by a report") from error
+
+
+def _path(folder: Path, member: Hashable) -> Path:
+    return folder / ITEMS / f"{member}.npz"

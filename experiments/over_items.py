@@ -1,0 +1,233 @@
+"""How the members' figures vary together when the items that they are measured on are drawn anew.
+
+The estimand: the mean over all seeds and over the population that the items are a sample of: other
+word pairs, analogies of other words in the same sections, other lines of such text. Items
+that share a word are drawn together: word pairs share words, and Google's analogies combine a few
+hundred words with one another. Lines that follow one another are drawn together too.
+"""
+
+from collections.abc import Hashable, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from experiments import paired
+from w2v_jax import evaluation
+from w2v_jax.corpus import write_atomically
+
+LINES_TOGETHER = 1  # of a held-out text
+
+
+class Items(NamedTuple):
+    """What the items of one measure tell."""
+
+    members: tuple[Hashable, ...]  # S of them
+    covariance: np.ndarray  # [S, S] of the members' figures, over items drawn anew
+    freedom: float  # its degrees of freedom; below 1: too few items to tell
+
+
+def correlation_influences(cosines: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """What each pair adds to Spearman's rho: [N] cosines, NaN where unknown, [N] people's -> [N].
+
+    The derivative of rho in the pair's weight, by which other pairs' ranks move too; 0 for an
+    unknown pair, and for all where rho is undefined. With a, b the centred mid-ranks over n, s_ab
+    the mean of a b and A b the mean of b over what has a larger a (ties by half):
+    rho = s_ab / sqrt(s_aa s_bb), d s_ab = (a b + A b + B a - 3 s_ab) / n.
+    Source: Croux & Dehon 2010, Influence Functions of the Spearman and Kendall Correlation.
+    """
+    known = np.isfinite(cosines)
+    found = np.zeros(len(cosines))
+    if known.sum() < 2:
+        return found
+    (a, of_a), (b, of_b) = _centred_ranks(cosines[known]), _centred_ranks(people[known])
+
+    def moment(x, of_x, y, of_y):
+        mean = np.mean(x * y)
+        return mean, x * y + _mean_above(of_x, y) + _mean_above(of_y, x) - 3 * mean
+
+    ab, d_ab = moment(a, of_a, b, of_b)
+    (aa, d_aa), (bb, d_bb) = moment(a, of_a, a, of_a), moment(b, of_b, b, of_b)
+    if aa > 0 and bb > 0:
+        found[known] = d_ab - ab / 2 * (d_aa / aa + d_bb / bb)
+    return found / np.sqrt(aa * bb or 1) / known.sum()
+
+
+def _centred_ranks(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mid-ranks over n less a half [n], and each one's place among the different values [n]."""
+    _, place, counts = np.unique(x, return_inverse=True, return_counts=True)
+    return ((np.cumsum(counts) - counts / 2) / len(x) - 0.5)[place], place
+
+
+def _mean_above(place: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """For each i the sum of the values of larger places, those of its own by half, over n: [n]."""
+    sums = np.bincount(place, values)
+    return (np.cumsum(sums[::-1])[::-1] - sums / 2)[place] / len(place)
+
+
+def accuracy_influences(answers: np.ndarray) -> np.ndarray:
+    """What each analogy adds to right / covered: [N], 1 right, 0 wrong, -1 not covered -> [N]."""
+    covered = answers >= 0
+    if not covered.any():
+        return np.zeros(len(answers))
+    right = np.mean(answers[covered] == 1)
+    return np.where(covered, (answers == 1) - right, 0.0) / covered.sum()
+
+
+def loss_influences(sums: np.ndarray, perplexity: bool = False) -> np.ndarray:
+    """What each line adds to the mean loss L = sum(l) / sum(w), or to exp(L).
+
+    [.., N, 2], a line's losses l in nats and their weights w -> [.., N], (l - L w) / sum(w), times
+    exp(L) for the perplexity.
+    """
+    losses, weights = np.moveaxis(sums, -1, 0)
+    weight = weights.sum(axis=-1, keepdims=True)
+    mean = losses.sum(axis=-1, keepdims=True) / weight
+    return (losses - mean * weights) / weight * (np.exp(mean) if perplexity else 1)
+
+
+def together(groups: np.ndarray) -> sparse.csr_array:
+    """Which items are drawn together: those with a group in common: [N, k] ids -> [N, N] of 1, 0.
+
+    Source: Aronow, Samii & Assenova 2015, Cluster-Robust Variance Estimation for Dyadic Data, where
+    a group is a member of the pair.
+    """
+    items = np.repeat(np.arange(len(groups)), groups.shape[1])
+    places = np.unique(groups, return_inverse=True)[1].ravel()
+    of = sparse.csr_array((np.ones(len(items)), (items, places)))
+    shared = (of @ of.T).tocsr()
+    shared.data[:] = 1
+    return shared
+
+
+def covariance(influences: np.ndarray, shared: sparse.csr_array) -> np.ndarray:
+    """Of the members' figures over items drawn anew: [.., S, N], [N, N] -> [.., S, S].
+
+    Sum of u_i v_j over items i, j that are drawn together, where u_i = influence / (1 - h_i), h_i
+    the share of the items that are drawn together with i: what is left out with i moves the mean
+    that i is measured against. Source: the cluster jackknife, CV3 of MacKinnon & White 1985.
+    """
+    count = shared.shape[0]
+    left = np.maximum(1 - shared.sum(axis=1) / count, 1 / count)
+    scaled = influences / left
+    flat = scaled.reshape(-1, count)
+    sums = (shared @ flat.T).T.reshape(influences.shape)
+    return sums @ scaled.swapaxes(-1, -2)
+
+
+def freedom(shared: sparse.csr_array) -> float:
+    """Groups of equal size in which items would have as many companions, less 1: [N, N] -> scalar.
+
+    N^2 / (pairs of items drawn together) - 1. Source: Kish 1965.
+    """
+    return shared.shape[0] ** 2 / shared.nnz - 1
+
+
+def of_members(influences: Mapping[Hashable, np.ndarray], groups: np.ndarray) -> Items:
+    """member -> [N] influences, the items' groups [N, k] -> Items."""
+    table = np.stack(list(influences.values()))
+    used = (table != 0).any(axis=0)
+    if not used.any():
+        return Items(tuple(influences), np.zeros((len(table),) * 2), 0.0)
+    shared = together(groups[used])
+    return Items(tuple(influences), covariance(table[:, used], shared), freedom(shared))
+
+
+def measured(items: Mapping[Hashable, Mapping[str, np.ndarray]]) -> dict[str, Items]:
+    """member -> name -> results item by item -> name -> Items, where there are any.
+
+    wordsim353, simlex999, google_analogies as of `evaluation.standard_items`; heldout_loss and
+    perplexity: each line's losses in nats and their weights, [lines, 2]. Raises UserError where
+    the files of word pairs or analogies are missing.
+    """
+    names = dict.fromkeys(name for of in items.values() for name in of)
+    each = {name: {m: of[name] for m, of in items.items() if name in of} for name in names}
+    return {name: of_members(*_influences(name, of)) for name, of in each.items()}
+
+
+def _influences(name: str, of: Mapping[Hashable, np.ndarray]) -> tuple[dict, np.ndarray]:
+    """Influences by member, and the groups [N, k] of the measure's items."""
+    if name in evaluation.PAIR_FILES:
+        people = evaluation.standard_people([name])[name]
+        each = {member: correlation_influences(values, people) for member, values in of.items()}
+    elif name in evaluation.ANALOGY_FILES:
+        each = {member: accuracy_influences(answers) for member, answers in of.items()}
+    else:
+        exp = name == "perplexity"
+        each = {member: loss_influences(sums, exp) for member, sums in of.items()}
+        lines = len(next(iter(each.values())))
+        return each, np.arange(lines)[:, None] // LINES_TOGETHER
+    return each, evaluation.standard_words()[name]
+
+
+def with_items(
+    estimate: paired.Estimate,
+    items: Items | None,
+    ours: Mapping[Hashable, Hashable],
+    base: Mapping[Hashable, Hashable] | None = None,
+) -> paired.Estimate | None:
+    """An estimate over seeds and items: a mean, or a difference to the base's.
+
+    ours, base: seed -> member, the same as the estimate is of. None without items of all members,
+    or for fewer than MIN_SEEDS.
+    """
+    sides = [ours] if base is None else [ours, base]
+    if base is not None and ours.keys() & base.keys():
+        seeds = ours.keys() & base.keys()
+        sides = [{seed: of[seed] for seed in seeds} for of in sides]
+    place = {member: i for i, member in enumerate(items.members)} if items else {}
+    known = all(member in place for side in sides for member in side.values())
+    if items is None or not known or estimate.seeds < paired.MIN_SEEDS:
+        return None
+    if items.freedom < 1:
+        return paired.over_items_too(estimate, np.inf, 1.0)
+    rows = [{seed: place[member] for seed, member in side.items()} for side in sides]
+    return paired.over_items_too(estimate, _variance(items.covariance, *rows), items.freedom)
+
+
+def _variance(covariance: np.ndarray, ours: Mapping, base: Mapping | None = None) -> float:
+    """What items alone add to the variance of a mean over seeds, or of a difference of two.
+
+    By members of different seeds: what is theirs in common. That of one seed has the seed's own
+    luck with each item in it, which is in the variance over seeds already. An unbiased estimate,
+    but for the cut at 0.
+    """
+
+    def mean(rows, columns):
+        pairs = [(i, j) for s, i in rows.items() for t, j in columns.items() if s != t]
+        return np.mean(covariance[tuple(np.transpose(pairs))])
+
+    found = mean(ours, ours)
+    if base is not None:
+        found += mean(base, base) - 2 * mean(ours, base)
+    return max(float(found), 0.0)
+
+
+def save(path: Path, every: Mapping[str, Items]) -> None:
+    """Writes them; a covariance as its lower triangle."""
+    arrays = {}
+    for field, items in every.items():
+        arrays[f"{field}.members"] = np.array(items.members)
+        arrays[f"{field}.covariance"] = items.covariance[np.tril_indices(len(items.members))]
+        arrays[f"{field}.freedom"] = np.array(items.freedom)
+    file = BytesIO()
+    np.savez_compressed(file, **arrays)
+    write_atomically(str(path), file.getvalue())
+
+
+def load(path: Path) -> dict[str, Items]:
+    """What `save` wrote. Raises OSError, ValueError or KeyError for another file."""
+    with np.load(path, allow_pickle=False) as file:
+        fields = [name.removesuffix(".members") for name in file if name.endswith(".members")]
+        return {field: _loaded(file, field) for field in fields}
+
+
+def _loaded(file: Mapping, field: str) -> Items:
+    members = tuple(file[f"{field}.members"].tolist())
+    covariance = np.zeros((len(members),) * 2)
+    lower = np.tril_indices(len(members))
+    covariance[lower] = file[f"{field}.covariance"]
+    covariance.T[lower] = file[f"{field}.covariance"]
+    return Items(members, covariance, float(file[f"{field}.freedom"]))
