@@ -149,10 +149,10 @@ def measured(items: Mapping[Hashable, Mapping[str, np.ndarray]]) -> dict[str, It
 
 def _influences(name: str, of: Mapping[Hashable, np.ndarray]) -> tuple[dict, np.ndarray]:
     """Influences by member, and the groups [N, k] of the measure's items."""
-    if name in evaluation.PAIR_FILES:
+    if name in evaluation.PAIR_SETS:
         people = evaluation.standard_people([name])[name]
         each = {member: correlation_influences(values, people) for member, values in of.items()}
-    elif name in evaluation.ANALOGY_FILES:
+    elif name in evaluation.ANALOGY_SETS:
         each = {member: accuracy_influences(answers) for member, answers in of.items()}
     else:
         exp = name == "perplexity"
