@@ -80,12 +80,14 @@ def loss_influences(sums: np.ndarray, perplexity: bool = False) -> np.ndarray:
     """What each line adds to the mean loss L = sum(l) / sum(w), or to exp(L).
 
     [.., N, 2], a line's losses l in nats and their weights w -> [.., N], (l - L w) / sum(w), times
-    exp(L) for the perplexity.
+    exp(L) for the perplexity; 0 for all where the figure is not finite.
     """
     losses, weights = np.moveaxis(sums, -1, 0)
     weight = weights.sum(axis=-1, keepdims=True)
-    mean = losses.sum(axis=-1, keepdims=True) / weight
-    return (losses - mean * weights) / weight * (np.exp(mean) if perplexity else 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = losses.sum(axis=-1, keepdims=True) / weight
+        found = (losses - mean * weights) / weight * (np.exp(mean) if perplexity else 1)
+    return np.where(np.isfinite(found).all(axis=-1, keepdims=True), found, 0.0)
 
 
 def line_blocks(weights: np.ndarray) -> np.ndarray:
@@ -95,7 +97,7 @@ def line_blocks(weights: np.ndarray) -> np.ndarray:
     3 to 8 on PTB's valid text. Source: batch means; Flegal & Jones 2010.
     """
     middle = np.cumsum(weights) - weights / 2
-    return (middle / weights.sum() * BLOCKS).astype(np.int64)[:, None]
+    return np.minimum(middle / weights.sum() * BLOCKS, BLOCKS - 1).astype(np.int64)[:, None]
 
 
 def together(groups: np.ndarray) -> sparse.csr_array:
