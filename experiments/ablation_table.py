@@ -226,7 +226,10 @@ def _differences(rows: Sequence[Group], compared: Mapping, settings: dict) -> st
     text += "paired: equal seeds draw equal numbers."
     if any(by_items):
         text += " Over items too: that for other seeds and other items (word pairs, analogies of "
-        text += "the same sections, lines of such text); items that share a word vary together."
+        text += (
+            "the same sections, lines of such text); items that share a word, and lines near one "
+        )
+        text += "another, vary together."
     title = "### Differences from the baseline\n\n"
     return f"{title}{textwrap.fill(text, 100)}\n\n{markdown(header, cells)}"
 

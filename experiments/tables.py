@@ -4,19 +4,14 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import stdtrit
+
+from experiments.paired import over_seeds
 
 
 def interval(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and half width of its 95% interval: t_{.975, n-1} s / sqrt(n); None for n = 1.
-
-    Student's t, for independent runs with normal errors.
-    """
-    n = len(values)
-    if n < 2:
-        return float(np.mean(values)), None
-    half = stdtrit(n - 1, 0.975) * np.std(values, ddof=1) / math.sqrt(n)
-    return float(np.mean(values)), float(half)
+    """Mean over seeds and half width of its 95% interval, as of `over_seeds`; None for n = 1."""
+    estimate = over_seeds(values)
+    return estimate.mean, estimate.half
 
 
 def mean_and_interval(values: Sequence[float | None], digits: int = 3) -> str:

@@ -162,7 +162,7 @@ def test_random_settings_are_dots():
         assert not axes.containers and [len(line.get_xdata()) for line in axes.lines] == [1, 1, 1]
 
 
-def test_differences_are_sorted_by_axis_and_coloured_where_decided(tmp_path):
+def test_differences_are_sorted_by_axis_and_coloured_where_significant(tmp_path):
     base = {"dim": 100, "window": 5}
     chosen, settings = one_at_a_time(base, {"dim": [50, 100, 200], "window": [2, 5]})
     gains = {50: -0.1, 100: 0.0, 200: 0.0}

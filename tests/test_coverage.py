@@ -77,13 +77,11 @@ def check_both(simulations, truths):
     check(lambda n: estimates(n, 0, 2), truths[0] - truths[2])
 
 
-def with_items(figures, influences, groups):
-    """[simulations, sides, MOST] and the same [.., N], whose groups [N, k] are those of all."""
-    shared = over_items.together(groups)
-    flat = influences.reshape(len(influences), -1, influences.shape[-1])
-    members, free = tuple(range(flat.shape[1])), over_items.freedom(shared)
+def with_items(figures, influences, shared):
+    """figures [3, MOST], influences [3, MOST, N], and what is drawn together [N, N]."""
+    flat = influences.reshape(3 * MOST, -1)
     every = over_items.covariance(flat, shared)
-    return [(f, over_items.Items(members, c, free)) for f, c in zip(figures, every, strict=True)]
+    return figures, over_items.Items(tuple(range(len(flat))), every, over_items.freedom(shared))
 
 
 def word_pairs():
@@ -117,8 +115,8 @@ def test_correlations_of_word_pairs_that_share_words():
         figures.append(1 - 6 * np.sum((ranks[0] - ranks[1]) ** 2, -1) / (100 * (100**2 - 1)))
         of = zip(cosines, people, strict=True)
         influences.append([[over_items.correlation_influences(c, y) for c in x] for x, y in of])
-    figures, influences = (np.swapaxes(x, 0, 1) for x in (figures, influences))
-    check_both(with_items(figures, influences, words), truths)
+    of, shared = (np.swapaxes(x, 0, 1) for x in (figures, influences)), over_items.together(words)
+    check_both([with_items(*x, shared) for x in zip(*of, strict=True)], truths)
 
 
 SECTIONS = np.array([0.3, 0.25, 0.2, 0.15, 0.1])  # shares of the word pairs
@@ -153,27 +151,35 @@ def test_accuracies_of_analogies_that_share_word_pairs():
         figures = right.mean(axis=-1)
         influences = (right - figures[..., None]) / len(first)
         shared = over_items.together(np.stack([first, second], axis=1))
-        every = over_items.covariance(influences.reshape(3 * MOST, -1), shared)
-        items = over_items.Items(tuple(range(3 * MOST)), every, over_items.freedom(shared))
-        simulations.append((figures, items))
+        simulations.append(with_items(figures, influences, shared))
     check_both(simulations, chances @ SECTIONS**2 / np.sum(SECTIONS**2))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("perplexity", [False, True])
-def test_losses_and_perplexities_of_lines(perplexity):
-    """A line's loss has an effect of its own, of its paragraph, of the side, and of the run."""
-    random, lines, means = np.random.default_rng(18), 200, np.array([2.4, 2.35, 2.35])
-    weights = random.gamma(2, 10, lines)
+@pytest.mark.parametrize(("perplexity", "luck"), [(True, 0.02), (False, 0.3)])
+def test_losses_and_perplexities_of_lines(perplexity, luck):
+    """A line's loss has an effect of its article, its own, and of the seed (its luck) with it.
 
-    def normal(*shape):
-        return random.normal(size=(SIMULATIONS, *shape))
+    Of both sides or of one; articles have three lines on the average. Lines count for more than
+    seeds, or for less.
+    """
+    random, lines, means = np.random.default_rng(18), 360, np.array([2.4, 2.35, 2.35])
+    simulations = []
+    for _ in range(SIMULATIONS):
+        article = np.cumsum(random.random(lines) < 1 / 3)
+        weights = random.gamma(2, 10, lines)
 
-    line = 0.6 * normal(1, 1, lines) + 0.1 * normal(3, 1, lines) + 0.02 * normal(3, MOST, 1)
-    line = line + 0.2 * normal(3, MOST, lines) + means[:, None, None]
-    total = line @ weights / weights.sum()
-    sums = np.stack([line * weights, np.broadcast_to(weights, line.shape)], -1)
-    influences = over_items.loss_influences(sums, perplexity)
-    groups = np.arange(lines)[:, None] // over_items.LINES_TOGETHER
-    truths = np.exp(means + 0.02**2 / 2) if perplexity else means
-    check_both(with_items(np.exp(total) if perplexity else total, influences, groups), truths)
+        def of_articles(*shape, article=article):
+            return random.normal(size=(*shape, lines))[..., article]
+
+        line = 0.4 * of_articles() + 0.5 * random.normal(size=lines)
+        line = line + 0.1 * of_articles(3, 1) + 0.1 * random.normal(size=(3, 1, lines))
+        line = line + 0.2 * random.normal(size=(3, MOST, lines)) + means[:, None, None]
+        line += luck * random.normal(size=(3, MOST, 1))
+        sums = np.stack([line * weights, np.broadcast_to(weights, line.shape)], -1)
+        influences = over_items.loss_influences(sums, perplexity)
+        figures = line @ weights / weights.sum()
+        shared = over_items.together(over_items.line_blocks(weights))
+        figures = np.exp(figures) if perplexity else figures
+        simulations.append(with_items(figures, influences, shared))
+    check_both(simulations, np.exp(means + luck**2 / 2) if perplexity else means)

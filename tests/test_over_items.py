@@ -88,6 +88,31 @@ def test_items_are_drawn_together_where_they_share_a_group():
     assert over_items.freedom(over_items.together(np.arange(12)[:, None] // 3)) == 12 / 3 - 1
 
 
+def test_lines_are_drawn_in_blocks_of_about_equal_weight():
+    weights = np.random.default_rng(1).gamma(1, 20, 3000)
+    blocks = over_items.line_blocks(weights)[:, 0]
+    assert (np.diff(blocks) >= 0).all() and set(blocks) == set(range(over_items.BLOCKS))
+    shares = np.bincount(blocks, weights) / weights.sum() * over_items.BLOCKS
+    assert np.abs(shares - 1).max() < 0.2
+    assert over_items.line_blocks(np.array([3.0, 4.0, 5.0])).size == 3  # each one its own
+    assert len(set(over_items.line_blocks(np.array([3.0, 4.0, 5.0])).ravel())) == 3
+    assert over_items.line_blocks(np.array([5.0, 0.0])).max() < over_items.BLOCKS
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_run_of_infinite_loss_leaves_the_others_as_they_are():
+    sums = np.ones((4, 6, 2)) + np.random.default_rng(2).random((4, 6, 2))
+    for value in (np.inf, 1e6):  # whose perplexity alone is infinite
+        sums[3, 2, 0] = value
+        every, few = (over_items.measured(members(sums[:n])) for n in (4, 3))
+        for name, items in few.items():
+            np.testing.assert_allclose(every[name].covariance[:3, :3], items.covariance)
+
+
+def members(sums):
+    return {i: {"heldout_loss": x, "perplexity": x} for i, x in enumerate(sums)}
+
+
 def test_a_covariance_sums_over_items_that_are_drawn_together():
     influences = np.random.default_rng(2).normal(size=(3, 6))
     found = over_items.of_members(dict(zip("abc", influences, strict=True)), GROUPS)
