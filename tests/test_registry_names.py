@@ -91,7 +91,7 @@ def test_an_unknown_name_is_refused_by_every_function_that_looks_it_up(make_hype
             with pytest.raises(UserError, match=f"--{field}=nonesuch: not one of"):
                 function(SMALL._replace(**{field: "nonesuch"}))
     with pytest.raises(UserError, match="--model=nonesuch: not one of skipgram"):
-        heldout.perplexity(tables, hyper, None, SMALL._replace(model="nonesuch"))
+        heldout.correction(hyper, SMALL._replace(model="nonesuch"))
     with pytest.raises(UserError, match="--export_vectors=nonesuch: not one of input"):
         run.exported(tables, "nonesuch")
     with pytest.raises(UserError, match="--init=nonesuch: not one of book"):
