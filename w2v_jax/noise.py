@@ -123,7 +123,7 @@ def as_drawn(positives: jax.Array, words: jax.Array, noise: jax.Array) -> tuple:
 
 def but_the_target(positives: jax.Array, words: jax.Array, noise: jax.Array) -> tuple:
     """[w != t] / (1 - Pn(t)): draws that hit are repeated."""
-    again = 1 / (1 - noise[jnp.minimum(positives, noise.shape[0] - 1)])
+    again = 1 / (1 - noise.at[positives].get(mode="clip"))
     return again, positives != words
 
 
