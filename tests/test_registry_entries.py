@@ -9,13 +9,13 @@ import optax
 import pytest
 from entries import SMALL, D, K, V, add, drawing, names, tables
 from jax.test_util import check_grads
-from laws import chi_square, hyper_of_noise
+from laws import chi_square
 
 from experiments import config, run
-from w2v_jax import blocks, heldout, losses, sampling, update
+from w2v_jax import blocks, heldout, losses, update
 from w2v_jax.checks import check
 from w2v_jax.losses import LOSSES
-from w2v_jax.noise import NOISE
+from w2v_jax.noise import NOISE, Draws
 from w2v_jax.optimizers import OPTIMIZERS, Optimizer
 from w2v_jax.types import Batch, Params, UserError, Vocab
 
@@ -154,17 +154,26 @@ def test_both_engines_have_the_same_objective(hyper, name, law):
 
 @cache
 def draw(name):
-    static = SMALL._replace(noise=name, negatives=K)
-    return jax.jit(partial(sampling.draw_noise, static=static))
+    @jax.jit
+    def drawn(keys, positives, pn):
+        rows, slots = positives.shape
+
+        def words(round_, n):
+            own = jax.vmap(jax.random.fold_in, (0, None))(keys, round_)
+            choose = partial(jax.random.choice, a=5, shape=(slots * n,), p=pn)
+            return jax.vmap(lambda key: choose(key))(own).reshape(rows, slots, n)
+
+        draws = Draws(keys, pn, words)
+        return NOISE[name].draw(draws, positives, jnp.ones((rows, slots), bool), K)
+
+    return drawn
 
 
 def drawn(name, positives, pn, count=6000):
     """[count, 2, K] noise words for two positives in a row, of five words."""
-    keys, both = (
-        jax.random.split(jax.random.key(1), count),
-        jnp.tile(jnp.int32(positives), (count, 1)),
-    )
-    return np.asarray(draw(name)(keys, both, jnp.ones((count, 2), bool), hyper_of_noise(pn)))
+    keys = jax.random.split(jax.random.key(1), count)
+    both = jnp.tile(jnp.int32(positives), (count, 1))
+    return np.asarray(draw(name)(keys, both, jnp.float32(pn)))
 
 
 PN = np.array([0.4, 0.3, 0.15, 0.1, 0.05])

@@ -59,11 +59,16 @@ NAMES = {  # fields whose values the code itself tells apart
 }
 
 
-def check(static: Static) -> None:
-    """Raises UserError for a name that is none, and for values that don't go together."""
+def check_names(static: Static) -> None:
+    """Raises UserError for a name that is none."""
     for field, names in {**NAMES, **REGISTRIES}.items():
         if getattr(static, field) not in names:
             raise UserError(f"--{field}={getattr(static, field)}: not one of {', '.join(names)}")
+
+
+def check(static: Static) -> None:
+    """Raises UserError for a name that is none, and for values that don't go together."""
+    check_names(static)
     loss, law, chosen = LOSSES[static.loss], NOISE[static.noise], OPTIMIZERS[static.optimizer]
     if static.cbow_legacy_gradient and static.model != "cbow":
         raise UserError(f"--cbow_legacy_gradient is CBOW's; --model={static.model}")

@@ -303,10 +303,9 @@ def _sums(
 def correction(hyper: Hyper, static: Static) -> jax.Array:
     """What turns scores into log probabilities up to a constant: log Pn - log keep, [V].
 
-    As loss and noise law say. Raises UserError where one of them has no such correction, and as
-    `checks.check`.
+    As loss and noise law say. Raises UserError where one of them has no such correction.
     """
-    checks.check(static)
+    checks.check_names(static)
     if cause := without_perplexity(static):
         raise UserError(f"{cause}: has no perplexity, for its scores are no log probabilities")
     log_noise = NOISE[static.noise].log_noise or jnp.log
