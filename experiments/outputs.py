@@ -93,7 +93,7 @@ def _told(workdir: Path) -> Iterator[None]:
     except (SystemExit, KeyboardInterrupt):
         saved = rundir.is_trained(workdir) or (workdir / rundir.CHECKPOINTS).exists()
         goes_on = "the same command makes what is missing" if saved else "its state is not saved"
-        show.say(f"stopped behind the end of the training in {workdir}; {goes_on}")
+        show.say(f"stopped: the training in {workdir} has ended; {goes_on}")
         raise
 
 
