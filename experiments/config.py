@@ -165,7 +165,8 @@ class Config:
     )
     checkpoint_every_sec: float = _flag(
         600.0,
-        "Seconds between checkpoints, which are saved at a line of metrics (0: none).",
+        "Seconds between checkpoints, which are saved at a line of metrics (0: none; with no "
+        "--checkpoint_every_steps either the end isn't saved).",
         low=0,
         result=False,
     )

@@ -18,10 +18,11 @@ from w2v_jax.types import Corpus
 def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, start: Start):
     """Consumes the reports: each a line of metrics, a move of the bar and perhaps a checkpoint.
 
-    Returns the last state and the seconds of training, all processes' together, without what saving
-    the end takes. Raises Stopped where a signal asked to end, Diverged.
+    Returns the last state, the seconds of training, all processes' together, without what saving
+    the end takes, and why it isn't saved, or ''. Raises Stopped where a signal asked to end,
+    Diverged.
     """
-    state, report, total = start.state, None, corpus.words * config.epochs
+    state, report, unsaved, total = start.state, None, "", corpus.words * config.epochs
     metrics = rundir.MetricsFile(workdir, start.metrics_bytes)
     keep = keeper.Keeper(config, workdir, key, ledger, metrics, start, total)
     with (
@@ -45,14 +46,14 @@ def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, 
                 _check_finite(state)
             train_sec = time.perf_counter() - ledger.began
             if report and not asked.number:
-                keep.end(state, report)
+                unsaved = keep.end(state, report)
             if report and asked.number:  # also while the end was saved
                 keep.save(state, report)
                 keep.wait()
                 raise Stopped(asked.number, _told(config, workdir, report.step))
         except Diverged as error:
             raise Diverged(f"{error}; {keep.last_good()}") from error
-    return state, train_sec
+    return state, train_sec, unsaved
 
 
 def _told(config: Config, workdir: Path, step: int) -> str:

@@ -80,10 +80,10 @@ class Keeper:
         self._time, self._step = time.perf_counter(), report.step
         self._epoch = report.position.epoch
 
-    def end(self, state: TrainState, report: Report) -> None:
+    def end(self, state: TrainState, report: Report) -> str:
         """Saves the last state, unless no checkpoint was asked for or made, and waits for it.
 
-        Where it can't, the run is not stopped for it: its vectors are still to be written.
+        Returns why it can't, or '': the run is not stopped for it, its vectors are to be written.
         """
         asked = self._config.checkpoint_every_sec or self._config.checkpoint_every_steps
         try:
@@ -91,7 +91,8 @@ class Keeper:
                 self.save(state, report)
             self.wait()
         except UserError as error:
-            show.say(f"note: {error}")
+            return str(error)
+        return ""
 
     def wait(self) -> None:
         """Until what was saved is on the disk."""

@@ -14,11 +14,13 @@ from w2v_jax.types import UserError, WordVectors
 LOSS, EMBEDDING = "loss.png", "embedding.png"
 
 
-def finish(config: Config, workdir: Path, summary: dict, wv: WordVectors) -> None:
+def finish(
+    config: Config, workdir: Path, summary: dict, wv: WordVectors, unsaved: str = ""
+) -> None:
     """Makes all that was asked for of a run whose training has ended; prints the screen.
 
-    What `export` made of its checkpoints is made anew. Raises UserError where something can't be
-    made; all else is there then.
+    What `export` made of its checkpoints is made anew. unsaved: why its end isn't saved, or ''.
+    Raises UserError where something can't be made or saved; all else is there then.
     """
     with _told(workdir):
         there = rundir.formats_there(workdir)
@@ -27,7 +29,7 @@ def finish(config: Config, workdir: Path, summary: dict, wv: WordVectors) -> Non
         summary = {**summary, "complete": False, "evaluation": {}}
         _write(workdir, summary, time.time() - STARTED)
         plots_asked = config.plots or (workdir / rundir.PLOTS).exists()
-        _rest(config, workdir, summary, wv, 0.0, plots_asked)
+        _rest(config, workdir, summary, wv, 0.0, plots_asked, [unsaved] if unsaved else [])
 
 
 def make_missing(config: Config, workdir: Path) -> None:
@@ -44,7 +46,7 @@ def make_missing(config: Config, workdir: Path) -> None:
             show.say(f"written to {path}")
         before = 0.0 if complete else summary["total_sec"]
         plots_asked = config.plots and not _plots_there(workdir)
-        _rest(config, workdir, summary, wv, before, plots_asked)
+        _rest(config, workdir, summary, wv, before, plots_asked, [])
 
 
 def _rest(
@@ -54,9 +56,10 @@ def _rest(
     wv: WordVectors,
     before: float,
     plots_asked: bool,
+    failed: list[str],
 ) -> None:
     """Measures, events, plots, the screen, where they are missing; before: seconds until now."""
-    was_complete, failed = summary.get("complete", False), ""
+    was_complete = summary.get("complete", False)
 
     def write():
         now = None if was_complete else before + time.time() - STARTED
@@ -71,7 +74,7 @@ def _rest(
         try:
             draw_plots(config.model, workdir, workdir, wv)
         except (UserError, OSError, ImportError) as error:
-            failed = f"no plots: {error}; all else is there, and the same command draws them"
+            failed.append(f"no plots: {error}; the same command draws them")
     if not was_complete:
         summary["complete"] = True
         write()
@@ -79,7 +82,7 @@ def _rest(
     for line in _unknown(config, wv):
         show.say(f"note: {line}")
     if failed:
-        raise UserError(failed)
+        raise UserError(f"{'; '.join(failed)}; all else is there")
 
 
 @contextlib.contextmanager
@@ -90,7 +93,7 @@ def _told(workdir: Path) -> Iterator[None]:
     except (SystemExit, KeyboardInterrupt):
         saved = rundir.is_trained(workdir) or (workdir / rundir.CHECKPOINTS).exists()
         goes_on = "the same command makes what is missing" if saved else "its state is not saved"
-        show.say(f"stopped behind the end of the training in {workdir}; {goes_on}")
+        show.say(f"stopped: the training in {workdir} has ended; {goes_on}")
         raise
 
 

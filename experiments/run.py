@@ -75,9 +75,9 @@ def _run(
         start = keeper.resumed(config, workdir, start, key, corpus.words * config.epochs)
     if start.ended:  # and the process with it, before the vectors were written
         ledger = Ledger(config.objective, 0.0, start.ledger)
-        state, train_sec, compile_sec = start.state, start.ledger["elapsed_sec"], 0.0
+        state, train_sec, compile_sec, unsaved = start.state, start.ledger["elapsed_sec"], 0.0, ""
     else:
-        state, ledger, train_sec, compile_sec = _trained(
+        state, ledger, train_sec, compile_sec, unsaved = _trained(
             config, workdir, corpus, hyper, key, resident, start, resumes
         )
     summary = {
@@ -100,13 +100,13 @@ def _run(
         "seed": config.seed,
     }
     wv = WordVectors(corpus.vocab.words, exported(state.params, config.export_vectors))
-    outputs.finish(config, workdir, summary, wv)
+    outputs.finish(config, workdir, summary, wv, unsaved)
 
 
 def _trained(
     config: Config, workdir: Path, corpus: Corpus, hyper, key, resident: int, start: Start, resumes
 ):
-    """Compiles and trains from `start` to the end: state, ledger, seconds of both."""
+    """From `start` to the end: state, ledger, seconds of training and compilation, what failed."""
     static, size = config.static(), train.chunk_size(corpus)
     with show.compiling(), stopping.at_once():
         program = train.compile_program(
@@ -124,8 +124,9 @@ def _trained(
         flagfile = to_flagfile(resolved(config))
         replace = config.overwrite or resumes
         rundir.create(workdir, replace, flagfile, start.identity, corpus.vocab)
-    state, train_sec = following.follow(config, workdir, corpus, reports, key, ledger, start)
-    return state, ledger, train_sec, program.compile_sec
+    follow = following.follow(config, workdir, corpus, reports, key, ledger, start)
+    state, train_sec, unsaved = follow
+    return state, ledger, train_sec, program.compile_sec, unsaved
 
 
 def _beginning(

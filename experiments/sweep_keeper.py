@@ -13,6 +13,7 @@ from experiments.config import Config
 from experiments.sweep_plan import Member, Program
 from w2v_jax import checkpoint, sweep
 from w2v_jax.checkpoint import Checkpoints
+from w2v_jax.types import UserError
 
 
 class Saves:
@@ -41,11 +42,14 @@ class Saves:
     def end(self, now) -> None:
         """Saves the end of a program, unless no checkpoint was asked for or made.
 
-        It is removed once the members are measured.
+        It is removed once the members are measured; where it can't be written, they still are.
         """
-        if self._seconds or self._checkpoints.last is not None:
-            self.save(now)
-        self.wait()
+        try:
+            if self._seconds or self._checkpoints.last is not None:
+                self.save(now)
+            self.wait()
+        except UserError as error:
+            show.say(f"note: {error}")
 
     def wait(self) -> None:
         """Until what was saved is on the disk."""

@@ -11,6 +11,8 @@ from scripts import QUICK, SMALL, contents, start
 
 from experiments import sweep_outputs
 from w2v_jax import export, sweep
+from w2v_jax.checkpoint import Checkpoints
+from w2v_jax.types import UserError
 
 TIMES = ("program_train_sec", "program_compile_sec")
 AXES = ["--sweep=window=1,2", "--sweep=dim=4,5", "--seeds=2"]
@@ -256,6 +258,18 @@ def test_a_program_that_is_trained_is_measured_behind_a_signal(
     for name in ("0.txt", "1.txt", "2.txt"):
         one, other = (f / "vectors" / name for f in (tmp_path / "whole", out))
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_program_whose_end_cannot_be_saved_is_measured(
+    monkeypatch, capsys, place, valid, tmp_path
+):
+    def full(*_):
+        raise UserError("no checkpoint can be written")
+
+    monkeypatch.setattr(Checkpoints, "save", full)
+    assert three(place, tmp_path / "out") == 0
+    assert "note: no checkpoint can be written" in capsys.readouterr().err
+    assert len(lines_of(tmp_path / "out")) == 3
 
 
 def test_a_complete_sweep_makes_of_its_vectors_what_is_asked_later(

@@ -48,9 +48,13 @@ def run(place, out, cache):
     return (out / "vectors.txt").read_bytes()
 
 
+def files(cache):
+    return [path for path in (cache / "programs").rglob("*") if path.is_file()]
+
+
 def programs(cache):
     """Their names, and when they were written."""
-    return {path.name: path.stat().st_mtime_ns for path in (cache / "programs").iterdir()}
+    return {path.name: path.stat().st_mtime_ns for path in files(cache)}
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +120,9 @@ def test_a_full_disk_is_a_note_and_nothing_cut_short_stays(
     warm, monkeypatch, capsys, place, tmp_path
 ):
     vectors, cache = warm
-    own, missing = open, [name for name in programs(cache) if not name.startswith("jit_advance")]
-    for name in missing:
-        (cache / "programs" / name).unlink()
+    own, missing = open, [p for p in files(cache) if not p.name.startswith("jit_advance")]
+    for path in missing:
+        path.unlink()
 
     def full(path, mode="r", *args, **kwargs):
         if "/programs/" in str(path) and mode == "wb":
@@ -130,12 +134,12 @@ def test_a_full_disk_is_a_note_and_nothing_cut_short_stays(
         assert run(place, tmp_path / "out", cache) == vectors
     said = capsys.readouterr().err
     assert said.count("is not kept") == 1 and "No space left on device" in said
-    assert "Warning" not in said and not programs(cache).keys() & set(missing)
+    assert "Warning" not in said and not set(files(cache)) & set(missing)
 
 
 def test_damaged_programs_are_compiled_anew_once(warm, capsys, place, tmp_path):
     vectors, cache = warm
-    for path in (cache / "programs").iterdir():
+    for path in files(cache):
         if not path.name.startswith("jit_advance"):
             os.truncate(path, path.stat().st_size // 2)
     assert run(place, tmp_path / "out", cache) == vectors
@@ -147,7 +151,7 @@ def test_damaged_programs_are_compiled_anew_once(warm, capsys, place, tmp_path):
 
 def test_a_folder_that_is_read_only_is_read(warm, monkeypatch, capsys, events, place, tmp_path):
     vectors, cache = warm
-    for path in (cache / "programs").glob("jit_shuffle-*"):
+    for path in (cache / "programs").rglob("jit_shuffle-*"):
         path.unlink()
     before = programs(cache)
     monkeypatch.setattr(compilation_cache.os, "access", lambda *_: False)
@@ -161,7 +165,8 @@ def test_what_hinders_the_cache_is_told(tmp_path, hindrance):
     without_cache()
     folder = tmp_path
     if hindrance == "others may write":
-        (tmp_path / "programs").mkdir()
+        assert keep_programs(str(tmp_path), print)
+        without_cache()
         (tmp_path / "programs").chmod(0o777)
     elif hindrance == "a file is there":
         (tmp_path / "programs").write_text("mine")
@@ -196,13 +201,26 @@ def test_what_the_user_has_configured_stays(monkeypatch, tmp_path):
 
 def test_what_was_used_longest_ago_goes_where_there_is_too_much(monkeypatch, tmp_path):
     without_cache()
-    (tmp_path / "programs").mkdir(mode=0o700)
     for age, name in enumerate("abcd"):
-        (tmp_path / "programs" / name).write_bytes(bytes(10))
-        os.utime(tmp_path / "programs" / name, (1000 - age, 0))
+        path = tmp_path / "programs" / f"{age % 2}-threads" / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_bytes(bytes(10))
+        os.utime(path, (1000 - age, 0))
+    (tmp_path / "programs").chmod(0o700)
     monkeypatch.setattr(compilation_cache, "LIMIT", 25)
-    assert keep_programs(str(tmp_path), print) == str(tmp_path / "programs")
-    assert sorted(p.name for p in (tmp_path / "programs").iterdir()) == ["a", "b"]
+    assert keep_programs(str(tmp_path), print).startswith(f"{tmp_path}/programs/")
+    assert sorted(path.name for path in files(tmp_path)) == ["a", "b"]
+
+
+def test_programs_for_other_numbers_of_threads_are_others(monkeypatch, tmp_path):
+    """XLA divides a CPU program's work among the threads that there are when it is compiled."""
+    found = set()
+    for threads in ("1", "3", "", "many"):
+        without_cache()
+        monkeypatch.setenv("NPROC", threads)
+        found.add(keep_programs(str(tmp_path), print))
+    own = len(os.sched_getaffinity(0))
+    assert found == {f"{tmp_path}/programs/{n}-threads" for n in (1, 3, own)}
 
 
 @pytest.mark.parametrize(("seconds", "lines"), [(0, 0), (0.2, 1)])

@@ -15,6 +15,7 @@ from experiments import continuing, lock, run, rundir
 from experiments.config import Config
 from w2v_jax import evaluation, export, train
 from w2v_jax.checkpoint import Checkpoints
+from w2v_jax.types import UserError
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -103,6 +104,20 @@ def test_without_checkpoints_none_is_left(place, tmp_path):
     args = arguments(place, tmp_path, "--checkpoint_every_sec=0", "--checkpoint_every_steps=0")
     assert start("ptb_skipgram", *args) == 0
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_an_end_that_cannot_be_saved_is_status_1_behind_all_else(
+    monkeypatch, capsys, place, tmp_path, ended
+):
+    def full(*_):
+        raise UserError("checkpoints: no checkpoint can be written (No space left on device)")
+
+    monkeypatch.setattr(Checkpoints, "save", full)
+    assert start("ptb_skipgram", *arguments(place, tmp_path)) == 1
+    told = capsys.readouterr()
+    assert told.err.splitlines()[-1].startswith("error: checkpoints: no checkpoint can be written")
+    assert "nearest words" in told.out and summary_of(tmp_path)["complete"]
+    assert (tmp_path / "vectors.txt").read_bytes() == (ended / "vectors.txt").read_bytes()
 
 
 def test_a_signal_while_measuring_loses_nothing(
