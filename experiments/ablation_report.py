@@ -29,7 +29,7 @@ def main() -> None:
     for name in (SETTINGS, LINES):
         if not (folder / name).is_file():
             raise UserError(f"--workdir={flags.FLAGS.workdir}: holds no {name} of a sweep")
-    results = Results(folder, {}, same_machine=False)
+    results = Results(folder, None, same_machine=False)
     if not {"axes", "base", "design"} <= json.loads((folder / SETTINGS).read_text()).keys():
         raise UserError(f"{folder / SETTINGS}: not the settings of a sweep")
     ablation.report(results, flags.FLAGS.plots)

@@ -33,11 +33,11 @@ class Results:
     def __init__(
         self,
         folder: Path,
-        settings: dict,
+        settings: dict | None,
         same_machine: bool = True,
         differences: Callable[[dict[str, str]], list[Difference]] | None = None,
     ):
-        """Opens a folder. Raises UserError where it holds results of other settings.
+        """Opens a folder. Raises UserError where it holds results of other settings; None: of any.
 
         same_machine: whether those of another machine are others too, as times are. differences:
         of the flags of Config that are among the settings, or in their "flags", from those here.
@@ -45,14 +45,18 @@ class Results:
         """
         self.folder, self.path = folder, folder / LINES
         self._differences = differences
-        settings = json.loads(json.dumps({**settings, "machine": machine()}))
+        given, settings = (
+            settings,
+            json.loads(json.dumps({**(settings or {}), "machine": machine()})),
+        )
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if (folder / SETTINGS).exists():
                 old = self._old(folder / SETTINGS)
                 if not same_machine:
                     old.pop("machine", None)
-                self._compare(old, settings)
+                if given is not None:
+                    self._compare(old, settings)
                 settings = {**settings, **old}
             else:
                 text = json.dumps(settings, indent=2) + "\n"
