@@ -367,6 +367,7 @@ def train(
                 state, visit.stream, jnp.int32(first), progress, hyper
             )
             last = min(first + program.steps, visit.steps)
+            metrics, rate = jax.device_get((metrics, rate))  # asked for at once, not one by one
             part = visit.begin + (visit.end - visit.begin) * last // visit.steps
             report = Report(
                 step=step + last,
