@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 from scripts import QUICK, SMALL, contents, start
@@ -86,13 +87,20 @@ def test_a_run_stopped_by_signals_goes_on_to_the_same_bits(
     assert new["complete"] is True
 
 
-@pytest.fixture
-def stopped(monkeypatch, place, tmp_path):
+@pytest.fixture(scope="module")
+def stopped_once(place):
     """A run stopped at its sixth line, saved after each second step."""
-    out = tmp_path / "stopped"
+    out = place / "stopped"
     args = arguments(place, out, "--checkpoint_every_steps=2", "--keep_checkpoints=3")
-    assert signalled(monkeypatch, 6, signal.SIGTERM, *args) == 143
+    with pytest.MonkeyPatch.context() as patch:
+        assert signalled(patch, 6, signal.SIGTERM, *args) == 143
     return out
+
+
+@pytest.fixture
+def stopped(stopped_once, tmp_path):
+    """A copy of it, to be gone on with or damaged."""
+    return Path(shutil.copytree(stopped_once, tmp_path / "stopped"))
 
 
 def same_as_whole(whole, out):
