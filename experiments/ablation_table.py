@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments import paired
+from experiments import chance, paired
 from experiments.settings_compared import (
     MEASURES,
     Comparison,
@@ -21,7 +21,7 @@ from experiments.settings_compared import (
     of_axis,
     shown,
 )
-from experiments.tables import counted, interval, markdown, plus_minus
+from experiments.tables import brief, counted, interval, markdown, plus_minus
 
 BEST_SHOWN = 20  # rows of a random design's table
 NAMED, LOST_NAMED = 8, 20  # settings, and diverged members, that a sentence names
@@ -177,14 +177,26 @@ def _lost(every: Sequence[Group], settings: dict) -> list[str]:
         for group in every
         for run in group.diverged
     ]
-    if len(lost) > LOST_NAMED:
-        lost[LOST_NAMED:] = [f"and {len(lost) - LOST_NAMED} more"]
-    text = [f"Diverged, left out of the means: {'; '.join(lost)}.\n"] if lost else []
+    text = [f"Diverged, left out of the means: {_some(lost)}.\n"] if lost else []
+    idle = [
+        f"{label(group.setting, base)}, seed {run['seed']}: {brief(run['loss'])} against "
+        f"{brief(run['chance_loss'])}"
+        for group in every
+        for run in group.runs
+        if chance.no_better(run.get("loss"), None, run.get("chance_loss"))
+    ]
+    if idle:
+        text.append(f"Training loss no better than chance, nothing learned: {_some(idle)}.\n")
     ends = [r["stopped_epoch"] for g in every for r in g.runs if r.get("stopped_epoch") is not None]
     if ends:
         members = counted(len(ends), "member")
         text.append(f"Stopped early: {members}, at epochs {min(ends)} to {max(ends)}.\n")
     return text
+
+
+def _some(members: list[str]) -> str:
+    more = len(members) - LOST_NAMED
+    return "; ".join(members[:LOST_NAMED] + ([f"and {more} more"] if more > 0 else []))
 
 
 def _left_out(every: Sequence[Group], shown_rows: int) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from absl import flags
 
 from experiments import (
+    chance,
     continuing,
     following,
     identity,
@@ -93,6 +94,7 @@ def _run(
         "words_per_sec": corpus.words * config.epochs / train_sec,
         "final_loss": ledger.final_loss(),
         "final_loss_error": ledger.final_loss_error(),
+        "chance_loss": chance.of(config.loss, config.negatives, len(corpus.vocab.words)),
         "objective": ledger.final_objective(),
         "resumes": start.resumes,
         "devices": [d.device_kind for d in jax.devices()],

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
+from experiments import chance
 from w2v_jax import queries, resources
 from w2v_jax.corpus import is_compressed
 from w2v_jax.evaluation import Measure
@@ -156,6 +157,9 @@ def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) 
         f"{summary['train_sec']:.1f} s training ({summary['words_per_sec']:,.0f} words/s), "
         f"{summary['compile_sec']:.1f} s compilation, {summary['total_sec']:.1f} s in all",
     ]
+    of_chance = summary.get("chance_loss")
+    if chance.no_better(summary["final_loss"], summary["final_loss_error"], of_chance):
+        parts.append(chance.warning(summary["final_loss"], of_chance))
     if measures:
         sections = [m for m in measures[:-1] if m.name.startswith("google_analogies_")]
         parts.append("quality\n" + quality(m for m in measures if m not in sections))

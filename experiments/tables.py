@@ -81,6 +81,11 @@ def number(value: float | None, digits: int = 0) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
 
 
+def brief(value: float) -> str:
+    """A number in the digits that make sense: four behind the point, or a power of ten."""
+    return f"{value:,.4f}" if abs(value) < 1e4 else f"{value:.1e}"
+
+
 def counted(count: int, noun: str) -> str:
     """`1 setting`, `2 settings`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
