@@ -31,6 +31,7 @@ from experiments.config import Config, resolved, to_flagfile
 from experiments.keeper import Start
 from experiments.ledger import Ledger
 from experiments.newest import exported
+from experiments.tables import counted
 from w2v_jax import corpus as corpora
 from w2v_jax import ingest, joining, model, train, trainable, update, vocab
 from w2v_jax.losses import LOSSES
@@ -66,6 +67,7 @@ def _run(
     config: Config, workdir: Path, source, corpus: Corpus, earlier, this: dict, resumes: bool
 ) -> None:
     """Trains and leaves the run's files; this: its identity."""
+    untrained = _untrained(config, corpus, earlier)
     corpus, place = joining.joined(corpus, earlier) if earlier else (corpus, None)
     check_noise(config, corpus.vocab)
     check_trainable(config, corpus)
@@ -79,7 +81,8 @@ def _run(
         state, train_sec, compile_sec = start.state, start.ledger["elapsed_sec"], 0.0
     else:
         state, ledger, train_sec, compile_sec = _trained(
-            config, workdir, corpus, hyper, key, resident, start, resumes
+            *(config, workdir, corpus, hyper, key, resident, start, resumes),
+            untrained=untrained,
         )
     summary = {
         "dataset": source.name,
@@ -87,6 +90,7 @@ def _run(
         "corpus_sha256": corpus.sha256,
         "vocab_sha256": identity.of_vocab(corpus.vocab),
         "vocab_size": len(corpus.vocab.words),
+        "untrained_types": len(untrained),
         "words_per_epoch": corpus.words,
         "epochs": config.epochs,
         "train_sec": train_sec,
@@ -102,11 +106,19 @@ def _run(
         "seed": config.seed,
     }
     wv = WordVectors(corpus.vocab.words, exported(state.params, config.export_vectors))
-    outputs.finish(config, workdir, summary, wv)
+    outputs.finish(config, workdir, summary, rundir.with_untrained(workdir, wv))
 
 
 def _trained(
-    config: Config, workdir: Path, corpus: Corpus, hyper, key, resident: int, start: Start, resumes
+    config: Config,
+    workdir: Path,
+    corpus: Corpus,
+    hyper,
+    key,
+    resident: int,
+    start: Start,
+    resumes: bool,
+    untrained: list[str],
 ):
     """Compiles and trains from `start` to the end: state, ledger, seconds of both."""
     static, size = config.static(), train.chunk_size(corpus)
@@ -125,9 +137,22 @@ def _trained(
         reports = itertools.chain([first], reports)
         flagfile = to_flagfile(resolved(config))
         replace = config.overwrite or resumes
-        rundir.create(workdir, replace, flagfile, start.identity, corpus.vocab)
+        rundir.create(workdir, replace, flagfile, start.identity, corpus.vocab, untrained)
     state, train_sec = following.follow(config, workdir, corpus, reports, key, ledger, start)
     return state, ledger, train_sec, program.compile_sec
+
+
+def _untrained(config: Config, corpus: Corpus, earlier) -> list[str]:
+    """Words without a context: of this text, and in what it goes on from."""
+    never = trainable.without_context(corpus).tolist()
+    here = [word for word, alone in zip(corpus.vocab.words, never, strict=True) if alone]
+    if not earlier:
+        return here
+    folder = Path(config.continue_from).expanduser()
+    before = rundir.untrained(folder) if folder.is_dir() else set()
+    words = set(earlier.vocab.words) - before  # these have a context already
+    known = set(corpus.vocab.words) - set(here)
+    return [w for w in here if w not in words] + sorted(before - known - set(here))
 
 
 def _beginning(
@@ -184,9 +209,15 @@ def read_corpus(
             known=known,
         )
     show.say(
-        f"{source.name}: {corpus.words:,} words, {len(corpus.ids):,} of the vocabulary's "
-        f"{len(corpus.vocab.words):,} types"
+        f"{source.name}: {counted(corpus.words, 'word')}, of which {len(corpus.ids):,} are in the "
+        f"vocabulary of {counted(len(corpus.vocab.words), 'type')}"
     )
+    never = int(np.sum(trainable.without_context(corpus)))
+    if never:
+        show.say(
+            f"note: {counted(never, 'type')} without a context (alone on every line): untrained, "
+            "and left out where neighbours are looked for"
+        )
     return config, source, corpus
 
 

@@ -17,6 +17,8 @@ from w2v_jax.types import WordVectors
 
 SOON = 1.0  # seconds of compiling that nothing is said of: a program that was kept takes less
 
+NEVER = "(never had a context: untrained)"  # in place of neighbours
+
 
 def say(text: str) -> None:
     """A line for whoever watches, on stderr, so that stdout stays the closing screen."""
@@ -100,9 +102,10 @@ def similar(wv: WordVectors, words: Iterable[str], topk: int) -> tuple[str, list
     ids, unknown = queries.find_all(wv.words, list(words))
     lines = []
     if ids:
-        near, cosines = queries.most_similar(wv.vectors, ids, topk)
+        near, cosines = queries.most_similar(wv.vectors, ids, topk, wv.untrained)
         for query, row, values in zip(ids, near, cosines, strict=True):
-            lines.append(f"  {wv.words[query]} -> {_scored(wv, row, values)}")
+            never = query in wv.untrained
+            lines.append(f"  {wv.words[query]} -> {NEVER if never else _scored(wv, row, values)}")
     return "\n".join(lines), unknown
 
 
@@ -117,10 +120,11 @@ def analogies(
         if not missing:
             known.append(ids)
     if known:
-        best, scores = queries.analogy(wv.vectors, known, topk, score)
+        best, scores = queries.analogy(wv.vectors, known, topk, score, wv.untrained)
         for (a, b, c), row, values in zip(known, best, scores, strict=True):
             head = f"{wv.words[a]} : {wv.words[b]} = {wv.words[c]} :"
-            lines.append(f"  {head} {_scored(wv, row, values)}")
+            never = {a, b, c} & set(wv.untrained)
+            lines.append(f"  {head} {NEVER if never else _scored(wv, row, values)}")
     return "\n".join(lines), list(dict.fromkeys(unknown))
 
 

@@ -65,3 +65,16 @@ def _least(static: Static, window: int) -> int:
     if not static.full_windows:
         return 2
     return 3 if static.dynamic_window else 2 * window + 1  # the smallest that may be drawn
+
+
+def without_context(corpus: Corpus) -> np.ndarray:
+    """Words [V] bool that occur in the text, and each time as the only one of their line."""
+    ends = np.asarray(corpus.line_ends)
+    single = ends[np.diff(ends, prepend=0) == 1] - 1
+    alone = np.zeros(len(corpus.vocab.words), np.int64)
+    for begin in range(0, len(corpus.ids) if len(single) else 0, SPAN):
+        first, last = np.searchsorted(single, [begin, begin + SPAN])
+        if first < last:
+            ids = np.asarray(corpus.ids[begin : begin + SPAN])[single[first:last] - begin]
+            alone += np.bincount(ids, minlength=len(alone))
+    return (alone > 0) & (alone == corpus.vocab.counts)
