@@ -17,6 +17,8 @@ from absl import flags
 from experiments import (
     chance,
     continuing,
+    defaults,
+    earlier_flags,
     following,
     identity,
     keeper,
@@ -41,8 +43,12 @@ from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors
 REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
 
 
-def run(config: Config, script: str) -> None:
-    """Trains as configured, or goes on with a run; leaves a run directory, prints the screen."""
+def run(config: Config, script: str, size: defaults.BySize | None = None) -> None:
+    """Trains as configured, or goes on with a run; leaves a run directory, prints the screen.
+
+    size: what the text's size makes of flags that were not given.
+    """
+    sized = defaults.open_by_size(config) if size else ()
     now = time.strftime("%Y%m%d-%H%M%S")
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
     config = continuing.absolute(without_missing_extras(config))
@@ -50,9 +56,13 @@ def run(config: Config, script: str) -> None:
     with lock.held(workdir):
         there = rundir.check(workdir, config.overwrite, config.resume)
         if there:
-            identity.check(f"--workdir={workdir}", there, {"flags": identity.of_flags(config)})
+            as_there = dataclasses.replace(config, **earlier_flags.values(there["flags"], sized))
+            known = {"flags": identity.of_flags(as_there)}
+            identity.check(f"--workdir={workdir}", there, known)
         earlier = continuing.earlier(config)
         config, source, corpus = read_corpus(config, earlier.vocab.words if earlier else ())
+        if size:
+            config = defaults.of_size(config, corpus, sized, size)
         this = identity.of(config, corpus, earlier.sha256 if earlier else "")
         if there:
             identity.check(f"--workdir={workdir}", there, this)
@@ -71,6 +81,7 @@ def _run(
     corpus, place = joining.joined(corpus, earlier) if earlier else (corpus, None)
     check_noise(config, corpus.vocab)
     check_trainable(config, corpus)
+    defaults.tell(config, corpus)
     hyper, key = make_hyper(config, corpus.vocab), jax.random.key(config.seed)
     resident = memory.check(config, corpus, hyper)
     start = _beginning(config, corpus, key, hyper, earlier, place, this)

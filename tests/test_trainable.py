@@ -109,7 +109,13 @@ def test_a_toy_sentence_is_refused_before_anything_is_compiled(
     (tmp_path / "toy.txt").write_text(TOY)
     monkeypatch.setattr(train, "compile_program", None)
     args = [f"--corpus={tmp_path / 'toy.txt'}", "--min_count=1", f"--engine={engine}"]
-    args += [f"--seed={seed}", f"--workdir={tmp_path / 'out'}", "--noplots", "--noevaluate"]
+    args += [
+        "--subsample=1e-4",
+        f"--seed={seed}",
+        f"--workdir={tmp_path / 'out'}",
+        "--noplots",
+        "--noevaluate",
+    ]
     assert start("train_corpus", *args) == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("error: nothing to train on") and "--subsample" in line
