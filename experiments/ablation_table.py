@@ -21,7 +21,8 @@ from experiments.settings_compared import (
     of_axis,
     shown,
 )
-from experiments.tables import brief, counted, interval, markdown, plus_minus
+from experiments.tables import brief, counted, decimal, interval, markdown, plus_minus
+from w2v_jax.evaluation import LEAST
 
 BEST_SHOWN = 20  # rows of a random design's table
 NAMED, LOST_NAMED = 8, 20  # settings, and diverged members, that a sentence names
@@ -46,7 +47,7 @@ def write(lines: Sequence[dict], items: Mapping[int, Mapping], settings: dict) -
         parts.append((f"### {title}\n\n" if title else "") + _table(some, columns, base, compared))
         rows += [group for group in some if group not in rows]
     parts += [_training_loss(every), _left_out(every, len(rows)), _legend(every, compared, seeds)]
-    parts += _lost(every, settings)
+    parts += [_coverage(items), *_lost(every, settings)]
     if any(compared.values()):
         parts += [_differences(rows, compared, settings), _verdicts(compared, settings["base"])]
     return "\n".join(part for part in parts if part)
@@ -169,6 +170,25 @@ def _legend(every, compared, seeds: int) -> str:
     return textwrap.fill(" ".join(text), 100) + "\n"
 
 
+def _coverage(items: Mapping[int, Mapping]) -> str:
+    """How many word pairs and analogies the vocabularies cover."""
+    known = {"wordsim353": np.isfinite, "simlex999": np.isfinite, "google_analogies": _is_answered}
+    text = []
+    for measure in (m for m in MEASURES if m.items):
+        of_all = [np.asarray(own[measure.items]) for own in items.values() if measure.items in own]
+        if not of_all:
+            continue
+        counts = sorted({int(known[measure.items](x).sum()) for x in of_all})
+        few = " (too few to tell)" if counts[0] < LEAST else ""
+        covered = " to ".join(f"{n:,}" for n in dict.fromkeys((counts[0], counts[-1])))
+        text.append(f"{measure.name} {covered} of {len(of_all[0]):,}{few}")
+    return f"Covered by the vocabulary: {', '.join(text)}.\n" if text else ""
+
+
+def _is_answered(answers: np.ndarray) -> np.ndarray:
+    return answers >= 0
+
+
 def _lost(every: Sequence[Group], settings: dict) -> list[str]:
     """Lines on members that the means leave out, and on those that stopped early."""
     base = settings.get("base", {})
@@ -238,7 +258,7 @@ def _difference_cells(comparison: Comparison | None, digits: int) -> list[str]:
         return ["–", "–"]
     mean, half = comparison.difference[:2]
     ends = comparison.items
-    wide = f"{ends[0]:+z.{digits}f} to {ends[1]:+z.{digits}f}" if ends else "–"
+    wide = " to ".join(decimal(end, digits, "+z") for end in ends) if ends else "–"
     return [plus_minus(mean, half, digits, sign="+z"), wide]
 
 
@@ -279,7 +299,7 @@ def _named(some: Sequence[Comparison], measure: Measure, base: dict) -> str:
     """`noise_power=0 (-0.031); ..`, the largest first."""
     largest = sorted(some, key=lambda c: -abs(c.difference.mean))
     text = [
-        f"{label(c.group.setting, base)} ({c.difference.mean:+z,.{measure.digits}f})"
+        f"{label(c.group.setting, base)} ({decimal(c.difference.mean, measure.digits, '+z,')})"
         for c in largest[:NAMED]
     ]
     return "; ".join(text) + (f"; and {len(some) - NAMED} more" if len(some) > NAMED else "")

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
-from experiments import chance
+from experiments import chance, tables
+from experiments.tables import counted
 from w2v_jax import queries, resources
 from w2v_jax.corpus import is_compressed
-from w2v_jax.evaluation import Measure
+from w2v_jax.evaluation import LEAST, Measure
 from w2v_jax.types import WordVectors
 
 SOON = 1.0  # seconds of compiling that nothing is said of: a program that was kept takes less
@@ -93,7 +94,10 @@ def quality(measures: Iterable[Measure]) -> str:
     lines = []
     for m in rows:
         value = "  -  " if m.value is None else f"{m.value:5.3f}"
-        lines.append(f"  {m.name:<{width}}  {value}  ({m.covered:,} of {m.total:,} items)")
+        few = ": too few" if 0 < m.covered < LEAST else ""
+        lines.append(
+            f"  {m.name:<{width}}  {value}  ({m.covered:,} of {counted(m.total, 'item')}{few})"
+        )
     return "\n".join(lines)
 
 
@@ -135,8 +139,8 @@ def estimate(value: float | None, half: float | None) -> str:
     """
     if value is None or half is None:
         return "nan" if value is None else f"{value:.1f}"
-    if half < 0.5e-4:
-        return f"{value:.4f}"
+    if half < 0.5e-4 or abs(value) >= tables.LARGE:
+        return tables.plus_minus(value, half if half >= 0.5e-4 else None, 4)
     digits = min(max(math.ceil(-math.log10(half / 2)), 0), 4)
     return f"{value:.{digits}f} ± {half:.{digits}f}"
 
@@ -154,8 +158,8 @@ def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) 
     note = f"note: {summary['note']}\n" if summary["note"] else ""
     parts = [
         f"\n{note}{config.model} on {summary['dataset']}: "
-        f"{summary['words_per_epoch']:,} words x {config.epochs} epochs, "
-        f"{summary['vocab_size']:,} types, D {config.dim}",
+        f"{counted(summary['words_per_epoch'], 'word')} x {counted(config.epochs, 'epoch')}, "
+        f"{counted(summary['vocab_size'], 'type')}, D {config.dim}",
         f"loss {loss} a positive in the last epoch"
         + (f"; objective {objective:.4f} ({config.objective})" if objective is not None else ""),
         f"{summary['train_sec']:.1f} s training ({summary['words_per_sec']:,.0f} words/s), "

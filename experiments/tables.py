@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import stdtrit
 
+LARGE = 1e6  # figures with a fraction from which on the power of ten says all
+
 
 def interval(values: Sequence[float]) -> tuple[float, float | None]:
     """Mean and half width of its 95% interval: t_{.975, n-1} s / sqrt(n); None for n = 1.
@@ -42,8 +44,18 @@ def mean_and_interval(values: Sequence[float | None], digits: int = 3) -> str:
 
 def plus_minus(value: float, half: float | None, digits: int = 3, sign: str = "") -> str:
     """`value ± half`, the value alone for a half of None; sign "+" shows that of a plus too."""
-    text = f"{value:{sign}.{digits}f}"
-    return text if half is None else f"{text} ± {half:.{digits}f}"
+    large = digits and abs(value) >= LARGE
+    text = decimal(value, digits, sign)
+    if half is None:
+        return text
+    return f"{text} ± {half:.1e}" if large else f"{text} ± {decimal(half, digits)}"
+
+
+def decimal(value: float, digits: int, sign: str = "") -> str:
+    """A figure with so many digits behind its point; a large one as 1.3e+19."""
+    if digits and abs(value) >= LARGE:
+        return f"{value:{sign.replace(',', '').replace('z', '')}.1e}"
+    return f"{value:{sign}.{digits}f}"
 
 
 def median(values: Sequence[float | None]) -> float | None:

@@ -26,8 +26,8 @@ def check(corpus: Corpus, keep: np.ndarray, static: Static, window: int, epochs:
         raise UserError(
             f"nothing to train on: {least} words side by side make a pair of centre and context"
             f"{' with --full_windows' if static.full_windows else ''}, and the longest of "
-            f"{len(corpus.line_ends):,} lines has {longest} of the vocabulary; --reading=stream "
-            "reads the text as one line (--min_count, --unk: what the vocabulary leaves out)"
+            f"{_counted(len(corpus.line_ends), 'line')} has {longest} of the vocabulary; "
+            "--reading=stream reads the text as one line (--min_count, --unk: what the vocabulary leaves out)"
         )
     draws = 1 if static.redraw == "once" else epochs
     needed = static.batch_size if static.drop_last else 0
@@ -46,12 +46,11 @@ def check(corpus: Corpus, keep: np.ndarray, static: Static, window: int, epochs:
         if none <= np.log(RISK) and kept >= needed:
             return
     if none > np.log(RISK):
-        passed = "1 epoch" if epochs == 1 else f"{epochs:,} epochs"
         raise UserError(
             f"nothing to train on: --subsample is expected to keep {kept:,.3g} of "
-            f"{len(corpus.ids):,} words an epoch, on {len(corpus.line_ends):,} "
-            f"line{'s' if len(corpus.line_ends) > 1 else ''}, and perhaps no {least} side by side "
-            f"in {passed}; try a larger one, or 0"
+            f"{len(corpus.ids):,} words an epoch, on "
+            f"{_counted(len(corpus.line_ends), 'line')}, and perhaps no {least} side by side "
+            f"in {_counted(epochs, 'epoch')}; try a larger one, or 0"
         )
     if kept + 6 * np.sqrt(variance) < needed:  # else one may be filled
         raise UserError(
@@ -65,6 +64,10 @@ def _least(static: Static, window: int) -> int:
     if not static.full_windows:
         return 2
     return 3 if static.dynamic_window else 2 * window + 1  # the smallest that may be drawn
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def without_context(corpus: Corpus) -> np.ndarray:
