@@ -164,9 +164,9 @@ def lacking(there: Mapping[str, str]) -> dict[str, str]:
 
 def values(flags: Mapping[str, str], names: Collection[str]) -> dict[str, object]:
     """The values of those of these names that a run's stored flags have."""
-    today_ = by_today(flags)
-    meant = _meant(today_)
-    return {name: getattr(meant, name) for name in names if name in today_}
+    found = {name: text for name, text in by_today(flags).items() if name in names}
+    meant = _meant(found)
+    return {name: getattr(meant, name) for name in found}
 
 
 def _meant(flags: Mapping[str, str]) -> Config:

@@ -27,7 +27,7 @@ def check(corpus: Corpus, keep: np.ndarray, static: Static, window: int, epochs:
             f"nothing to train on: {least} words side by side make a pair of centre and context"
             f"{' with --full_windows' if static.full_windows else ''}, and the longest of "
             f"{_counted(len(corpus.line_ends), 'line')} has {longest} of the vocabulary; "
-            "--reading=stream reads the text as one line (--min_count, --unk: what the vocabulary leaves out)"
+            "--reading=stream reads the text as one line (--min_count, --unk: what is left out)"
         )
     draws = 1 if static.redraw == "once" else epochs
     needed = static.batch_size if static.drop_last else 0
