@@ -279,7 +279,7 @@ def _train(program, base: Config, compiled: sweep_run.Compiled, results: Results
     saves.clear()
     diverged = int(trained.frozen.sum())
     show.say(
-        f"program {program.number}: {len(program.members)} members, "
+        f"program {program.number}: {counted(len(program.members), 'member')}, "
         f"{trained.train_sec:.1f} s training, {trained.compile_sec:.1f} s compilation, "
         f"{time.perf_counter() - started:.1f} s in all"
         + (f", {diverged} diverged" if diverged else "")

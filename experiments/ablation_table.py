@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments import over_items, paired
+from experiments import chance, over_items, paired
 from experiments.settings_compared import (
     MEASURES,
     Comparison,
@@ -21,7 +21,16 @@ from experiments.settings_compared import (
     of_axis,
     shown,
 )
-from experiments.tables import counted, half_width, interval, markdown, plus_minus
+from experiments.tables import (
+    brief,
+    counted,
+    decimal,
+    half_width,
+    interval,
+    markdown,
+    plus_minus,
+)
+from w2v_jax.evaluation import LEAST
 
 BEST_SHOWN = 20  # rows of a random design's table
 NAMED, LOST_NAMED = 8, 20  # settings, and diverged members, that a sentence names
@@ -44,7 +53,7 @@ def write(lines: Sequence[dict], items: Mapping[str, over_items.Items], settings
         parts.append((f"### {title}\n\n" if title else "") + _table(some, columns, base, compared))
         rows += [group for group in some if group not in rows]
     parts += [_training_loss(every), _left_out(every, len(rows)), _legend(every, compared, seeds)]
-    parts += _lost(every, settings)
+    parts += [_coverage(lines), *_lost(every, settings)]
     if any(compared.values()):
         parts += [_differences(rows, compared, settings), _verdicts(compared, settings["base"])]
     return "\n".join(part for part in parts if part)
@@ -180,6 +189,20 @@ def _items_of(tested: Mapping[Measure, Sequence[Comparison]]) -> str:
     return "over seeds and items" + f" ({', '.join(alone)} over seeds alone)" * bool(alone)
 
 
+def _coverage(lines: Sequence[dict]) -> str:
+    """How many word pairs and analogies the vocabularies cover."""
+    text = []
+    for measure in (m for m in MEASURES if m.items):
+        found = [line["coverage"][measure.field] for line in lines if line.get("coverage")]
+        found = sorted(tuple(pair) for pair in found if pair)
+        if not found:
+            continue
+        few = " (too few to tell)" if found[0][0] < LEAST else ""
+        covered = " to ".join(f"{n:,}" for n in dict.fromkeys((found[0][0], found[-1][0])))
+        text.append(f"{measure.name} {covered} of {found[0][1]:,}{few}")
+    return f"Covered by the vocabulary: {', '.join(text)}.\n" if text else ""
+
+
 def _lost(every: Sequence[Group], settings: dict) -> list[str]:
     """Lines on members that the means leave out, and on those that stopped early."""
     base = settings.get("base", {})
@@ -188,14 +211,26 @@ def _lost(every: Sequence[Group], settings: dict) -> list[str]:
         for group in every
         for run in group.diverged
     ]
-    if len(lost) > LOST_NAMED:
-        lost[LOST_NAMED:] = [f"and {len(lost) - LOST_NAMED} more"]
-    text = [f"Diverged, left out of the means: {'; '.join(lost)}.\n"] if lost else []
+    text = [f"Diverged, left out of the means: {_some(lost)}.\n"] if lost else []
+    idle = [
+        f"{label(group.setting, base)}, seed {run['seed']}: {brief(run['loss'])} against "
+        f"{brief(run['chance_loss'])}"
+        for group in every
+        for run in group.runs
+        if chance.no_better(run.get("loss"), None, run.get("chance_loss"))
+    ]
+    if idle:
+        text.append(f"Training loss no better than chance, nothing learned: {_some(idle)}.\n")
     ends = [r["stopped_epoch"] for g in every for r in g.runs if r.get("stopped_epoch") is not None]
     if ends:
         members = counted(len(ends), "member")
         text.append(f"Stopped early: {members}, at epochs {min(ends)} to {max(ends)}.\n")
     return text
+
+
+def _some(members: list[str]) -> str:
+    more = len(members) - LOST_NAMED
+    return "; ".join(members[:LOST_NAMED] + ([f"and {more} more"] if more > 0 else []))
 
 
 def _left_out(every: Sequence[Group], shown_rows: int) -> str:
@@ -275,7 +310,7 @@ def _named(some: Sequence[Comparison], measure: Measure, base: dict) -> str:
     """`noise_power=0 (-0.031); ..`, the largest first."""
     largest = sorted(some, key=lambda c: -abs(c.over_seeds.mean))
     text = [
-        f"{label(c.group.setting, base)} ({c.over_seeds.mean:+z,.{measure.digits}f})"
+        f"{label(c.group.setting, base)} ({decimal(c.over_seeds.mean, measure.digits, '+z,')})"
         for c in largest[:NAMED]
     ]
     return "; ".join(text) + (f"; and {len(some) - NAMED} more" if len(some) > NAMED else "")

@@ -12,6 +12,7 @@ from absl import flags
 
 from experiments import earlier_flags
 from experiments.config import Config, check
+from experiments.tables import counted
 from w2v_jax.files import opened
 from w2v_jax.types import UserError
 
@@ -169,7 +170,7 @@ def settings(base: Config) -> tuple[dict[str, list], list[dict]]:
         chosen = [own, *chosen]  # the baseline, which the others are compared with
     unique = list({tuple(s.items()): s for s in chosen}.values())
     if len(unique) * given.seeds > MOST_MEMBERS:
-        many = f"with {len(unique):,} settings more than {MOST_MEMBERS:,} members"
+        many = f"with {counted(len(unique), 'setting')} more than {MOST_MEMBERS:,} members"
         raise UserError(f"--seeds={given.seeds}: {many}")
     for setting in unique:
         shown = " ".join(f"--{n}={v}" for n, v in setting.items())

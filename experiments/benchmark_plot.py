@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.benchmark_table import QUALITY, by_peer
 from experiments.peers.commands import Task
-from experiments.tables import interval
+from experiments.tables import counted, interval
 from w2v_jax.plots import FAINT, INK, new_figure, save_figure
 
 COLOURS = ("#1f5fa8", "#d1495b", "#2e8b57", "#8a5fb0", "#c77f1a", "#4a9ba8", "#7a6a53", "#b0578d")
@@ -31,7 +31,7 @@ def draw(path: Path, lines: Sequence[dict], task: Task) -> None:
     columns = -(-len(marks) // -(-len(marks) // 6))  # rows as full as each other
     figure.legend(marks, list(styles), loc="outside lower center", ncols=columns, frameon=False)
     model = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
-    title = f"{model}, {task.words:,} words, D {task.dim}, {task.threads} threads"
+    title = f"{model}, {task.words:,} words, D {task.dim}, {counted(task.threads, 'thread')}"
     title += "; measures: means, 95% intervals over seeds"
     figure.suptitle(title, x=0.01, ha="left", color=INK)
     save_figure(figure, path)

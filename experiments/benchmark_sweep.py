@@ -22,7 +22,7 @@ from absl import flags
 from experiments import child_process, earlier_flags, entry, show, train_corpus
 from experiments.peers import entrants
 from experiments.results import Results, cpus
-from experiments.tables import enclosed, markdown, spread
+from experiments.tables import counted, enclosed, markdown, spread
 from w2v_jax.types import UserError
 
 
@@ -121,7 +121,7 @@ def table(lines: list[dict], members: int) -> str:
         rows.append([label, spread(turn, 1), spread(sweep, 1), spread(ratios, 2)])
     peaks = [[line[way]["peak_mb"] for line in lines] for way in ("in turn", "sweep")]
     rows.append(["peak memory of a process, MB", *map(spread, peaks), ""])
-    header = [f"{members} members", "in turn", "one program", "ratio"]
+    header = [counted(members, "member"), "in turn", "one program", "ratio"]
     return f"{enclosed(len(lines))}\n\n{markdown(header, rows)}"
 
 

@@ -162,6 +162,13 @@ def lacking(there: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in meant.items() if name not in there}
 
 
+def values(flags: Mapping[str, str], names: Collection[str]) -> dict[str, object]:
+    """The values of those of these names that a run's stored flags have."""
+    found = {name: text for name, text in by_today(flags).items() if name in names}
+    meant = _meant(found)
+    return {name: getattr(meant, name) for name in found}
+
+
 def _meant(flags: Mapping[str, str]) -> Config:
     """The Config of a run's flags, those that it lacks as versions without them behaved."""
     values = {name: field.metadata["before"] for name, field in _FIELDS.items()}

@@ -25,8 +25,8 @@ def main() -> None:
     if not (values.pairs or values.analogies or values.standard):
         raise UserError("nothing asked: --nostandard without --pairs=FILE or --analogies=FILE")
     wv = vectors.load()
-    own = [evaluation.word_pairs(wv, path) for path in values.pairs]
-    own += [evaluation.analogies(wv, path) for path in values.analogies]
+    own = [evaluation.told(evaluation.word_pairs(wv, path)) for path in values.pairs]
+    own += [evaluation.told(evaluation.analogies(wv, path)) for path in values.analogies]
     if values.standard:
         own.append(evaluation.standard(wv))
         show.missing_sets()

@@ -23,6 +23,7 @@ import numpy as np
 from absl import flags
 
 from experiments import entry, show
+from experiments.tables import counted
 from w2v_jax import corpus as corpora
 from w2v_jax.types import UserError
 
@@ -66,7 +67,7 @@ def main() -> None:
     size = sum(path.stat().st_size for path in parts(folder, values.files))
     print(
         f"{written:,} words, {written / lines.words.sum():.2f} copies of {values.corpus}: "
-        f"{size / 1e9:.2f} GB in {values.files} files in {folder}, "
+        f"{size / 1e9:.2f} GB in {counted(values.files, 'file')} in {folder}, "
         f"{time.perf_counter() - began:.0f} s"
     )
 

@@ -24,6 +24,7 @@ from absl import flags
 
 from experiments import entry, hypergradients_report, show
 from experiments.results import Results
+from experiments.tables import counted
 from w2v_jax import corpus as corpora
 from w2v_jax import hypergradients, ingest, model, sampling, train, update, vocab
 from w2v_jax.types import Batch, Corpus, Hyper, Static, UserError
@@ -255,7 +256,7 @@ def compile_programs(optimizer: str, run: hypergradients.Unrolled, hyper: Hyper)
 def measure(optimizer: str, run: hypergradients.Unrolled, hyper: Hyper) -> dict:
     """All of one optimiser: its line of results."""
     values = flags.FLAGS
-    show.say(f"{optimizer}: a run of {values.steps} steps, and the way back through it")
+    show.say(f"{optimizer}: a run of {counted(values.steps, 'step')}, and the way back through it")
     programs = compile_programs(optimizer, run, hyper)
     start = programs.derivatives(np.array([math.log(values.learning_rate), values.noise_power]))
     if not (math.isfinite(start.loss) and np.isfinite(start.slope).all()):

@@ -36,7 +36,7 @@ def of_run(run: Path, table: str = "") -> Newest:
     if trained and table in ("", own):
         rundir.read_summary(run)  # or it is of a newer format
         for path in rundir.vectors_paths(run):
-            return Newest(export.load(path), None, None)
+            return Newest(rundir.with_untrained(run, export.load(path)), None, None)
     checkpoints = Checkpoints(str(run / rundir.CHECKPOINTS), None)
     saved = checkpoints.newest(lambda line: show.say(f"note: {line}"))
     checkpoints.close()
@@ -59,7 +59,7 @@ def of_run(run: Path, table: str = "") -> Newest:
     params = Params(saved.arrays[f"state.{INPUT}"], saved.arrays[f"state.{OUTPUT}"])
     if len(words) != len(params.input):
         raise UserError(f"--run={run}: its vocabulary is another than its checkpoint's")
-    wv = WordVectors(words, exported(params, table or own))
+    wv = rundir.with_untrained(run, WordVectors(words, exported(params, table or own)))
     return Newest(wv, None if ended else saved.step, None if ended else epoch)
 
 

@@ -15,7 +15,10 @@ import numpy as np
 from absl import flags
 
 from experiments import (
+    chance,
     continuing,
+    defaults,
+    earlier_flags,
     following,
     identity,
     keeper,
@@ -30,6 +33,7 @@ from experiments.config import Config, resolved, to_flagfile
 from experiments.keeper import Start
 from experiments.ledger import Ledger
 from experiments.newest import exported
+from experiments.tables import counted
 from w2v_jax import corpus as corpora
 from w2v_jax import ingest, joining, model, train, trainable, update, vocab
 from w2v_jax.losses import LOSSES
@@ -39,8 +43,12 @@ from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors
 REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
 
 
-def run(config: Config, script: str) -> None:
-    """Trains as configured, or goes on with a run; leaves a run directory, prints the screen."""
+def run(config: Config, script: str, size: defaults.BySize | None = None) -> None:
+    """Trains as configured, or goes on with a run; leaves a run directory, prints the screen.
+
+    size: what the text's size makes of flags that were not given.
+    """
+    sized = defaults.open_by_size(config) if size else ()
     now = time.strftime("%Y%m%d-%H%M%S")
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
     config = continuing.absolute(without_missing_extras(config))
@@ -48,9 +56,13 @@ def run(config: Config, script: str) -> None:
     with lock.held(workdir):
         there = rundir.check(workdir, config.overwrite, config.resume)
         if there:
-            identity.check(f"--workdir={workdir}", there, {"flags": identity.of_flags(config)})
+            as_there = dataclasses.replace(config, **earlier_flags.values(there["flags"], sized))
+            known = {"flags": identity.of_flags(as_there)}
+            identity.check(f"--workdir={workdir}", there, known)
         earlier = continuing.earlier(config)
         config, source, corpus = read_corpus(config, earlier.vocab.words if earlier else ())
+        if size:
+            config = defaults.of_size(config, corpus, sized, size)
         this = identity.of(config, corpus, earlier.sha256 if earlier else "")
         if there:
             identity.check(f"--workdir={workdir}", there, this)
@@ -65,9 +77,11 @@ def _run(
     config: Config, workdir: Path, source, corpus: Corpus, earlier, this: dict, resumes: bool
 ) -> None:
     """Trains and leaves the run's files; this: its identity."""
+    untrained = _untrained(config, corpus, earlier)
     corpus, place = joining.joined(corpus, earlier) if earlier else (corpus, None)
     check_noise(config, corpus.vocab)
     check_trainable(config, corpus)
+    defaults.tell(config, corpus)
     hyper, key = make_hyper(config, corpus.vocab), jax.random.key(config.seed)
     resident = memory.check(config, corpus, hyper)
     start = _beginning(config, corpus, key, hyper, earlier, place, this)
@@ -78,7 +92,8 @@ def _run(
         state, train_sec, compile_sec, unsaved = start.state, start.ledger["elapsed_sec"], 0.0, ""
     else:
         state, ledger, train_sec, compile_sec, unsaved = _trained(
-            config, workdir, corpus, hyper, key, resident, start, resumes
+            *(config, workdir, corpus, hyper, key, resident, start, resumes),
+            untrained=untrained,
         )
     summary = {
         "dataset": source.name,
@@ -86,6 +101,7 @@ def _run(
         "corpus_sha256": corpus.sha256,
         "vocab_sha256": identity.of_vocab(corpus.vocab),
         "vocab_size": len(corpus.vocab.words),
+        "untrained_types": len(untrained),
         "words_per_epoch": corpus.words,
         "epochs": config.epochs,
         "train_sec": train_sec,
@@ -93,6 +109,7 @@ def _run(
         "words_per_sec": corpus.words * config.epochs / train_sec,
         "final_loss": ledger.final_loss(),
         "final_loss_error": ledger.final_loss_error(),
+        "chance_loss": chance.of(config.loss, config.negatives, len(corpus.vocab.words)),
         "objective": ledger.final_objective(),
         "resumes": start.resumes,
         "devices": [d.device_kind for d in jax.devices()],
@@ -100,11 +117,19 @@ def _run(
         "seed": config.seed,
     }
     wv = WordVectors(corpus.vocab.words, exported(state.params, config.export_vectors))
-    outputs.finish(config, workdir, summary, wv, unsaved)
+    outputs.finish(config, workdir, summary, rundir.with_untrained(workdir, wv), unsaved)
 
 
 def _trained(
-    config: Config, workdir: Path, corpus: Corpus, hyper, key, resident: int, start: Start, resumes
+    config: Config,
+    workdir: Path,
+    corpus: Corpus,
+    hyper,
+    key,
+    resident: int,
+    start: Start,
+    resumes: bool,
+    untrained: list[str],
 ):
     """From `start` to the end: state, ledger, seconds of training and compilation, what failed."""
     static, size = config.static(), train.chunk_size(corpus)
@@ -123,10 +148,23 @@ def _trained(
         reports = itertools.chain([first], reports)
         flagfile = to_flagfile(resolved(config))
         replace = config.overwrite or resumes
-        rundir.create(workdir, replace, flagfile, start.identity, corpus.vocab)
+        rundir.create(workdir, replace, flagfile, start.identity, corpus.vocab, untrained)
     follow = following.follow(config, workdir, corpus, reports, key, ledger, start)
     state, train_sec, unsaved = follow
     return state, ledger, train_sec, program.compile_sec, unsaved
+
+
+def _untrained(config: Config, corpus: Corpus, earlier) -> list[str]:
+    """Words without a context: of this text, and in what it goes on from."""
+    never = trainable.without_context(corpus).tolist()
+    here = [word for word, alone in zip(corpus.vocab.words, never, strict=True) if alone]
+    if not earlier:
+        return here
+    folder = Path(config.continue_from).expanduser()
+    before = rundir.untrained(folder) if folder.is_dir() else set()
+    words = set(earlier.vocab.words) - before  # these have a context already
+    known = set(corpus.vocab.words) - set(here)
+    return [w for w in here if w not in words] + sorted(before - known - set(here))
 
 
 def _beginning(
@@ -183,9 +221,15 @@ def read_corpus(
             known=known,
         )
     show.say(
-        f"{source.name}: {corpus.words:,} words, {len(corpus.ids):,} of the vocabulary's "
-        f"{len(corpus.vocab.words):,} types"
+        f"{source.name}: {counted(corpus.words, 'word')}, of which {len(corpus.ids):,} are in the "
+        f"vocabulary of {counted(len(corpus.vocab.words), 'type')}"
     )
+    never = int(np.sum(trainable.without_context(corpus)))
+    if never:
+        show.say(
+            f"note: {counted(never, 'type')} without a context (alone on every line): untrained, "
+            "and left out where neighbours are looked for"
+        )
     return config, source, corpus
 
 

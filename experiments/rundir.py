@@ -19,11 +19,12 @@ from w2v_jax.vocab import save_counts
 FORMAT = 2  # of a run directory; 1 had no run.json, and is read as before
 FLAGS, METRICS, SUMMARY, VOCAB = "flags.cfg", "metrics.jsonl", "summary.json", "vocab.tsv"
 RUN = "run.json"  # what the run is: its format and its identity
+UNTRAINED = "untrained.txt"  # words that never had a context, one a line; only where there are any
 EVALUATION = "evaluation.json"  # measures of vectors that are no finished run's
 VECTORS = {"text": "vectors.txt", "binary": "vectors.bin", "npz": "vectors.npz"}
 PROJECTOR, PLOTS, TENSORBOARD = "projector", "plots", "tensorboard"
 CHECKPOINTS = "checkpoints"
-_FILES = (FLAGS, RUN, METRICS, SUMMARY, VOCAB, EVALUATION, *VECTORS.values())
+_FILES = (FLAGS, RUN, METRICS, SUMMARY, VOCAB, UNTRAINED, EVALUATION, *VECTORS.values())
 _FOLDERS = (PROJECTOR, PLOTS, TENSORBOARD, CHECKPOINTS)
 _UNFINISHED = re.compile(
     rf"\.[0-9a-f]{{16}}\.part|({'|'.join(map(re.escape, _FILES))})\.[0-9a-f]{{8}}\.tmp"
@@ -94,8 +95,18 @@ def is_complete(workdir: Path) -> bool:
     return is_trained(workdir) and read_summary(workdir).get("complete", False)
 
 
-def create(workdir: Path, replace: bool, flagfile: str, identity: dict, vocab: Vocab) -> None:
-    """Clears a run that is to be replaced; writes flags, identity and vocabulary."""
+def create(
+    workdir: Path,
+    replace: bool,
+    flagfile: str,
+    identity: dict,
+    vocab: Vocab,
+    untrained: Iterable[str] = (),
+) -> None:
+    """Clears a run that is to be replaced; writes flags, identity and vocabulary.
+
+    untrained: words that have no context, which are written too.
+    """
     check(workdir, replace, False)
     try:
         for path in (workdir / name for name in (*_FILES, *_FOLDERS)):
@@ -111,6 +122,25 @@ def create(workdir: Path, replace: bool, flagfile: str, identity: dict, vocab: V
     write_atomically(str(workdir / RUN), (json.dumps(about, indent=2) + "\n").encode())
     write_atomically(str(workdir / FLAGS), flagfile.encode())
     save_counts(str(workdir / VOCAB), vocab)
+    words = "".join(f"{word}\n" for word in untrained)
+    if words:
+        write_atomically(str(workdir / UNTRAINED), words.encode())
+
+
+def untrained(workdir: Path) -> set[str]:
+    """The words of a run that never had a context. Raises UserError where they can't be read."""
+    path = workdir / UNTRAINED
+    if not path.exists():
+        return set()
+    with _naming(path):
+        return set(path.read_text(encoding="utf-8").split("\n")) - {""}
+
+
+def with_untrained(workdir: Path, wv: WordVectors) -> WordVectors:
+    """A run's word vectors with those of its words marked that never had a context."""
+    never = untrained(workdir)
+    ids = (i for i, word in enumerate(wv.words) if word in never) if never else ()
+    return wv._replace(untrained=tuple(ids))
 
 
 def clear_unfinished(workdir: Path) -> None:

@@ -100,8 +100,8 @@ def _chosen(searches: Mapping[str, Search]) -> str:
         own, lost = search.tried[search.best].line, int(np.isnan(search.choosing).sum())
         without = f" ({lost} without a score: diverged, or words unknown)" if lost else ""
         words = (
-            f"- {SEARCHES[name]}: {len(search.tried)} members{without}, chosen is member "
-            f"{own['member']}: {_values(own['setting'])}"
+            f"- {SEARCHES[name]}: {tables.counted(len(search.tried), 'member')}{without}, "
+            f"chosen is member {own['member']}: {_values(own['setting'])}"
         )
         style = dict(subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         text.append(textwrap.fill(words, PER_LINE, **style))

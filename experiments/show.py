@@ -9,12 +9,16 @@ from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
+from experiments import chance, tables
+from experiments.tables import counted
 from w2v_jax import queries, resources
 from w2v_jax.corpus import is_compressed
-from w2v_jax.evaluation import Measure
+from w2v_jax.evaluation import LEAST, Measure
 from w2v_jax.types import WordVectors
 
 SOON = 1.0  # seconds of compiling that nothing is said of: a program that was kept takes less
+
+NEVER = "(never had a context: untrained)"  # in place of neighbours
 
 
 def say(text: str) -> None:
@@ -90,7 +94,10 @@ def quality(measures: Iterable[Measure]) -> str:
     lines = []
     for m in rows:
         value = "  -  " if m.value is None else f"{m.value:5.3f}"
-        lines.append(f"  {m.name:<{width}}  {value}  ({m.covered:,} of {m.total:,} items)")
+        few = ": too few" if 0 < m.covered < LEAST else ""
+        lines.append(
+            f"  {m.name:<{width}}  {value}  ({m.covered:,} of {counted(m.total, 'item')}{few})"
+        )
     return "\n".join(lines)
 
 
@@ -99,9 +106,10 @@ def similar(wv: WordVectors, words: Iterable[str], topk: int) -> tuple[str, list
     ids, unknown = queries.find_all(wv.words, list(words))
     lines = []
     if ids:
-        near, cosines = queries.most_similar(wv.vectors, ids, topk)
+        near, cosines = queries.most_similar(wv.vectors, ids, topk, wv.untrained)
         for query, row, values in zip(ids, near, cosines, strict=True):
-            lines.append(f"  {wv.words[query]} -> {_scored(wv, row, values)}")
+            never = query in wv.untrained
+            lines.append(f"  {wv.words[query]} -> {NEVER if never else _scored(wv, row, values)}")
     return "\n".join(lines), unknown
 
 
@@ -116,10 +124,11 @@ def analogies(
         if not missing:
             known.append(ids)
     if known:
-        best, scores = queries.analogy(wv.vectors, known, topk, score)
+        best, scores = queries.analogy(wv.vectors, known, topk, score, wv.untrained)
         for (a, b, c), row, values in zip(known, best, scores, strict=True):
             head = f"{wv.words[a]} : {wv.words[b]} = {wv.words[c]} :"
-            lines.append(f"  {head} {_scored(wv, row, values)}")
+            never = {a, b, c} & set(wv.untrained)
+            lines.append(f"  {head} {NEVER if never else _scored(wv, row, values)}")
     return "\n".join(lines), list(dict.fromkeys(unknown))
 
 
@@ -130,8 +139,8 @@ def estimate(value: float | None, half: float | None) -> str:
     """
     if value is None or half is None:
         return "nan" if value is None else f"{value:.1f}"
-    if half < 0.5e-4:
-        return f"{value:.4f}"
+    if half < 0.5e-4 or abs(value) >= tables.LARGE:
+        return tables.plus_minus(value, half if half >= 0.5e-4 else None, 4)
     digits = min(max(math.ceil(-math.log10(half / 2)), 0), 4)
     return f"{value:.{digits}f} ± {half:.{digits}f}"
 
@@ -149,13 +158,16 @@ def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) 
     note = f"note: {summary['note']}\n" if summary["note"] else ""
     parts = [
         f"\n{note}{config.model} on {summary['dataset']}: "
-        f"{summary['words_per_epoch']:,} words x {config.epochs} epochs, "
-        f"{summary['vocab_size']:,} types, D {config.dim}",
+        f"{counted(summary['words_per_epoch'], 'word')} x {counted(config.epochs, 'epoch')}, "
+        f"{counted(summary['vocab_size'], 'type')}, D {config.dim}",
         f"loss {loss} a positive in the last epoch"
         + (f"; objective {objective:.4f} ({config.objective})" if objective is not None else ""),
         f"{summary['train_sec']:.1f} s training ({summary['words_per_sec']:,.0f} words/s), "
         f"{summary['compile_sec']:.1f} s compilation, {summary['total_sec']:.1f} s in all",
     ]
+    of_chance = summary.get("chance_loss")
+    if chance.no_better(summary["final_loss"], summary["final_loss_error"], of_chance):
+        parts.append(chance.warning(summary["final_loss"], of_chance))
     if measures:
         sections = [m for m in measures[:-1] if m.name.startswith("google_analogies_")]
         parts.append("quality\n" + quality(m for m in measures if m not in sections))

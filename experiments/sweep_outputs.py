@@ -9,7 +9,7 @@ from absl import flags
 from experiments import item_files, show
 from experiments.config import Config
 from experiments.results import Results
-from experiments.sweep_run import HEADLINES
+from experiments.sweep_run import HEADLINES, headlines
 from w2v_jax import evaluation, export
 from w2v_jax.types import UserError, WordVectors
 
@@ -82,9 +82,9 @@ def make_missing(results: Results, base: Config) -> None:
     for line in unmeasured:
         wv = export.load(_there(folder, line)[0])
         items = evaluation.standard_items(wv)
-        measures = {m.name: m.value for m in evaluation.standard(wv, items)}
+        measures = {m.name: m for m in evaluation.standard(wv, items)}
         write(folder, line["member"], {**_items(folder, line), **items}, wv, ())
-        line.update({name: measures.get(name) for name in HEADLINES})
+        line.update(headlines(measures))
         results.rewrite()
 
 

@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import ledger, run, show, sweep_keeper
+from experiments import chance, ledger, run, show, sweep_keeper
 from experiments.config import to_flagfile
 from experiments.stopping import Stopped, at_once, watched
 from experiments.sweep_plan import Member, Program
 from w2v_jax import evaluation, heldout, sweep
+from w2v_jax.train import nothing_trained
 from w2v_jax.types import Corpus, Params, Static, UserError, WordVectors
 
 HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
@@ -141,8 +142,9 @@ def _epoch(old: Progress, program: Program, compiled: Compiled) -> Progress:
     )
     alive, stopped = _alive(members), old.stopped
     new = [ledger.mean_loss(m) for m in np.array(sums, float).T]
-    loss = np.where(alive, np.array(new, float), old.loss)
-    if not epoch:
+    new = np.array(new, float)  # NaN of an epoch without a positive, which is no training
+    loss = np.where(alive & ~np.isnan(new), new, old.loss)
+    if epoch + 1 == epochs:
         _check_steps(program, members)
     if best:
         of_heldout = heldout.mean(compiled.heldout(members).loss)
@@ -159,10 +161,8 @@ def _check_steps(program: Program, members: sweep.Dealt) -> None:
     if idle.any():
         member = program.members[int(np.argmax(idle))]
         shown = to_flagfile(member.setting.items()).split()
-        raise UserError(
-            f"the setting {' '.join(shown)}: nothing to train on: subsampling and lines of one "
-            f"word leave no full batch of centres (--batch_size={member.config.batch_size})"
-        )
+        told = nothing_trained(member.config.static(), member.config.epochs)
+        raise UserError(f"the setting {' '.join(shown)}: {told}")
 
 
 def _first(program: Program, corpus: Corpus, devices) -> sweep.Dealt:
@@ -257,7 +257,7 @@ def results(
         wv = WordVectors(corpus.vocab.words, run.exported(tables, member.config.export_vectors))
         if evaluate:
             items = evaluation.standard_items(wv)
-            measures = {m.name: m.value for m in evaluation.standard(wv, items)}
+            measures = {m.name: m for m in evaluation.standard(wv, items)}
         line = {
             "epochs": member.config.epochs,
             "steps": int(steps[i]),
@@ -265,8 +265,11 @@ def results(
             "stopped_epoch": int(trained.stopped[i]) or None,
             "best_epoch": int(trained.best_epoch[i]) or None,
             "loss": _finite(trained.loss[i]),
+            "chance_loss": chance.of(
+                member.config.loss, member.config.negatives, len(corpus.vocab.words)
+            ),
             **_figures(of_text),
-            **{name: measures.get(name) for name in HEADLINES},
+            **headlines(measures),
         }
         yield Result(member, line, items | of_text, wv)
 
@@ -275,6 +278,13 @@ def _sums(by_line: heldout.ByLine | None, member: int) -> dict[str, np.ndarray]:
     """A member's held-out measures, those that there are, by line: [lines, 2] float64 each."""
     found = {"heldout_loss": by_line.loss, "perplexity": by_line.nats} if by_line else {}
     return {name: x[member].astype(np.float64) for name, x in found.items() if x is not None}
+
+
+def headlines(measures: Mapping[str, evaluation.Measure]) -> dict:
+    """What a line tells of word pairs and analogies: the figures, and [covered, in all] of each."""
+    found = {name: measures[name] for name in HEADLINES if name in measures}
+    values = {name: found[name].value if name in found else None for name in HEADLINES}
+    return {**values, "coverage": {name: [m.covered, m.total] for name, m in found.items()}}
 
 
 def _figures(sums: dict[str, np.ndarray]) -> dict[str, float | None]:

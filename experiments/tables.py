@@ -7,6 +7,8 @@ import numpy as np
 
 from experiments.paired import over_seeds
 
+LARGE = 1e6  # figures with a fraction from which on the power of ten says all
+
 
 def interval(values: Sequence[float]) -> tuple[float, float | None]:
     """Mean over seeds and half width of its 95% interval, as of `over_seeds`; None for n = 1."""
@@ -22,8 +24,18 @@ def mean_and_interval(values: Sequence[float | None], digits: int = 3) -> str:
 
 def plus_minus(value: float, half: float | None, digits: int = 3, sign: str = "") -> str:
     """`value ± half`, the value alone for a half of None; sign "+" shows that of a plus too."""
-    text = f"{value:{sign}.{digits}f}"
-    return text if half is None else f"{text} ± {half:.{digits}f}"
+    large = digits and abs(value) >= LARGE
+    text = decimal(value, digits, sign)
+    if half is None:
+        return text
+    return f"{text} ± {half:.1e}" if large else f"{text} ± {decimal(half, digits)}"
+
+
+def decimal(value: float, digits: int, sign: str = "") -> str:
+    """A figure with so many digits behind its point; a large one as 1.3e+19."""
+    if digits and abs(value) >= LARGE:
+        return f"{value:{sign.replace(',', '').replace('z', '')}.1e}"
+    return f"{value:{sign}.{digits}f}"
 
 
 def half_width(half: float | None, digits: int = 3) -> str:
@@ -64,6 +76,11 @@ def enclosed(runs: int) -> str:
 def number(value: float | None, digits: int = 0) -> str:
     """With thousands separated; a dash for None."""
     return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def brief(value: float) -> str:
+    """A number in the digits that make sense: four behind the point, or a power of ten."""
+    return f"{value:,.4f}" if abs(value) < 1e4 else f"{value:.1e}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -2,19 +2,33 @@
 
 python -m experiments.train_corpus --corpus=FILE_OR_GLOB --model=skipgram --workdir=OUT
 
-The defaults are the blocks engine's fast setting. Shared noise words and, where the optimiser is
-one of Adagrad's two forms, learning rate and epsilon are by default the model's own. Windows are
-expected ones by default, but by the pairs engine or with CBOW's legacy gradient drawn ones.
+The defaults are the blocks engine's fast setting; some depend on other flags, and on small texts
+there is less subsampling, and there are smaller steps and more epochs: see --help. A flag that is
+given is what it is.
 """
 
 from absl import flags
 
-from experiments import config, entry
+from experiments import config, defaults, entry
+from experiments.defaults import Case
 from experiments.run import run
 from w2v_jax.types import UserError
 
-SHARED_NOISE = {"skipgram": 48, "cbow": 32}  # the fastest number that costs no quality
-ADAGRAD = {"skipgram": (1.2, 500.0), "cbow": (0.9, 10.0)}  # learning rate, epsilon
+ADAGRAD = ("adagrad", "row_adagrad")
+CASES = {
+    # The fastest number that costs no quality
+    "shared_noise": (Case(48, {"model": ("skipgram",)}), Case(32, {"model": ("cbow",)})),
+    "expected_window": (Case(True, {"engine": ("blocks",), "cbow_legacy_gradient": (False,)}),),
+    "learning_rate": (
+        Case(1.2, {"model": ("skipgram",), "optimizer": ADAGRAD}),
+        Case(0.9, {"model": ("cbow",), "optimizer": ADAGRAD}),
+    ),
+    "epsilon": (
+        Case(500.0, {"model": ("skipgram",), "optimizer": ADAGRAD}),
+        Case(10.0, {"model": ("cbow",), "optimizer": ADAGRAD}),
+    ),
+}
+SIZE = defaults.BySize()
 DEFAULTS = {
     "dataset": None,
     "min_count": 5,
@@ -28,24 +42,18 @@ DEFAULTS = {
     "optimizer": "row_adagrad",
     "schedule": "linear",
 }
-OWN = {*DEFAULTS, "shared_noise", "expected_window", "learning_rate", "epsilon"}
+OWN = {*DEFAULTS, *CASES, *defaults.SIZED}
 
 
 def main() -> None:
     """One run."""
     if not flags.FLAGS.corpus and not flags.FLAGS.dataset:
         raise UserError("--corpus=FILE_OR_GLOB is missing (or --dataset=NAME)")
-    model = flags.FLAGS.model
-    drawn = flags.FLAGS.engine != "blocks" or flags.FLAGS.cbow_legacy_gradient
-    defaults = {"shared_noise": SHARED_NOISE[model], "expected_window": not drawn}
-    if flags.FLAGS.optimizer in ("adagrad", "row_adagrad"):
-        defaults["learning_rate"], defaults["epsilon"] = ADAGRAD[model]
-    for name, value in defaults.items():
-        if not flags.FLAGS[name].present:
-            flags.FLAGS.set_default(name, value)
-    run(config.from_flags(), "train_corpus")
+    defaults.of_flags(CASES)
+    run(config.from_flags(), "train_corpus", SIZE)
 
 
 if __name__ == "__main__":
     config.define_flags(**DEFAULTS)
+    defaults.show_in_help(CASES, SIZE)
     entry.start(main, __doc__)

@@ -5,10 +5,13 @@ import os
 from importlib.metadata import version
 
 # Compiled in a third of the time; XLA_FLAGS="" compiles as a user does.
-QUICKLY = ["--xla_backend_optimization_level=0"]
-if version("jaxlib").startswith("0.10."):  # XLA ends where it does not know a flag
-    QUICKLY += ["--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"]
-os.environ.setdefault("XLA_FLAGS", " ".join(QUICKLY))
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0"
+    # XLA ends where it does not know a flag.
+    + " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    * version("jaxlib").startswith("0.10."),
+)
 
 import jax
 import jax.numpy as jnp

@@ -263,3 +263,35 @@ def test_a_setting_alone_has_its_training_loss_and_several_have_none():
     assert "last epoch: 2.0000.\n" in ablation_table.write(lines[:1], {}, settings(dim=100))
     two = [*lines, member(9, {"dim": 50}, 1, *DIM[50][0]) | {"loss": 1.0}]
     assert "Training loss" not in ablation_table.write(two, {}, settings(dim=100))
+
+
+def test_a_perplexity_beyond_all_measure_is_a_power_of_ten():
+    figures = {100: [(2.3, 13_257_075_578_885_898_240.0, 0.3)], 50: [(2.4, 350.0, 0.1)]}
+    text = ablation_table.write(swept("dim", figures), {}, settings(dim=100))
+    assert "1.3e+19" in text and "13,257" not in text and "350.0" in text
+
+
+def test_the_table_tells_what_the_vocabulary_covers():
+    lines = swept("dim", {100: [(2.3, 3000, None)]})
+    covered = {"wordsim353_spearman": [2, 353], "google_analogies_accuracy": [5939, 19544]}
+    lines[0]["coverage"] = covered
+    text = ablation_table.write(lines, {}, settings(dim=100))
+    told = "Covered by the vocabulary: WordSim-353 2 of 353 (too few to tell), analogies 5,939 of"
+    assert told in " ".join(text.split())
+
+
+def test_members_no_better_than_chance_are_named():
+    lines = swept("learning_rate", {0.3: [(2.3, 3000, 0.3)], 1e6: [(9.9, 9000, 0.0)]})
+    for line, loss in zip(lines, (2.5, 7e10), strict=True):
+        line |= {"loss": loss, "chance_loss": 4.1589}
+    text = ablation_table.write(lines, {}, settings(learning_rate=0.3))
+    told = [line for line in text.splitlines() if "no better than chance" in line]
+    assert len(told) == 1 and "7.0e+10 against 4.1589" in told[0] and "seed 1" in told[0]
+    assert "2.5" not in told[0]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 1000])
+def test_one_of_a_thing_is_no_plural(count):
+    from experiments.tables import counted
+
+    assert counted(count, "member").endswith("s") == (count != 1)

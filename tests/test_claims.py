@@ -38,12 +38,12 @@ def test_train_corpus_trains_so_many_epochs_and_says_so(capsys, monkeypatch, tmp
     from experiments import run as wiring
 
     seen = []
-    monkeypatch.setattr(wiring, "run", lambda config, script: seen.append(config))
+    monkeypatch.setattr(wiring, "run", lambda config, *_: seen.append(config))
     assert start("train_corpus", "--corpus=any.txt", f"--model={model}") == 0
     assert seen[0].epochs == EPOCHS
     assert start("train_corpus", "--help") == 0
     shown = capsys.readouterr().out.partition("--epochs:")[2].partition("--")[0]
-    assert f"(default: '{EPOCHS}')" in shown
+    assert f"(default: '{EPOCHS}'" in shown
 
 
 def test_the_benchmarks_default_is_the_headlines(capsys):

@@ -242,6 +242,9 @@ def test_standard_measures_follow_from_their_items(standard_sets):
     some = [line.split() for line in text.splitlines()]
     words = sorted({word for line in some[::40] for word in line if line[0] != ":"})
     words += [w for w in ("tiger", "cat", "computer", "keyboard", "old", "new", "smart", "dumb")]
+    for name in evaluation.PAIR_SETS:  # enough of them that a figure is told
+        pairs = evaluation._read_pairs(evaluation.standard_file(name))[:30]
+        words += [word.lower() for *pair, _ in pairs for word in pair]
     wv = vectors_of(dict.fromkeys(words))
     items = evaluation.standard_items(wv)
     people = evaluation.standard_people()
@@ -365,3 +368,15 @@ def test_words_of_the_standard_items_are_equal_where_their_ids_are():
             for word, number in zip(item, mine, strict=False):  # a score may follow
                 assert words.setdefault(number, word.lower()) == word.lower()
     assert len(set(words.values())) == len(words)
+
+
+@pytest.mark.parametrize("covered", [0, 2, 19, 20, 353])
+def test_a_figure_of_fewer_than_twenty_items_is_not_told(covered):
+    found = list(evaluation.told([evaluation.Measure("any", 0.5, covered, 353)]))
+    assert found[0] == evaluation.Measure("any", 0.5 if covered >= 20 else None, covered, 353)
+
+
+def test_a_text_that_knows_two_pairs_has_their_number_and_no_figure(standard_sets):
+    wv = vectors_of(["tiger", "cat", "computer", "keyboard"])
+    found = named(standard(wv))["wordsim353_spearman"]
+    assert found.value is None and 2 <= found.covered < 20

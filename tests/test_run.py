@@ -171,7 +171,7 @@ def read_by_train_corpus(monkeypatch, args):
 
     found = []
 
-    def run(settings, script):
+    def run(settings, *_):
         settings, _, corpus = wiring.read_corpus(settings)
         path = Path.home() / "flags.cfg"
         path.write_text(config.to_flagfile(config.resolved(settings)))
@@ -237,7 +237,7 @@ def test_every_flagfile_parses(place, monkeypatch):
     from experiments import run as wiring
 
     seen = {}
-    monkeypatch.setattr(wiring, "run", lambda config, script: seen.setdefault(script, config))
+    monkeypatch.setattr(wiring, "run", lambda config, *_: seen.setdefault(script, config))
     for path in sorted((ROOT / "experiments" / "flagfiles").glob("*.cfg")):
         if path.stem.startswith(SWEEPS):
             continue
@@ -284,7 +284,7 @@ def test_train_corpus_takes_the_rate_of_the_model_unless_told(place, monkeypatch
     from experiments import run as wiring
 
     seen = []
-    monkeypatch.setattr(wiring, "run", lambda config, script: seen.append(config))
+    monkeypatch.setattr(wiring, "run", lambda config, *_: seen.append(config))
     text = f"--corpus={place / 'corpus.txt'}"
     for args in ([], ["--model=cbow"], ["--epsilon=3"], ["--optimizer=adam", "--shared_noise=7"]):
         assert start("train_corpus", text, *args) == 0

@@ -19,6 +19,7 @@ MOST_FREQUENT = 300_000  # so many words are looked at, as by gensim and word2ve
 CANDIDATES = 5  # answers of an analogy looked at; more than one for other spellings of a, b, c
 PAIR_SETS = ("wordsim353", "simlex999")
 ANALOGY_SETS = ("google_analogies",)
+LEAST = 20  # items below which a figure is chance, and is not told
 
 
 class Measure(NamedTuple):
@@ -33,13 +34,20 @@ class Measure(NamedTuple):
 def standard(wv: WordVectors, items: Mapping[str, np.ndarray] | None = None) -> Iterator[Measure]:
     """WordSim-353, SimLex-999 where it is installed, and Google's analogies.
 
-    items: what `standard_items` gave for these vectors, which costs most of the time.
+    Of fewer than LEAST items nothing is told. items: what `standard_items` gave for these vectors,
+    which costs most of the time.
     Sources: Finkelstein et al. 2002; Hill et al. 2015; Mikolov et al. 2013.
     """
     items = items or {}
     for name, path in standard_files().items():
         measure = word_pairs if name in PAIR_SETS else analogies
-        yield from measure(wv, path, name, items.get(name))
+        yield from told(measure(wv, path, name, items.get(name)))
+
+
+def told(measures: Iterable[Measure]) -> Iterator[Measure]:
+    """Measures, those of fewer than LEAST items without their value."""
+    for measure in measures:
+        yield measure._replace(value=None) if measure.covered < LEAST else measure
 
 
 def standard_items(wv: WordVectors) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """The losses of one row of scores, and LOSSES, where the code looks them up."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -24,6 +25,7 @@ class Loss(NamedTuple):
     weigh: Callable | None = None  # a centre's weights [P O] -> those that its rows get
     linear: bool = False  # row is linear in its weights, so that windows may be expected ones
     log_prob: Callable | None = None  # log Pn [V] -> what scores lack to be log p(o) + constant
+    chance: Callable | None = None  # (K, V) -> loss a positive where all scores are 0
     constants: tuple[str, ...] = ()  # fields of Static that terms or row get by name
 
     def __call__(self, scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
@@ -100,11 +102,36 @@ def _plus_log_noise(log_noise: jax.Array) -> jax.Array:
     return log_noise
 
 
+def _chance_of_noise(negatives: int, vocab_size: int) -> float:
+    """(1 + K) log 2: each of a positive and its K noise words costs -log sigma(0)."""
+    del vocab_size
+    return (1 + negatives) * math.log(2)
+
+
+def _chance_of_vocabulary(negatives: int, vocab_size: int) -> float:
+    """log V: every word is as probable."""
+    del negatives
+    return math.log(vocab_size)
+
+
 LOSSES = Registry(
     "loss",
-    negative_sampling=Loss(terms=negative_sampling_terms, log_prob=_plus_log_noise),
-    masked_mean=Loss(terms=negative_sampling_terms, weigh=mean_weights, log_prob=_plus_log_noise),
-    softmax=Loss(row=softmax, vocabulary=True, linear=True, log_prob=jnp.zeros_like),
+    negative_sampling=Loss(
+        terms=negative_sampling_terms, log_prob=_plus_log_noise, chance=_chance_of_noise
+    ),
+    masked_mean=Loss(
+        terms=negative_sampling_terms,
+        weigh=mean_weights,
+        log_prob=_plus_log_noise,
+        chance=_chance_of_noise,
+    ),
+    softmax=Loss(
+        row=softmax,
+        vocabulary=True,
+        linear=True,
+        log_prob=jnp.zeros_like,
+        chance=_chance_of_vocabulary,
+    ),
 )
 
 

@@ -16,20 +16,25 @@ LONGEST_QUERY = 100  # letters; for a longer one no near spelling is searched: i
 NEAR_WORDS = 50_000  # so many most frequent words are searched for a spelling near an unknown one
 
 
-def most_similar(vectors, query_ids, topk: int) -> tuple[np.ndarray, np.ndarray]:
+def most_similar(
+    vectors, query_ids, topk: int, left_out: Sequence[int] = ()
+) -> tuple[np.ndarray, np.ndarray]:
     """The topk words nearest to each query, without the query itself.
 
     cos(u, v) = u.v / (|u| |v|), and 0 where a vector is zero.
 
     vectors [V, D], query_ids [Q] int -> ids [Q, topk] int32, cosines [Q, topk] float32, best
-    first; at most V - 1 columns. Raises IndexError where an id is outside the vocabulary.
+    first; at most V - 1 columns. left_out: ids that are no answers. Raises
+    IndexError where an id is outside the vocabulary.
     Source: Deep Learning from Scratch 2, ch. 2.4.5; gensim's KeyedVectors.most_similar.
     """
     queries = np.asarray(query_ids, np.int32).reshape(-1, 1)
-    return _search(unit_rows(vectors), queries, _cosine, topk)
+    return _search(unit_rows(vectors), queries, _cosine, topk, left_out)
 
 
-def analogy(vectors, triples, topk: int, score: str = "cosine") -> tuple[np.ndarray, np.ndarray]:
+def analogy(
+    vectors, triples, topk: int, score: str = "cosine", left_out: Sequence[int] = ()
+) -> tuple[np.ndarray, np.ndarray]:
     """The topk words x for "a is to b as c is to x", without a, b and c themselves.
 
     cosine: cos(x, b - a + c) of unit vectors (3CosAdd: Mikolov et al. 2013, Linguistic
@@ -40,14 +45,14 @@ def analogy(vectors, triples, topk: int, score: str = "cosine") -> tuple[np.ndar
         ch. 4.3.1).
 
     vectors [V, D], triples [Q, 3] int of (a, b, c) -> ids [Q, topk] int32, scores [Q, topk]
-    float32, best first; at most V - 3 columns. Raises ValueError for another score, IndexError
-    where an id is outside the vocabulary.
+    float32, best first; at most V - 3 columns. left_out: ids that are no answers. Raises
+    ValueError for another score, IndexError where an id is outside the vocabulary.
     """
     if score not in ANALOGY_SCORES:
         raise ValueError(f"score {score!r} is none of {', '.join(ANALOGY_SCORES)}")
     table = jnp.asarray(vectors) if score == "dot" else unit_rows(vectors)
     queries = np.asarray(triples, np.int32).reshape(-1, 3)
-    return _search(table, queries, ANALOGY_SCORES[score], topk)
+    return _search(table, queries, ANALOGY_SCORES[score], topk, left_out)
 
 
 def find(words: Sequence[str], query: str) -> int:
@@ -114,26 +119,32 @@ ANALOGY_SCORES = {"cosine": _offset, "mul": _cosine_product, "dot": _offset}
 
 
 @partial(jax.jit, static_argnames=("score", "topk"))
-def _best(table: jax.Array, queries: jax.Array, score, topk: int):
-    """The topk ids and scores of one chunk, the query words left out by id."""
+def _best(table: jax.Array, queries: jax.Array, out: jax.Array | None, score, topk: int):
+    """The topk ids and scores of one chunk, the query words and those of `out` [V] left out."""
     scores = score(table, queries)
+    if out is not None:
+        scores = jnp.where(out[None, :], -jnp.inf, scores)
     row = jnp.arange(queries.shape[0])[:, None]
     scores, ids = jax.lax.top_k(scores.at[row, queries].set(-jnp.inf), topk)
     return ids, scores
 
 
-def _search(table: jax.Array, queries: np.ndarray, score, topk: int):
+def _search(table: jax.Array, queries: np.ndarray, score, topk: int, left_out: Sequence[int]):
     """_best over chunks of one size, the last one padded, so that one program serves them all."""
     count, width = queries.shape
     vocabulary = table.shape[0]
     if count and not 0 <= queries.min() <= queries.max() < vocabulary:
         raise IndexError(f"word ids must be in 0..{vocabulary - 1}")
-    topk = max(0, min(topk, vocabulary - width))
+    out = None
+    if len(left_out):
+        out = np.zeros(vocabulary, bool)
+        out[np.asarray(left_out, np.int64)] = True
+    topk = max(0, min(topk, vocabulary - width - len(set(left_out))))
     if count == 0 or topk == 0:
         return np.zeros((count, topk), np.int32), np.zeros((count, topk), np.float32)
     # Powers of two: the number of queries seldom changes the program.
     size = 2 ** min((count - 1).bit_length(), max(1, CHUNK_SCORES // vocabulary).bit_length() - 1)
     padded = np.concatenate([queries, np.repeat(queries[-1:], -count % size, axis=0)])
-    found = [_best(table, chunk, score, topk) for chunk in padded.reshape(-1, size, width)]
+    found = [_best(table, chunk, out, score, topk) for chunk in padded.reshape(-1, size, width)]
     ids, scores = (np.concatenate(parts)[:count] for parts in zip(*found, strict=True))
     return ids, scores

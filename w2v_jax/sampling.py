@@ -33,6 +33,7 @@ def draw_stream(
     (Dive into Deep Learning 15.3; word2vec.c) and stop at line ends. Every kept token with at
     least one context is a centre exactly once; with static.full_windows, every one with all. The
     blocks engine takes every kept token in a block; one without a context weighs nothing there.
+    Where none has a context there is no centre, and so no step.
     """
     size = tokens.shape[0]
     drawn = jnp.where(static.redraw == "once", 0, epoch)
@@ -50,7 +51,8 @@ def draw_stream(
     line = jnp.where(kept, look_up(line, position), -1)
     span = look_up(span, position)
 
-    centre = kept if static.engine == "blocks" else kept & _has_contexts(line, span, static)
+    has_contexts = kept & _has_contexts(line, span, static)
+    centre = kept & jnp.any(has_contexts) if static.engine == "blocks" else has_contexts
     stream = Stream(
         tokens=look_up(tokens, position),
         line=line,

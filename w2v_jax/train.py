@@ -262,10 +262,11 @@ def visits(
 
     resident: of how many chunks the text stays on the device once it is there.
 
-    A chunk without a step counts with the one before, so that no word is lost from the count.
-    Raises UserError where a whole epoch holds no step.
+    A chunk without a step counts with the one before, so that no word is lost from the count; an
+    epoch without one is passed over. Raises UserError where the whole run holds no step.
     """
     streams = _ahead(_streams(key, corpus, program, hyper, static, epochs, start, resident))
+    trained = start.step + start.done > 0
     for epoch, of_epoch in itertools.groupby(streams, key=lambda drawn: drawn.epoch):
         waiting, begin = None, start.begin if epoch == start.epoch else 0
         for drawn in of_epoch:
@@ -277,12 +278,20 @@ def visits(
                 yield waiting
                 begin = waiting.end
             waiting = Visit(epoch, drawn.place, drawn.stream, steps, begin, drawn.end)
-        if not waiting:
-            raise UserError(
-                "nothing to train on: subsampling and lines of one word leave no full batch of "
-                f"centres (--batch_size={static.batch_size}, --subsample, --min_count)"
-            )
-        yield waiting
+        if waiting:
+            trained = True
+            yield waiting
+    if not trained:
+        raise UserError(nothing_trained(static, epochs))
+
+
+def nothing_trained(static: Static, epochs: int) -> str:
+    """What is said of a run whose epochs, all drawn, held no step."""
+    passed = "1 epoch" if epochs == 1 else f"{epochs:,} epochs"
+    full = f" full batch of --batch_size={static.batch_size}" if static.drop_last else ""
+    return f"nothing to train on: {passed} drew no{full or ' pair of centre and context'}: " + (
+        "no --drop_last, or a smaller batch" if full else "try a larger --subsample, or 0"
+    )
 
 
 def _streams(
@@ -354,7 +363,7 @@ def train(
 
     start: with the state that was yielded with it, goes on to the same bits. words_before: of an
     earlier training whose schedule goes on. resident: chunks whose text stays on the device; the
-    others' is put there ahead of use, with the same result. Raises UserError where a whole epoch
+    others' is put there ahead of use, with the same result. Raises UserError where the whole run
     holds no step.
     """
     tokens, step, begun = len(corpus.ids), start.step, start.done

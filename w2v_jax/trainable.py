@@ -7,14 +7,16 @@ from w2v_jax import train
 from w2v_jax.types import Corpus, Static, UserError
 
 SPAN = 2**16  # tokens looked at a time; of most texts the first are enough
+RISK = 1e-6  # of a seed that draws no centre in a whole run
 
 
 def check(corpus: Corpus, keep: np.ndarray, static: Static, window: int, epochs: int) -> None:
-    """Raises UserError where a text holds no centre, or is expected to give none in all epochs.
+    """Raises UserError where a text holds no centre, or may give none in all epochs.
 
-    A line gives centres where r of its tokens are kept, two or (full_windows) a window: one of
-    n tokens that is expected to keep n p gives E[N; N >= r] = n p P(Bin(n - 1, p) >= r - 1).
-    Refused is a text with less than one: nothing is drawn, so that every seed has the same answer.
+    A line gives centres where r of its tokens are kept, two or (full_windows) a window: one of n
+    tokens that is expected to keep n p does with P(Bin(n, p) >= r), and none does in E epochs with
+    prod (1 - P)^E over lines. Refused is a text where that is above RISK: nothing is drawn, and
+    what is not refused trains on every seed.
 
     keep [V]: probability that subsampling keeps an occurrence of a word; window: the run's W.
     """
@@ -24,27 +26,31 @@ def check(corpus: Corpus, keep: np.ndarray, static: Static, window: int, epochs:
         raise UserError(
             f"nothing to train on: {least} words side by side make a pair of centre and context"
             f"{' with --full_windows' if static.full_windows else ''}, and the longest of "
-            f"{len(corpus.line_ends):,} lines has {longest} of the vocabulary (--min_count, --unk)"
+            f"{_counted(len(corpus.line_ends), 'line')} has {longest} of the vocabulary; "
+            "--reading=stream reads the text as one line (--min_count, --unk: what is left out)"
         )
     draws = 1 if static.redraw == "once" else epochs
     needed = static.batch_size if static.drop_last else 0
-    centres = kept = variance = 0.0
+    smallest = window if static.full_windows and static.dynamic_window else 1  # P(its span is 1)
+    none = kept = variance = 0.0
     bounds = train.cut(corpus.line_ends, SPAN)
     for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         tokens, line = train.chunk_arrays(corpus, begin, end, end - begin)
         share, length = keep[tokens], np.bincount(line)
         of_lines = [np.bincount(line, share), np.bincount(line, share * (1 - share)), length]
         mean, spread, length = (x[length >= least] for x in of_lines)
-        enough = betainc(least - 1, length - least + 1, mean / length)
-        centres += draws * float(np.sum(mean * enough))
+        enough = betainc(least, length - least + 1, mean / length) / smallest
+        with np.errstate(divide="ignore"):
+            none += draws * float(np.sum(np.log1p(-np.minimum(enough, 1))))
         kept, variance = kept + float(np.sum(mean)), variance + float(np.sum(spread))
-        if centres >= 1 and kept >= needed:
+        if none <= np.log(RISK) and kept >= needed:
             return
-    if centres < 1:
+    if none > np.log(RISK):
         raise UserError(
-            f"nothing to train on: --subsample is expected to keep {kept:,.2g} of "
-            f"{len(corpus.ids):,} words an epoch, and no two side by side in all {epochs:,}; "
-            "try a larger one, or 0"
+            f"nothing to train on: --subsample is expected to keep {kept:,.3g} of "
+            f"{len(corpus.ids):,} words an epoch, on "
+            f"{_counted(len(corpus.line_ends), 'line')}, and perhaps no {least} side by side "
+            f"in {_counted(epochs, 'epoch')}; try a larger one, or 0"
         )
     if kept + 6 * np.sqrt(variance) < needed:  # else one may be filled
         raise UserError(
@@ -58,3 +64,20 @@ def _least(static: Static, window: int) -> int:
     if not static.full_windows:
         return 2
     return 3 if static.dynamic_window else 2 * window + 1  # the smallest that may be drawn
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def without_context(corpus: Corpus) -> np.ndarray:
+    """Words [V] bool that occur in the text, and each time as the only one of their line."""
+    ends = np.asarray(corpus.line_ends)
+    single = ends[np.diff(ends, prepend=0) == 1] - 1
+    alone = np.zeros(len(corpus.vocab.words), np.int64)
+    for begin in range(0, len(corpus.ids) if len(single) else 0, SPAN):
+        first, last = np.searchsorted(single, [begin, begin + SPAN])
+        if first < last:
+            ids = np.asarray(corpus.ids[begin : begin + SPAN])[single[first:last] - begin]
+            alone += np.bincount(ids, minlength=len(alone))
+    return (alone > 0) & (alone == corpus.vocab.counts)

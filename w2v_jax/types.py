@@ -172,3 +172,4 @@ class WordVectors(NamedTuple):
 
     words: tuple[str, ...]  # [V] most frequent first
     vectors: np.ndarray  # [V, D] float32, as trained, not normalised
+    untrained: tuple[int, ...] = ()  # ids of words that never had a context: no one's neighbours

@@ -1,0 +1,105 @@
+"""Defaults that depend on other flags or on the text: shown, resolved, and overruled by flags."""
+
+import random
+
+import numpy as np
+import pytest
+from scripts import start
+
+from experiments import defaults, earlier_flags, train_corpus
+from experiments.config import Config
+from w2v_jax import export
+
+SIZE = train_corpus.SIZE
+
+
+def planted(seed=0):
+    """Two groups of three words that never share a line: 9,600 tokens."""
+    draw = random.Random(seed)
+    groups = ("a", "b", "c"), ("x", "y", "z")
+    lines = [draw.choices(draw.choice(groups), k=8) for _ in range(1200)]
+    return "".join(" ".join(line) + "\n" for line in lines)
+
+
+@pytest.mark.parametrize("name", [*train_corpus.CASES, *defaults.SIZED])
+def test_help_shows_each_value_that_a_default_may_have(capsys, name):
+    assert start("train_corpus", "--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    flag = "[no]expected_window" if name == "expected_window" else name
+    shown = text.partition(f"--{flag}: ")[2].partition("(default: ")[2].partition(")")[0]
+    for case in train_corpus.CASES.get(name, ()):
+        assert f"{case.value:g}" in shown or str(case.value).lower() in shown
+        assert all(f"--{flag}=" in shown for flag in case.given)
+    if name in defaults.SIZED:
+        assert "0" in shown and ";" in shown
+
+
+@pytest.mark.parametrize(
+    ("tokens", "found"),
+    [
+        (8, (0.0, 256, 1000)),
+        (9_984, (0.0, 256, 52)),
+        (100_096, (1e-3, 256, None)),
+        (1_000_448, (1e-3, 1024, None)),
+        (5_000_000, (1e-4, 1024, None)),
+    ],
+)
+def test_the_texts_size_decides_what_was_not_given(make_corpus, tokens, found):
+    corpus = make_corpus([np.arange(tokens) % 20_000])
+    config = Config(subsample=1e-4, batch_size=1024, epochs=3, group=128, engine="blocks")
+    made = defaults.of_size(config, corpus, defaults.SIZED, SIZE)
+    subsample, batch_size, epochs = found
+    assert (made.subsample, made.batch_size) == (subsample, batch_size)
+    assert epochs is None or made.epochs == epochs
+    updates = defaults.steps(made, corpus) * made.epochs
+    assert updates >= SIZE.updates or made.epochs == SIZE.epochs
+    assert made.epochs == 3 or (made.epochs - 1) * defaults.steps(made, corpus) < SIZE.updates
+    for name in defaults.SIZED:
+        left = set(defaults.SIZED) - {name}
+        given = defaults.of_size(config, corpus, left, SIZE)
+        assert getattr(given, name) == getattr(config, name)
+
+
+def test_a_text_of_17_million_words_has_the_plain_defaults(make_corpus):
+    corpus = make_corpus([np.arange(2**24, dtype=np.int32) % 70_000])
+    config = Config(subsample=1e-4, batch_size=1024, epochs=3, engine="blocks")
+    assert defaults.of_size(config, corpus, defaults.SIZED, SIZE) == config
+
+
+def test_a_batch_that_the_groups_do_not_divide_stays(make_corpus):
+    config = Config(batch_size=1024, group=512, engine="blocks")
+    made = defaults.of_size(config, make_corpus([np.arange(900)]), defaults.SIZED, SIZE)
+    assert made.batch_size == 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+def test_two_planted_groups_are_told_apart_by_the_defaults_on_five_seeds(tmp_path, model):
+    (tmp_path / "text.txt").write_text(planted())
+    for seed in range(1, 6):
+        out = tmp_path / str(seed)
+        args = f"--corpus={tmp_path / 'text.txt'}", f"--workdir={out}", f"--seed={seed}"
+        assert start("train_corpus", *args, f"--model={model}", "--noplots", "--noevaluate") == 0
+        wv = export.load(out / "vectors.txt")
+        unit = wv.vectors / np.linalg.norm(wv.vectors, axis=1, keepdims=True)
+        cosines, group = unit @ unit.T, np.array([word in "abc" for word in wv.words])
+        same = group[:, None] == group[None, :]
+        assert cosines[same].min() > 0.5 + cosines[~same].max()
+
+
+def test_what_the_size_made_is_recorded_said_and_the_same_run_goes_on(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text(planted()[:4000])
+    args = [f"--corpus={tmp_path / 'text.txt'}", f"--workdir={tmp_path / 'out'}", "--dim=4"]
+    args += ["--noplots", "--noevaluate", "--model=cbow", "--epochs=4"]
+    assert start("train_corpus", *args) == 0
+    said = capsys.readouterr().err
+    assert "2,000 of 2,000 tokens kept an epoch (--subsample=0); 8 steps of 256 x 4 epochs" in said
+    assert "warning: 32 updates" in said
+    written = earlier_flags.stored((tmp_path / "out" / "flags.cfg").read_text())
+    assert (written["subsample"], written["batch_size"], written["epochs"]) == ("0.0", "256", "4")
+    assert start("train_corpus", *args) == 0
+    assert "holds this very run" in capsys.readouterr().err
+    flagfile = f"--flagfile={tmp_path / 'out' / 'flags.cfg'}"
+    assert start("train_corpus", flagfile, *args[1:]) == 0
+    assert start("train_corpus", *args, "--subsample=1e-3") == 1
+    assert "--subsample is 0" in capsys.readouterr().err
