@@ -219,8 +219,10 @@ def compile_program(
 
 
 def platform_of(tree) -> str:
-    """The platform of the devices that hold a pytree's arrays."""
-    return next(iter(jax.tree.leaves(tree)[0].sharding.device_set)).platform
+    """The platform of the devices that hold a pytree's arrays; of shapes alone, the default's."""
+    sharding = jax.tree.leaves(tree)[0].sharding
+    devices = sharding.device_set if sharding else jax.devices()
+    return next(iter(devices)).platform
 
 
 def chunk_size(corpus: Corpus) -> int:
