@@ -193,7 +193,7 @@ def _coverage(lines: Sequence[dict]) -> str:
     """How many word pairs and analogies the vocabularies cover."""
     text = []
     for measure in (m for m in MEASURES if m.items):
-        found = [line["coverage"][measure.field] for line in lines if line.get("coverage")]
+        found = [line.get("coverage", {}).get(measure.field) for line in lines]
         found = sorted(tuple(pair) for pair in found if pair)
         if not found:
             continue
