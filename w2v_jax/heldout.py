@@ -157,7 +157,7 @@ def measure(
     factor; the other laws that leave words out act in the same direction. This isn't corrected.
 
     Costs U V D multiplications (CBOW: n V D) and 2 U V exponentials; memory doesn't grow with V.
-    perplexity: whether -log p is wanted, about half of it.
+    perplexity: whether -log p is wanted, a sixth of it on CPU.
     """
     checks.check(static)
     of_model = _skipgram if static.model == "skipgram" else _cbow
