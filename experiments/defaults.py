@@ -24,16 +24,17 @@ class Case(NamedTuple):
 class BySize(NamedTuple):
     """What is made of flags by the tokens of a text; of larger texts the flags' own defaults."""
 
-    tiny: int = 10_000  # below: no subsampling
+    tiny: int = 10_000  # below: no subsampling, and a rate that few types bear
     small: int = 5_000_000  # below: subsample
     subsample: float = 1e-3
+    learning_rate: float = 0.3  # at most
     few: int = 300_000  # below: batch_size
     batch_size: int = 256
     updates: int = 2000  # at least, by more epochs
     epochs: int = 1000  # at most
 
 
-SIZED = ("subsample", "batch_size", "epochs")
+SIZED = ("subsample", "learning_rate", "batch_size", "epochs")
 ENOUGH = 1000  # updates below which a warning is due
 
 
@@ -47,6 +48,8 @@ def show_in_help(cases: Mapping[str, tuple[Case, ...]], size: BySize | None = No
             "subsample",
             f"0 for texts below {size.tiny:,} tokens, {size.subsample:g} below {size.small:,}",
         )
+        told = f"at most {size.learning_rate:g} for texts below {size.tiny:,} tokens"
+        _say("learning_rate", told)
         _say("batch_size", f"{size.batch_size} for texts below {size.few:,} tokens")
         told = f"as many as make {size.updates:,} updates, up to {size.epochs:,}, where that is"
         _say("epochs", f"{told} more")
@@ -94,6 +97,9 @@ def of_size(config: Config, corpus: Corpus, names: Collection[str], size: BySize
     if "subsample" in names and tokens < size.small:
         subsample = 0.0 if tokens < size.tiny else size.subsample
         config = dataclasses.replace(config, subsample=subsample)
+    if "learning_rate" in names and tokens < size.tiny:
+        rate = min(config.learning_rate, size.learning_rate)
+        config = dataclasses.replace(config, learning_rate=rate)
     fits = config.engine != "blocks" or size.batch_size % config.group == 0
     if "batch_size" in names and tokens < size.few and fits:
         config = dataclasses.replace(config, batch_size=size.batch_size)

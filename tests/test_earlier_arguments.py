@@ -78,7 +78,7 @@ def test_an_older_runs_flags_cfg_is_that_run_whatever_the_scripts_defaults(
     place, tmp_path, monkeypatch
 ):
     seen = []
-    monkeypatch.setattr(wiring, "run", lambda config, script: seen.append(config))
+    monkeypatch.setattr(wiring, "run", lambda config, *_: seen.append(config))
     config = Config(corpus=str(place / "corpus.txt"), engine="blocks", rows="touched")
     config = replace(config, noise="with_replacement", optimizer="sgd", batch_size=1024)
     lines = to_flagfile(resolved(config)).splitlines(keepends=True)

@@ -209,7 +209,7 @@ def values_of(field):
     if field.type is bool:
         return st.booleans()
     if about["choices"]:
-        return st.sampled_from(about["choices"])
+        return st.sampled_from(list(about["choices"]))
     if field.type in (int, float):
         low = about["low"] or 0
         return st.sampled_from([field.default, field.type(low + 1), field.type(low)])

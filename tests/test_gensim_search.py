@@ -46,7 +46,7 @@ def test_a_line_and_items_a_member(searched):
             "google_analogies": ((19544,), np.int8),
         }
         assert known.sum() == 5  # king queen, money cash (twice), money bank, bank money
-        assert -1 <= line["wordsim353_spearman"] <= 1
+        assert line["wordsim353_spearman"] is None  # of so few pairs
     settings = json.loads((searched / "settings.json").read_text())
     assert settings["axes"].keys() == settings["base"].keys() == lines[0]["setting"].keys()
 

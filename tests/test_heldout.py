@@ -12,7 +12,7 @@ import reference
 from experiments import axes, run
 from experiments.config import Config
 from experiments.settings_compared import LOSS_KEYS
-from w2v_jax import heldout, ingest, sampling, train, update
+from w2v_jax import checks, heldout, ingest, sampling, train, update
 from w2v_jax.corpus import Source
 from w2v_jax.types import Params, Static, UserError, Vocab
 
@@ -275,11 +275,19 @@ def test_settings_compare_by_the_loss_unless_it_depends_on_what_they_differ_in(p
         measure = program(config.static())
         return heldout.mean(measure(params, run.make_hyper(config, vocab), of_text).loss)
 
+    def goes_together(config):
+        try:
+            checks.check(config.static())
+        except UserError:
+            return False
+        return True
+
     depends_on = set()
     for field in dataclasses.fields(Config):
         if field.metadata["result"] and field.name not in axes.REFUSED:
             others = other_values(field, getattr(base, field.name))
             changed = [dataclasses.replace(base, **{field.name: other}) for other in others]
+            changed = [config for config in changed if goes_together(config)]
             if any(loss_of(config) != loss_of(base) for config in changed):
                 depends_on.add(field.name)
     assert depends_on == {key for key in LOSS_KEYS if key not in axes.REFUSED}
