@@ -19,22 +19,25 @@ from w2v_jax.types import UserError
 
 FORMATS = (*rundir.VECTORS, "projector")
 
-flags.DEFINE_string("run", None, "Run directory.")
-flags.DEFINE_list("formats", ["text"], f"Any of {', '.join(FORMATS)}.")
-flags.DEFINE_boolean("plots", False, "Also draw plots/.")
-flags.DEFINE_boolean(
-    "evaluate",
-    False,
-    "Also measure word pairs and analogies: into summary.json where the run has ended, else and "
-    "with --output into evaluation.json.",
-)
-flags.DEFINE_enum(
-    "export_vectors",
-    "",
-    ["", "input", "output", "sum"],
-    "Which embeddings, of the newest checkpoint (default: the run's own; others need --output).",
-)
-flags.DEFINE_string("output", "", "Folder of the files (default: the run's).")
+
+def define_flags() -> None:
+    """The command's flags."""
+    flags.DEFINE_string("run", None, "Run directory.")
+    flags.DEFINE_list("formats", ["text"], f"Any of {', '.join(FORMATS)}.")
+    flags.DEFINE_boolean("plots", False, "Also draw plots/.")
+    flags.DEFINE_boolean(
+        "evaluate",
+        False,
+        "Also measure word pairs and analogies: into summary.json where the run has ended, else and "
+        "with --output into evaluation.json.",
+    )
+    flags.DEFINE_enum(
+        "export_vectors",
+        "",
+        ["", "input", "output", "sum"],
+        "Which embeddings, of the newest checkpoint (default: the run's own; others need --output).",
+    )
+    flags.DEFINE_string("output", "", "Folder of the files (default: the run's).")
 
 
 def main() -> None:
@@ -107,4 +110,5 @@ def _keep(folder: Path, measures: dict, of_the_run: bool, found: newest.Newest) 
 
 
 if __name__ == "__main__":
+    define_flags()
     entry.start(main, __doc__)

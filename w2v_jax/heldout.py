@@ -159,7 +159,7 @@ def measure(
     Costs U V D multiplications (CBOW: n V D) and 2 U V exponentials; memory doesn't grow with V.
     perplexity: whether -log p is wanted, a sixth of it on CPU.
     """
-    checks.check(static)
+    checks.check_names(static)
     of_model = _skipgram if static.model == "skipgram" else _cbow
     perplexity = perplexity and not without_perplexity(static)
     places = of_model(params, hyper, windows, static, perplexity)
