@@ -28,14 +28,15 @@ def define_flags() -> None:
     flags.DEFINE_boolean(
         "evaluate",
         False,
-        "Also measure word pairs and analogies: into summary.json where the run has ended, else and "
-        "with --output into evaluation.json.",
+        "Also measure word pairs and analogies: into summary.json where the run has ended, else "
+        "and with --output into evaluation.json.",
     )
     flags.DEFINE_enum(
         "export_vectors",
         "",
         ["", "input", "output", "sum"],
-        "Which embeddings, of the newest checkpoint (default: the run's own; others need --output).",
+        "Which embeddings, of the newest checkpoint (default: the run's own; others need "
+        "--output).",
     )
     flags.DEFINE_string("output", "", "Folder of the files (default: the run's).")
 
