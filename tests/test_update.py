@@ -191,7 +191,7 @@ def test_a_batch_without_a_positive_has_zero_gradient_and_counts_nothing():
     static = Static(negatives=K, model="cbow", loss="masked_mean", reduction="mean")
     grads, metrics = gradient_of(static)(tables(), batch)
     assert not grads.input.any() and not grads.output.any()
-    assert [float(m) for m in metrics] == [0, 0, 0, 0]
+    assert not any(metrics)
 
 
 # Optimisers

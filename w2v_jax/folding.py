@@ -18,7 +18,7 @@ def look_up(values: jax.Array, places: jax.Array) -> jax.Array:
 
     `values[places]` says the same of places inside alone: JAX takes it for a promise.
     """
-    return values.at[places].get(mode="clip")
+    return jnp.asarray(values).at[places].get(mode="clip")
 
 
 def _folds(plain: Callable) -> Callable:
