@@ -72,9 +72,11 @@ def _sampled(parts, loss: jax.Array, static: Static) -> Metrics:
     sample = [part._replace(band=part.band[:count]) for _, part in parts]
     positives = sum(blocks.positives(part, static) for part in sample)
     rows = sum(map(blocks.centres, sample))
+    metrics = no_metrics()._replace(loss=loss, positives=positives, objective=loss, rows=rows)
     left_out = 1 - count * len(parts) * static.block / static.batch_size
-    return Metrics(
-        *(loss, positives, loss, rows),
+    if not left_out:
+        return metrics
+    return metrics._replace(
         steps=(positives > 0).astype(jnp.float32),
         loss_squares=left_out * loss * loss,
         products=left_out * loss * positives,

@@ -92,7 +92,8 @@ def cumulative(pn: np.ndarray) -> np.ndarray:
     """sum of Pn up to and with each word, in units of 2^-32: [V] float64 -> [V] uint32.
 
     Word i is drawn by 32 random bits u where cdf[i-1] <= u < cdf[i], so each probability is exact
-    to 2^-32. The last entry, 2^32, doesn't fit and is left at 2^32 - 1.
+    to 2^-32, and one below may be 0: in n draws a word's count is off by n 2^-32 on average, no
+    more than chance moves it anyhow. The last entry, 2^32, doesn't fit and is left at 2^32 - 1.
     """
     total = np.cumsum(np.asarray(pn, np.float64))
     return np.minimum(np.rint(total / total[-1] * 2.0**32), 2.0**32 - 1).astype(np.uint32)
