@@ -238,25 +238,43 @@ def test_the_linear_rate_falls_from_the_first_step_to_the_last(chunked):
     assert seven[-1].learning_rate == rates[-1]
 
 
-def test_nothing_is_compiled_after_the_first_epoch(chunked):
-    corpus, hyper, programs = chunked
-    compilations = []
+@pytest.fixture
+def compilations():
+    """Grows by an entry a compilation."""
+    heard = []
 
     def listen(event, duration, **kwargs):
         if event == "/jax/core/compile/backend_compile_duration":
-            compilations.append(event)
+            heard.append(event)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        jax.jit(lambda x: x + 1)(jnp.zeros(3))
-        assert compilations  # the listener hears
-        state, heard = start(hyper, PLAIN), []
-        for _, report in train.train(state, KEY, corpus, programs[7], hyper, PLAIN, 3):
-            heard.append((report.epoch, len(compilations)))
-        after_first = max(count for epoch, count in heard if epoch == 1)
-        assert heard[-1] == (3, after_first)
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
+    jax.jit(lambda x: x + 1)(jnp.zeros(3))
+    assert heard  # it hears
+    yield heard
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_nothing_is_compiled_after_the_first_epoch(chunked, compilations):
+    corpus, hyper, programs = chunked
+    state, heard = start(hyper, PLAIN), []
+    for _, report in train.train(state, KEY, corpus, programs[7], hyper, PLAIN, 3):
+        heard.append((report.epoch, len(compilations)))
+    after_first = max(count for epoch, count in heard if epoch == 1)
+    assert heard[-1] == (3, after_first)
+
+
+def test_a_program_of_the_same_shapes_is_compiled_once(
+    make_corpus, make_hyper, compilations, monkeypatch
+):
+    corpus, counts = make_corpus(LINES[:3], vocab_size=V), []
+    static = PLAIN._replace(loss="softmax", optimizer="sgd")
+    for rate in (0.1, 0.2):
+        compiled(corpus, make_hyper(np.ones(V), learning_rate=rate), static, 5)
+        counts.append(len(compilations))
+    assert counts[0] == counts[1]
+    monkeypatch.setattr(train, "MEASURED", 1)  # what a test replaces is traced anew
+    compiled(corpus, make_hyper(np.ones(V)), static, 5)
+    assert len(compilations) > counts[1]
 
 
 def test_a_text_of_one_chunk_that_is_drawn_once_is_only_shuffled_anew(make_corpus, make_hyper):
