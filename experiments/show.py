@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from tqdm import tqdm
 
 from w2v_jax import queries, resources
-from w2v_jax.corpus import is_compressed
 from w2v_jax.evaluation import Measure
+from w2v_jax.files import is_packed
 from w2v_jax.types import WordVectors
 
 SOON = 1.0  # seconds of compiling that nothing is said of: a program that was kept takes less
@@ -70,7 +70,7 @@ def compiling() -> Iterator[None]:
 
 def reading_bar(paths: Iterable[str]) -> tqdm:
     """Bytes of text read, of all where no file is compressed; gone once it is read."""
-    plain = not any(is_compressed(path) for path in paths)
+    plain = not any(is_packed(path) for path in paths)
     return tqdm(
         desc="reading",
         total=sum(os.path.getsize(p) for p in paths if os.path.isfile(p)) if plain else None,

@@ -35,7 +35,7 @@ def standard_sets(tmp_path_factory):
     needs_simlex()
     folder = tmp_path_factory.mktemp("standard")
     for name, path in evaluation.standard_files().items():
-        (folder / f"{name}.txt").write_bytes(evaluation._bytes_of(path))
+        (folder / f"{name}.txt").write_bytes(evaluation.content(path))
     return folder
 
 
@@ -195,7 +195,7 @@ def test_bad_files_are_named_with_their_line(tmp_path, read, content, message):
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:
         list(read(vectors_of("abcd"), path))
-    assert str(caught.value) == f"{path}: {message}"
+    assert str(caught.value).startswith(f"{path}: {message}")
 
 
 @pytest.mark.parametrize("read", [word_pairs, analogies])
@@ -345,7 +345,7 @@ def test_a_packed_file_is_unpacked_and_a_broken_one_named(tmp_path):
     packed.write_bytes(lzma.compress(plain.read_bytes()))
     assert list(word_pairs(wv, packed, "own")) == list(word_pairs(wv, plain, "own"))
     packed.write_bytes(packed.read_bytes()[:-9])
-    with pytest.raises(UserError, match=r"own\.txt\.xz: cannot be unpacked"):
+    with pytest.raises(UserError, match=r"own\.txt\.xz: Compressed file ended"):
         list(word_pairs(wv, packed))
 
 

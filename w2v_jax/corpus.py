@@ -1,22 +1,17 @@
 """Names and files to text, as lines of words or as chunks of bytes, on the host."""
 
-import bz2
 import glob
-import gzip
 import hashlib
 import http.client
-import io
-import lzma
 import os
 import secrets
-import stat
 import urllib.request
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-from w2v_jax import resources
+from w2v_jax import files, kinds, resources
+from w2v_jax.files import UNREADABLE
 from w2v_jax.types import UserError
 
 DATASETS = ("ptb", "wiki_sample")
@@ -30,8 +25,6 @@ LONGEST = 1 << 21  # bytes of a word
 _DOWNLOAD_LIMIT = 16 << 20  # bytes; the largest split has 5.1 MB
 _TIMEOUT = 15  # seconds
 _SPACES = (b" ", b"\n", b"\t", b"\r")  # where a chunk may end
-_OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
-_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 class Source(NamedTuple):
@@ -87,22 +80,22 @@ def locate(
 def read_lines(paths: Iterable[str], digest, mark: str = "\ufeff") -> Iterator[list[str]]:
     """The words of each line of each file: what str.split() gives, a blank line as [].
 
-    Files are UTF-8, plain or compressed (.gz, .xz, .bz2); `mark`, a byte-order mark, is left out at
+    Files are UTF-8, plain or packed by gzip, xz or bzip2; `mark`, a byte-order mark, is left out at
     the start. `digest`, a hashlib object, takes in the uncompressed bytes of each line as read.
     Raises UserError naming the file, and the line and byte (from 1) of what is not UTF-8.
     """
     for path in paths:
         number = 0
         try:
-            with _open(path) as file:
+            with files.unpacked(path) as file:
                 for number, line in enumerate(file, 1):
                     digest.update(line)
                     text = line.decode()
                     yield (text.removeprefix(mark) if number == 1 else text).split()
         except UnicodeDecodeError as error:
             where = f"line {number}, byte {error.start + 1}"
-            raise UserError(f"{path}: {where}: not UTF-8") from error
-        except _UNREADABLE as error:
+            raise UserError(f"{path}: {where}: {kinds.not_utf8(error.object)}") from error
+        except UNREADABLE as error:
             raise UserError(f"{path}: cannot be read ({reason_of(error)})") from error
 
 
@@ -124,7 +117,7 @@ def read_chunks(paths: Iterable[str], size: int) -> Iterator[Chunk]:
     """
     for path in paths:
         try:
-            with _open(path) as file:
+            with files.unpacked(path) as file:
                 rest, first, end, waiting = [], True, b"\n", 0
                 while block := file.read(size):
                     end = block[-1:]
@@ -137,7 +130,7 @@ def read_chunks(paths: Iterable[str], size: int) -> Iterator[Chunk]:
                     if waiting > LONGEST:
                         raise UserError(f"{path}: has a word of over {LONGEST:,} bytes: no text")
                 yield Chunk(path, b"".join(rest), first, True, end != b"\n")
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise UserError(f"{path}: cannot be read ({reason_of(error)})") from error
 
 
@@ -157,20 +150,6 @@ def write_atomically(path: str, data: bytes) -> None:
                 os.unlink(temporary)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({reason_of(error)})") from error
-
-
-def is_compressed(path: str) -> bool:
-    """Whether a file is unpacked when it is read: by its name."""
-    return os.path.splitext(path)[1].lower() in _OPENERS
-
-
-def _open(path: str) -> IO[bytes]:
-    mode = os.stat(path).st_mode
-    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        raise UserError(f"{path}: is a device, not a file")
-    opener = _OPENERS[os.path.splitext(path)[1].lower()] if is_compressed(path) else None
-    # The archives' own line iteration is Python, a BufferedReader's is C.
-    return io.BufferedReader(opener(path, "rb"), 1 << 16) if opener else open(path, "rb")
 
 
 def reason_of(error: Exception) -> str:

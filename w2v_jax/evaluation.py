@@ -1,6 +1,5 @@
 """Word vectors -> measures against people's judgements: word pairs and analogies."""
 
-import lzma
 import math
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from w2v_jax import resources
-from w2v_jax.files import opened
+from w2v_jax import kinds, resources
+from w2v_jax.files import content
 from w2v_jax.queries import analogy
 from w2v_jax.types import UserError, WordVectors
 
@@ -234,7 +233,7 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float | None:
 
 
 def _read_pairs(path) -> tuple[tuple[str, str, float], ...]:
-    return _parsed_pairs(str(path), _bytes_of(path))
+    return _parsed_pairs(str(path), content(path))
 
 
 @lru_cache(maxsize=4)  # by what the file holds: a sweep's members are measured with the same files
@@ -265,7 +264,7 @@ def _score(path, number: int, field: str) -> float:
 
 def _read_analogies(path) -> tuple[tuple[str, ...], tuple[tuple[int, str, str, str, str], ...]]:
     """The sections' names in order, and items (section's place, a, b, c, d)."""
-    return _parsed_analogies(str(path), _bytes_of(path))
+    return _parsed_analogies(str(path), content(path))
 
 
 @lru_cache(maxsize=4)
@@ -288,24 +287,15 @@ def _parsed_analogies(path: str, raw: bytes):
     return tuple(sections), tuple(items)
 
 
-def _bytes_of(path) -> bytes:
-    """What a file holds, unpacked where its name ends with .xz."""
-    with opened(path) as file:
-        raw = file.read()
-    if Path(path).suffix != ".xz":
-        return raw
-    try:
-        return lzma.decompress(raw)
-    except lzma.LZMAError as error:
-        raise UserError(f"{path}: cannot be unpacked ({error})") from error
-
-
 def _lines(path: str, raw: bytes) -> list[tuple[int, str]]:
     """The lines that are not blank, stripped, with their numbers from 1."""
     try:
         text = raw.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         number = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}: line {number}: not UTF-8") from error
+        sample = raw[max(error.start - 1000, 0) :][:4000]
+        raise UserError(f"{path}: line {number}: {kinds.not_utf8(sample)}") from error
+    if kinds.is_html(raw[: kinds.HEAD]):
+        raise UserError(f"{path}: is a web page: give the file that it shows or links to")
     numbered = enumerate(text.split("\n"), 1)
     return [(number, line.strip()) for number, line in numbered if line.strip()]
