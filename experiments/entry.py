@@ -8,7 +8,7 @@ from collections.abc import Callable
 from absl import flags
 from jax.errors import JaxRuntimeError
 
-from experiments import earlier_arguments, programs, quiet, streams
+from experiments import earlier_arguments, peers_flags, programs, quiet, streams
 from experiments.stopping import Stopped
 from w2v_jax import configure
 from w2v_jax.types import UserError
@@ -92,6 +92,10 @@ def _parse(argv: list[str], doc: str) -> None:
     try:
         args, notes = earlier_arguments.today(argv[1:], flags.FLAGS, _expanded)
         rest = flags.FLAGS([argv[0], *args])
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(
+            f"{' '.join(str(error).split())}{peers_flags.hint(error.flagname)}"
+        ) from error
     except flags.Error as error:
         raise UserError(" ".join(str(error).split())) from error
     except UnicodeDecodeError as error:
@@ -113,6 +117,11 @@ def _parse(argv: list[str], doc: str) -> None:
     if flags.FLAGS.help:
         print(f"{doc.strip()}\n\nflags:\n{_flags_help()}", flush=True)
         sys.exit(OK)
+    if sum(map(os.path.exists, rest[1:])):
+        raise UserError(
+            f"unexpected file {rest[1]!r}: several are one argument, quoted (--corpus='*.txt') or "
+            "with commas between (--corpus=a.txt,b.txt)"
+        )
     if len(rest) > 1:
         raise UserError(f"unexpected argument {rest[1]!r}: flags are written --name=value")
 
@@ -123,7 +132,12 @@ def _encodes(text: str) -> bool:
 
 def _expanded(args: list[str]) -> list[str]:
     """Arguments with the lines of flagfiles in their places."""
-    return flags.FLAGS.read_flags_from_files(args, force_gnu=False)
+    found = flags.FLAGS.read_flags_from_files(args, force_gnu=False)
+    marked = [arg for arg in found if arg.startswith("\ufeff")]  # a byte-order mark
+    if not marked:
+        return found
+    bare = [arg.removeprefix("\ufeff") for arg in found]
+    return _expanded([arg for arg in bare if not arg.startswith(("#", "//")) and arg])
 
 
 def _flags_help() -> str:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments import STARTED, events, newest, rundir, show
+from experiments import STARTED, events, newest, quoted, rundir, show
 from experiments.config import Config
 from w2v_jax import evaluation, plots, queries
 from w2v_jax.evaluation import Measure
@@ -140,5 +140,5 @@ def _unknown(config: Config, wv: WordVectors) -> list[str]:
     """
     asked = set(config.show_similar) - set(Config.show_similar)
     for analogy in set(config.show_analogies) - set(Config.show_analogies):
-        asked |= set(analogy.split(":"))
+        asked |= set(quoted.words(analogy, ":"))
     return queries.find_all(wv.words, sorted(asked))[1]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
+from experiments import quoted
 from w2v_jax import queries, resources
 from w2v_jax.evaluation import Measure
 from w2v_jax.files import is_packed
@@ -164,7 +165,9 @@ def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) 
     words = words or list(wv.words[len(wv.words) // 100 :][:4])  # neither rare nor everywhere
     if words:
         parts.append("nearest words (cosine)\n" + similar(wv, words, 5)[0])
-    known = [t for t in (a.split(":") for a in config.show_analogies) if set(t) <= vocabulary]
+    known = [
+        t for t in (quoted.words(a, ":") for a in config.show_analogies) if set(t) <= vocabulary
+    ]
     if known:
         score = config.analogy_score
         parts.append(f"analogies (a : b = c : ?, {score})\n" + analogies(wv, known, 3, score)[0])

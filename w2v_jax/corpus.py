@@ -43,6 +43,7 @@ def locate(
     fallback: str = "",
     cache_dir: str | None = None,
     split: str = "train",
+    flag: str = "--corpus",
 ) -> Source:
     """Finds the files of a dataset, or of `corpus` where that is given.
 
@@ -50,7 +51,8 @@ def locate(
     matches of each sorted, no file twice. `ptb` is looked for in `data_dir` or its folder ptb and
     never downloaded then; without `data_dir` it comes from the cache or is downloaded into it.
     `fallback` names the dataset to use where PTB cannot be downloaded. `wiki_sample`, 67
-    articles of Wikipedia, comes with the package. Only `ptb` has splits beside 'train'.
+    articles of Wikipedia, comes with the package. Only `ptb` has splits beside 'train'. `flag` is
+    what messages call `corpus`.
 
     Raises UserError where there is no such text.
     """
@@ -58,9 +60,9 @@ def locate(
     if not corpus and dataset not in DATASETS:
         raise UserError(f"--dataset={dataset}: not one of {', '.join(DATASETS)}")
     if split not in PTB_SHA256 or (split != "train" and (corpus or dataset != "ptb")):
-        raise UserError(f"{f'--corpus={corpus}' if corpus else dataset} has no split '{split}'")
+        raise UserError(f"{f'{flag}={corpus}' if corpus else dataset} has no split '{split}'")
     if corpus:
-        return Source("files", _match(corpus), "")
+        return Source("files", _match(corpus, flag), "")
     if dataset == "wiki_sample":
         return Source(dataset, (str(resources.carried("wiki_sample.txt.xz")),), "")
     if data_dir:
@@ -166,24 +168,24 @@ def cache_folder() -> str:
     return os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.cache"), "w2v_jax")
 
 
-def _match(corpus: str) -> tuple[str, ...]:
+def _match(corpus: str, flag: str) -> tuple[str, ...]:
     found = {}  # by real path: no file is read twice
     for name in [corpus] if os.path.exists(corpus) else filter(None, corpus.split(",")):
         pattern = name if os.path.exists(name) else os.path.expanduser(name.strip())
         if os.path.isdir(pattern):
-            raise UserError(f"--corpus={name}: a folder; give its files, as {name}/*.txt")
-        matches = [pattern] if os.path.exists(pattern) else _matches(pattern)
+            raise UserError(f"{flag}={name}: a folder; give its files, as {name}/*.txt")
+        matches = [pattern] if os.path.exists(pattern) else _matches(pattern, flag)
         files = sorted(path for path in matches if not os.path.isdir(path))
         if not files:
-            raise UserError(f"--corpus={name}: no such file")
+            raise UserError(f"{flag}={name}: no such file")
         for path in files:
             found.setdefault(os.path.realpath(path), path)
     if not found:
-        raise UserError(f"--corpus={corpus}: names no file")
+        raise UserError(f"{flag}={corpus}: names no file")
     return tuple(found.values())
 
 
-def _matches(pattern: str) -> list[str]:
+def _matches(pattern: str, flag: str) -> list[str]:
     """Paths that a glob names; ** goes into folders, not into hidden ones or through links."""
     if "**" not in pattern:
         return glob.glob(pattern)
@@ -194,7 +196,7 @@ def _matches(pattern: str) -> list[str]:
     try:
         found = list(Path(base or ".").glob(str(below)))
     except (ValueError, NotImplementedError) as error:
-        raise UserError(f"--corpus={pattern}: {error}") from error
+        raise UserError(f"{flag}={pattern}: {error}") from error
     hidden = [any(p.startswith(".") and p not in parts for p in path.parts) for path in found]
     return [str(path) for path, is_hidden in zip(found, hidden, strict=True) if not is_hidden]
 
