@@ -105,12 +105,18 @@ def _write(workdir: Path, summary: dict, total_sec: float | None) -> None:
 
 def in_json(measures) -> dict[str, dict]:
     """Measures as summary.json has them."""
-    return {m.name: {"value": m.value, "covered": m.covered, "total": m.total} for m in measures}
+    return {
+        m.name: {"value": m.value, "covered": m.covered, "total": m.total, "folded": m.folded}
+        for m in measures
+    }
 
 
 def of_json(found: dict[str, dict]) -> list[Measure]:
     """Measures from summary.json."""
-    return [Measure(name, m["value"], m["covered"], m["total"]) for name, m in found.items()]
+    return [
+        Measure(name, m["value"], m["covered"], m["total"], m.get("folded", 0))
+        for name, m in found.items()
+    ]
 
 
 def draw_plots(

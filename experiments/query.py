@@ -12,7 +12,7 @@ from w2v_jax.types import UserError
 
 flags.DEFINE_list("similar", [], "Words to find the neighbours of.")
 flags.DEFINE_multi_string(
-    "analogy", [], 'a,b,c: a is to b as c is to ?; may be repeated; "1,5" is a word.'
+    "analogy", [], 'a,b,c: a is to b as c is to ?; repeatable; "1,5" is a word.'
 )
 flags.DEFINE_enum(
     "analogy_score",

@@ -91,7 +91,8 @@ def quality(measures: Iterable[Measure]) -> str:
     lines = []
     for m in rows:
         value = "  -  " if m.value is None else f"{m.value:5.3f}"
-        lines.append(f"  {m.name:<{width}}  {value}  ({m.covered:,} of {m.total:,} items)")
+        other = f", {m.folded:,} by another spelling" if m.folded else ""
+        lines.append(f"  {m.name:<{width}}  {value}  ({m.covered:,} of {m.total:,} items{other})")
     return "\n".join(lines)
 
 

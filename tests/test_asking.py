@@ -1,4 +1,4 @@
-"""How a user asks: flags by other programs' names, globs, quotes, marks, the flag that was given."""
+"""How a user asks: flags by other programs' names, globs, quotes, marks, flags as given."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_words_that_hold_the_mark_are_quoted(mark):
 def test_analogies_of_words_with_commas_and_colons(tmp_path, capsys):
     vectors = np.random.default_rng(0).normal(size=(6, 4)).astype("f")
     export.save_text(tmp_path / "v.txt", WordVectors(WORDS, vectors))
-    asked = ('--analogy="1,5",a:b,w3', '--analogy=w3, "1,5" ,w4')
+    asked = ('--analogy="1,5",a:b,w3', '--analogy=w3, "1,5",w4')
     assert start("query", f"--vectors={tmp_path}/v.txt", *asked) == 0
     printed = capsys.readouterr().out
     assert "1,5 : a:b = w3 : " in printed and "w3 : 1,5 = w4 : " in printed
