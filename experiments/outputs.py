@@ -131,7 +131,11 @@ def draw_plots(
     words, loss, epoch_ends = rundir.loss_curve(run, step)
     name = {"skipgram": "skip-gram", "cbow": "CBOW"}[model]
     plots.plot_loss(place / LOSS, words, loss, f"{name}, loss a positive", epoch_ends)
-    plots.plot_embedding(place / EMBEDDING, wv)
+    if bare := plots.plot_embedding(place / EMBEDDING, wv):
+        show.say(
+            f"note: {EMBEDDING} leaves out {len(bare):,} words that no font here has all letters "
+            f"of, such as {bare[0]}: install one, as Noto Sans, and clear matplotlib's font cache"
+        )
     return [place / LOSS, place / EMBEDDING]
 
 
