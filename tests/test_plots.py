@@ -189,7 +189,7 @@ def test_fonts_are_chosen_by_letters(monkeypatch):
     entries = [font_manager.FontEntry(fname=name, name=name[0]) for name in covers]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", entries)
     monkeypatch.setattr(plots, "_letters_of", lambda path: set(covers.get(path, "abc")))
-    families, bare = plots.fonts_for(["ab", "가나", "あc", "ж"])
+    families, bare = plots.fonts_for(["ab", "가나다", "あc", "ж"])
     assert families[-2:] == ["k", "j"] and bare == {"ж"}
     assert plots.fonts_for(["ab"])[0] == families[:-2]
 

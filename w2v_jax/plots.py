@@ -176,7 +176,9 @@ def fonts_for(words: Sequence[str]) -> tuple[list[str], set[str]]:
     first = font_manager.FontProperties()
     families = list(first.get_family())
     missing = set("".join(words)) - _letters_of(font_manager.findfont(first))
-    others = {entry.fname: entry.name for entry in font_manager.fontManager.ttflist}
+    registered = font_manager.fontManager.ttflist
+    boxes = "Last Resort"  # draws any letter as a box
+    others = {font.fname: font.name for font in registered if not font.name.startswith(boxes)}
     while missing:
         path, have = max(
             ((path, missing & _letters_of(path)) for path in sorted(others)),
