@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from absl import flags
 
+from experiments import quoted
 from w2v_jax import checks
 from w2v_jax.checks import ENGINES, NAMES, REGISTRIES
 from w2v_jax.losses import LOSSES
@@ -300,7 +301,7 @@ def check(config: Config) -> None:
         if limit and limit < getattr(config, name):
             raise UserError(f"--{name}_limit={limit}: below --{name}={getattr(config, name)}")
     for analogy in config.show_analogies:
-        if len(analogy.split(":")) != 3:
+        if len(quoted.words(analogy, ":")) != 3:
             raise UserError(f"--show_analogies={analogy}: not of the form a:b:c")
     for name in ("beta1", "beta2"):
         if getattr(config, name) >= 1:

@@ -64,7 +64,7 @@ def _completed(args: list[str], known: Collection[str]) -> Iterator[str]:
 def _text(path: str) -> str:
     """A flagfile's text; none where it can't be read, which is told where it is."""
     try:
-        with open(os.path.expanduser(path), encoding="utf-8") as file:
+        with open(os.path.expanduser(path), encoding="utf-8-sig") as file:
             return file.read()
     except (OSError, UnicodeDecodeError):
         return ""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from absl import flags
 from jax.errors import JaxRuntimeError
 
-from experiments import earlier_arguments, programs, quiet
+from experiments import earlier_arguments, peers_flags, programs, quiet, streams
 from experiments.stopping import Stopped
 from w2v_jax import configure
 from w2v_jax.types import UserError
@@ -27,9 +27,11 @@ def start(main: Callable[[], None], doc: str) -> None:
 
 def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
     signal.signal(signal.SIGTERM, _terminated)
-    for stream in (sys.stdout, sys.stderr):  # words that the terminal's encoding lacks
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    with streams.guarded():
+        return _run(main, argv, doc)
+
+
+def _run(main: Callable[[], None], argv: list[str], doc: str) -> int:
     try:
         _parse(argv, doc)
         for line in configure():
@@ -37,6 +39,7 @@ def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
         quiet.orbax()
         programs.keep()
         main()
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
@@ -62,9 +65,26 @@ def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
         print("interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BAD_INPUT
+    except OSError as error:
+        print(f"error: {_named(error)}", file=sys.stderr)
         return BAD_INPUT
     return OK
+
+
+def _named(error: OSError) -> str:
+    """What the system refused, as the flag that names the path, where one does, and the cause."""
+    cause, path = error.strerror or " ".join(str(error).split()), error.filename
+    if path is None:
+        return cause
+    path = os.path.abspath(os.fsdecode(path))
+    for name in flags.FLAGS:
+        value = flags.FLAGS[name].value
+        if isinstance(value, str) and value:
+            whole = os.path.abspath(os.path.expanduser(value))
+            if path == whole or path.startswith(f"{whole}/"):
+                return f"--{name}={value}: {cause}" + (f" ({path})" if path != whole else "")
+    return f"{path}: {cause}"
 
 
 def _parse(argv: list[str], doc: str) -> None:
@@ -72,6 +92,10 @@ def _parse(argv: list[str], doc: str) -> None:
     try:
         args, notes = earlier_arguments.today(argv[1:], flags.FLAGS, _expanded)
         rest = flags.FLAGS([argv[0], *args])
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(
+            f"{' '.join(str(error).split())}{peers_flags.hint(error.flagname)}"
+        ) from error
     except flags.Error as error:
         raise UserError(" ".join(str(error).split())) from error
     except UnicodeDecodeError as error:
@@ -82,18 +106,38 @@ def _parse(argv: list[str], doc: str) -> None:
         values = flags.FLAGS[name].value
         if any("\0" in str(v) for v in (values if isinstance(values, list) else [values])):
             raise UserError(f"--{name}: holds a NUL")
+        texts = values if isinstance(values, list) else [values]
+        if "workdir" in flags.FLAGS and any(not _encodes(str(text)) for text in texts):
+            raise UserError(  # flags.cfg and the like are UTF-8
+                f"--{name}={','.join(map(str, texts))}: the name is not UTF-8; "
+                "rename it, or make a link of another name to it"
+            )
     for line in notes:
         print(f"note: {line}", file=sys.stderr)
     if flags.FLAGS.help:
-        print(f"{doc.strip()}\n\nflags:\n{_flags_help()}")
+        print(f"{doc.strip()}\n\nflags:\n{_flags_help()}", flush=True)
         sys.exit(OK)
+    if sum(map(os.path.exists, rest[1:])):
+        raise UserError(
+            f"unexpected file {rest[1]!r}: several are one argument, quoted (--corpus='*.txt') or "
+            "with commas between (--corpus=a.txt,b.txt)"
+        )
     if len(rest) > 1:
         raise UserError(f"unexpected argument {rest[1]!r}: flags are written --name=value")
 
 
+def _encodes(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def _expanded(args: list[str]) -> list[str]:
     """Arguments with the lines of flagfiles in their places."""
-    return flags.FLAGS.read_flags_from_files(args, force_gnu=False)
+    found = flags.FLAGS.read_flags_from_files(args, force_gnu=False)
+    marked = [arg for arg in found if arg.startswith("\ufeff")]  # a byte-order mark
+    if not marked:
+        return found
+    bare = [arg.removeprefix("\ufeff") for arg in found]
+    return _expanded([arg for arg in bare if not arg.startswith(("#", "//")) and arg])
 
 
 def _flags_help() -> str:

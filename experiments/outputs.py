@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments import STARTED, events, newest, rundir, show
+from experiments import STARTED, events, newest, quoted, rundir, show
 from experiments.config import Config
 from w2v_jax import evaluation, plots, queries
 from w2v_jax.evaluation import Measure
@@ -105,12 +105,18 @@ def _write(workdir: Path, summary: dict, total_sec: float | None) -> None:
 
 def in_json(measures) -> dict[str, dict]:
     """Measures as summary.json has them."""
-    return {m.name: {"value": m.value, "covered": m.covered, "total": m.total} for m in measures}
+    return {
+        m.name: {"value": m.value, "covered": m.covered, "total": m.total, "folded": m.folded}
+        for m in measures
+    }
 
 
 def of_json(found: dict[str, dict]) -> list[Measure]:
     """Measures from summary.json."""
-    return [Measure(name, m["value"], m["covered"], m["total"]) for name, m in found.items()]
+    return [
+        Measure(name, m["value"], m["covered"], m["total"], m.get("folded", 0))
+        for name, m in found.items()
+    ]
 
 
 def draw_plots(
@@ -125,7 +131,11 @@ def draw_plots(
     words, loss, epoch_ends = rundir.loss_curve(run, step)
     name = {"skipgram": "skip-gram", "cbow": "CBOW"}[model]
     plots.plot_loss(place / LOSS, words, loss, f"{name}, loss a positive", epoch_ends)
-    plots.plot_embedding(place / EMBEDDING, wv)
+    if bare := plots.plot_embedding(place / EMBEDDING, wv):
+        show.say(
+            f"note: {EMBEDDING} leaves out {len(bare):,} words that no font here has all letters "
+            f"of, such as {bare[0]}: install one, as Noto Sans, and clear matplotlib's font cache"
+        )
     return [place / LOSS, place / EMBEDDING]
 
 
@@ -140,5 +150,5 @@ def _unknown(config: Config, wv: WordVectors) -> list[str]:
     """
     asked = set(config.show_similar) - set(Config.show_similar)
     for analogy in set(config.show_analogies) - set(Config.show_analogies):
-        asked |= set(analogy.split(":"))
+        asked |= set(quoted.words(analogy, ":"))
     return queries.find_all(wv.words, sorted(asked))[1]

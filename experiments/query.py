@@ -6,12 +6,14 @@ python -m experiments.query --run=OUT --analogy=king,man,queen --analogy_score=c
 
 from absl import flags
 
-from experiments import entry, show, vectors
+from experiments import entry, quoted, show, vectors
 from w2v_jax.queries import ANALOGY_SCORES
 from w2v_jax.types import UserError
 
 flags.DEFINE_list("similar", [], "Words to find the neighbours of.")
-flags.DEFINE_multi_string("analogy", [], "a,b,c: a is to b as c is to ?; may be repeated.")
+flags.DEFINE_multi_string(
+    "analogy", [], 'a,b,c: a is to b as c is to ?; repeatable; "1,5" is a word.'
+)
 flags.DEFINE_enum(
     "analogy_score",
     "cosine",
@@ -24,7 +26,7 @@ flags.DEFINE_integer("topk", 5, "Answers a query.", lower_bound=1)
 def main() -> None:
     """Answers the queries. Raises UserError about unknown words, once the others are answered."""
     values = flags.FLAGS
-    triples = [tuple(w.strip() for w in analogy.split(",")) for analogy in values.analogy]
+    triples = [tuple(quoted.words(analogy, ",")) for analogy in values.analogy]
     for analogy, triple in zip(values.analogy, triples, strict=True):
         if len(triple) != 3 or not all(triple):
             raise UserError(f"--analogy={analogy}: not of the form a,b,c")

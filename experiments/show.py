@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
-from experiments import chance, tables
+from experiments import chance, quoted, tables
 from experiments.tables import counted
 from w2v_jax import queries, resources
-from w2v_jax.corpus import is_compressed
 from w2v_jax.evaluation import LEAST, Measure
+from w2v_jax.files import is_packed
 from w2v_jax.types import WordVectors
 
 SOON = 1.0  # seconds of compiling that nothing is said of: a program that was kept takes less
@@ -74,7 +74,7 @@ def compiling() -> Iterator[None]:
 
 def reading_bar(paths: Iterable[str]) -> tqdm:
     """Bytes of text read, of all where no file is compressed; gone once it is read."""
-    plain = not any(is_compressed(path) for path in paths)
+    plain = not any(is_packed(path) for path in paths)
     return tqdm(
         desc="reading",
         total=sum(os.path.getsize(p) for p in paths if os.path.isfile(p)) if plain else None,
@@ -95,9 +95,9 @@ def quality(measures: Iterable[Measure]) -> str:
     for m in rows:
         value = "  -  " if m.value is None else f"{m.value:5.3f}"
         few = ": too few" if 0 < m.covered < LEAST else ""
-        lines.append(
-            f"  {m.name:<{width}}  {value}  ({m.covered:,} of {counted(m.total, 'item')}{few})"
-        )
+        other = f", {m.folded:,} by another spelling" if m.folded else ""
+        items = f"{m.covered:,} of {counted(m.total, 'item')}{few}{other}"
+        lines.append(f"  {m.name:<{width}}  {value}  ({items})")
     return "\n".join(lines)
 
 
@@ -176,7 +176,9 @@ def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) 
     words = words or list(wv.words[len(wv.words) // 100 :][:4])  # neither rare nor everywhere
     if words:
         parts.append("nearest words (cosine)\n" + similar(wv, words, 5)[0])
-    known = [t for t in (a.split(":") for a in config.show_analogies) if set(t) <= vocabulary]
+    known = [
+        t for t in (quoted.words(a, ":") for a in config.show_analogies) if set(t) <= vocabulary
+    ]
     if known:
         score = config.analogy_score
         parts.append(f"analogies (a : b = c : ?, {score})\n" + analogies(wv, known, 3, score)[0])

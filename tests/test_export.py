@@ -123,7 +123,7 @@ TEXT = b"3 2\na 1 2\nb 3 4\nc 5 6\n"
     ],
 )
 def test_bad_text(tmp_path, content, message):
-    assert refusal(tmp_path / "bad.txt", content) == message
+    assert refusal(tmp_path / "bad.txt", content).startswith(message)
 
 
 def refusal(path, content):
@@ -185,7 +185,8 @@ def test_no_file_and_no_such_format(tmp_path):
     for suffix in SAVERS:
         with pytest.raises(UserError, match=rf"none\{suffix}: No such file"):
             load(tmp_path / f"none{suffix}")
-    with pytest.raises(UserError, match=r"x\.pkl: vectors are read from \.txt, .* not '\.pkl'"):
+    (tmp_path / "x.pkl").write_bytes(b"\x80\x04K\x01.")
+    with pytest.raises(UserError, match=r"x\.pkl: is a Python pickle"):
         load(tmp_path / "x.pkl")
 
 

@@ -18,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from experiments import identity, rundir
-from w2v_jax import corpus, evaluation, ingest, store, vocab
+from w2v_jax import corpus, evaluation, ingest, kinds, store, vocab
 from w2v_jax.corpus import Source, read_chunks, read_lines
 from w2v_jax.types import UserError, Vocab, WordVectors
 
@@ -50,6 +50,10 @@ def expected(content: bytes) -> list[list[str]]:
     return [line.split() for line in (lines if lines[-1] else lines[:-1])]
 
 
+def not_text(content: bytes) -> bool:
+    return bool(kinds.foreign(content) or kinds.packing(content) or content.count(0) >= 32)
+
+
 def refusal_or(read, path):
     """What `read` gives, or None where it refuses the file in a line that names it."""
     try:
@@ -69,6 +73,8 @@ def test_lines_are_what_split_gives_or_the_byte_at_fault_is_named(folder, conten
     try:
         lines = list(read_lines([str(path)], digest))
     except UserError as error:
+        if not_text(content):
+            return
         line, byte = one_line(error).split("line ")[1].split(", byte ")
         before = b"\n".join(content.split(b"\n")[: int(line) - 1])
         at = len(before) + (int(line) > 1) + int(byte.split(":")[0]) - 1
@@ -84,7 +90,10 @@ def test_lines_are_what_split_gives_or_the_byte_at_fault_is_named(folder, conten
 @given(BYTES, st.integers(1, 20))
 def test_chunks_are_the_file_cut_at_white_space(folder, content, size):
     path = written(folder / "chunks.txt", content)
-    chunks = list(read_chunks([str(path)], size))
+    chunks = refusal_or(lambda: list(read_chunks([str(path)], size)), path)
+    if chunks is None:
+        assert not_text(content)
+        return
     assert b"".join(chunk.data for chunk in chunks) == content
     assert [chunk.first for chunk in chunks] == [True] + [False] * (len(chunks) - 1)
     assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
@@ -246,12 +255,10 @@ def refused(read) -> str:
     [lambda p: list(evaluation.word_pairs(WV, p)), lambda p: evaluation.analogy_items(WV, p)],
 )
 def test_pairs_and_analogies_come_from_regular_files(tmp_path, read):
-    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "zero").symlink_to("/dev/zero")
     for name, said in (
-        ("pipe", "pipe or device"),
-        ("zero", "pipe or device"),
+        ("zero", "is a device"),
         ("loop", "symbolic links"),
         (".", "is a folder"),
         ("none", "No such file"),
@@ -263,7 +270,9 @@ def test_pairs_and_analogies_come_from_regular_files(tmp_path, read):
 
 def test_the_line_that_is_not_utf8_is_counted_behind_a_byte_order_mark(tmp_path):
     path = written(tmp_path / "p.txt", BOM + b"\n\n\n\n\xff")
-    assert f"{path}: line 5: not UTF-8" == refused(lambda: list(evaluation.word_pairs(WV, path)))
+    assert refused(lambda: list(evaluation.word_pairs(WV, path))).startswith(
+        f"{path}: line 5: not UTF-8"
+    )
 
 
 def test_a_line_of_ten_megabytes_is_a_line(tmp_path):

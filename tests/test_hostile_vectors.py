@@ -181,8 +181,7 @@ def refused(path, content=None) -> str:
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("pipe", "pipe or device"),
-        ("device", "pipe or device"),
+        ("device", "is a device"),
         ("folder", "is a folder"),
         ("loop", "symbolic links"),
         ("nowhere", "No such file"),
@@ -192,7 +191,6 @@ def refused(path, content=None) -> str:
 def test_what_is_no_file_is_refused_at_once(tmp_path, suffix, kind, said):
     path = tmp_path / f"x{suffix}"
     made = {
-        "pipe": lambda: os.mkfifo(path),
         "device": lambda: path.symlink_to("/dev/zero"),
         "folder": path.mkdir,
         "loop": lambda: path.symlink_to(path),

@@ -89,7 +89,7 @@ def test_names_the_byte_that_is_not_utf8(tmp_path_factory, files, size, eos, max
         except BadByte as bad:
             file, line, byte = bad.args
             expected = f"{source.paths[file]}: line {line}, byte {byte}: not UTF-8"
-            assert error_of(load, source, eos=eos, max_words=max_words) == expected
+            assert error_of(load, source, eos=eos, max_words=max_words).startswith(expected)
         else:
             if naive_choice(read, 1, 0, "keep", eos):
                 check(

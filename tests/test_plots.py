@@ -157,3 +157,49 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match=r"none/x\.png: No such file"):
         plots.plot_loss(tmp_path / "none" / "x.png", [1], [1], "t")
+
+
+def test_svg_and_png_have_the_words_at_the_same_places(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append((figure, path)))
+    plots.plot_embedding(tmp_path / "x.png", planted(2, 4))
+    figure, _ = figures[0]
+    (axes,) = figure.axes
+    at = {}
+    for dpi in (120, 72):  # an SVG has 72 dots an inch, whatever was set
+        figure.dpi = dpi
+        places = [text.get_transform().transform(text.get_position()) for text in axes.texts]
+        at[dpi] = np.array(places) / dpi
+    assert len(at[72]) and at[72] == pytest.approx(at[120])
+
+
+def test_words_that_no_font_covers_are_left_out_and_returned(tmp_path, recwarn):
+    words = ("apple", "straße", "слово", "\U00012000\U00012001", "word", "ten")
+    vectors = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+    bare = plots.plot_embedding(tmp_path / "x.png", WordVectors(words, vectors))
+    assert bare == ["\U00012000\U00012001"]
+    assert not [w for w in recwarn if "missing from" in str(w.message)]
+
+
+def test_fonts_are_chosen_by_letters(monkeypatch):
+    from matplotlib import font_manager
+
+    plots.fonts_for(["ab"])  # matplotlib has found its default from here on
+    covers = {"a.ttf": "abc", "k.ttf": "abc가나다", "j.ttf": "가あい"}
+    entries = [font_manager.FontEntry(fname=name, name=name[0]) for name in covers]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", entries)
+    monkeypatch.setattr(plots, "_letters_of", lambda path: set(covers.get(path, "abc")))
+    families, bare = plots.fonts_for(["ab", "가나다", "あc", "ж"])
+    assert families[-2:] == ["k", "j"] and bare == {"ж"}
+    assert plots.fonts_for(["ab"])[0] == families[:-2]
+
+
+def test_many_ends_of_epochs_do_not_hatch(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
+    for count in (1, 50, 51, 1000):
+        ends = range(1, count + 1)
+        plots.plot_loss("x.png", [1, count + 1], [2.0, 1.0], "t", ends)
+        dotted = [line for line in figures[-1].axes[0].lines if line.get_linestyle() == ":"]
+        assert 1 <= len(dotted) <= 50
+    assert "every 20th end" in figures[-1].axes[0].get_xlabel()

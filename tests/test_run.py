@@ -83,7 +83,8 @@ def test_summary_has_the_fields_of_the_contract(skipgram):
     assert summary["train_sec"] > 0 and times < summary["total_sec"]
     assert summary["words_per_sec"] == pytest.approx(360 / summary["train_sec"])
     assert summary["evaluation"] and all(
-        set(measure) == {"value", "covered", "total"} for measure in summary["evaluation"].values()
+        set(measure) == {"value", "covered", "total", "folded"}
+        for measure in summary["evaluation"].values()
     )
     assert {"jax", "numpy", "python"} <= set(summary["versions"])
     last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])

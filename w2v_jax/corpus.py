@@ -1,22 +1,17 @@
 """Names and files to text, as lines of words or as chunks of bytes, on the host."""
 
-import bz2
 import glob
-import gzip
 import hashlib
 import http.client
-import io
-import lzma
 import os
 import secrets
-import stat
 import urllib.request
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-from w2v_jax import resources
+from w2v_jax import files, kinds, resources
+from w2v_jax.files import UNREADABLE
 from w2v_jax.types import UserError
 
 DATASETS = ("ptb", "wiki_sample")
@@ -30,8 +25,6 @@ LONGEST = 1 << 21  # bytes of a word
 _DOWNLOAD_LIMIT = 16 << 20  # bytes; the largest split has 5.1 MB
 _TIMEOUT = 15  # seconds
 _SPACES = (b" ", b"\n", b"\t", b"\r")  # where a chunk may end
-_OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
-_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 class Source(NamedTuple):
@@ -50,6 +43,7 @@ def locate(
     fallback: str = "",
     cache_dir: str | None = None,
     split: str = "train",
+    flag: str = "--corpus",
 ) -> Source:
     """Finds the files of a dataset, or of `corpus` where that is given.
 
@@ -57,7 +51,8 @@ def locate(
     matches of each sorted, no file twice. `ptb` is looked for in `data_dir` or its folder ptb and
     never downloaded then; without `data_dir` it comes from the cache or is downloaded into it.
     `fallback` names the dataset to use where PTB cannot be downloaded. `wiki_sample`, 67
-    articles of Wikipedia, comes with the package. Only `ptb` has splits beside 'train'.
+    articles of Wikipedia, comes with the package. Only `ptb` has splits beside 'train'. `flag` is
+    what messages call `corpus`.
 
     Raises UserError where there is no such text.
     """
@@ -65,9 +60,9 @@ def locate(
     if not corpus and dataset not in DATASETS:
         raise UserError(f"--dataset={dataset}: not one of {', '.join(DATASETS)}")
     if split not in PTB_SHA256 or (split != "train" and (corpus or dataset != "ptb")):
-        raise UserError(f"{f'--corpus={corpus}' if corpus else dataset} has no split '{split}'")
+        raise UserError(f"{f'{flag}={corpus}' if corpus else dataset} has no split '{split}'")
     if corpus:
-        return Source("files", _match(corpus), "")
+        return Source("files", _match(corpus, flag), "")
     if dataset == "wiki_sample":
         return Source(dataset, (str(resources.carried("wiki_sample.txt.xz")),), "")
     if data_dir:
@@ -87,22 +82,22 @@ def locate(
 def read_lines(paths: Iterable[str], digest, mark: str = "\ufeff") -> Iterator[list[str]]:
     """The words of each line of each file: what str.split() gives, a blank line as [].
 
-    Files are UTF-8, plain or compressed (.gz, .xz, .bz2); `mark`, a byte-order mark, is left out at
+    Files are UTF-8, plain or packed by gzip, xz or bzip2; `mark`, a byte-order mark, is left out at
     the start. `digest`, a hashlib object, takes in the uncompressed bytes of each line as read.
     Raises UserError naming the file, and the line and byte (from 1) of what is not UTF-8.
     """
     for path in paths:
         number = 0
         try:
-            with _open(path) as file:
+            with files.unpacked(path) as file:
                 for number, line in enumerate(file, 1):
                     digest.update(line)
                     text = line.decode()
                     yield (text.removeprefix(mark) if number == 1 else text).split()
         except UnicodeDecodeError as error:
             where = f"line {number}, byte {error.start + 1}"
-            raise UserError(f"{path}: {where}: not UTF-8") from error
-        except _UNREADABLE as error:
+            raise UserError(f"{path}: {where}: {kinds.not_utf8(error.object)}") from error
+        except UNREADABLE as error:
             raise UserError(f"{path}: cannot be read ({reason_of(error)})") from error
 
 
@@ -124,7 +119,7 @@ def read_chunks(paths: Iterable[str], size: int) -> Iterator[Chunk]:
     """
     for path in paths:
         try:
-            with _open(path) as file:
+            with files.unpacked(path) as file:
                 rest, first, end, waiting = [], True, b"\n", 0
                 while block := file.read(size):
                     end = block[-1:]
@@ -137,7 +132,7 @@ def read_chunks(paths: Iterable[str], size: int) -> Iterator[Chunk]:
                     if waiting > LONGEST:
                         raise UserError(f"{path}: has a word of over {LONGEST:,} bytes: no text")
                 yield Chunk(path, b"".join(rest), first, True, end != b"\n")
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise UserError(f"{path}: cannot be read ({reason_of(error)})") from error
 
 
@@ -159,20 +154,6 @@ def write_atomically(path: str, data: bytes) -> None:
         raise UserError(f"{path}: cannot be written ({reason_of(error)})") from error
 
 
-def is_compressed(path: str) -> bool:
-    """Whether a file is unpacked when it is read: by its name."""
-    return os.path.splitext(path)[1].lower() in _OPENERS
-
-
-def _open(path: str) -> IO[bytes]:
-    mode = os.stat(path).st_mode
-    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        raise UserError(f"{path}: is a device, not a file")
-    opener = _OPENERS[os.path.splitext(path)[1].lower()] if is_compressed(path) else None
-    # The archives' own line iteration is Python, a BufferedReader's is C.
-    return io.BufferedReader(opener(path, "rb"), 1 << 16) if opener else open(path, "rb")
-
-
 def reason_of(error: Exception) -> str:
     """What went wrong, as a part of a line."""
     inner = getattr(error, "reason", None)  # a URLError wraps the error of the system
@@ -187,24 +168,24 @@ def cache_folder() -> str:
     return os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.cache"), "w2v_jax")
 
 
-def _match(corpus: str) -> tuple[str, ...]:
+def _match(corpus: str, flag: str) -> tuple[str, ...]:
     found = {}  # by real path: no file is read twice
     for name in [corpus] if os.path.exists(corpus) else filter(None, corpus.split(",")):
         pattern = name if os.path.exists(name) else os.path.expanduser(name.strip())
         if os.path.isdir(pattern):
-            raise UserError(f"--corpus={name}: a folder; give its files, as {name}/*.txt")
-        matches = [pattern] if os.path.exists(pattern) else _matches(pattern)
+            raise UserError(f"{flag}={name}: a folder; give its files, as {name}/*.txt")
+        matches = [pattern] if os.path.exists(pattern) else _matches(pattern, flag)
         files = sorted(path for path in matches if not os.path.isdir(path))
         if not files:
-            raise UserError(f"--corpus={name}: no such file")
+            raise UserError(f"{flag}={name}: no such file")
         for path in files:
             found.setdefault(os.path.realpath(path), path)
     if not found:
-        raise UserError(f"--corpus={corpus}: names no file")
+        raise UserError(f"{flag}={corpus}: names no file")
     return tuple(found.values())
 
 
-def _matches(pattern: str) -> list[str]:
+def _matches(pattern: str, flag: str) -> list[str]:
     """Paths that a glob names; ** goes into folders, not into hidden ones or through links."""
     if "**" not in pattern:
         return glob.glob(pattern)
@@ -215,7 +196,7 @@ def _matches(pattern: str) -> list[str]:
     try:
         found = list(Path(base or ".").glob(str(below)))
     except (ValueError, NotImplementedError) as error:
-        raise UserError(f"--corpus={pattern}: {error}") from error
+        raise UserError(f"{flag}={pattern}: {error}") from error
     hidden = [any(p.startswith(".") and p not in parts for p in path.parts) for path in found]
     return [str(path) for path, is_hidden in zip(found, hidden, strict=True) if not is_hidden]
 

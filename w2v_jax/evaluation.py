@@ -1,21 +1,22 @@
 """Word vectors -> measures against people's judgements: word pairs and analogies."""
 
-import lzma
 import math
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 
-from w2v_jax import resources
-from w2v_jax.files import opened
+from w2v_jax import kinds, resources
+from w2v_jax.files import content
 from w2v_jax.queries import analogy
 from w2v_jax.types import UserError, WordVectors
 
 MOST_FREQUENT = 300_000  # so many words are looked at, as by gensim and word2vec.c's users
+_FOLD = " "  # before a folded word's key: no word begins with a blank
 CANDIDATES = 5  # answers of an analogy looked at; more than one for other spellings of a, b, c
 PAIR_SETS = ("wordsim353", "simlex999")
 ANALOGY_SETS = ("google_analogies",)
@@ -29,6 +30,7 @@ class Measure(NamedTuple):
     value: float | None  # None where it is undefined, as where nothing is covered
     covered: int  # items with all words in the vocabulary
     total: int  # items in the file
+    folded: int = 0  # of the covered ones, those with a word in another spelling
 
 
 def standard(wv: WordVectors, items: Mapping[str, np.ndarray] | None = None) -> Iterator[Measure]:
@@ -124,12 +126,13 @@ def word_pairs(
     name = Path(path).stem if name is None else name
     people, ids = _scores_and_ids(wv, path)
     known = (ids >= 0).all(axis=1)
+    folded = _other_spellings(wv.words, [p[:2] for p in _read_pairs(path)], ids)
     people = people[known]
     cosines = _cosines(wv.vectors, *ids[known].T) if cosines is None else cosines[known]
     finite = bool(np.isfinite(cosines).all())  # the ranks of a diverged run's NaN would mislead
     for kind, of in (("spearman", _ranks), ("pearson", np.asarray)):
         value = _correlation(of(people), of(cosines)) if finite else None
-        yield Measure(f"{name}_{kind}", value, int(known.sum()), len(known))
+        yield Measure(f"{name}_{kind}", value, int(known.sum()), len(known), folded)
 
 
 def pair_items(wv: WordVectors, path) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +151,7 @@ def pair_items(wv: WordVectors, path) -> tuple[np.ndarray, np.ndarray]:
 def _scores_and_ids(wv: WordVectors, path) -> tuple[np.ndarray, np.ndarray]:
     """People's scores [P] of a file's pairs, and the words' ids [P, 2], -1 for unknown ones."""
     first, second, scores = zip(*_read_pairs(path), strict=True)
-    place, _ = _case_folded(wv.words)
+    place, _ = _spellings(wv.words)
     return np.asarray(scores), np.stack([_ids(place, first), _ids(place, second)], axis=1)
 
 
@@ -157,7 +160,7 @@ def analogies(
 ) -> Iterator[Measure]:
     """Share of analogies "a is to b as c is to d" whose best answer (3CosAdd) is d.
 
-    accuracy = right / covered; items with unknown words are left out, case is ignored.
+    accuracy = right / covered; items with unknown words are left out; spellings as of `_ids`.
 
     path: lines `a b c d` under `: section` heads. name: the file's stem unless given. answers: [Q]
     of `analogy_items`, where they are there already. Yields <name>_<section>_accuracy for each
@@ -170,7 +173,9 @@ def analogies(
     section = np.array([item[0] for item in items])
     for i, head in enumerate(sections):
         yield _accuracy(f"{name}_{head}_accuracy", answers, section == i)
-    yield _accuracy(f"{name}_accuracy", answers, section >= 0)
+    ids, _ = _analogy_ids(wv, items)
+    folded = _other_spellings(wv.words, [item[1:] for item in items], ids)
+    yield _accuracy(f"{name}_accuracy", answers, section >= 0)._replace(folded=folded)
 
 
 def analogy_items(wv: WordVectors, path) -> np.ndarray:
@@ -180,24 +185,29 @@ def analogy_items(wv: WordVectors, path) -> np.ndarray:
     so.
     """
     _, items = _read_analogies(path)
-    place, folded = _case_folded(wv.words)
-    ids = _ids(place, [word for _, *words in items for word in words]).reshape(-1, 4)
+    ids, group = _analogy_ids(wv, items)
     known = (ids >= 0).all(axis=1)
     answers = np.full(len(items), -1, np.int8)
-    answers[known] = _answered(wv.vectors[:MOST_FREQUENT], ids[known], folded)
+    answers[known] = _answered(wv.vectors[:MOST_FREQUENT], ids[known], group)
     return answers
 
 
-def _answered(vectors: np.ndarray, ids: np.ndarray, folded: np.ndarray) -> np.ndarray:
+def _analogy_ids(wv: WordVectors, items) -> tuple[np.ndarray, np.ndarray]:
+    place, group = _spellings(wv.words)
+    return _ids(place, [word for _, *words in items for word in words]).reshape(-1, 4), group
+
+
+def _answered(vectors: np.ndarray, ids: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Whether the best answer is d: ids [Q, 4] -> [Q] bool.
 
-    The best answer is the first that is no spelling of a, b or c; any spelling of d is right.
+    The best answer is d itself or the first that is no spelling of a, b or c; any of d is right.
     """
     answers, _ = analogy(vectors, ids[:, :3], CANDIDATES)
-    answers = folded[answers]
-    allowed = (answers[:, :, None] != ids[:, None, :3]).all(axis=2)
+    groups, asked = group[answers], group[ids]
+    itself = answers == ids[:, 3:]
+    allowed = (groups[:, :, None] != asked[:, None, :3]).all(axis=2) | itself
     best = allowed & (np.cumsum(allowed, axis=1) == 1)
-    return (best & (answers == ids[:, 3:])).any(axis=1)
+    return (best & (groups == asked[:, 3:])).any(axis=1)
 
 
 def _accuracy(name: str, answers: np.ndarray, chosen: np.ndarray) -> Measure:
@@ -206,16 +216,35 @@ def _accuracy(name: str, answers: np.ndarray, chosen: np.ndarray) -> Measure:
     return Measure(name, value, covered, int(chosen.sum()))
 
 
-def _case_folded(words) -> tuple[dict[str, int], np.ndarray]:
-    """Upper-cased word -> its most frequent spelling's id; and that id for every id [V]."""
+def _folded(word: str) -> str:
+    """What spellings of a word have in common: case, and how accents are composed, left out."""
+    return word.lower() if word.isascii() else normalize("NFC", word).casefold()
+
+
+def _spellings(words) -> tuple[dict[str, int], np.ndarray]:
+    """Word, and folded word, -> id, exact spelling first, then the most frequent; [V] groups.
+
+    A group's number is the id of its most frequent spelling.
+    """
+    words = words[:MOST_FREQUENT]
     place: dict[str, int] = {}
-    ids = [place.setdefault(word.upper(), i) for i, word in enumerate(words[:MOST_FREQUENT])]
-    return place, np.array(ids, np.int32)
+    groups = [place.setdefault(_folded(word), i) for i, word in enumerate(words)]
+    place = {_FOLD + word: i for word, i in place.items()}
+    place.update({word: i for i, word in enumerate(words)})
+    return place, np.array(groups, np.int32)
 
 
 def _ids(place: dict[str, int], words) -> np.ndarray:
-    """The words' ids, -1 for unknown ones."""
-    return np.array([place.get(word.upper(), -1) for word in words], np.int32)
+    """The words' ids: the exact spelling's, else the most frequent other one's, -1 for neither."""
+    ids = (place.get(w, -1) if w in place else place.get(_FOLD + _folded(w), -1) for w in words)
+    return np.fromiter(ids, np.int32)
+
+
+def _other_spellings(words, items, ids: np.ndarray) -> int:
+    """Of the items known, how many have a word in another spelling than the vocabulary's."""
+    pairs = zip(items, ids.tolist(), strict=True)
+    known = [(item, row) for item, row in pairs if min(row) >= 0]
+    return sum([words[i] for i in row] != list(item) for item, row in known)
 
 
 def _cosines(vectors: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -242,7 +271,7 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float | None:
 
 
 def _read_pairs(path) -> tuple[tuple[str, str, float], ...]:
-    return _parsed_pairs(str(path), _bytes_of(path))
+    return _parsed_pairs(str(path), content(path))
 
 
 @lru_cache(maxsize=4)  # by what the file holds: a sweep's members are measured with the same files
@@ -273,7 +302,7 @@ def _score(path, number: int, field: str) -> float:
 
 def _read_analogies(path) -> tuple[tuple[str, ...], tuple[tuple[int, str, str, str, str], ...]]:
     """The sections' names in order, and items (section's place, a, b, c, d)."""
-    return _parsed_analogies(str(path), _bytes_of(path))
+    return _parsed_analogies(str(path), content(path))
 
 
 @lru_cache(maxsize=4)
@@ -296,24 +325,15 @@ def _parsed_analogies(path: str, raw: bytes):
     return tuple(sections), tuple(items)
 
 
-def _bytes_of(path) -> bytes:
-    """What a file holds, unpacked where its name ends with .xz."""
-    with opened(path) as file:
-        raw = file.read()
-    if Path(path).suffix != ".xz":
-        return raw
-    try:
-        return lzma.decompress(raw)
-    except lzma.LZMAError as error:
-        raise UserError(f"{path}: cannot be unpacked ({error})") from error
-
-
 def _lines(path: str, raw: bytes) -> list[tuple[int, str]]:
     """The lines that are not blank, stripped, with their numbers from 1."""
     try:
         text = raw.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         number = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}: line {number}: not UTF-8") from error
+        sample = raw[max(error.start - 1000, 0) :][:4000]
+        raise UserError(f"{path}: line {number}: {kinds.not_utf8(sample)}") from error
+    if kinds.is_html(raw[: kinds.HEAD]):
+        raise UserError(f"{path}: is a web page: give the file that it shows or links to")
     numbered = enumerate(text.split("\n"), 1)
     return [(number, line.strip()) for number, line in numbered if line.strip()]

@@ -4,6 +4,7 @@ What is saved loads again bit for bit. Files appear whole or not at all. What a 
 size is believed as far as the bytes that are there.
 """
 
+import io
 import math
 import os
 import re
@@ -19,12 +20,15 @@ from typing import BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
+from w2v_jax import kinds
 from w2v_jax.files import opened
 from w2v_jax.types import UserError, WordVectors
 
 EXACT = "%.9g"  # nine significant digits tell any two float32 apart
 MOST_UNICODE = 1 << 30  # bytes of a table of words in which each has room for the longest
 UNPACKED, PACKING = 1 << 26, 100  # bytes that an npz may unpack to anyhow; how often its own size
+_HEADER = re.compile(rb"\s*(\d{1,12})[ \t]+(\d{1,12})\s*\n")
+_NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)")
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -91,15 +95,40 @@ def save_projector(folder, wv: WordVectors) -> None:
 
 
 def load(path) -> WordVectors:
-    """The vectors in a file, read by its suffix: .txt and .vec text, .bin binary, .npz npz.
+    """The vectors in a file, by what it holds: word2vec's text or binary, or npz; packed or not.
 
-    Raises UserError for another suffix and for a file that cannot be read so.
+    Raises UserError for a file that is none of them.
     """
-    readers = {".txt": load_text, ".vec": load_text, ".bin": load_binary, ".npz": load_npz}
-    suffix = Path(path).suffix.lower()
-    if suffix not in readers:
-        raise UserError(f"{path}: vectors are read from {', '.join(readers)}, not {suffix!r}")
-    return readers[suffix](path)
+    with opened(path, vectors=True) as file:
+        head = file.peek(kinds.HEAD)[: kinds.HEAD]
+        if kinds.is_zip(head):
+            return _read_npz(path, file)
+        if kinds.is_html(head):
+            raise UserError(f"{path}: is a web page: give the file that it links to")
+        suffix = Path(path).suffix.lower()
+        if suffix == ".npz" and not _HEADER.match(head):
+            raise UserError(f"{path}: not an npz of words and vectors: no zip archive")
+        return (_read_text if _is_text(head, suffix) else _read_binary)(path, file)
+
+
+def _is_text(head: bytes, suffix: str) -> bool:
+    """Whether word2vec's text format begins so; the suffix decides where the first row does not."""
+    head = head.removeprefix(BOM_UTF8)
+    header = _HEADER.match(head)
+    if header is None:
+        return True  # whose reader says what is wrong
+    row, newline, _ = head[header.end() :].partition(b"\n")
+    fields = row.split()[1:]
+    whole = fields if newline else fields[:-1]  # the last may be cut off
+    if (
+        whole
+        and all(map(_NUMBER.fullmatch, whole))
+        and (not newline or len(fields) == int(header[2]))
+    ):
+        return True
+    return (
+        suffix != ".bin" and b"\0" not in row and (suffix in (".txt", ".vec") or kinds.is_text(row))
+    )
 
 
 def load_text(path) -> WordVectors:
@@ -107,20 +136,24 @@ def load_text(path) -> WordVectors:
 
     The last row may lack its newline. Raises UserError, which names the line at fault.
     """
+    with opened(path, vectors=True) as file:
+        return _read_text(path, file)
+
+
+def _read_text(path, file: BinaryIO) -> WordVectors:
     words, rows = [], []
-    with opened(path) as file:
-        count, dim = _read_header(path, file)
-        for number, line in enumerate(file, 2):
-            if len(rows) == count:
-                if line.strip():
-                    raise UserError(f"{path}: line {number}: more than the {count} promised rows")
-                continue
-            if not line.endswith(b"\n") and len(rows) < count - 1:
-                break
-            place = f"{path}: line {number}"
-            word, _, values = line.partition(b" ")
-            words.append(_decode(place, word))
-            rows.append(_parse_row(place, values, dim))
+    count, dim = _read_header(path, file)
+    for number, line in enumerate(file, 2):
+        if len(rows) == count:
+            if line.strip():
+                raise UserError(f"{path}: line {number}: more than the {count} promised rows")
+            continue
+        if not line.endswith(b"\n") and len(rows) < count - 1:
+            break
+        place = f"{path}: line {number}"
+        word, _, values = line.partition(b" ")
+        words.append(_decode(place, word, line))
+        rows.append(_parse_row(place, values, dim))
     if len(rows) < count:
         raise UserError(f"{path}: cut short: {count} rows promised, {len(rows)} read")
     return _checked(path, words, np.stack(rows), "line", 2)
@@ -128,9 +161,13 @@ def load_text(path) -> WordVectors:
 
 def load_binary(path) -> WordVectors:
     """Vectors in word2vec's binary format. Raises UserError, which names the row at fault."""
-    with opened(path) as file:
-        count, dim = _read_header(path, file)
-        data = file.read()
+    with opened(path, vectors=True) as file:
+        return _read_binary(path, file)
+
+
+def _read_binary(path, file: BinaryIO) -> WordVectors:
+    count, dim = _read_header(path, file)
+    data = file.read()
     words, starts = [], []
     at = 0
     while len(words) < count:
@@ -143,8 +180,24 @@ def load_binary(path) -> WordVectors:
         at += data[at : at + 1] == b"\n"  # word2vec.c ends a row so, gensim does not
     if at < len(data):
         raise UserError(f"{path}: {len(data) - at} bytes after the {count} promised rows")
-    rows = [np.frombuffer(data, "<f4", dim, start) for start in starts]
-    return _checked(path, words, np.stack(rows), "row", 1)
+    rows = np.stack([np.frombuffer(data, "<f4", dim, start) for start in starts])
+    if _is_swapped(rows):
+        rows = rows.byteswap()
+    return _checked(path, words, rows, "row", 1)
+
+
+def _is_swapped(rows: np.ndarray) -> bool:
+    """Whether the numbers are big-endian: absurd as they stand, and usual with bytes swapped."""
+    most = rows.ravel()[:4096]
+    return most.size >= 64 and _magnitude(most) > 24 and _magnitude(most.byteswap()) < 12
+
+
+def _magnitude(values: np.ndarray) -> float:
+    """The median of |log2 |x||, of what isn't finite or is subnormal 128."""
+    _, exponent = np.frexp(values)
+    usual = np.isfinite(values) & (np.abs(values) >= np.finfo(np.float32).tiny)
+    sizes = np.where(usual, np.abs(exponent), 128)[values != 0]
+    return float(np.median(sizes)) if sizes.size else 0.0
 
 
 def load_npz(path) -> WordVectors:
@@ -153,9 +206,16 @@ def load_npz(path) -> WordVectors:
     Nothing is unpickled or written; an array may unpack to 64 MiB or 100 times the file, whichever
     is more. Raises UserError, which names the row at fault.
     """
-    with opened(path) as file, warnings.catch_warnings():
+    with opened(path, vectors=True) as file:
+        return _read_npz(path, file)
+
+
+def _read_npz(path, file: BinaryIO) -> WordVectors:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy's and Python's about an odd header
-        limit = max(UNPACKED, PACKING * os.fstat(file.fileno()).st_size)
+        if not isinstance(file.raw, io.FileIO):  # a pipe's, or unpacked: the table is at the end
+            file = io.BytesIO(file.read())
+        limit = max(UNPACKED, PACKING * file.seek(0, os.SEEK_END))
         try:
             with zipfile.ZipFile(file) as archive:
                 if not {"words.npy", "vectors.npy"} <= set(archive.namelist()):
@@ -217,9 +277,12 @@ def _float32(wv: WordVectors) -> np.ndarray:
 def _read_header(path, file: BinaryIO) -> tuple[int, int]:
     """V and D from the first line. Nothing is allocated on their word."""
     line = file.readline(100).removeprefix(BOM_UTF8)
-    match = re.fullmatch(rb"\s*(\d{1,12})[ \t]+(\d{1,12})\s*\n", line)
+    match = _HEADER.fullmatch(line)
     if match is None or 0 in (sizes := (int(match[1]), int(match[2]))):
-        raise UserError(f"{path}: line 1: expected the header `V D`: two positive numbers")
+        hint = ""
+        if len(fields := line.split()) > 4 and all(map(_NUMBER.fullmatch, fields[1:4])):
+            hint = "; it seems GloVe's, which has none: put such a line before it"
+        raise UserError(f"{path}: line 1: expected the header `V D`: two positive numbers{hint}")
     return sizes
 
 
@@ -237,11 +300,11 @@ def _parse_row(place: str, values: bytes, dim: int) -> np.ndarray:
         raise UserError(f"{place}: a value is not a number") from None
 
 
-def _decode(place: str, word: bytes) -> str:
+def _decode(place: str, word: bytes, sample: bytes = b"") -> str:
     try:
         return word.decode()
     except UnicodeDecodeError as error:
-        raise UserError(f"{place}: the word is not UTF-8") from error
+        raise UserError(f"{place}: the word is {kinds.not_utf8(sample)}") from error
 
 
 def _checked(path, words: list[str], vectors: np.ndarray, unit: str, first: int) -> WordVectors:

@@ -1,33 +1,128 @@
-"""Files from outside, opened for reading: regular ones alone, so that no reader waits for ever."""
+"""The one place that opens files from outside: unpacked and known by what they hold, not a name."""
 
+import bz2
+import gzip
+import io
+import lzma
 import os
 import stat
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO
 
+from w2v_jax import kinds
 from w2v_jax.types import UserError
+
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)  # what reading may raise
+BUFFER = 1 << 16
+_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 @contextmanager
-def opened(path, called: str = "") -> Iterator[BinaryIO]:
-    """A file's bytes. Links are followed; folders, pipes and devices are refused unopened.
+def opened(path, called: str = "", vectors: bool = False) -> Iterator[BinaryIO]:
+    """A file's bytes, unpacked where they are gzip's, bzip2's or xz's; a pipe's too.
 
-    Raises UserError, which calls the file `called` (default: its path), also where reading fails.
+    `called`: what messages call it (default: its path). vectors: an npz and NULs are no fault.
+    Raises UserError where it can't be read, also later on, and where it is known to be no text:
+    an archive, a pickle, UTF-16 ..; the message says what, and what to do.
     """
     called = called or str(path)
     try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):
-            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
-            raise UserError(f"{called}: is {kind}, not a file")
-        file = open(path, "rb")  # noqa: SIM115 (closed below)
-    except ValueError as error:  # a NUL in the path
-        raise UserError(f"{called!r}: {error}") from error
-    except OSError as error:
-        raise UserError(f"{called}: {error.strerror or error}") from error
-    with file:
-        try:
+        with unpacked(path, called, vectors) as file:
             yield file
-        except OSError as error:
-            raise UserError(f"{called}: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL in the path
+        if isinstance(error, UnicodeError):
+            raise
+        raise UserError(f"{called!r}: {error}") from error
+    except UNREADABLE as error:
+        raise UserError(f"{called}: {getattr(error, 'strerror', None) or error}") from error
+
+
+@contextmanager
+def unpacked(path, called: str = "", vectors: bool = False) -> Iterator[BinaryIO]:
+    """As `opened`, but what the system and the unpackers refuse is raised as it is."""
+    called, path = called or str(path), os.path.expanduser(path)
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise UserError(f"{called}: is a folder, not a file")
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        raise UserError(f"{called}: is a device, not a file")
+    with ExitStack() as stack:
+        file = stack.enter_context(open(path, "rb"))
+        head = file.read(kinds.HEAD)
+        if stat.S_ISFIFO(mode):
+            file = stack.enter_context(io.BufferedReader(_Replayed(head, file), BUFFER))
+        else:
+            file.seek(0)
+        if opener := _OPENERS.get(_packing(path, head)):
+            # The archives' own line iteration is Python, a BufferedReader's is C.
+            file = stack.enter_context(io.BufferedReader(opener(file, "rb"), BUFFER))
+            head = file.peek(kinds.HEAD)[: kinds.HEAD]
+        if not (vectors and kinds.is_zip(head)) and (kind := kinds.foreign(head)):
+            raise UserError(f"{called}: is {kind}")
+        if not vectors and (nuls := head.count(0)) >= max(32, len(head) / 100):
+            raise UserError(f"{called}: holds NUL bytes, {nuls} of its first {len(head)}: no text")
+        yield file
+
+
+def is_packed(path: str) -> bool:
+    """Whether a file is unpacked when it is read; False where that can't be known."""
+    if not os.path.isfile(path):  # what comes through a pipe comes once
+        return False
+    try:
+        with open(path, "rb") as file:
+            return bool(_packing(path, file.read(kinds.HEAD)))
+    except OSError:
+        return False
+
+
+_piped: dict[tuple, bytes] = {}
+
+
+def content(path, called: str = "") -> bytes:
+    """All of a file, of which several readers may ask: what came through a pipe is kept.
+
+    Raises UserError as `opened` does.
+    """
+    key = None
+    with suppress(OSError, ValueError):
+        about = os.stat(os.path.expanduser(path))
+        key = (about.st_dev, about.st_ino) if stat.S_ISFIFO(about.st_mode) else None
+    if key and key in _piped:
+        return _piped[key]
+    with opened(path, called) as file:
+        data = file.read()
+    if key:
+        _piped[key] = data
+    return data
+
+
+def _packing(path, head: bytes) -> str:
+    """How it is packed: by what it holds; by its name where it is cut short or damaged."""
+    suffix = os.path.splitext(path)[1].lower()
+    if found := kinds.packing(head):
+        return found
+    if suffix in _OPENERS and (kinds.PACKED[suffix].startswith(head) or not kinds.is_text(head)):
+        return suffix
+    return ""
+
+
+class _Replayed(io.RawIOBase):
+    """A stream whose beginning was read already."""
+
+    def __init__(self, head: bytes, rest: BinaryIO):
+        super().__init__()
+        self._head, self._rest = memoryview(head), rest
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer) -> int:
+        """What was read already, then what follows."""
+        if not self._head:
+            return self._rest.readinto1(buffer)
+        count = min(len(buffer), len(self._head))
+        buffer[:count], self._head = self._head[:count], self._head[count:]
+        return count

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from w2v_jax import store
+from w2v_jax import kinds, store
 from w2v_jax.corpus import Chunk, Source, cache_folder, read_chunks, reason_of
 from w2v_jax.numbering import Words, tokens
 from w2v_jax.pruning import Generations, Tally
@@ -292,4 +292,5 @@ class _Position:
         newline = chunk.data.rfind(b"\n", 0, byte)
         line = self._line + chunk.data.count(b"\n", 0, byte)
         column = byte - newline + (self._bytes if newline < 0 else 0)
-        raise UserError(f"{chunk.path}: line {line}, byte {column}: not UTF-8")
+        sample = chunk.data[max(newline, byte - 1000) + 1 if byte > 1000 else newline + 1 :][:4000]
+        raise UserError(f"{chunk.path}: line {line}, byte {column}: {kinds.not_utf8(sample)}")

@@ -1,6 +1,7 @@
 """Figures: the loss of a run, and a map of its words. Drawn without a display or global state."""
 
 import colorsys
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from w2v_jax.types import UserError, WordVectors
 
 INK, FAINT = "#30343b", "#b8bcc4"
+MOST_ENDS = 50  # ends of epochs that are marked
 FUNCTION_WORDS = 100  # a map begins below the most frequent words, which are near everything
 
 
@@ -40,10 +42,10 @@ def plot_loss(
         axes.legend(frameon=False)
     else:
         axes.plot(words, loss, color="#1f5fa8", marker="o", markersize=3)
-    for end in epochs:
+    for end in _marked(epochs):
         axes.axvline(end, color=FAINT, linestyle=":", linewidth=1, zorder=0)
     axes.set_title(title, loc="left", parse_math=False)
-    axes.set_xlabel("corpus words" + (" (dotted: ends of epochs)" if len(epochs) else ""))
+    axes.set_xlabel("corpus words" + _dotted(epochs))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_ylabel("loss")
     axes.grid(color="#e6e8ec", linewidth=0.6)
@@ -52,18 +54,33 @@ def plot_loss(
     save_figure(figure, path)
 
 
-def plot_embedding(path, wv: WordVectors, count: int = 300) -> None:
+def _marked(ends: Sequence[float]) -> list[float]:
+    """Ends of epochs that a line is drawn at: every n-th, at most MOST_ENDS."""
+    every = -(-len(ends) // MOST_ENDS) or 1
+    return list(ends[every - 1 :: every])
+
+
+def _dotted(ends: Sequence[float]) -> str:
+    every = -(-len(ends) // MOST_ENDS)
+    which = "ends of epochs" if every == 1 else f"every {every}th end of an epoch"
+    return f" (dotted: {which})" if len(ends) else ""
+
+
+def plot_embedding(path, wv: WordVectors, count: int = 300) -> list[str]:
     """A map of words: near on the map where their cosine is high, coloured by first two components.
 
     The count most frequent words below the first 100 (from the first on in a small vocabulary),
     without <unk>, <eos>, N and punctuation. Places are t-SNE's; hue is the angle in the plane of
     the first two principal components, its strength the distance from their origin. Labels never
-    overlap: those that do not fit are left out. Raises UserError as plot_loss does.
+    overlap: those that do not fit are left out, and words that no registered font covers, which are
+    returned. Raises UserError as plot_loss does.
     """
     ids = mapped_words(wv, count)
     unit = wv.vectors[ids].astype(np.float64)
     unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-30)
     figure = new_figure(12, 9)
+    words = [wv.words[i] for i in ids]
+    fonts, bare = fonts_for(words)
     axes = figure.add_subplot()
     axes.set_title(f"{len(ids)} words, placed by cosine (t-SNE)", loc="left", color=INK)
     axes.set_xticks([])
@@ -73,10 +90,11 @@ def plot_embedding(path, wv: WordVectors, count: int = 300) -> None:
     places = tsne(unit)
     colours = _hues(principal_plane(unit))
     dots = axes.scatter(*places.T, s=9, c=colours, linewidths=0)
-    shown = _label(figure, axes, [wv.words[i] for i in ids], places, colours)
+    shown = _label(figure, axes, [None if w in bare else w for w in words], fonts, places, colours)
     if shown:
         dots.set_alpha(np.where(shown, 0.9, 0.3))  # faint where the word is left out
     save_figure(figure, path)
+    return [word for word in words if word in bare]
 
 
 def mapped_words(wv: WordVectors, count: int) -> np.ndarray:
@@ -148,24 +166,68 @@ def place_labels(points: np.ndarray, sizes: np.ndarray, box) -> list[tuple[float
     return corners
 
 
-def _label(figure, axes, words, places, colours) -> list[bool]:
-    """Writes the labels that fit; says which."""
+def fonts_for(words: Sequence[str]) -> tuple[list[str], set[str]]:
+    """Families of registered fonts that together have the words' letters; words that lack one.
+
+    The default family first, then of the others whichever has most letters that are still missing.
+    """
+    from matplotlib import font_manager
+
+    first = font_manager.FontProperties()
+    families = list(first.get_family())
+    missing = set("".join(words)) - _letters_of(font_manager.findfont(first))
+    registered = font_manager.fontManager.ttflist
+    boxes = "Last Resort"  # draws any letter as a box
+    others = {font.fname: font.name for font in registered if not font.name.startswith(boxes)}
+    while missing:
+        path, have = max(
+            ((path, missing & _letters_of(path)) for path in sorted(others)),
+            key=lambda pair: len(pair[1]),
+            default=("", set()),
+        )
+        if not have:
+            break
+        families.append(others[path])
+        missing -= have
+    return families, {word for word in words if missing & set(word)}
+
+
+@functools.cache
+def _letters_of(path: str) -> frozenset[str]:
+    """The characters that a font file has a glyph for; none where it can't be read."""
+    from matplotlib.ft2font import FT2Font
+
+    try:
+        font = FT2Font(path)
+        return frozenset(map(chr, font.get_charmap())) if font.scalable else frozenset()
+    except (OSError, RuntimeError):
+        return frozenset()
+
+
+def _label(figure, axes, words, fonts, places, colours) -> list[bool]:
+    """Writes the labels that fit, of words that aren't None; says which."""
     from matplotlib.transforms import IdentityTransform
 
     figure.draw_without_rendering()  # settles the limits that transData maps
     renderer = figure.canvas.get_renderer()
-    style = dict(fontsize=9, transform=IdentityTransform(), parse_math=False, va="bottom")
-    texts = [axes.text(0, 0, word, **style) for word in words]
+    style = dict(fontsize=9, fontfamily=fonts, transform=IdentityTransform())
+    style |= dict(parse_math=False, va="bottom")
+    written = [i for i, word in enumerate(words) if word is not None]
+    texts = [axes.text(0, 0, words[i], **style) for i in written]
     boxes = [text.get_window_extent(renderer) for text in texts]
     sizes = np.array([(box.width, box.height) for box in boxes]).reshape(-1, 2)
-    corners = place_labels(axes.transData.transform(places), sizes, figure.bbox.extents)
-    for text, corner, colour in zip(texts, corners, colours, strict=True):
+    corners = place_labels(axes.transData.transform(places[written]), sizes, figure.bbox.extents)
+    shown = [False] * len(words)
+    to_figure = figure.transFigure.inverted()  # which an SVG of other dots an inch has too
+    for i, text, corner in zip(written, texts, corners, strict=True):
         if corner is None:
             text.remove()
-        else:
-            text.set_position(corner)
-            text.set_color(colour)
-    return [corner is not None for corner in corners]
+            continue
+        text.set_transform(figure.transFigure)
+        text.set_position(to_figure.transform(corner))
+        text.set_color(colours[i])
+        shown[i] = True
+    return shown
 
 
 def _hues(plane: np.ndarray) -> np.ndarray:

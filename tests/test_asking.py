@@ -1,0 +1,77 @@
+"""How a user asks: flags by other programs' names, globs, quotes, marks, flags as given."""
+
+import numpy as np
+import pytest
+from scripts import start, text_of
+
+from experiments import peers_flags, quoted
+from w2v_jax import corpus, export
+from w2v_jax.types import UserError, WordVectors
+
+
+def error_of(capsys, *arguments):
+    assert start(*arguments) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        *(("--size=4", "--dim"), ("-size 4", "--dim"), ("--vector_size=4", "--dim")),
+        *(("--iter=3", "--epochs"), ("-threads 4", "all cores"), ("--workers=2", "all cores")),
+        *(("--limit=9", "read whole"), ("--sg=1", "--model=skipgram"), ("--hs=1", "no hierarch")),
+        *(("-train t.txt", "--corpus"), ("-output v", "--workdir"), ("-minCount 1", "--min_count")),
+        *(("-lr .1", "--learning_rate"), ("-ws 3", "--window"), ("-cbow 0", "--model=cbow")),
+    ],
+)
+def test_other_programs_flags_are_known(capsys, given, said):
+    error = error_of(capsys, "train_corpus", *given.split())
+    assert said in error.partition("Here: ")[2]
+
+
+def test_only_flags_that_a_script_has_are_hinted_at():
+    assert not peers_flags.hint("nonsense")
+    assert not peers_flags.hint("size")  # this process has no --dim
+
+
+def test_an_unquoted_glob_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (tmp_path / name).write_text(text_of())
+    error = error_of(capsys, "train_corpus", "--corpus", "a.txt", "b.txt", "c.txt")
+    assert "'b.txt'" in error and "quoted (--corpus='*.txt')" in error
+
+
+@pytest.mark.parametrize("start_", ["\ufeff", "\ufeff# mine\n"])
+def test_a_flagfile_may_have_a_byte_order_mark(tmp_path, capsys, start_):
+    (tmp_path / "f.cfg").write_text(f"{start_}--topk=0\n", encoding="utf-8")
+    error = error_of(capsys, "query", f"--flagfile={tmp_path}/f.cfg")
+    assert "--topk" in error or "topk=0" in error
+
+
+def test_messages_name_the_flag_that_was_given(tmp_path):
+    for given in ("/nope", str(tmp_path), ","):
+        with pytest.raises(UserError, match=f"^--heldout={given}"):
+            corpus.locate("", corpus=given, flag="--heldout")
+
+
+WORDS = ("1,5", "a:b", 'c"d', "w3", "w4", "w5")
+
+
+@pytest.mark.parametrize("mark", [",", ":"])
+def test_words_that_hold_the_mark_are_quoted(mark):
+    assert quoted.words(f'"x{mark}y"{mark} b {mark}"c""d"', mark) == [f"x{mark}y", "b", 'c"d']
+    assert quoted.words(f"a{mark}b{mark}c", mark) == ["a", "b", "c"]
+    assert quoted.words(f"a{mark}{mark}c", mark) == ["a", "", "c"]
+    assert quoted.words(f'"a{mark}b', mark) == ['"a', "b"]
+
+
+def test_analogies_of_words_with_commas_and_colons(tmp_path, capsys):
+    vectors = np.random.default_rng(0).normal(size=(6, 4)).astype("f")
+    export.save_text(tmp_path / "v.txt", WordVectors(WORDS, vectors))
+    asked = ('--analogy="1,5",a:b,w3', '--analogy=w3, "1,5",w4')
+    assert start("query", f"--vectors={tmp_path}/v.txt", *asked) == 0
+    printed = capsys.readouterr().out
+    assert "1,5 : a:b = w3 : " in printed and "w3 : 1,5 = w4 : " in printed

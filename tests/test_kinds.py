@@ -1,0 +1,165 @@
+"""Files are known by what they hold: read whatever they are called, or named with what to do."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import pickle
+import tarfile
+import threading
+import zipfile
+from hashlib import sha256
+
+import numpy as np
+import pytest
+
+from w2v_jax import evaluation, export, ingest
+from w2v_jax.corpus import Source, read_lines
+from w2v_jax.kinds import likely_encoding
+from w2v_jax.types import UserError, WordVectors
+
+WV = WordVectors(
+    tuple(f"w{i}" for i in range(40)), np.random.default_rng(0).normal(size=(40, 8)).astype("f")
+)
+TEXT = "one two\nthree naïve\n".encode()
+WORDS = [["one", "two"], ["three", "naïve"]]
+PACK = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+
+
+def zipped():
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+        archive.writestr("a.txt", TEXT)
+    return file.getvalue()
+
+
+def tarred():
+    with tarfile.open(fileobj=(file := io.BytesIO()), mode="w") as archive:
+        about = tarfile.TarInfo("a.txt")
+        about.size = len(TEXT)
+        archive.addfile(about, io.BytesIO(TEXT))
+    return file.getvalue()
+
+
+FOREIGN = {
+    "zip": (zipped(), "zip archive"),
+    "tar": (tarred(), "tar archive"),
+    "tar.gz": (gzip.compress(tarred()), "tar archive"),
+    "zst": (b"\x28\xb5\x2f\xfd\x04\x00", "zstd -d"),
+    "pickle": (pickle.dumps({"a": 1}), "a Python pickle"),
+    "fasttext": (b"\xba\x16\x4f\x2f\x0c\0\0\0", "a fastText model"),
+    "utf16": ("one two\n".encode("utf-16"), "iconv -f UTF-16 "),
+    "utf16le": ("one two three\n".encode("utf-16-le"), "iconv -f UTF-16LE "),
+    "utf32": ("one two\n".encode("utf-32"), "iconv -f UTF-32 "),
+    "pdf": (b"%PDF-1.7\n", "pdftotext"),
+    "7z": (b"7z\xbc\xaf\x27\x1c\0\4", "7z x"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n\0", "an HDF5 file"),
+    "parquet": (b"PAR1\x15\x04", "a Parquet file"),
+}
+READERS = {
+    "lines": lambda path: list(read_lines([path], sha256())),
+    "ingest": lambda path: ingest.load(Source("files", (path,), ""), cache_dir="none"),
+    "vectors": export.load,
+    "pairs": lambda path: list(evaluation.word_pairs(WV, path)),
+    "analogies": lambda path: list(evaluation.analogies(WV, path)),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_what_is_no_text_is_named_with_what_to_do(tmp_path, kind, reader):
+    if (kind, reader) == ("zip", "vectors"):
+        pytest.skip("an npz is a zip archive")
+    content, said = FOREIGN[kind]
+    path = tmp_path / "x.txt"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        READERS[reader](str(path))
+    line = str(caught.value)
+    assert line.startswith(f"{path}: ") and said in line and len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize("reader", ["vectors", "pairs", "analogies"])
+def test_a_web_page_is_named(tmp_path, reader):
+    (tmp_path / "x.txt").write_bytes(b"\n<!DOCTYPE html><html><body>404</body></html>\n")
+    with pytest.raises(UserError, match="is a web page"):
+        READERS[reader](str(tmp_path / "x.txt"))
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x", "x.gz", "x.xz"])
+@pytest.mark.parametrize("kind", [*PACK, "plain"])
+def test_text_is_unpacked_by_what_it_holds(tmp_path, kind, name):
+    (tmp_path / name).write_bytes(PACK.get(kind, bytes)(TEXT))
+    assert READERS["lines"](str(tmp_path / name)) == WORDS
+    assert READERS["ingest"](str(tmp_path / name)).words == 4
+
+
+@pytest.mark.parametrize("name", ["x.bin", "x.txt", "x.vec", "x", "x.model"])
+@pytest.mark.parametrize("pack", [*PACK, "plain"])
+@pytest.mark.parametrize("save", [export.save_text, export.save_binary, "npz"])
+def test_vectors_are_read_by_what_the_file_holds(tmp_path, save, pack, name):
+    path = tmp_path / name
+    if save == "npz":
+        export.save_npz(path, WV.words, vectors=WV.vectors)
+    else:
+        save(path, WV)
+    path.write_bytes(PACK.get(pack, bytes)(path.read_bytes()))
+    read = export.load(path)
+    assert read.words == WV.words and (read.vectors == WV.vectors).all()
+
+
+def test_big_endian_numbers_are_read_right(tmp_path):
+    path = tmp_path / "x.bin"
+    rows = zip(WV.words, WV.vectors.astype(">f4"), strict=True)
+    path.write_bytes(b"40 8\n" + b"".join(w.encode() + b" " + v.tobytes() + b"\n" for w, v in rows))
+    assert (export.load(path).vectors == WV.vectors).all()
+
+
+def test_glove_without_a_header_is_named(tmp_path):
+    (tmp_path / "glove.txt").write_text("the 0.1 -0.2 3e-4 1\nof 1 2 3 4\n")
+    with pytest.raises(UserError, match="GloVe"):
+        export.load(tmp_path / "glove.txt")
+
+
+SAMPLES = {
+    "EUC-JP": "これは日本語の文章です。猫が好きです",
+    "SHIFT_JIS": "これは日本語の文章です。猫が好きです",
+    "EUC-KR": "나는 고양이를 좋아합니다 한국어 문장",
+    "GB18030": "我们的国家是一个很大的地方 中文句子",
+    "BIG5": "我們的國家是一個很大的地方 中文句子",
+    "WINDOWS-1251": "Это предложение на русском языке",
+    "KOI8-R": "Это предложение на русском языке",
+    "WINDOWS-1252": "Die Straße ist schön, café naïve",
+    "ISO-8859-2": "Zażółć gęślą jaźń książka",
+}
+
+
+@pytest.mark.parametrize("encoding", SAMPLES)
+def test_the_likely_encoding_is_named(tmp_path, encoding):
+    content = SAMPLES[encoding].encode(encoding.replace("WINDOWS-", "cp"))
+    assert likely_encoding(content) == encoding
+    (tmp_path / "x.txt").write_bytes(content)
+    for reader in ("lines", "ingest", "pairs", "analogies"):
+        with pytest.raises(UserError, match=f"probably {encoding}: `iconv -f {encoding} "):
+            READERS[reader](str(tmp_path / "x.txt"))
+
+
+@pytest.mark.parametrize("kind", [*PACK, "plain"])
+def test_every_reader_reads_pipes(tmp_path, kind):
+    pairs = b"w1 w2 3\nw3 w4 1\nw5 w6 2\n"
+    questions = b": s\nw1 w2 w3 w4\n"
+    (tmp_path / "saved.txt").touch()
+    export.save_npz(tmp_path / "saved.npz", WV.words, vectors=WV.vectors)
+    for reader, content in (
+        ("lines", TEXT),
+        ("vectors", (tmp_path / "saved.npz").read_bytes()),
+        ("pairs", pairs),
+        ("analogies", questions),
+    ):
+        path = tmp_path / reader
+        os.mkfifo(path)
+        packed = PACK.get(kind, bytes)(content)
+        thread = threading.Thread(target=path.write_bytes, args=(packed,), daemon=True)
+        thread.start()
+        assert READERS[reader](str(path))
+        thread.join()
