@@ -181,23 +181,9 @@ def _read_binary(path, file: BinaryIO) -> WordVectors:
     if at < len(data):
         raise UserError(f"{path}: {len(data) - at} bytes after the {count} promised rows")
     rows = np.stack([np.frombuffer(data, "<f4", dim, start) for start in starts])
-    if _is_swapped(rows):
+    if kinds.is_swapped(rows):
         rows = rows.byteswap()
     return _checked(path, words, rows, "row", 1)
-
-
-def _is_swapped(rows: np.ndarray) -> bool:
-    """Whether the numbers are big-endian: absurd as they stand, and usual with bytes swapped."""
-    most = rows.ravel()[:4096]
-    return most.size >= 64 and _magnitude(most) > 24 and _magnitude(most.byteswap()) < 12
-
-
-def _magnitude(values: np.ndarray) -> float:
-    """The median of |log2 |x||, of what isn't finite or is subnormal 128."""
-    _, exponent = np.frexp(values)
-    usual = np.isfinite(values) & (np.abs(values) >= np.finfo(np.float32).tiny)
-    sizes = np.where(usual, np.abs(exponent), 128)[values != 0]
-    return float(np.median(sizes)) if sizes.size else 0.0
 
 
 def load_npz(path) -> WordVectors:

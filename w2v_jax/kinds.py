@@ -3,6 +3,8 @@
 import codecs
 import re
 
+import numpy as np
+
 HEAD = 4096  # bytes that are looked at
 PACKED = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\0"}  # what is unpacked on the way
 
@@ -143,3 +145,17 @@ _ENCODINGS = {  # iconv's name: Python's codec, usual characters; equal shares: 
     "WINDOWS-1252": ("cp1252", _LATIN),
     "ISO-8859-2": ("iso8859_2", "[ąćęłńóśźżáčďéěíňřšťúůýžőű]"),
 }
+
+
+def is_swapped(rows: np.ndarray) -> bool:
+    """Whether the numbers are big-endian: absurd as they stand, and usual with bytes swapped."""
+    most = rows.ravel()[:4096]
+    return most.size >= 64 and _magnitude(most) > 24 and _magnitude(most.byteswap()) < 12
+
+
+def _magnitude(values: np.ndarray) -> float:
+    """The median of |log2 |x||, of what isn't finite or is subnormal 128."""
+    _, exponent = np.frexp(values)
+    usual = np.isfinite(values) & (np.abs(values) >= np.finfo(np.float32).tiny)
+    sizes = np.where(usual, np.abs(exponent), 128)[values != 0]
+    return float(np.median(sizes)) if sizes.size else 0.0
