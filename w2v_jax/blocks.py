@@ -108,9 +108,9 @@ def _product_forward(left, right):
 def _product_backward(rows, slope):
     left, right = rows
     of_left = jnp.einsum("...nm,...md->...nd", slope, right, precision=model.PRECISION)
-    # Turned over first, and multiplied plainly then. The barrier is gone from XLA's CPU program, but
-    # until then keeps the turning out of the product, which goes to a slower library with it:
-    # a skip-gram step then takes 4 to 8% more of the CPU, one of CBOW 1 to 2%.
+    # Turned over first, multiplied plainly then. XLA's CPU program has no barrier left, but until
+    # then it keeps the turning out of the product, which a slower library would take with it: a
+    # step of skip-gram then takes 4 to 8% more of the CPU, of CBOW 1 to 2%.
     turned = jax.lax.optimization_barrier(jnp.swapaxes(slope, -1, -2))
     of_right = jnp.einsum("...mn,...nd->...md", turned, left, precision=model.PRECISION)
     return of_left, of_right
