@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from programs import equations
 
-from w2v_jax import blocks, folding, hypergradients, sampling, sweep, train, update
+from w2v_jax import blocks, folding, heldout, hypergradients, sampling, sweep, train, update
 from w2v_jax.types import Batch, Params, Static
 
 V, D, SIZE = 20, 4, 64
@@ -28,7 +28,7 @@ STEPS = [
     SMALL._replace(engine="pairs", loss="softmax", model="cbow"),
     SMALL._replace(engine="blocks", rows="touched", optimizer="row_adagrad"),
     SMALL._replace(engine="blocks", model="cbow", expected_window=True),
-    SMALL._replace(engine="blocks", noise="with_replacement", redraw="once"),
+    SMALL._replace(engine="blocks", noise="with_replacement", reduction="mean"),
     SMALL._replace(engine="blocks", model="cbow", rows="touched", optimizer="adam"),
 ]
 
@@ -102,6 +102,15 @@ def test_nor_does_what_is_differentiated_or_read(hyper):
     ):
         count, found = promised(function, *args)
         assert count and not found
+
+
+@pytest.mark.parametrize("static", [STEPS[0], STEPS[7]], ids=lambda s: s.model)
+def test_nor_does_what_is_held_out(make_corpus, hyper, static):
+    text = make_corpus([[1, 2, 3, 4], [5, 6]], vocab_size=V)
+    windows = jax.tree.map(jnp.asarray, heldout.windows(text, 2))
+    tables = Params(jnp.zeros((V, D)), jnp.zeros((V, D)))
+    count, found = promised(partial(heldout.measure, static=static), tables, hyper, windows)
+    assert count > 2 and not found
 
 
 def test_ids_past_the_end_read_the_last_row_and_have_its_derivative():

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2v_jax import checks, corpus, losses, model, sampling
+from w2v_jax.folding import look_up
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.types import Corpus, Hyper, Params, Static, UserError, Vocab
@@ -195,8 +196,8 @@ def _skipgram(
     def of_places(part):
         centres, row, contexts, weights = part
         h, rows = model.gather(params.input, centres), model.gather(params.output, contexts)
-        of_centre = jax.tree.map(lambda x: x[row][:, None], every)
-        kept = weights * hyper.keep[centres][:, None] * hyper.keep[contexts]
+        of_centre = jax.tree.map(lambda x: look_up(x, row)[:, None], every)
+        kept = weights * look_up(hyper.keep, centres)[:, None] * look_up(hyper.keep, contexts)
         scores = jax.vmap(model.dot_scores)(h, rows)
         return _sums(scores, contexts, of_centre, weights, kept, hyper, static)
 
@@ -223,7 +224,7 @@ def _cbow(
         own = jnp.sum(h * model.gather(params.output, centres), axis=1, keepdims=True)
         every = _of_vocabulary(h, params.output, hyper, static, perplexity)
         every = jax.tree.map(lambda x: x[:, None], every)
-        kept = real * hyper.keep[centres][:, None]
+        kept = real * look_up(hyper.keep, centres)[:, None]
         return _sums(own, centres[:, None], every, real, kept, hyper, static)
 
     return jax.lax.map(
@@ -285,7 +286,7 @@ def _sums(
 
     nats = None
     if every.log_z is not None:
-        nats = added(every.log_z - scores - correction(hyper, static)[words], weights)
+        nats = added(every.log_z - scores - look_up(correction(hyper, static), words), weights)
     if without_loss(static):
         return ByLine(None, nats)
     loss = losses.of(static)
@@ -293,7 +294,7 @@ def _sums(
         return ByLine(added(every.loss - scores, kept), nats)
     noise = every.loss
     if not NOISE[static.noise].hits_target:
-        share = hyper.noise[words]
+        share = look_up(hyper.noise, words)
         own = loss.terms(scores, jnp.zeros_like(scores))
         noise = (noise - share * own) / (1 - share)
     positive = loss.terms(scores, jnp.ones_like(scores))
