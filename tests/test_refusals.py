@@ -96,7 +96,7 @@ TEXTS = {
     "not UTF-8": (b"one two\nthree \xff four\n", "line 2"),
     "empty": (b"", "no words"),
     "blank": (b"\n \n", "no words"),
-    "not gzip": (b"one two\n", "cannot be read"),
+    "not gzip": (b"\x1f\x8bone two\n", "cannot be read"),
 }
 
 

@@ -111,6 +111,7 @@ def test_a_toy_sentence_is_refused_before_anything_is_compiled(
     args = [f"--corpus={tmp_path / 'toy.txt'}", "--min_count=1", f"--engine={engine}"]
     args += [
         "--subsample=1e-4",
+        "--epochs=1",
         f"--seed={seed}",
         f"--workdir={tmp_path / 'out'}",
         "--noplots",
