@@ -20,7 +20,6 @@ import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from scripts import QUICK, in_a_process, start, text_of
 
-from w2v_jax import train
 from w2v_jax.types import Corpus, Hyper, Vocab
 from w2v_jax.vocab import cumulative
 
@@ -37,32 +36,6 @@ def what_is_imported_is_no_garbage():
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-
-
-class Patch(pytest.MonkeyPatch):
-    """What a test replaces in the library may be traced into programs, which JAX keeps."""
-
-    def setattr(self, target, *args, **kwargs):
-        super().setattr(target, *args, **kwargs)
-        if getattr(target, "__name__", str(target)).startswith("w2v_jax"):
-            forget_programs()
-
-    def undo(self):
-        if self._setattr:
-            forget_programs()
-        super().undo()
-
-
-def forget_programs():
-    for kept in (train._draw, train._shuffle, train._advance):
-        kept.clear_cache()
-
-
-@pytest.fixture
-def monkeypatch():
-    """pytest's own, with the above."""
-    with Patch.context() as patch:
-        yield patch
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -262,20 +262,6 @@ def test_nothing_is_compiled_after_the_first_epoch(chunked, compilations):
     assert heard[-1] == (3, after_first)
 
 
-def test_a_program_of_the_same_shapes_is_compiled_once(
-    make_corpus, make_hyper, compilations, monkeypatch
-):
-    corpus, counts = make_corpus(LINES[:3], vocab_size=V), []
-    static = PLAIN._replace(loss="softmax", optimizer="sgd")
-    for rate in (0.1, 0.2):
-        compiled(corpus, make_hyper(np.ones(V), learning_rate=rate), static, 5)
-        counts.append(len(compilations))
-    assert counts[0] == counts[1]
-    monkeypatch.setattr(train, "MEASURED", 1)  # what a test replaces is traced anew
-    compiled(corpus, make_hyper(np.ones(V)), static, 5)
-    assert len(compilations) > counts[1]
-
-
 def test_a_text_of_one_chunk_that_is_drawn_once_is_only_shuffled_anew(make_corpus, make_hyper):
     corpus = make_corpus(LINES, vocab_size=V)
     hyper = make_hyper(np.ones(V), keep=np.full(V, 0.8))

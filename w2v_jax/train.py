@@ -138,12 +138,6 @@ def advance(
     return state, sums, rate_at(end - 1, stream, progress, hyper, static)
 
 
-# Kept by JAX: a second program of the same shapes costs nothing in the same process.
-_draw = jax.jit(sampling.draw_stream, static_argnames="static")
-_shuffle = jax.jit(sampling.shuffle, static_argnames="static")
-_advance = jax.jit(advance, static_argnames=("static", "steps"), donate_argnames="state")
-
-
 def compile_program(
     state: TrainState, key: jax.Array, size: int, hyper: Hyper, static: Static, steps: int
 ) -> Program:
@@ -151,14 +145,15 @@ def compile_program(
     started = time.perf_counter()
     index = jax.ShapeDtypeStruct((), jnp.int32)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
-    address = key, index, index
-    stream = jax.eval_shape(partial(_draw, static=static), *address, ids, ids, hyper)
+    draw = jax.jit(partial(sampling.draw_stream, static=static))
+    stream = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
+    shuffle = jax.jit(partial(sampling.shuffle, static=static))
     progress = jax.ShapeDtypeStruct((2,), jnp.float32)
-    run = _advance.lower(state, stream, index, progress, hyper, static=static, steps=steps)
+    run = jax.jit(partial(advance, static=static, steps=steps), donate_argnums=0)
     return Program(
-        draw=_draw.lower(*address, ids, ids, hyper, static=static).compile(),
-        shuffle=_shuffle.lower(*address, stream, static=static).compile(),
-        advance=run.compile(),
+        draw=draw.lower(key, index, index, ids, ids, hyper).compile(),
+        shuffle=shuffle.lower(key, index, index, stream).compile(),
+        advance=run.lower(state, stream, index, progress, hyper).compile(),
         steps=steps,
         compile_sec=time.perf_counter() - started,
     )
