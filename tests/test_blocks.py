@@ -187,7 +187,8 @@ def test_cbows_mean_weighs_contexts_by_their_chance_in_both_engines(hyper):
     of_blocks = expanded(batch, hyper, blocked)
     order = jnp.arange(N + 3, dtype=jnp.int32)
     stream = stream._replace(order=order, noise=jnp.zeros((N + 3, 0), jnp.int32))
-    of_pairs = sampling.make_batch(stream, jnp.int32(0), hyper, blocked._replace(engine="pairs"))
+    make = jitted(sampling.make_batch, blocked._replace(engine="pairs"))
+    of_pairs = make(stream, jnp.int32(0), hyper)
     kept = np.flatnonzero(np.asarray(stream.line) >= 0)
     text, lines = np.asarray(stream.tokens), np.asarray(stream.line)
     wanted = {}
@@ -322,6 +323,7 @@ def test_in_expectation_over_noise_it_is_the_pairs_engines_objective(make_hyper,
     assert wanted.sum() == pytest.approx(3 * (band.sum() if model == "skipgram" else 8))
 
 
+@pytest.mark.bits
 def test_the_mean_is_taken_where_the_loss_is_not_measured_too(hyper):
     static = STATIC._replace(reduction="mean", rows="touched", optimizer="sgd")
     _, (batch, *_) = batches_of(hyper, static)
@@ -360,6 +362,7 @@ def test_noise_is_drawn_anew_each_step_and_is_a_function_of_its_address(hyper):
 # Runs
 
 
+@pytest.mark.bits
 def test_a_smaller_dispatch_gives_the_same_tables(make_corpus, make_hyper):
     rng = np.random.default_rng(0)
     corpus = make_corpus([rng.integers(0, N, n) for n in rng.integers(1, 30, 60)], vocab_size=N)
