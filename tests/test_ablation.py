@@ -43,7 +43,7 @@ def without_times(lines):
 def swept(place, valid):
     out = place / "swept"
     args = [*QUICK, f"--data_dir={place}", f"--workdir={out}", "--plots", "--save_vectors"]
-    assert start("ptb_ablation", *args, *AXES) == 0
+    assert start("ptb_ablation", *args, *AXES, "--cpu_devices=1") == 0
     return out
 
 
@@ -104,6 +104,7 @@ def test_a_sweep_of_another_held_out_loss_does_not_go_on(swept, place, capsys):
     assert "held-out loss is another measure" in capsys.readouterr().err
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("number", [1, 2, 7])
 def test_a_member_alone_has_the_same_vectors(swept, place, number):
     line = next(line for line in lines_of(swept) if line["member"] == number)
@@ -125,6 +126,7 @@ def test_an_interrupted_sweep_goes_on_with_the_program_it_was_in(swept, place, c
     whole = (again / "results.jsonl").read_text().splitlines()
     (again / "results.jsonl").write_text("\n".join(whole[:5]) + '\n{"member": 5, "pro')
     args = [*QUICK, f"--data_dir={place}", f"--workdir={again}", "--save_vectors", *AXES]
+    args.append("--cpu_devices=1")
     assert start("ptb_ablation", *args) == 0
     assert "program 0: 4 members, " not in capsys.readouterr().err  # it was done
     assert without_times(lines_of(again)) == without_times(lines_of(swept))
@@ -181,6 +183,7 @@ def test_a_diverged_member_is_named_and_the_others_are_there(place, valid, capsy
     assert "1e+38" in capsys.readouterr().out
 
 
+@pytest.mark.bits
 def test_a_member_stops_early_at_its_best_heldout_loss(place, valid):
     out = place / "early"
     args = [*QUICK, f"--data_dir={place}", "--epochs=12", "--seeds=1", "--optimizer=sgd", *ONE]

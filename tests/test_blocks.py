@@ -187,7 +187,8 @@ def test_cbows_mean_weighs_contexts_by_their_chance_in_both_engines(hyper):
     of_blocks = expanded(batch, hyper, blocked)
     order = jnp.arange(N + 3, dtype=jnp.int32)
     stream = stream._replace(order=order, noise=jnp.zeros((N + 3, 0), jnp.int32))
-    of_pairs = sampling.make_batch(stream, jnp.int32(0), hyper, blocked._replace(engine="pairs"))
+    make = jitted(sampling.make_batch, blocked._replace(engine="pairs"))
+    of_pairs = make(stream, jnp.int32(0), hyper)
     kept = np.flatnonzero(np.asarray(stream.line) >= 0)
     text, lines = np.asarray(stream.tokens), np.asarray(stream.line)
     wanted = {}
@@ -388,6 +389,7 @@ def test_noise_is_drawn_anew_each_step_and_is_a_function_of_its_address(hyper):
 # Runs
 
 
+@pytest.mark.bits
 def test_a_smaller_dispatch_gives_the_same_tables(make_corpus, make_hyper):
     rng = np.random.default_rng(0)
     corpus = make_corpus([rng.integers(0, N, n) for n in rng.integers(1, 30, 60)], vocab_size=N)

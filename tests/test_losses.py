@@ -1,6 +1,6 @@
 """The losses of one row of scores."""
 
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +21,13 @@ MASKED = ("negative_sampling", "masked_mean")
 DERIVED = (*MASKED, "softmax")  # any entry of LOSSES: test_registry_entries.py
 
 
+jitted = cache(jax.jit)
+with_gradient = cache(lambda function: jax.vmap(jax.value_and_grad(function)))
+
+
 def in_float64(function, *args):
     with jax.enable_x64(True):
-        return jax.tree.map(np.asarray, function(*(jnp.asarray(a) for a in args)))
+        return jax.tree.map(np.asarray, jitted(function)(*(jnp.asarray(a) for a in args)))
 
 
 def rows_of(name, scores=SCORES):
@@ -32,7 +36,7 @@ def rows_of(name, scores=SCORES):
         function, args = losses.softmax, (scores, TARGETS, WEIGHTS[:, :3])
     else:
         function, args = getattr(losses, name), (scores, LABELS, WEIGHTS)
-    return in_float64(jax.vmap(jax.value_and_grad(function)), *args)
+    return in_float64(with_gradient(function), *args)
 
 
 def test_negative_sampling_and_its_gradient_are_the_derivations():
@@ -88,7 +92,7 @@ def test_gradient_is_the_slope(name):
     with jax.enable_x64(True):
         second = [jnp.asarray(a) for a in second]
         check_grads(
-            lambda scores: getattr(losses, name)(scores, *second),
+            jax.jit(lambda scores: getattr(losses, name)(scores, *second)),
             (jnp.asarray(SCORES[0]),),
             order=2,
             modes=["rev"],
@@ -116,17 +120,20 @@ def test_empty_slots_have_no_gradient_and_no_say(name):
 def test_an_empty_row_is_zero_with_zero_gradient(name):
     labels = jnp.asarray(TARGETS[0]) if name == "softmax" else jnp.float32(LABELS[0])
     function = partial(getattr(losses, name), weights=jnp.zeros(labels.shape))
-    value, gradient = jax.value_and_grad(function)(jnp.float32(SCORES[0]), labels)
+    value, gradient = jax.jit(jax.value_and_grad(function))(jnp.float32(SCORES[0]), labels)
     assert value == 0 and not gradient.any()
+
+
+@jax.jit
+@jax.value_and_grad
+def term(score, label):
+    return losses.negative_sampling_terms(score[None], label[None])[0]
 
 
 @pytest.mark.parametrize("label", [0.0, 1.0])
 @pytest.mark.parametrize("score", [-1e4, -50.0, -6.5, 6.5, 50.0, 1e4])
 def test_nothing_is_clipped_at_large_scores(score, label):
-    def term(score):
-        return losses.negative_sampling_terms(score[None], jnp.float32([label]))[0]
-
-    value, gradient = jax.value_and_grad(term)(jnp.float32(score))
+    value, gradient = term(jnp.float32(score), jnp.float32(label))
     wanted, _ = reference.sigmoid_with_loss(np.array([score]), np.array([label]))
     slope = -reference.sigmoid(-score) if label else reference.sigmoid(score)
     np.testing.assert_allclose(value, wanted, rtol=1e-6, atol=1e-38)

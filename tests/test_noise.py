@@ -117,7 +117,7 @@ def test_every_word_drawn_follows_the_law_and_all_together_closely(make_hyper):
     hyper = make_hyper(pn)
     for groups, size in ((1, 1), (3, 2), (4, 5)):
         draw = jax.vmap(lambda key: sampling.draw_words(key, groups, size, hyper))  # noqa: B023
-        drawn = np.asarray(draw(jax.random.split(jax.random.key(0), 8000)))
+        drawn = np.asarray(jax.jit(draw)(jax.random.split(jax.random.key(0), 8000)))
         assert drawn.shape == (8000, groups, size) and not (drawn == 5).any()
         for column in drawn.reshape(8000, -1).T:
             observed = np.bincount(column, minlength=6)[:5]

@@ -121,6 +121,7 @@ def test_ptb_cbow_trains_cbow(cbow):
 # Running again
 
 
+@pytest.mark.bits
 def test_a_rerun_from_flags_cfg_gives_the_same_vectors_bit_for_bit(skipgram, tmp_path, capsys):
     _, out = skipgram
     again = [f"--flagfile={out / 'flags.cfg'}", f"--workdir={tmp_path}", "--log_every_steps=5"]

@@ -272,6 +272,7 @@ def by_centre(stream, hyper, static):
     return [column[order] for column in rows], rows[0][:, 0]
 
 
+@pytest.mark.bits
 def test_redraw_once_gives_the_same_draws_in_another_order(make_hyper):
     hyper = make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2, keep=np.full(N, 0.8))
     static = NOISY._replace(redraw="once")
@@ -282,6 +283,7 @@ def test_redraw_once_gives_the_same_draws_in_another_order(make_hyper):
     assert (order != other_order).any()
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
 @pytest.mark.parametrize("block", [7, 4096])
 def test_noise_drawn_once_for_all_is_what_each_step_would_draw(

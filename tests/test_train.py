@@ -122,6 +122,7 @@ def test_epochs_visit_the_chunks_in_different_orders(chunked):
     assert len(set(map(tuple, orders))) > 1
 
 
+@pytest.mark.bits
 def test_results_do_not_depend_on_the_steps_of_a_dispatch(chunked):
     corpus, hyper, programs = chunked
     (one, first), (other, second) = (
@@ -148,6 +149,7 @@ GOING_ON = {
 }
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("name", GOING_ON)
 def test_a_training_goes_on_from_any_dispatch_to_the_same_bits(
     monkeypatch, make_corpus, make_hyper, name
@@ -177,6 +179,7 @@ def test_a_training_goes_on_from_any_dispatch_to_the_same_bits(
     assert list(train.train(seen[-1][0], *arguments, end)) == []
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("resident", [1, 3, 100])
 def test_text_that_stays_on_the_device_changes_nothing(monkeypatch, chunked, resident):
     corpus, hyper, programs = chunked
@@ -263,6 +266,7 @@ def test_nothing_is_compiled_after_the_first_epoch(chunked, compilations):
     assert heard[-1] == (3, after_first)
 
 
+@pytest.mark.bits
 def test_a_text_of_one_chunk_that_is_drawn_once_is_only_shuffled_anew(make_corpus, make_hyper):
     corpus = make_corpus(LINES, vocab_size=V)
     hyper = make_hyper(np.ones(V), keep=np.full(V, 0.8))
@@ -291,6 +295,7 @@ def test_a_text_of_one_chunk_that_is_drawn_once_is_only_shuffled_anew(make_corpu
     assert (one.input != unshuffled.input).any()
 
 
+@pytest.mark.bits
 def test_training_is_repeatable_and_differs_by_seed(chunked):
     corpus, hyper, programs = chunked
     one, _ = trained(corpus, programs[7], hyper, PLAIN, 1)
