@@ -24,7 +24,9 @@ def writer(workdir: Path, asked: bool) -> Iterator[Callable[[dict], None]]:
 
     folder, before = workdir / rundir.TENSORBOARD, list(rundir.metrics(workdir))
     begin = 0 if not are_there(workdir) else before[-1]["step"] if before else 0
-    with SummaryWriter(str(folder), purge_step=begin + 1) as events:
+    # A run that is taken up within the second would write into the same file.
+    suffix = f".{begin:012d}"
+    with SummaryWriter(str(folder), purge_step=begin + 1, filename_suffix=suffix) as events:
 
         def event(line, walltime=None):
             for name in _SCALARS:
