@@ -11,7 +11,8 @@ import pytest
 import reference
 from scripts import start
 
-from w2v_jax import hypergradients, pairs, sampling, vocab
+from w2v_jax import hypergradients, sampling, vocab
+from w2v_jax.engines import pairs
 from w2v_jax.types import Batch, Params, Static
 
 V, D, T, STEPS, SLOTS, K = 9, 3, 6, 5, 4, 2

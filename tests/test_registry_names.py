@@ -16,8 +16,9 @@ from entries import add
 from scripts import QUICK, ROOT, start
 
 from experiments import config, run
-from w2v_jax import heldout, losses, model, pairs, sampling, sweep, train, update
+from w2v_jax import heldout, losses, model, sampling, sweep, train, update
 from w2v_jax.checks import NAMES, REGISTRIES
+from w2v_jax.engines import pairs
 from w2v_jax.types import Batch, Params, Static, UserError
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -10,7 +10,8 @@ import optax
 import pytest
 import reference
 
-from w2v_jax import losses, model, pairs, sampling, update
+from w2v_jax import losses, model, sampling, update
+from w2v_jax.engines import pairs
 from w2v_jax.types import Batch, Params, Static
 
 V, D, T, C, K = 9, 4, 7, 4, 2
