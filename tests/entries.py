@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from w2v_jax import blocks, losses, model, sampling
+from w2v_jax import losses, model, sampling
 from w2v_jax.checks import REGISTRIES
+from w2v_jax.engines import blocks
 from w2v_jax.losses import Loss
 from w2v_jax.model import INITS
 from w2v_jax.noise import NoiseLaw, first_good

@@ -10,8 +10,8 @@ import pytest
 import reference
 from jax.test_util import check_grads
 
-from w2v_jax import blocks, sampling, train, update
-from w2v_jax.engines import pairs
+from w2v_jax import sampling, train, update
+from w2v_jax.engines import blocks, pairs
 from w2v_jax.types import Params, Static
 
 LENGTHS = (1, 2, 5, 3, 1, 9, 4, 12, 1)

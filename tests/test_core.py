@@ -9,7 +9,8 @@ import optax
 import pytest
 from jax.test_util import check_grads
 
-from w2v_jax import blocks, core, sampling, update
+from w2v_jax import core, sampling, update
+from w2v_jax.engines import blocks
 from w2v_jax.model import init_params
 from w2v_jax.types import Params, Static
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from programs import equations
 
-from w2v_jax import blocks, folding, heldout, hypergradients, sampling, sweep, train, update
+from w2v_jax import folding, heldout, hypergradients, sampling, sweep, train, update
+from w2v_jax.engines import blocks
 from w2v_jax.types import Batch, Params, Static
 
 V, D, SIZE = 20, 4, 64

@@ -12,8 +12,9 @@ from jax.test_util import check_grads
 from laws import chi_square
 
 from experiments import config, run
-from w2v_jax import blocks, heldout, losses, update
+from w2v_jax import heldout, losses, update
 from w2v_jax.checks import check
+from w2v_jax.engines import blocks
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE, Draws
 from w2v_jax.optimizers import OPTIMIZERS, Optimizer

@@ -9,7 +9,8 @@ import pytest
 from scripts import QUICK, ROOT, SMALL, WORDS, start, text_of
 
 from experiments import show
-from w2v_jax import blocks, export, resources, train
+from w2v_jax import export, resources, train
+from w2v_jax.engines import blocks
 from w2v_jax.types import UserError
 from w2v_jax.vocab import load_counts
 

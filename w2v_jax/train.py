@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import blocks, checks, folding, sampling, update, xla_flags
+from w2v_jax import checks, folding, sampling, update, xla_flags
+from w2v_jax.engines import blocks
 from w2v_jax.types import Corpus, Hyper, Metrics, Static, Stream, TrainState, UserError
 
 CHUNK = 2**20  # tokens that one epoch's view is drawn for at a time

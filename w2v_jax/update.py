@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from w2v_jax import blocks, checks, rows
-from w2v_jax.engines import pairs
+from w2v_jax import checks, rows
+from w2v_jax.engines import blocks, pairs
 from w2v_jax.losses import LOSSES
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import Batch, BlockBatch, Hyper, Metrics, Params, Static, TrainState
