@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from w2v_jax import folding
+from w2v_jax import table_ops
 
 S, V, D = 3, 5, 4
 RNG = np.random.default_rng(0)
@@ -24,15 +24,15 @@ def added(table, ids, rows):
 
 def test_rows_are_added_in_their_own_member():
     expected = [added(*one) for one in zip(TABLES, IDS, ROWS, strict=True)]
-    found = jax.vmap(folding.scatter_add)(TABLES, IDS, ROWS)
+    found = jax.vmap(table_ops.scatter_add)(TABLES, IDS, ROWS)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_rows_are_added_at_ids_of_any_shape():
     ids, rows = IDS.reshape(S, 5, 1), ROWS.reshape(S, 5, 1, D)
     np.testing.assert_array_equal(
-        jax.vmap(folding.scatter_add)(TABLES, ids, rows),
-        jax.vmap(folding.scatter_add)(TABLES, IDS, ROWS),
+        jax.vmap(table_ops.scatter_add)(TABLES, ids, rows),
+        jax.vmap(table_ops.scatter_add)(TABLES, IDS, ROWS),
     )
 
 
@@ -40,27 +40,27 @@ def test_numbers_are_set_in_their_own_member():
     owners = np.full((S, V), -1, np.int32)
     ids = np.array([[0, 2, 5], [1, 9, 0], [4, 3, 2]], np.int32)
     values = np.arange(9, dtype=np.int32).reshape(3, 3)
-    found = jax.vmap(folding.scatter_set)(owners, ids, values)
+    found = jax.vmap(table_ops.scatter_set)(owners, ids, values)
     assert found.tolist() == [[0, -1, 1, -1, -1], [5, 3, -1, -1, -1], [-1, -1, 8, 7, 6]]
 
 
 def test_rows_are_read_from_their_own_member():
-    found = np.asarray(jax.vmap(folding.gather)(TABLES, IDS))
+    found = np.asarray(jax.vmap(table_ops.gather)(TABLES, IDS))
     for s in range(S):
         np.testing.assert_array_equal(found[s], TABLES[s][np.minimum(IDS[s], V - 1)])
 
 
 def test_a_table_that_all_share_is_read_and_written():
-    found = jax.vmap(folding.gather, (None, 0))(TABLES[0], IDS)
+    found = jax.vmap(table_ops.gather, (None, 0))(TABLES[0], IDS)
     np.testing.assert_array_equal(found, TABLES[0][np.minimum(IDS, V - 1)])
-    found = jax.vmap(folding.scatter_add, (None, 0, None))(TABLES[0], IDS, ROWS[0])
+    found = jax.vmap(table_ops.scatter_add, (None, 0, None))(TABLES[0], IDS, ROWS[0])
     expected = [added(TABLES[0], ids, ROWS[0]) for ids in IDS]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_a_gradient_adds_up_within_a_member():
     def loss(table, ids):
-        return jnp.sum(folding.gather(table, ids) * jnp.arange(1.0, 5.0)[:, None])
+        return jnp.sum(table_ops.gather(table, ids) * jnp.arange(1.0, 5.0)[:, None])
 
     ids = np.array([[1, 0, 3, 0], [2, 2, 2, 2], [4, 3, 2, 1]], np.int32)
     found = jax.vmap(jax.grad(loss))(TABLES, ids)
@@ -68,7 +68,7 @@ def test_a_gradient_adds_up_within_a_member():
     np.testing.assert_array_equal(found, np.broadcast_to(np.array(expected)[..., None], (S, V, D)))
 
 
-@pytest.mark.parametrize("operation", [folding.scatter_add, folding.scatter_set])
+@pytest.mark.parametrize("operation", [table_ops.scatter_add, table_ops.scatter_set])
 def test_no_scatter_has_a_batch_axis(operation):
     jaxpr = jax.make_jaxpr(jax.vmap(operation))(TABLES, IDS, ROWS)
     scatters = [e for e in jaxpr.jaxpr.eqns if "scatter" in e.primitive.name]
@@ -81,7 +81,7 @@ def test_no_scatter_has_a_batch_axis(operation):
 
 def test_a_loop_runs_to_the_longest_members_end():
     def count(number):
-        return jax.lax.fori_loop(0, folding.most(number), lambda i, c: c + 1, 0)
+        return jax.lax.fori_loop(0, table_ops.most(number), lambda i, c: c + 1, 0)
 
     assert jax.vmap(count, out_axes=None)(jnp.array([3, 7, 5])) == 7
     assert count(jnp.array(4)) == 4

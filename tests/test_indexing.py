@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from programs import equations
 
-from w2v_jax import folding, heldout, hypergradients, sampling, sweep, train, update
+from w2v_jax import heldout, hypergradients, sampling, sweep, table_ops, train, update
 from w2v_jax.engines import blocks
 from w2v_jax.types import Batch, Params, Static
 
@@ -99,7 +99,7 @@ def test_nor_does_what_is_differentiated_or_read(hyper):
     for function, args in (
         (jax.grad(heldout), (one, one)),
         (expanded, inputs(STEPS[9], hyper)[2:]),
-        (jax.grad(lambda table: jnp.sum(folding.gather(table, ids))), (tables.input,)),
+        (jax.grad(lambda table: jnp.sum(table_ops.gather(table, ids))), (tables.input,)),
     ):
         count, found = promised(function, *args)
         assert count and not found
@@ -118,7 +118,7 @@ def test_ids_past_the_end_read_the_last_row_and_have_its_derivative():
     table = np.random.default_rng(0).normal(size=(V, D)).astype(np.float32)
     ids, last = np.array([1, V, 3 * V, V - 1], np.int32), np.array([1, V - 1, V - 1, V - 1])
     slope = np.arange(4 * D, dtype=np.float32).reshape(4, D)
-    for read in (folding.gather, folding.look_up):
+    for read in (table_ops.gather, table_ops.look_up):
         found, back = jax.vjp(lambda t: read(t, ids), table)  # noqa: B023
         np.testing.assert_array_equal(found, table[last])
         wanted = np.zeros_like(table)

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2v_jax import checks, corpus, losses, model, sampling
-from w2v_jax.folding import look_up
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
+from w2v_jax.table_ops import look_up
 from w2v_jax.types import Corpus, Hyper, Params, Static, UserError, Vocab
 from w2v_jax.vocab import EOS, UNK
 

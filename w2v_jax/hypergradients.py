@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from w2v_jax import losses, model, update
-from w2v_jax.folding import look_up
+from w2v_jax.table_ops import look_up
 from w2v_jax.types import Batch, Hyper, Params, Static
 
 

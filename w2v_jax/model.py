@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from w2v_jax import folding
+from w2v_jax import table_ops
 from w2v_jax.types import Params, Registry
 
 PRECISION = jax.lax.Precision.HIGHEST  # accelerators would round float32 products otherwise
@@ -56,7 +56,7 @@ def gather(table: jax.Array, ids: jax.Array) -> jax.Array:
     Its derivative adds the gradients of a repeated id, as one-hot times W does
     (Deep Learning from Scratch 2, 4.1).
     """
-    return folding.gather(table, ids)
+    return table_ops.gather(table, ids)
 
 
 def hidden(rows: jax.Array, weights: jax.Array, *, legacy_gradient: bool = False) -> jax.Array:

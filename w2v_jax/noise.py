@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from w2v_jax.folding import look_up
+from w2v_jax.table_ops import look_up
 from w2v_jax.types import Registry
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from w2v_jax import folding
+from w2v_jax import table_ops
 
 
 @struct.dataclass
@@ -32,9 +32,9 @@ def claim(owner: jax.Array, ids: jax.Array) -> tuple[jax.Array, jax.Array]:
     Nothing of size V is made or read.
     """
     size, count = owner.shape[0], ids.shape[0]
-    owner = folding.scatter_set(owner, ids, jnp.arange(count, dtype=jnp.int32))
+    owner = table_ops.scatter_set(owner, ids, jnp.arange(count, dtype=jnp.int32))
     # Were they to share a place, a GPU would add their zeros there one after the other.
-    return owner, jnp.where(ids < size, folding.gather(owner, ids), count)
+    return owner, jnp.where(ids < size, table_ops.gather(owner, ids), count)
 
 
 def update(
@@ -61,14 +61,14 @@ def update(
 
     def add(whole, new, old):
         # Adding the difference, not setting: a set after a gather makes XLA copy the table.
-        return folding.scatter_add(whole, written, new - old) if is_rows(whole) else new
+        return table_ops.scatter_add(whole, written, new - old) if is_rows(whole) else new
 
     before = jax.tree.map(
-        lambda leaf: folding.gather(leaf, ids) if is_rows(leaf) else leaf, state.inner
+        lambda leaf: table_ops.gather(leaf, ids) if is_rows(leaf) else leaf, state.inner
     )
-    updates, after = transformation.update(summed, before, folding.gather(table, ids))
+    updates, after = transformation.update(summed, before, table_ops.gather(table, ids))
     inner = jax.tree.map(add, state.inner, after, before)
-    table = folding.scatter_add(table, written, updates.astype(table.dtype))
+    table = table_ops.scatter_add(table, written, updates.astype(table.dtype))
     return table, state.replace(inner=inner)
 
 

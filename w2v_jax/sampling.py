@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from w2v_jax import draws
-from w2v_jax.folding import look_up
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE, Draws
+from w2v_jax.table_ops import look_up
 from w2v_jax.types import Batch, Hyper, Static, Stream
 
 NOISE_BLOCK = 4096  # centres whose noise is drawn at a time where all of it is drawn at once

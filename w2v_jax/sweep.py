@@ -19,7 +19,7 @@ from jax.custom_batching import sequential_vmap
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from w2v_jax import checks, folding, sampling, train, update, xla_flags
+from w2v_jax import checks, sampling, table_ops, train, update, xla_flags
 from w2v_jax.losses import LOSSES
 from w2v_jax.types import Corpus, Hyper, Metrics, Params, Static, TrainState
 
@@ -240,7 +240,7 @@ def _in_lanes(state, stream, progress, hyper, alive, static):
         return state, jax.tree.map(jnp.add, sums, metrics)
 
     start = state, update.no_metrics()
-    return jax.lax.fori_loop(0, folding.most(total), one, start)
+    return jax.lax.fori_loop(0, table_ops.most(total), one, start)
 
 
 def _moved(going: jax.Array, static: Static, new: jax.Array, old: jax.Array) -> jax.Array:

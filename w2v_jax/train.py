@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import checks, folding, sampling, update, xla_flags
+from w2v_jax import checks, sampling, table_ops, update, xla_flags
 from w2v_jax.engines import blocks
 from w2v_jax.types import Corpus, Hyper, Metrics, Static, Stream, TrainState, UserError
 
@@ -188,7 +188,7 @@ def advance_in_runs(
         first = begin + number * length
         return jax.lax.fori_loop(0, length, lambda i, carry: one(first + i, carry), carry)
 
-    runs = folding.most(-(-jnp.maximum(end - begin, 0) // length))
+    runs = table_ops.most(-(-jnp.maximum(end - begin, 0) // length))
     return jax.lax.fori_loop(0, runs, run, (state, update.no_metrics()))
 
 

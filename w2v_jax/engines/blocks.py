@@ -12,9 +12,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from w2v_jax import folding, losses, model, sampling
-from w2v_jax.folding import look_up
+from w2v_jax import losses, model, sampling, table_ops
 from w2v_jax.noise import NOISE
+from w2v_jax.table_ops import look_up
 from w2v_jax.types import Batch, BlockBatch, Hyper, Params, Static, Stream
 
 PARTS = 2  # independent halves of a step, which XLA may run beside one another on CPU cores
@@ -259,9 +259,9 @@ def add_gradient(
     for (gathered, part), *of_part in zip(parts, *split, strict=True):
         grads, of_sample = grad(*gathered, part, static, count)
         at = [a.reshape(g.shape[:-1]) for a, g in zip(of_part, grads, strict=True)]
-        of_input = folding.scatter_add(sums.input, at[0], grads[0])
-        of_output = folding.scatter_add(sums.output, at[1], grads[1])
-        sums = Params(of_input, folding.scatter_add(of_output, at[2], grads[2]))
+        of_input = table_ops.scatter_add(sums.input, at[0], grads[0])
+        of_output = table_ops.scatter_add(sums.output, at[1], grads[1])
+        sums = Params(of_input, table_ops.scatter_add(of_output, at[2], grads[2]))
         loss += of_sample
     return sums, loss
 

@@ -5,9 +5,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from w2v_jax import folding, losses, model
-from w2v_jax.folding import look_up
+from w2v_jax import losses, model, table_ops
 from w2v_jax.losses import LOSSES, Loss
+from w2v_jax.table_ops import look_up
 from w2v_jax.types import Batch, Params, Static
 
 PART = 2**18  # gathered floats that a part of a batch may have: half and twice are slower (CPU)
@@ -52,7 +52,7 @@ def vocabulary_gradient(
     grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
     rows = model.gather(params.input, batch.inputs)
     (total, loss), (of_inputs, of_output) = grad(rows, params.output, batch, static)
-    of_input = folding.scatter_add(jnp.zeros_like(params.input), batch.inputs, of_inputs)
+    of_input = table_ops.scatter_add(jnp.zeros_like(params.input), batch.inputs, of_inputs)
     return Params(of_input, of_output), total, loss
 
 
@@ -105,7 +105,7 @@ def _true_places(values: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
     rank = jnp.cumsum(values) - 1
     to = jnp.where(values, rank, size)
     every = jnp.arange(len(values), dtype=jnp.int32)
-    return folding.scatter_set(jnp.zeros(size, jnp.int32), to, every), rank[-1] + 1
+    return table_ops.scatter_set(jnp.zeros(size, jnp.int32), to, every), rank[-1] + 1
 
 
 def ids(pairs: Batch) -> Params:
@@ -136,11 +136,11 @@ def add_gradient(
         outputs = model.gather(params.output, part.outputs)
         (value, new_loss), (of_inputs, of_outputs) = grad(inputs, outputs, part, static)
         sums = Params(
-            folding.scatter_add(sums.input, place.input, of_inputs),
-            folding.scatter_add(sums.output, place.output, of_outputs),
+            table_ops.scatter_add(sums.input, place.input, of_inputs),
+            table_ops.scatter_add(sums.output, place.output, of_outputs),
         )
         return sums, total + value, loss + new_loss
 
     zero = jnp.zeros((), jnp.float32)
-    parts = folding.most(-(-used // size))
+    parts = table_ops.most(-(-used // size))
     return jax.lax.fori_loop(0, parts, add_part, (sums, zero, zero))
