@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2v_jax import rows
+from w2v_jax import sparse_update
 
 V, D = 11, 3
 IDS = [4, 1, 4, 4, 9, 1, V, V + 3]  # repeated ids; the last two stand outside the table
 TRANSFORMATIONS = {
     "sgd": optax.sgd(0.3),
     "adagrad": optax.adagrad(0.3, initial_accumulator_value=0.0, eps=1e-3),
-    "row_adagrad": optax.chain(rows.scale_by_row_adagrad(1e-3), optax.scale_by_learning_rate(0.3)),
+    "row_adagrad": optax.chain(
+        sparse_update.scale_by_row_adagrad(1e-3), optax.scale_by_learning_rate(0.3)
+    ),
     "adam": optax.adam(0.3),
     "adamw": optax.adamw(0.3, weight_decay=0.1),
 }
@@ -34,10 +36,10 @@ def step_of(name):
     @jax.jit
     def step(values, state, ids, grads):
         with jax.numpy_dtype_promotion("standard"):  # optax's Adam
-            owner, places = rows.claim(state.owner, ids)
+            owner, places = sparse_update.claim(state.owner, ids)
             summed = jnp.zeros_like(grads).at[places].add(grads, mode="drop")
             state = state.replace(owner=owner)
-            return rows.update(values, state, ids, places, summed, transformation)
+            return sparse_update.update(values, state, ids, places, summed, transformation)
 
     return step
 
@@ -61,7 +63,7 @@ def draws(steps, seed=0, ids=IDS):
 
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "row_adagrad"])
 def test_equals_dense_optax_where_a_zero_gradient_moves_nothing(name):
-    values, state = table(), rows.init(table(), TRANSFORMATIONS[name])
+    values, state = table(), sparse_update.init(table(), TRANSFORMATIONS[name])
     dense, dense_state = table(), TRANSFORMATIONS[name].init(table())
     for ids, grads in draws(6):
         grads[ids >= V] = 0
@@ -74,7 +76,7 @@ def test_equals_dense_optax_where_a_zero_gradient_moves_nothing(name):
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_adam_is_dense_optax_for_rows_that_every_step_touches_and_leaves_the_others(name):
-    values, state = table(), rows.init(table(), TRANSFORMATIONS[name])
+    values, state = table(), sparse_update.init(table(), TRANSFORMATIONS[name])
     dense, dense_state = table(), TRANSFORMATIONS[name].init(table())
     for ids, grads in draws(6):
         values, state = step_of(name)(values, state, ids, grads)
@@ -85,7 +87,7 @@ def test_adam_is_dense_optax_for_rows_that_every_step_touches_and_leaves_the_oth
 
 
 def test_adam_differs_from_dense_by_the_momentum_of_untouched_rows():
-    values, state = table(), rows.init(table(), TRANSFORMATIONS["adam"])
+    values, state = table(), sparse_update.init(table(), TRANSFORMATIONS["adam"])
     dense, dense_state = table(), TRANSFORMATIONS["adam"].init(table())
     for ids in ([4, 4, 1], [1, 1, 1]):
         ids, grads = np.array(ids, np.int32), np.ones((3, D), np.float32)
@@ -101,7 +103,7 @@ def test_each_row_sees_its_summed_gradient_once(ids, seed):
     grads = np.random.default_rng(seed).integers(-4, 5, (7, D)).astype(np.float32)
     ids = np.array(ids, np.int32)
     grads[ids >= V] = 0
-    state = rows.init(table(), TRANSFORMATIONS["sgd"])
+    state = sparse_update.init(table(), TRANSFORMATIONS["sgd"])
     state = state.replace(
         owner=jnp.asarray(np.random.default_rng(seed).integers(0, 7, V), jnp.int32)
     )
@@ -116,7 +118,7 @@ def test_each_row_sees_its_summed_gradient_once(ids, seed):
 
 
 def test_row_adagrad_is_its_equation():
-    transformation = rows.scale_by_row_adagrad(0.5)
+    transformation = sparse_update.scale_by_row_adagrad(0.5)
     state, total = transformation.init(table()), np.zeros((V, 1))
     for seed in (1, 2, 3):
         g = np.asarray(table(seed), np.float64)
@@ -127,7 +129,7 @@ def test_row_adagrad_is_its_equation():
 
 
 def test_row_adagrad_without_epsilon_leaves_rows_without_gradient():
-    transformation = rows.scale_by_row_adagrad(0.0)
+    transformation = sparse_update.scale_by_row_adagrad(0.0)
     updates, _ = transformation.update(jnp.zeros((V, D)), transformation.init(table()))
     assert not np.asarray(updates).any()
 
@@ -138,7 +140,7 @@ def test_nothing_of_the_tables_size_is_made_or_read_whole(name):
     values = jnp.zeros((size, D))
     args = (
         values,
-        rows.init(values, TRANSFORMATIONS[name]),
+        sparse_update.init(values, TRANSFORMATIONS[name]),
         jnp.zeros(n, jnp.int32),
         jnp.zeros((n, D)),
     )

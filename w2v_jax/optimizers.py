@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import optax
 
-from w2v_jax import rows
+from w2v_jax import sparse_update
 from w2v_jax.types import Registry
 
 
@@ -40,7 +40,7 @@ def adagrad(learning_rate: jax.Array, epsilon: jax.Array) -> optax.GradientTrans
 def row_adagrad(learning_rate: jax.Array, epsilon: jax.Array) -> optax.GradientTransformation:
     """The same with the mean of a row's g^2."""
     return optax.chain(
-        rows.scale_by_row_adagrad(epsilon), optax.scale_by_learning_rate(learning_rate)
+        sparse_update.scale_by_row_adagrad(epsilon), optax.scale_by_learning_rate(learning_rate)
     )
 
 

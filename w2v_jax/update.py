@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from w2v_jax import checks, rows
+from w2v_jax import checks, sparse_update
 from w2v_jax.engines import blocks, pairs
 from w2v_jax.losses import LOSSES
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
@@ -37,7 +37,7 @@ class _Work(NamedTuple):
     """A batch ready for its gradient."""
 
     ids: Params  # [n] int32 each, the rows touched, an occurrence each
-    rows: jax.Array  # [] centres with a positive
+    sparse_update: jax.Array  # [] centres with a positive
     add: Callable  # (places, sums) -> sums, Metrics
 
 
@@ -147,7 +147,7 @@ def init_state(params: Params, hyper: Hyper, static: Static) -> TrainState:
     step = jnp.zeros((), jnp.int32)
     transformation = optimizer(static, hyper, hyper.learning_rate, step)
     if static.rows == "touched":
-        opt_state = Params(*(rows.init(table, transformation) for table in params))
+        opt_state = Params(*(sparse_update.init(table, transformation) for table in params))
     else:
         opt_state = Params(*(transformation.init(table) for table in params))
     return TrainState(params=params, opt_state=opt_state, step=step)
@@ -192,14 +192,14 @@ def _touched(state: TrainState, batch, transformation, static: Static):
     """New params and optimiser state, of which only the batch's rows differ; metrics."""
     params, opt_state = state.params, state.opt_state
     work = _work(params, batch, static)
-    claims = [rows.claim(s.owner, ids) for s, ids in zip(opt_state, work.ids, strict=True)]
+    claims = [sparse_update.claim(s.owner, ids) for s, ids in zip(opt_state, work.ids, strict=True)]
     places = Params(*(place for _, place in claims))
     dim = params.input.shape[1]
     slabs = Params(*(jnp.zeros((len(ids), dim), jnp.float32) for ids in work.ids))
     slabs, metrics = work.add(places, slabs)
     slabs = _reduced(slabs, work.rows, static)
     moved = [
-        rows.update(table, s.replace(owner=owner), ids, place, slab, transformation)
+        sparse_update.update(table, s.replace(owner=owner), ids, place, slab, transformation)
         for table, s, (owner, place), ids, slab in zip(
             params, opt_state, claims, work.ids, slabs, strict=True
         )
