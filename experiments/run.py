@@ -35,7 +35,7 @@ from experiments.ledger import Ledger
 from experiments.newest import exported
 from experiments.tables import counted
 from w2v_jax import corpus as corpora
-from w2v_jax import ingest, joining, model, train, trainable, update, vocab
+from w2v_jax import ingest, model, train, trainable, update, vocab, warm_start
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors
@@ -78,7 +78,7 @@ def _run(
 ) -> None:
     """Trains and leaves the run's files; this: its identity."""
     untrained = _untrained(config, corpus, earlier)
-    corpus, place = joining.joined(corpus, earlier) if earlier else (corpus, None)
+    corpus, place = warm_start.joined(corpus, earlier) if earlier else (corpus, None)
     check_noise(config, corpus.vocab)
     check_trainable(config, corpus)
     defaults.tell(config, corpus)
@@ -174,7 +174,7 @@ def _beginning(
     state = initial_state(config, len(corpus.vocab.words), key, hyper)
     before = 0
     if earlier:
-        state = joining.carried(state, earlier, place, config.continue_schedule)
+        state = warm_start.carried(state, earlier, place, config.continue_schedule)
         earlier.arrays.clear()  # they may be as large as the state
         before = earlier.words if config.continue_schedule else 0
     return Start(state, train.Position(), None, None, 0, before, this)

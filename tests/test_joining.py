@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripts import QUICK, start
 
-from w2v_jax import export, joining, model, store, update
+from w2v_jax import export, model, store, update, warm_start
 from w2v_jax.checkpoint import flat
-from w2v_jax.joining import Earlier
 from w2v_jax.types import Corpus, Static, UserError, Vocab
 from w2v_jax.vocab import load_counts
+from w2v_jax.warm_start import Earlier
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 WORDS = st.dictionaries(st.sampled_from("abcdefghij"), st.integers(1, 9), min_size=1)
@@ -30,7 +30,7 @@ def vocab_of(counts):
 @given(WORDS, WORDS)
 def test_joined_vocabularies_add_their_counts(old, new):
     a, b = vocab_of(old), vocab_of(new)
-    vocab, of_old, of_new = joining.join(a, b)
+    vocab, of_old, of_new = warm_start.join(a, b)
     total = {word: old.get(word, 0) + new.get(word, 0) for word in {**old, **new}}
     assert dict(zip(vocab.words, vocab.counts.tolist(), strict=True)) == total
     assert (np.diff(vocab.counts) <= 0).all()
@@ -47,7 +47,7 @@ def test_the_text_is_the_same_words_in_the_joined_vocabulary(tmp_path):
     earlier = Earlier(old, {}, 0, "")
     for held in (ids, store.Ids(str(tmp_path / "ids"))):
         corpus = Corpus(held, np.array([7]), new, 7, "x")
-        joined, place = joining.joined(corpus, earlier)
+        joined, place = warm_start.joined(corpus, earlier)
         words = [joined.vocab.words[i] for i in joined.ids[0:7]]
         assert words == [new.words[i] for i in ids]
         assert [joined.vocab.words[i] for i in place] == ["c", "a"]
@@ -77,7 +77,7 @@ def test_rows_are_carried_to_their_places_and_new_words_stay(states, optimizer, 
     place = np.array([4, 0, 2])
     earlier = Earlier(Vocab(("a", "b", "c"), np.ones(3)), arrays, 10, "")
     for with_optimizer in (False, True):
-        state = joining.carried(first, earlier, place, with_optimizer)
+        state = warm_start.carried(first, earlier, place, with_optimizer)
         assert jax.tree.structure(state) == jax.tree.structure(first)
         before, after = flat(first), flat(state)
         for name, leaf in after.items():
@@ -94,10 +94,10 @@ def test_what_does_not_go_together_is_refused(states):
     other = states("sgd", "dense")[0]
     vocab, place = Vocab(("a", "b", "c"), np.ones(3)), np.array([4, 0, 2])
     with pytest.raises(UserError, match="--continue_schedule: the earlier run had another"):
-        joining.carried(first, Earlier(vocab, other, 1, ""), place, True)
+        warm_start.carried(first, Earlier(vocab, other, 1, ""), place, True)
     narrow = {**arrays, "params.input": arrays["params.input"][:, :1]}
     with pytest.raises(UserError, match=r"--continue_from: params.input is \[3, 1\]"):
-        joining.carried(first, Earlier(vocab, narrow, 1, ""), place, False)
+        warm_start.carried(first, Earlier(vocab, narrow, 1, ""), place, False)
 
 
 # As a user does it
