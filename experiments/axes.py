@@ -13,7 +13,7 @@ from absl import flags
 from experiments import earlier_flags
 from experiments.config import Config, check
 from experiments.tables import counted
-from w2v_jax.files import opened
+from w2v_jax.data.files import opened
 from w2v_jax.types import UserError
 
 DESIGNS = ("grid", "axes", "random")

@@ -12,8 +12,8 @@ from tqdm import tqdm
 from experiments import chance, quoted, tables
 from experiments.tables import counted
 from w2v_jax import queries, resources
+from w2v_jax.data.files import is_packed
 from w2v_jax.evaluation import LEAST, Measure
-from w2v_jax.files import is_packed
 from w2v_jax.types import WordVectors
 
 SOON = 1.0  # seconds of compiling that nothing is said of: a program that was kept takes less

@@ -11,7 +11,7 @@ from unicodedata import normalize
 import numpy as np
 
 from w2v_jax import kinds, resources
-from w2v_jax.files import content
+from w2v_jax.data.files import content
 from w2v_jax.queries import analogy
 from w2v_jax.types import UserError, WordVectors
 

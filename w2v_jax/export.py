@@ -21,7 +21,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from w2v_jax import kinds
-from w2v_jax.files import opened
+from w2v_jax.data.files import opened
 from w2v_jax.types import UserError, WordVectors
 
 EXACT = "%.9g"  # nine significant digits tell any two float32 apart
