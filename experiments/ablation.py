@@ -30,8 +30,8 @@ from experiments.results import SETTINGS, Results, cpus
 from experiments.sweep_keeper import Saves
 from experiments.sweep_outputs import VECTORS
 from experiments.tables import counted
-from w2v_jax import corpus as corpora
 from w2v_jax import heldout, sweep, train
+from w2v_jax.data import sources as corpora
 from w2v_jax.types import Corpus, UserError
 
 FLAGS, TABLE = "flags.cfg", "table.md"

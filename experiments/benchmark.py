@@ -26,8 +26,8 @@ from experiments import (
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import Entrant, entrant, order, particular, same
 from experiments.results import Results, cpus, machine
-from w2v_jax import corpus as corpora
 from w2v_jax import evaluation, export
+from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError
 
 MEASURES = {

@@ -20,8 +20,8 @@ from absl import flags
 from experiments import child_process, entry
 from experiments.results import Results, cpus, machine
 from experiments.tables import enclosed, markdown, spread
-from w2v_jax import corpus as corpora
 from w2v_jax import ingest
+from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError
 
 SETTINGS = ("corpus", "min_count", "max_types")

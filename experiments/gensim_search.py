@@ -21,8 +21,8 @@ from absl import flags
 
 from experiments import entry, item_files, show
 from experiments.results import Results, cpus
-from w2v_jax import corpus as corpora
 from w2v_jax import evaluation
+from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError, WordVectors
 
 DIM, MIN_COUNT = 100, 1

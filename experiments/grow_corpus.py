@@ -24,7 +24,7 @@ from absl import flags
 
 from experiments import entry, show
 from experiments.tables import counted
-from w2v_jax import corpus as corpora
+from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError
 
 _BLOCK = 1 << 15  # lines that are joined at a time

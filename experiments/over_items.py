@@ -16,7 +16,7 @@ from scipy import sparse
 
 from experiments import paired
 from w2v_jax import evaluation
-from w2v_jax.corpus import write_atomically
+from w2v_jax.data.sources import write_atomically
 
 BLOCKS = 20  # of a held-out text; more of them give shorter intervals on PTB, fewer do not longer
 

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
-from w2v_jax import corpus as corpora
+from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError
 
 COMPRESSED = (".gz", ".xz", ".bz2")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from w2v_jax import export
-from w2v_jax.corpus import write_atomically
+from w2v_jax.data.sources import write_atomically
 from w2v_jax.types import UserError, Vocab, WordVectors
 from w2v_jax.vocab import save_counts
 

@@ -26,7 +26,7 @@ from experiments.searches_compared import (
     read,
 )
 from experiments.settings_compared import shown
-from w2v_jax.corpus import write_atomically
+from w2v_jax.data.sources import write_atomically
 from w2v_jax.plots import FAINT, INK, new_figure, save_figure
 from w2v_jax.types import UserError
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from w2v_jax import ingest
-from w2v_jax.corpus import Source
+from w2v_jax.data.sources import Source
 from w2v_jax.types import UserError
 
 

@@ -5,7 +5,8 @@ import pytest
 from scripts import start, text_of
 
 from experiments import peers_flags, quoted
-from w2v_jax import corpus, export
+from w2v_jax import export
+from w2v_jax.data import sources
 from w2v_jax.types import UserError, WordVectors
 
 
@@ -54,7 +55,7 @@ def test_a_flagfile_may_have_a_byte_order_mark(tmp_path, capsys, start_):
 def test_messages_name_the_flag_that_was_given(tmp_path):
     for given in ("/nope", str(tmp_path), ","):
         with pytest.raises(UserError, match=f"^--heldout={given}"):
-            corpus.locate("", corpus=given, flag="--heldout")
+            sources.locate("", corpus=given, flag="--heldout")
 
 
 WORDS = ("1,5", "a:b", 'c"d', "w3", "w4", "w5")

@@ -17,7 +17,7 @@ from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import entrant, order, particular
 from experiments.results import Results
 from w2v_jax import export
-from w2v_jax.corpus import Source
+from w2v_jax.data.sources import Source
 from w2v_jax.types import UserError
 
 TASK = Task("text.txt", "", 1000, 50, "skipgram", 10, 5, 5, 1e-4, 1, 5, 2)

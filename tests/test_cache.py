@@ -9,7 +9,7 @@ import pytest
 from naive import check, error_of, load, written
 
 from w2v_jax import ingest, store, train
-from w2v_jax.corpus import Source
+from w2v_jax.data.sources import Source
 
 
 @pytest.fixture

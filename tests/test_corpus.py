@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from w2v_jax import corpus
+from w2v_jax.data import sources
 from w2v_jax.types import UserError
 
 TEXT = b"the quick fox\n\n jumps\tover \xc3\xa9t\xc3\xa9\r\nlast"
@@ -23,7 +23,7 @@ LINES = [["the", "quick", "fox"], [], ["jumps", "over", "été"], ["last"]]
 
 def read(*paths):
     digest = hashlib.sha256()
-    return list(corpus.read_lines([str(path) for path in paths], digest)), digest.hexdigest()
+    return list(sources.read_lines([str(path) for path in paths], digest)), digest.hexdigest()
 
 
 def error_of(function, *args, **kwargs):
@@ -69,7 +69,7 @@ def test_any_text_comes_back(tmp_path, lines):
 def test_digest_takes_in_only_what_was_read(tmp_path):
     (tmp_path / "a").write_bytes(b"one\ntwo\n")
     digest = hashlib.sha256()
-    assert next(corpus.read_lines([str(tmp_path / "a")], digest)) == ["one"]
+    assert next(sources.read_lines([str(tmp_path / "a")], digest)) == ["one"]
     assert digest.digest() == hashlib.sha256(b"one\n").digest()
 
 
@@ -111,7 +111,7 @@ def test_corpus_wins_and_keeps_the_order_given(tmp_path, monkeypatch):
         open(name, "w").close()
 
     def paths(corpus_flag):
-        return corpus.locate("ptb", corpus=corpus_flag, data_dir="nowhere").paths
+        return sources.locate("ptb", corpus=corpus_flag, data_dir="nowhere").paths
 
     assert paths("b.txt") == ("b.txt",)
     assert paths("g.md,*.txt") == ("g.md", "a.txt", "b.txt", "e,f.txt")
@@ -119,24 +119,24 @@ def test_corpus_wins_and_keeps_the_order_given(tmp_path, monkeypatch):
     assert paths("e,f.txt") == ("e,f.txt",)
     assert paths("sub/**") == ("sub/c.txt", "sub/deep/d.txt")
     assert paths("**/?.txt") == ("a.txt", "b.txt", "sub/c.txt", "sub/deep/d.txt")
-    assert corpus.locate("ptb", corpus="b.txt")[::2] == ("files", "")
+    assert sources.locate("ptb", corpus="b.txt")[::2] == ("files", "")
 
 
 def test_corpus_that_is_not_there(tmp_path):
     for pattern in (f"{tmp_path}/missing.txt", f"{tmp_path}/*.txt"):
-        message = error_of(corpus.locate, "ptb", corpus=pattern)
+        message = error_of(sources.locate, "ptb", corpus=pattern)
         assert message == f"--corpus={pattern}: no such file"
-    message = error_of(corpus.locate, "ptb", corpus=str(tmp_path))
+    message = error_of(sources.locate, "ptb", corpus=str(tmp_path))
     assert message == f"--corpus={tmp_path}: a folder; give its files, as {tmp_path}/*.txt"
-    assert error_of(corpus.locate, "ptb", corpus=",") == "--corpus=,: names no file"
+    assert error_of(sources.locate, "ptb", corpus=",") == "--corpus=,: names no file"
 
 
 def test_unknown_names():
-    assert error_of(corpus.locate, "text8") == "--dataset=text8: not one of ptb, wiki_sample"
-    assert error_of(corpus.locate, "ptb", split="dev") == "ptb has no split 'dev'"
-    message = error_of(corpus.locate, "wiki_sample", split="valid")
+    assert error_of(sources.locate, "text8") == "--dataset=text8: not one of ptb, wiki_sample"
+    assert error_of(sources.locate, "ptb", split="dev") == "ptb has no split 'dev'"
+    message = error_of(sources.locate, "wiki_sample", split="valid")
     assert message == "wiki_sample has no split 'valid'"
-    message = error_of(corpus.locate, "ptb", corpus="a.txt", split="test")
+    message = error_of(sources.locate, "ptb", corpus="a.txt", split="test")
     assert message == "--corpus=a.txt has no split 'test'"
 
 
@@ -174,8 +174,8 @@ BODY = b" no it was n't black monday \n"
 
 @pytest.fixture
 def web(monkeypatch):
-    for split in corpus.PTB_SHA256:
-        monkeypatch.setitem(corpus.PTB_SHA256, split, hashlib.sha256(BODY).hexdigest())
+    for split in sources.PTB_SHA256:
+        monkeypatch.setitem(sources.PTB_SHA256, split, hashlib.sha256(BODY).hexdigest())
     return Web(monkeypatch)
 
 
@@ -187,7 +187,7 @@ def test_downloads_once_into_the_cache(tmp_path, web):
     web.answers[address("valid")] = BODY
     cache = str(tmp_path / "new" / "cache")
     for _ in range(2):
-        source = corpus.locate("ptb", cache_dir=cache, split="valid")
+        source = sources.locate("ptb", cache_dir=cache, split="valid")
         assert source == ("ptb", (f"{cache}/ptb.valid.txt",), "")
     assert web.asked == [(address("valid"), 15)]
     assert os.listdir(cache) == ["ptb.valid.txt"]
@@ -198,14 +198,14 @@ def test_cache_folder_follows_xdg(tmp_path, web, monkeypatch):
     web.answers[address()] = BODY
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert corpus.locate("ptb").paths == (f"{tmp_path}/.cache/w2v_jax/ptb.train.txt",)
+    assert sources.locate("ptb").paths == (f"{tmp_path}/.cache/w2v_jax/ptb.train.txt",)
     monkeypatch.setenv("XDG_CACHE_HOME", f"{tmp_path}/xdg")
-    assert corpus.locate("ptb").paths == (f"{tmp_path}/xdg/w2v_jax/ptb.train.txt",)
+    assert sources.locate("ptb").paths == (f"{tmp_path}/xdg/w2v_jax/ptb.train.txt",)
 
 
 REFUSED = {
     "wrong checksum": BODY + b"more",
-    "too large": b"x" * (corpus._DOWNLOAD_LIMIT + 1),
+    "too large": b"x" * (sources._DOWNLOAD_LIMIT + 1),
     "redirected": "http://example.org/ptb.train.txt",
     "off": OSError("the network\nis off"),
     "unknown host": urllib.error.URLError(OSError(-2, "Name or service not known")),
@@ -217,7 +217,7 @@ REFUSED = {
 def test_a_refused_download_leaves_nothing_and_says_what_to_do(tmp_path, web, case):
     web.answers[address()] = REFUSED[case]
     web.answers["http://example.org/ptb.train.txt"] = BODY
-    message = error_of(corpus.locate, "ptb", cache_dir=str(tmp_path))
+    message = error_of(sources.locate, "ptb", cache_dir=str(tmp_path))
     why = {
         "wrong checksum": "is another file",
         "too large": "is larger than 16777216 bytes",
@@ -237,28 +237,28 @@ def test_a_refused_download_leaves_nothing_and_says_what_to_do(tmp_path, web, ca
 def test_follows_a_redirect_to_https(tmp_path, web):
     web.answers[address()] = "https://example.org/x"
     web.answers["https://example.org/x"] = BODY
-    assert corpus.locate("ptb", cache_dir=str(tmp_path)).paths == (f"{tmp_path}/ptb.train.txt",)
+    assert sources.locate("ptb", cache_dir=str(tmp_path)).paths == (f"{tmp_path}/ptb.train.txt",)
 
 
 def test_asks_no_address_that_is_not_https(web):
     for bad in ("http://example.org/a", "file:///etc/hostname", "ftp://example.org/a"):
         with pytest.raises(OSError, match="not https"):
-            corpus._download(bad, "")
+            sources._download(bad, "")
     assert web.asked == []
 
 
 def test_a_damaged_cache_is_an_error_even_with_a_fallback(tmp_path, web):
     path = tmp_path / "ptb.train.txt"
     path.write_bytes(BODY[:-1])
-    message = error_of(corpus.locate, "ptb", cache_dir=str(tmp_path), fallback="wiki_sample")
+    message = error_of(sources.locate, "ptb", cache_dir=str(tmp_path), fallback="wiki_sample")
     assert message.startswith(f"{path}: damaged") and "delete it" in message
     assert web.asked == []
 
 
 def test_fallback_is_used_and_told(tmp_path, web):
-    source = corpus.locate("ptb", cache_dir=str(tmp_path), fallback="wiki_sample")
+    source = sources.locate("ptb", cache_dir=str(tmp_path), fallback="wiki_sample")
     assert source == (
-        *corpus.locate("wiki_sample")[:2],
+        *sources.locate("wiki_sample")[:2],
         "PTB could not be downloaded (the network is off), so wiki_sample is used instead.",
     )
     assert os.listdir(tmp_path) == []
@@ -266,19 +266,19 @@ def test_fallback_is_used_and_told(tmp_path, web):
 
 def test_fallback_does_not_stand_in_for_another_split(tmp_path, web):
     message = error_of(
-        corpus.locate, "ptb", cache_dir=str(tmp_path), fallback="wiki_sample", split="test"
+        sources.locate, "ptb", cache_dir=str(tmp_path), fallback="wiki_sample", split="test"
     )
     assert "give --data_dir=FOLDER with ptb.test.txt" in message
 
 
 def test_data_dir_is_used_as_it_is_and_never_softened(tmp_path, web):
-    message = error_of(corpus.locate, "ptb", data_dir=str(tmp_path), fallback="wiki_sample")
+    message = error_of(sources.locate, "ptb", data_dir=str(tmp_path), fallback="wiki_sample")
     assert message == f"--data_dir={tmp_path}: holds neither ptb.train.txt nor ptb/ptb.train.txt"
     (tmp_path / "ptb").mkdir()
     (tmp_path / "ptb" / "ptb.train.txt").write_text("mine\n")
-    assert corpus.locate("ptb", data_dir=str(tmp_path)).paths == (f"{tmp_path}/ptb/ptb.train.txt",)
+    assert sources.locate("ptb", data_dir=str(tmp_path)).paths == (f"{tmp_path}/ptb/ptb.train.txt",)
     (tmp_path / "ptb.train.txt").write_text("mine\n")
-    assert corpus.locate("ptb", data_dir=str(tmp_path)).paths == (f"{tmp_path}/ptb.train.txt",)
+    assert sources.locate("ptb", data_dir=str(tmp_path)).paths == (f"{tmp_path}/ptb.train.txt",)
     assert web.asked == []
 
 
@@ -286,7 +286,7 @@ def test_data_dir_is_used_as_it_is_and_never_softened(tmp_path, web):
 
 
 def test_wiki_sample_comes_with_the_package(tmp_path):
-    source = corpus.locate("wiki_sample", cache_dir=str(tmp_path), data_dir="nowhere")
+    source = sources.locate("wiki_sample", cache_dir=str(tmp_path), data_dir="nowhere")
     lines, _ = read(*source.paths)
     assert source.name == "wiki_sample" and source.note == ""
     assert (len(lines), sum(map(len, lines))) == (67, 290_974)
@@ -304,17 +304,17 @@ def test_wiki_sample_is_what_wikicorpus_reads():
             texts += [words] * (len(words) >= wikicorpus.ARTICLE_MIN_WORDS)
             if len(texts) == 67:
                 break
-    assert read(*corpus.locate("wiki_sample").paths)[0] == texts
+    assert read(*sources.locate("wiki_sample").paths)[0] == texts
 
 
 def test_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    corpus.write_atomically(str(path), b"old")
+    sources.write_atomically(str(path), b"old")
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    message = error_of(corpus.write_atomically, str(path), b"new")
+    message = error_of(sources.write_atomically, str(path), b"new")
     assert message == f"{path}: cannot be written (No space left on device)"
     assert os.listdir(tmp_path) == ["file"] and path.read_bytes() == b"old"

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from w2v_jax import evaluation, resources
-from w2v_jax.corpus import locate
+from w2v_jax.data.sources import locate
 from w2v_jax.evaluation import Measure, analogies, standard, word_pairs
 from w2v_jax.types import UserError, WordVectors
 

@@ -13,7 +13,7 @@ from experiments import axes, run
 from experiments.config import Config
 from experiments.settings_compared import LOSS_KEYS
 from w2v_jax import checks, heldout, ingest, sampling, train, update
-from w2v_jax.corpus import Source
+from w2v_jax.data.sources import Source
 from w2v_jax.types import Params, Static, UserError, Vocab
 
 V, D = 13, 5

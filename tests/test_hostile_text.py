@@ -18,8 +18,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from experiments import identity, rundir
-from w2v_jax import corpus, evaluation, ingest, kinds, store, vocab
-from w2v_jax.corpus import Source, read_chunks, read_lines
+from w2v_jax import evaluation, ingest, kinds, store, vocab
+from w2v_jax.data import sources
+from w2v_jax.data.sources import Source, read_chunks, read_lines
 from w2v_jax.types import UserError, Vocab, WordVectors
 
 PACKERS = {".gz": gzip, ".bz2": bz2, ".xz": lzma}
@@ -33,7 +34,7 @@ def test_so_many_cases_are_drawn():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        for module in (corpus, store):
+        for module in (sources, store):
             patch.setattr(module.os, "fsync", lambda descriptor: None)  # would take long
         yield tmp_path_factory.mktemp("text")
 
@@ -303,7 +304,7 @@ def test_a_corpus_that_is_no_text_is_refused(tmp_path, name):
         empty=path.touch,
     )
     getattr(made, name)()
-    line = refused(lambda: ingest.load(corpus.locate("ptb", corpus=str(path)), cache_dir="none"))
+    line = refused(lambda: ingest.load(sources.locate("ptb", corpus=str(path)), cache_dir="none"))
     assert str(path) in line
 
 
@@ -325,10 +326,10 @@ def test_folders_that_hold_themselves_are_gone_through_once(tmp_path):
         (tmp_path / name).write_text(name)
     for name in ("one", "two"):
         (tmp_path / name).symlink_to(tmp_path)
-    found = corpus.locate("ptb", corpus=f"{tmp_path}/**/*.txt").paths
+    found = sources.locate("ptb", corpus=f"{tmp_path}/**/*.txt").paths
     assert found == (str(tmp_path / "a.txt"), str(tmp_path / "below" / "b.txt"))
-    assert corpus.locate("ptb", corpus=f"{tmp_path}/.hidden/**/*.txt").paths
-    assert "no such file" in refused(lambda: corpus.locate("ptb", corpus=f"{tmp_path}/**/*.gz"))
+    assert sources.locate("ptb", corpus=f"{tmp_path}/.hidden/**/*.txt").paths
+    assert "no such file" in refused(lambda: sources.locate("ptb", corpus=f"{tmp_path}/**/*.gz"))
 
 
 RUN = (

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from naive import BadByte, check, error_of, load, naive_choice, naive_read, written
 
 from w2v_jax import ingest
-from w2v_jax.corpus import Source, locate
+from w2v_jax.data.sources import Source, locate
 
 # Words of 7, 8, 9, 16 and 17 bytes, one the beginning of the next; spaces of every kind and what
 # only looks like one; what is not UTF-8.

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from w2v_jax import evaluation, export, ingest
-from w2v_jax.corpus import Source, read_lines
+from w2v_jax.data.sources import Source, read_lines
 from w2v_jax.kinds import likely_encoding
 from w2v_jax.types import UserError, WordVectors
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from naive import decoded, error_of, load, naive_read, written
 
 from w2v_jax import ingest, pruning, store
-from w2v_jax.corpus import read_chunks
+from w2v_jax.data.sources import read_chunks
 from w2v_jax.numbering import Words, tokens
 
 WORDS = [*"abcdefg", "é", "abcdefgh", "abcdefghi", "abcdefgh" * 2, "<unk>", "<eos>"]

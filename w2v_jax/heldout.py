@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import checks, corpus, losses, model, sampling
+from w2v_jax import checks, losses, model, sampling
+from w2v_jax.data import sources
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.table_ops import look_up
@@ -61,7 +62,7 @@ def read(paths: Iterable[str], vocab: Vocab, *, unk: str, eos: bool) -> Corpus:
     place = {word: i for i, word in enumerate(vocab.words)}
     unknown = place.get(UNK, -1) if unk == "keep" else -1
     ids, ends, words = [], [], 0
-    for line in corpus.read_lines(paths, digest):
+    for line in sources.read_lines(paths, digest):
         line = [*line, EOS] if eos else line
         found = [place.get(word, unknown) for word in line]
         ids.extend(i for i in found if i >= 0)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from w2v_jax.corpus import reason_of, write_atomically
+from w2v_jax.data.sources import reason_of, write_atomically
 from w2v_jax.types import Corpus, UserError, Vocab
 
 FORMAT = 2  # of the files: a corpus of another format is made anew
