@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from w2v_jax.numbering import Numbering, Words, tokens
+from w2v_jax.data.tokenizer import Numbering, Words, tokens
 
 
 def test_every_character_that_splits_does_and_no_other(tmp_path):
@@ -53,7 +53,7 @@ def numbered(table, text):
 
 
 def test_words_of_equal_hash_are_told_apart(monkeypatch):
-    monkeypatch.setattr("w2v_jax.numbering._MIX", np.uint64(0))
+    monkeypatch.setattr("w2v_jax.data.tokenizer._MIX", np.uint64(0))
     words = [b"a", b"b", b"abcdefgh", b"abcdefghi", b"abcdefgh" * 3, b"abcdefgh" * 2 + b"abcdefgi"]
     table, order = Numbering(), [0, 1, 0, 2, 3, 4, 5, 4, 3, 2, 1]
     for _ in range(2):
@@ -79,7 +79,7 @@ def test_types_are_found_and_forgotten_as_in_a_dict(data, mix):
     words = [*"abcdé", *("abcdefgh"[:i] * j for i in (7, 8) for j in (1, 2, 3)), "abcdefghi"]
     texts = data.draw(st.lists(st.lists(st.sampled_from(words), max_size=12), max_size=6))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("w2v_jax.numbering._MIX", np.uint64(mix))
+        patch.setattr("w2v_jax.data.tokenizer._MIX", np.uint64(mix))
         table, id_of = Numbering(), {}  # by first appearance
         for text in texts:
             ids = numbered(table, " ".join(text).encode())

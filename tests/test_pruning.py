@@ -13,7 +13,7 @@ from naive import decoded, error_of, load, naive_read, written
 
 from w2v_jax import ingest, pruning, store
 from w2v_jax.data.sources import read_chunks
-from w2v_jax.numbering import Words, tokens
+from w2v_jax.data.tokenizer import Words, tokens
 
 WORDS = [*"abcdefg", "é", "abcdefgh", "abcdefghi", "abcdefgh" * 2, "<unk>", "<eos>"]
 PIECES = [piece.encode() for piece in [*WORDS, *" \n\n\t\u3000"]]
