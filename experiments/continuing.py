@@ -10,8 +10,8 @@ from experiments import rundir, show
 from experiments.config import Config
 from w2v_jax import export
 from w2v_jax.checkpoint import Checkpoints, checksum
+from w2v_jax.data.vocab import counts_text, load_counts
 from w2v_jax.types import UserError, Vocab
-from w2v_jax.vocab import counts_text, load_counts
 from w2v_jax.warm_start import INPUT, Earlier
 
 

@@ -10,7 +10,7 @@ from absl import flags
 from experiments import show
 from experiments.config import Config
 from experiments.tables import counted
-from w2v_jax import vocab
+from w2v_jax.data import vocab
 from w2v_jax.types import Corpus
 
 

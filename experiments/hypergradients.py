@@ -25,8 +25,9 @@ from absl import flags
 from experiments import entry, hypergradients_report, show
 from experiments.results import Results
 from experiments.tables import counted
-from w2v_jax import hypergradients, ingest, model, sampling, train, update, vocab
+from w2v_jax import hypergradients, ingest, model, sampling, train, update
 from w2v_jax.data import sources as corpora
+from w2v_jax.data import vocab
 from w2v_jax.types import Batch, Corpus, Hyper, Static, UserError
 
 CURVE_POINTS = 25

@@ -4,8 +4,8 @@ import hashlib
 
 from experiments import earlier_flags
 from experiments.config import Config
+from w2v_jax.data.vocab import counts_text
 from w2v_jax.types import Corpus, UserError, Vocab
-from w2v_jax.vocab import counts_text
 
 # What is compared beside the flags: what it tells of, and what runs without it behaved like.
 _HASHES = {

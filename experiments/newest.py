@@ -9,8 +9,8 @@ from experiments import identity, rundir, show
 from experiments.config import EXPORTED
 from w2v_jax import export
 from w2v_jax.checkpoint import Checkpoints
+from w2v_jax.data.vocab import load_counts
 from w2v_jax.types import Params, UserError, WordVectors
-from w2v_jax.vocab import load_counts
 from w2v_jax.warm_start import INPUT, OUTPUT
 
 

@@ -34,8 +34,9 @@ from experiments.keeper import Start
 from experiments.ledger import Ledger
 from experiments.newest import exported
 from experiments.tables import counted
-from w2v_jax import ingest, model, train, trainable, update, vocab, warm_start
+from w2v_jax import ingest, model, train, trainable, update, warm_start
 from w2v_jax.data import sources as corpora
+from w2v_jax.data import vocab
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from w2v_jax import export
 from w2v_jax.data.sources import write_atomically
+from w2v_jax.data.vocab import save_counts
 from w2v_jax.types import UserError, Vocab, WordVectors
-from w2v_jax.vocab import save_counts
 
 FORMAT = 2  # of a run directory; 1 had no run.json, and is read as before
 FLAGS, METRICS, SUMMARY, VOCAB = "flags.cfg", "metrics.jsonl", "summary.json", "vocab.tsv"

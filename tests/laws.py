@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
+from w2v_jax.data.vocab import cumulative
 from w2v_jax.types import Hyper
-from w2v_jax.vocab import cumulative
 
 
 def chi_square(observed, expected):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from programs import equations
 
-from w2v_jax import draws, sampling, vocab
+from w2v_jax import draws, sampling
+from w2v_jax.data import vocab
 from w2v_jax.types import Hyper, Static, Stream
 
 SIZES = (10_000, draws.CHOICE, draws.CHOICE + 1, 10**6)

@@ -18,8 +18,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from experiments import identity, rundir
-from w2v_jax import evaluation, ingest, kinds, store, vocab
-from w2v_jax.data import sources
+from w2v_jax import evaluation, ingest, kinds, store
+from w2v_jax.data import sources, vocab
 from w2v_jax.data.sources import Source, read_chunks, read_lines
 from w2v_jax.types import UserError, Vocab, WordVectors
 

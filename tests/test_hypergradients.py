@@ -11,7 +11,8 @@ import pytest
 import reference
 from scripts import start
 
-from w2v_jax import hypergradients, sampling, vocab
+from w2v_jax import hypergradients, sampling
+from w2v_jax.data import vocab
 from w2v_jax.engines import pairs
 from w2v_jax.types import Batch, Params, Static
 

@@ -12,8 +12,8 @@ from scripts import QUICK, start
 
 from w2v_jax import export, model, store, update, warm_start
 from w2v_jax.checkpoint import flat
+from w2v_jax.data.vocab import load_counts
 from w2v_jax.types import Corpus, Static, UserError, Vocab
-from w2v_jax.vocab import load_counts
 from w2v_jax.warm_start import Earlier
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -11,7 +11,8 @@ import pytest
 from laws import chi_square
 from scipy import stats
 
-from w2v_jax import draws, sampling, vocab
+from w2v_jax import draws, sampling
+from w2v_jax.data import vocab
 from w2v_jax.types import Static
 
 TALK = np.array([0.7, 0.29, 0.01]) ** 0.75 / np.sum(np.array([0.7, 0.29, 0.01]) ** 0.75)

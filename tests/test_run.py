@@ -10,9 +10,9 @@ from scripts import QUICK, ROOT, SMALL, WORDS, start, text_of
 
 from experiments import show
 from w2v_jax import export, resources, train
+from w2v_jax.data.vocab import load_counts
 from w2v_jax.engines import blocks
 from w2v_jax.types import UserError
-from w2v_jax.vocab import load_counts
 
 FILES = {
     *("flags.cfg", "run.json", "lock", "metrics.jsonl", "summary.json", "vectors.txt", "vocab.tsv"),

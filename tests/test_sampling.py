@@ -13,7 +13,8 @@ import pytest
 from laws import chi_square
 from scipy import stats
 
-from w2v_jax import sampling, vocab
+from w2v_jax import sampling
+from w2v_jax.data import vocab
 from w2v_jax.types import Static
 
 draw_stream = jax.jit(sampling.draw_stream, static_argnames="static")

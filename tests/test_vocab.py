@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from w2v_jax import vocab
+from w2v_jax.data import vocab
 from w2v_jax.types import UserError, Vocab
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from w2v_jax.data.tokenizer import Numbering, Words, grown, tokens
-from w2v_jax.vocab import EOS, FORGOTTEN, UNK, encoded
+from w2v_jax.data.vocab import EOS, FORGOTTEN, UNK, encoded
 
 
 class Tally:
