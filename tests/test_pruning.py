@@ -11,7 +11,8 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from naive import decoded, error_of, load, naive_read, written
 
-from w2v_jax import ingest, pruning, store
+from w2v_jax import ingest, store
+from w2v_jax.data import lossy_counting
 from w2v_jax.data.sources import read_chunks
 from w2v_jax.data.tokenizer import Words, tokens
 
@@ -209,14 +210,14 @@ def memory_of(tally):
 
 
 def test_memory_is_bounded_by_the_limit_whatever_is_read(tmp_path):
-    tally, sizes = pruning.Tally(str(tmp_path), 1000), []
+    tally, sizes = lossy_counting.Tally(str(tmp_path), 1000), []
     for i in range(200):
         text = " ".join(f"{j}" * 4 for j in range(300 * i, 300 * (i + 1)))
         tally.add(Words(tokens(text.encode())[0]), 301)
         assert tally._table.size <= 1000 + 300
         sizes.append(memory_of(tally))
     assert tally.generation > 30 and max(sizes[20:]) <= 1.2 * max(sizes[:20])
-    repeated, text = pruning.Tally(str(tmp_path), 1000), Words(tokens(b"a b c")[0])
+    repeated, text = lossy_counting.Tally(str(tmp_path), 1000), Words(tokens(b"a b c")[0])
     for _ in range(100):
         repeated.add(text, 4)
     assert len(repeated._table._appeared) < 10

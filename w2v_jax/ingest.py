@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from w2v_jax import kinds, store
+from w2v_jax.data.lossy_counting import Generations, Tally
 from w2v_jax.data.sources import Chunk, Source, cache_folder, read_chunks, reason_of
 from w2v_jax.data.tokenizer import Words, tokens
 from w2v_jax.data.vocab import EOS, choose
-from w2v_jax.pruning import Generations, Tally
 from w2v_jax.store import Settings
 from w2v_jax.types import Corpus, UserError
 
