@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from naive import check, error_of, load, written
 
-from w2v_jax import ingest, store, train
+from w2v_jax import ingest, train
+from w2v_jax.data import id_cache
 from w2v_jax.data.sources import Source
 
 
@@ -44,7 +45,7 @@ def test_a_second_start_maps_what_the_first_made(text, cache, monkeypatch):
     again = load(text, cache, min_count=2)
     for corpus in (first, again):
         check(corpus, [b"a b a\n\nb c\n"], min_count=2)
-        assert isinstance(corpus.ids, store.Ids) and not corpus.line_ends.flags.writeable
+        assert isinstance(corpus.ids, id_cache.Ids) and not corpus.line_ends.flags.writeable
     tokens, lines = train.chunk_arrays(again, 0, 5, 6)
     assert tokens.tolist()[:5] == again.ids[:].tolist() and lines.tolist() == [0, 0, 0, 1, 1, -1]
     with pytest.raises(AssertionError):
@@ -63,7 +64,12 @@ def test_known_words_have_a_corpus_of_their_own_whatever_their_order(text, cache
     assert load(text, cache, min_count=2).vocab.words == ("a", "b", "<unk>")
     assert load(text, cache, min_count=2, known=("c", "x")).vocab.words == ("a", "b", "c")
     assert load(text, cache, min_count=2, known=("x",)).vocab.words == ("a", "b", "<unk>")
-    assert store.digest_of(()) == "" != store.digest_of(("ab",)) != store.digest_of(("a", "b"))
+    assert (
+        id_cache.digest_of(())
+        == ""
+        != id_cache.digest_of(("ab",))
+        != id_cache.digest_of(("a", "b"))
+    )
     unread(monkeypatch)
     assert load(text, cache, min_count=2, known=("x", "c", "x")).vocab.words == ("a", "b", "c")
     for known in ((), ("c",), ("c\nx",)):
@@ -74,17 +80,17 @@ def test_known_words_have_a_corpus_of_their_own_whatever_their_order(text, cache
 def test_a_cache_of_format_1_is_passed_over(text, cache, monkeypatch):
     old = [1, 0, "keep", False, 0]  # its settings
     with monkeypatch.context() as patch:
-        patch.setattr(store, "FORMAT", 1)
-        patch.setattr(store, "list", lambda settings: list(settings)[:5], raising=False)
+        patch.setattr(id_cache, "FORMAT", 1)
+        patch.setattr(id_cache, "list", lambda settings: list(settings)[:5], raising=False)
         load(text, cache)
     folder = kept(cache)
-    text_of_header, _, _ = (folder / store.HEADER).read_bytes().partition(b"\n")
+    text_of_header, _, _ = (folder / id_cache.HEADER).read_bytes().partition(b"\n")
     header = json.loads(text_of_header)
     assert header["format"] == 1 and header["settings"] == old
-    (folder / store.IDS).write_bytes(bytes(20))
+    (folder / id_cache.IDS).write_bytes(bytes(20))
     notes = []
     check(load(text, cache, note=notes.append), [b"a b a\n\nb c\n"])
-    assert notes == [] and (folder / store.IDS).read_bytes() == bytes(20)
+    assert notes == [] and (folder / id_cache.IDS).read_bytes() == bytes(20)
 
 
 def test_a_changed_text_is_read_anew(text, cache):
@@ -120,7 +126,7 @@ def test_a_text_that_changes_while_it_is_read_is_not_taken_for_known(text, cache
 
 
 @pytest.mark.parametrize(
-    "name", [store.IDS, store.LINE_ENDS, store.COUNTS, store.WORDS, store.HEADER]
+    "name", [id_cache.IDS, id_cache.LINE_ENDS, id_cache.COUNTS, id_cache.WORDS, id_cache.HEADER]
 )
 @pytest.mark.parametrize("harm", ["cut", "flip", "delete"])
 def test_a_damaged_corpus_is_made_anew(text, cache, monkeypatch, name, harm):
@@ -140,23 +146,23 @@ def test_a_damaged_corpus_is_made_anew(text, cache, monkeypatch, name, harm):
 
 
 def test_damage_at_either_end_of_a_large_file_is_seen(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "_BLOCK", 8)
-    monkeypatch.setattr(store, "_BLOCKS", 4)
+    monkeypatch.setattr(id_cache, "_BLOCK", 8)
+    monkeypatch.setattr(id_cache, "_BLOCKS", 4)
     data = bytes(range(200))
-    path = tmp_path / store.IDS
+    path = tmp_path / id_cache.IDS
     path.write_bytes(data)
-    whole = store._checksum(str(path))
+    whole = id_cache._checksum(str(path))
     for at in (0, 7, 64, 192, 199):
         path.write_bytes(data[:at] + b"\xff" + data[at + 1 :])
-        assert store._checksum(str(path)) != whole
+        assert id_cache._checksum(str(path)) != whole
 
 
 def test_a_corpus_of_another_format_is_made_anew(text, cache, monkeypatch):
     load(text, cache)
     folder = kept(cache)
-    monkeypatch.setattr(store, "FORMAT", store.FORMAT + 1)
-    with pytest.raises(store.Damaged, match="format"):
-        store.read(str(folder), store.Settings())
+    monkeypatch.setattr(id_cache, "FORMAT", id_cache.FORMAT + 1)
+    with pytest.raises(id_cache.Damaged, match="format"):
+        id_cache.read(str(folder), id_cache.Settings())
     check(load(text, cache), [b"a b a\n\nb c\n"])
     assert len(list((cache / "corpora").iterdir())) == 3
 
@@ -173,7 +179,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(text, cache, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "finish", full)
+        patch.setattr(id_cache, "finish", full)
         notes = []
         assert "cannot be written (No space left" in error_of(load, text, cache, note=notes.append)
     assert len(notes) == 1 and "No space left on device" in notes[0]
@@ -214,7 +220,7 @@ def test_what_is_no_regular_file_is_never_taken_for_known(cache, tmp_path):
 def ids(tmp_path):
     """0..999 in a file."""
     np.arange(1000, dtype="<i4").tofile(tmp_path / "ids")
-    return store.Ids(str(tmp_path / "ids"))
+    return id_cache.Ids(str(tmp_path / "ids"))
 
 
 @pytest.mark.parametrize("most", [1, 7, 1 << 20])
@@ -254,7 +260,7 @@ def test_ids_of_a_deleted_file_stay_readable_and_descriptors_are_given_back(ids)
 
 def test_ids_cut_short_while_in_use_are_an_error_that_names_the_file(text, cache):
     corpus = load(text, cache)
-    path = kept(cache) / store.IDS
+    path = kept(cache) / id_cache.IDS
     os.truncate(path, 8)
     assert corpus.ids[:2].tolist() == [0, 1]
     for found in (corpus.ids, corpus.ids.renumbered(np.zeros(3))):

@@ -18,8 +18,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from experiments import identity, rundir
-from w2v_jax import evaluation, ingest, kinds, store
-from w2v_jax.data import sources, vocab
+from w2v_jax import evaluation, ingest, kinds
+from w2v_jax.data import id_cache, sources, vocab
 from w2v_jax.data.sources import Source, read_chunks, read_lines
 from w2v_jax.types import UserError, Vocab, WordVectors
 
@@ -34,7 +34,7 @@ def test_so_many_cases_are_drawn():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        for module in (sources, store):
+        for module in (sources, id_cache):
             patch.setattr(module.os, "fsync", lambda descriptor: None)  # would take long
         yield tmp_path_factory.mktemp("text")
 

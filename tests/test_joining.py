@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripts import QUICK, start
 
-from w2v_jax import export, model, store, update, warm_start
+from w2v_jax import export, model, update, warm_start
 from w2v_jax.checkpoint import flat
+from w2v_jax.data import id_cache
 from w2v_jax.data.vocab import load_counts
 from w2v_jax.types import Corpus, Static, UserError, Vocab
 from w2v_jax.warm_start import Earlier
@@ -45,7 +46,7 @@ def test_the_text_is_the_same_words_in_the_joined_vocabulary(tmp_path):
     ids = np.array([0, 1, 0, 1, 1, 0, 0], np.int32)
     (tmp_path / "ids").write_bytes(ids.tobytes())
     earlier = Earlier(old, {}, 0, "")
-    for held in (ids, store.Ids(str(tmp_path / "ids"))):
+    for held in (ids, id_cache.Ids(str(tmp_path / "ids"))):
         corpus = Corpus(held, np.array([7]), new, 7, "x")
         joined, place = warm_start.joined(corpus, earlier)
         words = [joined.vocab.words[i] for i in joined.ids[0:7]]

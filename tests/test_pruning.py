@@ -11,8 +11,8 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from naive import decoded, error_of, load, naive_read, written
 
-from w2v_jax import ingest, store
-from w2v_jax.data import lossy_counting
+from w2v_jax import ingest
+from w2v_jax.data import id_cache, lossy_counting
 from w2v_jax.data.sources import read_chunks
 from w2v_jax.data.tokenizer import Words, tokens
 
@@ -191,7 +191,7 @@ def test_the_cache_tells_again_what_was_lost_and_keeps_nothing_else(tmp_path, mo
     source, cache, notes = written(tmp_path / "text", zipf(2000)), tmp_path / "cache", []
     first = load(source, cache, max_types=50, note=notes.append)
     (folder,) = [p for p in (cache / "corpora").iterdir() if p.name != "sources"]
-    assert sorted(os.listdir(folder)) == sorted(store._FILES)
+    assert sorted(os.listdir(folder)) == sorted(id_cache._FILES)
     with monkeypatch.context() as patch:
         patch.setattr(ingest, "_scan", None)
         again = load(source, cache, max_types=50, note=notes.append)

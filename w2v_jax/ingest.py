@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from w2v_jax import kinds, store
+from w2v_jax import kinds
+from w2v_jax.data import id_cache
+from w2v_jax.data.id_cache import Settings
 from w2v_jax.data.lossy_counting import Generations, Tally
 from w2v_jax.data.sources import Chunk, Source, cache_folder, read_chunks, reason_of
 from w2v_jax.data.tokenizer import Words, tokens
 from w2v_jax.data.vocab import EOS, choose
-from w2v_jax.store import Settings
 from w2v_jax.types import Corpus, UserError
 
 CHUNK = 1 << 20  # bytes of text read at a time
@@ -74,24 +75,24 @@ def load(
     ids are a `store.Ids`, line_ends a read-only memory map. Raises UserError where the text cannot
     be read, is not UTF-8, or holds no word that stays.
     """
-    wanted = Settings(**settings, known=store.digest_of(known))
+    wanted = Settings(**settings, known=id_cache.digest_of(known))
     if wanted.unk not in ("keep", "drop"):
         raise UserError(f"--unk={wanted.unk}: not one of keep, drop")
     make = partial(_made, source.paths, wanted, known, note, progress)
-    cache = store.Store(os.path.expanduser(cache_dir) or cache_folder(), note)
+    cache = id_cache.Store(os.path.expanduser(cache_dir) or cache_folder(), note)
     if cache_dir != NO_CACHE:
-        identity = store.identity(source.paths)
+        identity = id_cache.identity(source.paths)
         found = cache.find(identity, wanted)
         if found:
             return found
         try:
             return make(cache.new_folder(), cache=cache, identity=identity)
-        except (OSError, store.Damaged) as error:
+        except (OSError, id_cache.Damaged) as error:
             where = getattr(error, "filename", None) or cache.folder
             note(f"the corpus is not cached: {where}: {reason_of(error)}")
     try:
         return make(tempfile.mkdtemp(prefix="w2v_jax-"))
-    except (OSError, store.Damaged) as error:
+    except (OSError, id_cache.Damaged) as error:
         folder = tempfile.gettempdir()
         raise UserError(f"{folder}: cannot be written ({reason_of(error)})") from error
 
@@ -115,8 +116,8 @@ def _made(paths, settings, known, note, progress, folder, cache=None, identity=N
         _renumber(scan.pieces, places, (place < 0).any(), settings.eos, folder)
         places.delete()
         lost = tally.report(settings.unk)
-        store.finish(folder, vocab, scan.words, scan.sha256, settings, lost)
-        corpus = store.read(folder, settings)
+        id_cache.finish(folder, vocab, scan.words, scan.sha256, settings, lost)
+        corpus = id_cache.read(folder, settings)
         if lost:
             note(lost)
         if cache:
@@ -131,8 +132,8 @@ def _scan(paths, settings: Settings, folder: str, tally: Tally, progress) -> Sca
     digest, here = hashlib.sha256(), _Position()
     words, ended, pieces = 0, 0, []
     with (
-        open(os.path.join(folder, store.IDS), "wb") as ids_file,
-        open(os.path.join(folder, store.LINE_ENDS), "wb") as ends_file,
+        open(os.path.join(folder, id_cache.IDS), "wb") as ids_file,
+        open(os.path.join(folder, id_cache.LINE_ENDS), "wb") as ends_file,
         closing(_ahead(_parts(paths, settings.eos))) as parts,
     ):
         for part in parts:
@@ -244,7 +245,7 @@ def _renumber(pieces, places: Generations, drop: bool, eos: bool, folder: str) -
     `drop`: words of place -1 go, and lines that this empties. It is done in the same files: what is
     written is never longer than what was read.
     """
-    names = [os.path.join(folder, name) for name in (store.IDS, store.LINE_ENDS)]
+    names = [os.path.join(folder, name) for name in (id_cache.IDS, id_cache.LINE_ENDS)]
     kept, ended, now = 0, 0, None
     with ExitStack() as stack:
         old_ids, old_ends = (stack.enter_context(open(name, "rb")) for name in names)

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import store
 from w2v_jax.checkpoint import names_of, without_column
+from w2v_jax.data import id_cache
 from w2v_jax.types import Corpus, TrainState, UserError, Vocab
 
 
@@ -46,7 +46,7 @@ def join(old: Vocab, new: Vocab) -> tuple[Vocab, np.ndarray, np.ndarray]:
 def joined(corpus: Corpus, earlier: Earlier) -> tuple[Corpus, np.ndarray]:
     """The corpus in the joined vocabulary, and the place of each earlier word in it [V_old]."""
     vocab, old_place, new_place = join(earlier.vocab, corpus.vocab)
-    if isinstance(corpus.ids, store.Ids):
+    if isinstance(corpus.ids, id_cache.Ids):
         ids = corpus.ids.renumbered(new_place)
     else:
         ids = new_place[corpus.ids]
