@@ -20,7 +20,7 @@ from absl import flags
 from experiments import child_process, entry
 from experiments.results import Results, cpus, machine
 from experiments.tables import enclosed, markdown, spread
-from w2v_jax import ingest
+from w2v_jax.data import loader
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError
 
@@ -61,7 +61,7 @@ def read(source: corpora.Source, folder: Path) -> None:
     """Reads a text, by way of the folder's cache; writes times.json there."""
     values, notes = flags.FLAGS, []
     began = time.perf_counter()
-    corpus = ingest.load(
+    corpus = loader.load(
         source,
         cache_dir=str(folder / "cache"),
         note=notes.append,

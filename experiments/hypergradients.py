@@ -25,9 +25,9 @@ from absl import flags
 from experiments import entry, hypergradients_report, show
 from experiments.results import Results
 from experiments.tables import counted
-from w2v_jax import hypergradients, ingest, model, sampling, train, update
+from w2v_jax import hypergradients, model, sampling, train, update
+from w2v_jax.data import loader, vocab
 from w2v_jax.data import sources as corpora
-from w2v_jax.data import vocab
 from w2v_jax.types import Batch, Corpus, Hyper, Static, UserError
 
 CURVE_POINTS = 25
@@ -134,11 +134,11 @@ def read_corpus() -> Corpus:
     data_dir = values.data_dir
     if values.dataset == "ptb":
         data_dir = data_dir or os.environ.get("W2V_JAX_DATA", "")
-    cache_dir = "" if values.cache_dir == ingest.NO_CACHE else values.cache_dir
+    cache_dir = "" if values.cache_dir == loader.NO_CACHE else values.cache_dir
     source = corpora.locate(
         values.dataset, corpus=values.corpus, data_dir=data_dir, cache_dir=cache_dir
     )
-    return ingest.load(
+    return loader.load(
         source,
         cache_dir=values.cache_dir,
         note=lambda line: show.say(f"note: {line}"),

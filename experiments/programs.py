@@ -9,8 +9,8 @@ from absl import flags
 
 from experiments import show
 from w2v_jax import compilation_cache
+from w2v_jax.data.loader import NO_CACHE
 from w2v_jax.data.sources import cache_folder
-from w2v_jax.ingest import NO_CACHE
 
 _FAILED = re.compile(r"Error (reading|writing) persistent compilation cache .*?'(.*?)': (.*)")
 

@@ -34,9 +34,9 @@ from experiments.keeper import Start
 from experiments.ledger import Ledger
 from experiments.newest import exported
 from experiments.tables import counted
-from w2v_jax import ingest, model, train, trainable, update, warm_start
+from w2v_jax import model, train, trainable, update, warm_start
+from w2v_jax.data import loader, vocab
 from w2v_jax.data import sources as corpora
-from w2v_jax.data import vocab
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors
@@ -193,7 +193,7 @@ def read_corpus(
         corpus=config.corpus,
         data_dir=config.data_dir,
         fallback=config.fallback_dataset,
-        cache_dir="" if config.cache_dir == ingest.NO_CACHE else config.cache_dir,
+        cache_dir="" if config.cache_dir == loader.NO_CACHE else config.cache_dir,
     )
     if source.note:
         show.say(f"note: {source.note}")
@@ -208,7 +208,7 @@ def read_corpus(
     if source.name != "files":
         config = dataclasses.replace(config, dataset=source.name)
     with show.reading_bar(source.paths) as bar:
-        corpus = ingest.load(
+        corpus = loader.load(
             source,
             cache_dir=config.cache_dir,
             note=lambda line: show.say(f"note: {line}"),

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from w2v_jax import ingest
+from w2v_jax.data import loader
 from w2v_jax.data.sources import Source
 from w2v_jax.types import UserError
 
@@ -66,7 +66,7 @@ def written(folder, files, suffix="", pack=bytes):
 
 
 def load(source, cache_dir="none", **options):
-    return ingest.load(source, cache_dir=str(cache_dir), **options)
+    return loader.load(source, cache_dir=str(cache_dir), **options)
 
 
 def decoded(corpus):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from naive import check, error_of, load, written
 
-from w2v_jax import ingest, train
-from w2v_jax.data import id_cache
+from w2v_jax import train
+from w2v_jax.data import id_cache, loader
 from w2v_jax.data.sources import Source
 
 
@@ -36,7 +36,7 @@ def unread(monkeypatch):
     def scan(*args):
         raise AssertionError("read anew")
 
-    monkeypatch.setattr(ingest, "_scan", scan)
+    monkeypatch.setattr(loader, "_scan", scan)
 
 
 def test_a_second_start_maps_what_the_first_made(text, cache, monkeypatch):
@@ -111,7 +111,7 @@ def test_the_same_text_elsewhere_shares_the_corpus(text, cache, tmp_path):
 
 
 def test_a_text_that_changes_while_it_is_read_is_not_taken_for_known(text, cache, monkeypatch):
-    scan = ingest._scan
+    scan = loader._scan
 
     def meanwhile(paths, *rest):
         found = scan(paths, *rest)
@@ -120,7 +120,7 @@ def test_a_text_that_changes_while_it_is_read_is_not_taken_for_known(text, cache
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "_scan", meanwhile)
+        patch.setattr(loader, "_scan", meanwhile)
         check(load(text, cache), [b"a b a\n\nb c\n"])
     check(load(text, cache), [b"a b a\n\nb c\nz\n"])
 

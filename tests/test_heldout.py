@@ -12,7 +12,8 @@ import reference
 from experiments import axes, run
 from experiments.config import Config
 from experiments.settings_compared import LOSS_KEYS
-from w2v_jax import checks, heldout, ingest, sampling, train, update
+from w2v_jax import checks, heldout, sampling, train, update
+from w2v_jax.data import loader
 from w2v_jax.data.sources import Source
 from w2v_jax.types import Params, Static, UserError, Vocab
 
@@ -43,7 +44,7 @@ def test_the_text_trained_on_is_read_as_it_was(tmp_path, unk, eos, min_count):
     path = tmp_path / "a.txt"
     path.write_bytes(b"\xef\xbb\xbfa b <unk> a\n\nc\r\nb a b \xc3\xa9\n rare\na b \xc3\xa9")
     source = Source("files", (str(path),), "")
-    once = ingest.load(
+    once = loader.load(
         source, cache_dir="none", min_count=min_count, max_vocab=0, unk=unk, eos=eos, max_words=0
     )
     again = heldout.read(source.paths, once.vocab, unk=unk, eos=eos)

@@ -18,8 +18,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from experiments import identity, rundir
-from w2v_jax import evaluation, ingest, kinds
-from w2v_jax.data import id_cache, sources, vocab
+from w2v_jax import evaluation, kinds
+from w2v_jax.data import id_cache, loader, sources, vocab
 from w2v_jax.data.sources import Source, read_chunks, read_lines
 from w2v_jax.types import UserError, Vocab, WordVectors
 
@@ -134,7 +134,7 @@ def test_an_archive_cut_anywhere_is_refused(tmp_path, suffix):
 def test_a_text_becomes_ids_of_its_words_or_is_refused(folder, content, eos, unk):
     path = written(folder / "ids.txt", content)
     source = Source("files", (str(path),), "")
-    read = refusal_or(lambda: ingest.load(source, cache_dir="none", eos=eos, unk=unk), path)
+    read = refusal_or(lambda: loader.load(source, cache_dir="none", eos=eos, unk=unk), path)
     if read is None:
         return
     ids, words = np.asarray(read.ids[:]), read.vocab.words
@@ -156,12 +156,12 @@ def test_a_damaged_cache_is_told_of_and_made_anew(folder, name, edits):
     if not path.exists():
         path.write_text("the cat\nsat on the mat\n" * 20)
     source, notes = Source("files", (str(path),), ""), []
-    first = ingest.load(source, cache_dir=str(cache))
+    first = loader.load(source, cache_dir=str(cache))
     ids, ends = first.ids[:].copy(), first.line_ends.copy()
     (damaged,) = cache.glob(f"corpora/*/{name}")
     content = damaged.read_bytes()
     damaged.write_bytes(tampered(content, edits))
-    again = ingest.load(source, cache_dir=str(cache), note=notes.append)
+    again = loader.load(source, cache_dir=str(cache), note=notes.append)
     assert again.vocab.words == first.vocab.words and again.words == first.words == 120
     assert (again.vocab.counts == first.vocab.counts).all()
     assert (again.ids[:] == ids).all() and (again.line_ends == ends).all()
@@ -279,7 +279,7 @@ def test_the_line_that_is_not_utf8_is_counted_behind_a_byte_order_mark(tmp_path)
 def test_a_line_of_ten_megabytes_is_a_line(tmp_path):
     for content in (b"ab " * 3_500_000, b"a" * 200_000 + b" b"):
         path = written(tmp_path / "long.txt", content)
-        read = ingest.load(Source("files", (str(path),), ""), cache_dir="none")
+        read = loader.load(Source("files", (str(path),), ""), cache_dir="none")
         assert read.words == len(content.split()) and len(read.line_ends) == 1
         assert read.vocab.words == tuple(dict.fromkeys(content.decode().split()))
 
@@ -289,7 +289,7 @@ def test_a_corpus_may_come_through_a_pipe(tmp_path):
     os.mkfifo(path)
     thread = threading.Thread(target=path.write_bytes, args=(b"a b\nb\n",))
     thread.start()
-    read = ingest.load(Source("files", (str(path),), ""), cache_dir=str(tmp_path / "cache"))
+    read = loader.load(Source("files", (str(path),), ""), cache_dir=str(tmp_path / "cache"))
     thread.join()
     assert read.vocab.words == ("b", "a")
 
@@ -304,18 +304,18 @@ def test_a_corpus_that_is_no_text_is_refused(tmp_path, name):
         empty=path.touch,
     )
     getattr(made, name)()
-    line = refused(lambda: ingest.load(sources.locate("ptb", corpus=str(path)), cache_dir="none"))
+    line = refused(lambda: loader.load(sources.locate("ptb", corpus=str(path)), cache_dir="none"))
     assert str(path) in line
 
 
 def test_what_has_no_end_is_refused(tmp_path):
     assert "is a device" in refused(
-        lambda: ingest.load(Source("files", ("/dev/zero",), ""), cache_dir="none")
+        lambda: loader.load(Source("files", ("/dev/zero",), ""), cache_dir="none")
     )
     path = tmp_path / "bomb.bz2"
     path.write_bytes(bz2.compress(b"a" * 10_000_000))
     assert f"{path}: has a word of over" in refused(
-        lambda: ingest.load(Source("files", (str(path),), ""), cache_dir="none")
+        lambda: loader.load(Source("files", (str(path),), ""), cache_dir="none")
     )
 
 

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from naive import BadByte, check, error_of, load, naive_choice, naive_read, written
 
-from w2v_jax import ingest
+from w2v_jax.data import loader
 from w2v_jax.data.sources import Source, locate
 
 # Words of 7, 8, 9, 16 and 17 bytes, one the beginning of the next; spaces of every kind and what
@@ -58,7 +58,7 @@ def test_any_text_is_read_as_the_naive_derivation_reads_it(tmp_path_factory, fil
     choice = {"min_count": 1, "max_vocab": 0, "unk": "keep", "eos": False, **options}
     choice.pop("max_words", None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest, "CHUNK", size)
+        patch.setattr(loader, "CHUNK", size)
         if naive_choice(read, **choice) is None:
             error_of(load, source, **options)
         else:
@@ -83,7 +83,7 @@ def test_any_text_is_read_as_the_naive_derivation_reads_it(tmp_path_factory, fil
 def test_names_the_byte_that_is_not_utf8(tmp_path_factory, files, size, eos, max_words):
     source = written(tmp_path_factory.mktemp("text"), files)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest, "CHUNK", size)
+        patch.setattr(loader, "CHUNK", size)
         try:
             read, _ = naive_read(files, eos, max_words)
         except BadByte as bad:
@@ -102,7 +102,7 @@ def test_names_the_byte_that_is_not_utf8(tmp_path_factory, files, size, eos, max
     [("", bytes), (".gz", gzip.compress), (".xz", lzma.compress), (".bz2", bz2.compress)],
 )
 def test_a_large_text_of_several_chunks(tmp_path, monkeypatch, suffix, pack):
-    monkeypatch.setattr(ingest, "CHUNK", 5000)
+    monkeypatch.setattr(loader, "CHUNK", 5000)
     rng = np.random.default_rng(0)
     files = [
         "".join(
@@ -122,7 +122,7 @@ def test_a_large_text_of_several_chunks(tmp_path, monkeypatch, suffix, pack):
 def test_a_chunk_may_be_read_to_the_middle_of_a_wide_space(tmp_path, monkeypatch):
     spaces = [c for c in map(chr, range(128, 0x3001)) if c.isspace()]
     for size in (7, 8, 9):
-        monkeypatch.setattr(ingest, "CHUNK", size)
+        monkeypatch.setattr(loader, "CHUNK", size)
         for open_end in ("", "\u3000", "\u2003\n"):
             text = "".join(f" a{'b' * i}{space}c\n" for space in spaces for i in range(9))
             files = [f"{text}{open_end}".encode()]
@@ -165,7 +165,7 @@ def test_max_words_stops_reading(tmp_path):
 
 
 def test_a_file_that_breaks_off_behind_the_last_word_wanted_does_no_harm(tmp_path, monkeypatch):
-    monkeypatch.setattr(ingest, "CHUNK", 100)
+    monkeypatch.setattr(loader, "CHUNK", 100)
     broken = gzip.compress(os.urandom(500_000).hex().encode())[:-100_000]
     (tmp_path / "b.gz").write_bytes(broken)
     (tmp_path / "a").write_bytes(b"a b\nc d\n")

@@ -14,7 +14,8 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from w2v_jax import evaluation, export, ingest
+from w2v_jax import evaluation, export
+from w2v_jax.data import loader
 from w2v_jax.data.sources import Source, read_lines
 from w2v_jax.kinds import likely_encoding
 from w2v_jax.types import UserError, WordVectors
@@ -58,7 +59,7 @@ FOREIGN = {
 }
 READERS = {
     "lines": lambda path: list(read_lines([path], sha256())),
-    "ingest": lambda path: ingest.load(Source("files", (path,), ""), cache_dir="none"),
+    "ingest": lambda path: loader.load(Source("files", (path,), ""), cache_dir="none"),
     "vectors": export.load,
     "pairs": lambda path: list(evaluation.word_pairs(WV, path)),
     "analogies": lambda path: list(evaluation.analogies(WV, path)),

@@ -11,8 +11,7 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from naive import decoded, error_of, load, naive_read, written
 
-from w2v_jax import ingest
-from w2v_jax.data import id_cache, lossy_counting
+from w2v_jax.data import id_cache, loader, lossy_counting
 from w2v_jax.data.sources import read_chunks
 from w2v_jax.data.tokenizer import Words, tokens
 
@@ -105,7 +104,7 @@ def agree(source, files, size, max_types, **options):
     """Compares a corpus with the naive derivation; returns what was lost."""
     wanted = expected(source, files, size, max_types, **options)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest, "CHUNK", size)
+        patch.setattr(loader, "CHUNK", size)
         if wanted is None:
             error_of(load, source, max_types=max_types, **options)
             return 0, 0, 0
@@ -152,7 +151,7 @@ def test_many_generations(tmp_path, options):
 
 @pytest.mark.parametrize("unk", ["keep", "drop"])
 def test_a_limit_that_is_not_reached_changes_nothing(tmp_path, monkeypatch, unk):
-    monkeypatch.setattr(ingest, "CHUNK", 2000)
+    monkeypatch.setattr(loader, "CHUNK", 2000)
     source, notes = written(tmp_path, zipf(5000)), []
     free = load(source, min_count=2, unk=unk)
     types = len(load(source).vocab.words)
@@ -170,7 +169,7 @@ def test_a_limit_that_is_not_reached_changes_nothing(tmp_path, monkeypatch, unk)
 
 @pytest.mark.parametrize("max_types", [20, 100, 500])
 def test_no_count_is_shorter_than_told_so_frequent_words_stay(tmp_path, monkeypatch, max_types):
-    monkeypatch.setattr(ingest, "CHUNK", 3000)
+    monkeypatch.setattr(loader, "CHUNK", 3000)
     files, notes = zipf(20_000, seed=max_types), []
     counts = Counter(files[0].decode().split())
     found = load(
@@ -186,14 +185,14 @@ def test_no_count_is_shorter_than_told_so_frequent_words_stay(tmp_path, monkeypa
 
 
 def test_the_cache_tells_again_what_was_lost_and_keeps_nothing_else(tmp_path, monkeypatch):
-    monkeypatch.setattr(ingest, "CHUNK", 500)
+    monkeypatch.setattr(loader, "CHUNK", 500)
     (tmp_path / "text").mkdir()
     source, cache, notes = written(tmp_path / "text", zipf(2000)), tmp_path / "cache", []
     first = load(source, cache, max_types=50, note=notes.append)
     (folder,) = [p for p in (cache / "corpora").iterdir() if p.name != "sources"]
     assert sorted(os.listdir(folder)) == sorted(id_cache._FILES)
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "_scan", None)
+        patch.setattr(loader, "_scan", None)
         again = load(source, cache, max_types=50, note=notes.append)
     assert len(notes) == 2 and notes[0] == notes[1]
     assert notes[0].startswith("--max_types=50: rare words were forgotten ")
