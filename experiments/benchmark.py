@@ -26,9 +26,10 @@ from experiments import (
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import Entrant, entrant, order, particular, same
 from experiments.results import Results, cpus, machine
-from w2v_jax import evaluation, export
+from w2v_jax import evaluation
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError
+from w2v_jax.vectors import io as vectors_io
 
 MEASURES = {
     "wordsim353_spearman": "wordsim353",
@@ -177,7 +178,7 @@ def measure(plan: Plan, racer: Entrant, seed: int) -> dict:
         raise UserError(f"--peers={racer.label}: exit status {child.status}: {last} ({log})")
     times = peer.times(run, child.output)
     words = plan.task.words * racer.epochs
-    wv = export.load(folder / peer.vectors)
+    wv = vectors_io.load(folder / peer.vectors)
     items = evaluation.standard_items(wv)
     item_files.write(plan.folder, name, items)
     found = dict.fromkeys(MEASURES, evaluation.Measure("", None, 0, 0))

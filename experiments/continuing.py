@@ -8,10 +8,10 @@ import numpy as np
 
 from experiments import rundir, show
 from experiments.config import Config
-from w2v_jax import export
 from w2v_jax.checkpoint import Checkpoints, checksum
 from w2v_jax.data.vocab import counts_text, load_counts
 from w2v_jax.types import UserError, Vocab
+from w2v_jax.vectors import io as vectors_io
 from w2v_jax.warm_start import INPUT, Earlier
 
 
@@ -67,7 +67,7 @@ def _of_run(path: Path, config: Config) -> Earlier:
 
 def _of_vectors(path, vocab: Vocab | None) -> Earlier:
     """A file of vectors; their counts, where they are known."""
-    wv = export.load(path)
+    wv = vectors_io.load(path)
     if vocab is None:
         vocab = Vocab(wv.words, np.zeros(len(wv.words), np.int64))
     elif vocab.words != wv.words:

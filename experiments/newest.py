@@ -7,10 +7,10 @@ import numpy as np
 
 from experiments import identity, rundir, show
 from experiments.config import EXPORTED
-from w2v_jax import export
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.data.vocab import load_counts
 from w2v_jax.types import Params, UserError, WordVectors
+from w2v_jax.vectors import io as vectors_io
 from w2v_jax.warm_start import INPUT, OUTPUT
 
 
@@ -36,7 +36,7 @@ def of_run(run: Path, table: str = "") -> Newest:
     if trained and table in ("", own):
         rundir.read_summary(run)  # or it is of a newer format
         for path in rundir.vectors_paths(run):
-            return Newest(rundir.with_untrained(run, export.load(path)), None, None)
+            return Newest(rundir.with_untrained(run, vectors_io.load(path)), None, None)
     checkpoints = Checkpoints(str(run / rundir.CHECKPOINTS), None)
     saved = checkpoints.newest(lambda line: show.say(f"note: {line}"))
     checkpoints.close()

@@ -11,10 +11,10 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from w2v_jax import export
 from w2v_jax.data.sources import write_atomically
 from w2v_jax.data.vocab import save_counts
 from w2v_jax.types import UserError, Vocab, WordVectors
+from w2v_jax.vectors import io as vectors_io
 
 FORMAT = 2  # of a run directory; 1 had no run.json, and is read as before
 FLAGS, METRICS, SUMMARY, VOCAB = "flags.cfg", "metrics.jsonl", "summary.json", "vocab.tsv"
@@ -231,13 +231,13 @@ def write_vectors(workdir: Path, wv: WordVectors, formats: Iterable[str]) -> lis
     paths = {name: workdir / (VECTORS.get(name) or PROJECTOR) for name in dict.fromkeys(formats)}
     for name, path in paths.items():
         if name == "text":
-            export.save_text(path, wv)
+            vectors_io.save_text(path, wv)
         elif name == "binary":
-            export.save_binary(path, wv)
+            vectors_io.save_binary(path, wv)
         elif name == "npz":
-            export.save_npz(path, wv.words, vectors=wv.vectors)
+            vectors_io.save_npz(path, wv.words, vectors=wv.vectors)
         else:
-            export.save_projector(path, wv)
+            vectors_io.save_projector(path, wv)
     return list(paths.values())
 
 

@@ -10,8 +10,9 @@ from experiments import item_files, show
 from experiments.config import Config
 from experiments.results import Results
 from experiments.sweep_run import HEADLINES, headlines
-from w2v_jax import evaluation, export
+from w2v_jax import evaluation
 from w2v_jax.types import UserError, WordVectors
+from w2v_jax.vectors import io as vectors_io
 
 VECTORS = "vectors"
 _SUFFIXES = {"text": ".txt", "binary": ".bin", "npz": ".npz", "projector": "-projector"}
@@ -42,13 +43,13 @@ def write(folder: Path, member: int, items: dict, wv: WordVectors, formats: Iter
     for name in dict.fromkeys(formats):
         path = _path(folder, member, name)
         if name == "text":
-            export.save_text(path, wv)
+            vectors_io.save_text(path, wv)
         elif name == "binary":
-            export.save_binary(path, wv)
+            vectors_io.save_binary(path, wv)
         elif name == "npz":
-            export.save_npz(path, wv.words, vectors=wv.vectors)
+            vectors_io.save_npz(path, wv.words, vectors=wv.vectors)
         else:
-            export.save_projector(path, wv)
+            vectors_io.save_projector(path, wv)
 
 
 def formats(base: Config) -> tuple[str, ...]:
@@ -78,9 +79,9 @@ def make_missing(results: Results, base: Config) -> None:
         member = line["member"]
         missing = [name for name in asked if not _path(folder, member, name).exists()]
         if missing:
-            write(folder, member, {}, export.load(_there(folder, line)[0]), missing)
+            write(folder, member, {}, vectors_io.load(_there(folder, line)[0]), missing)
     for line in unmeasured:
-        wv = export.load(_there(folder, line)[0])
+        wv = vectors_io.load(_there(folder, line)[0])
         items = evaluation.standard_items(wv)
         measures = {m.name: m for m in evaluation.standard(wv, items)}
         write(folder, line["member"], {**_items(folder, line), **items}, wv, ())

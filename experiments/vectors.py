@@ -6,8 +6,8 @@ from pathlib import Path
 from absl import flags
 
 from experiments import newest
-from w2v_jax import export
 from w2v_jax.types import UserError, WordVectors
+from w2v_jax.vectors import io as vectors_io
 
 flags.DEFINE_string("run", None, "Run directory; before its end, its newest checkpoint is read.")
 flags.DEFINE_string("vectors", None, "Vectors file instead (.txt, .vec, .bin or .npz).")
@@ -19,5 +19,5 @@ def load() -> WordVectors:
     if bool(run) == bool(file):
         raise UserError("give either --run=OUT or --vectors=FILE")
     if file:
-        return export.load(os.path.expanduser(file))
+        return vectors_io.load(os.path.expanduser(file))
     return newest.of_run(Path(run).expanduser()).wv

@@ -10,9 +10,10 @@ import pytest
 from scripts import QUICK, SMALL, contents, start
 
 from experiments import sweep_outputs
-from w2v_jax import export, sweep
+from w2v_jax import sweep
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError
+from w2v_jax.vectors import io as vectors_io
 
 TIMES = ("program_train_sec", "program_compile_sec")
 AXES = ["--sweep=window=1,2", "--sweep=dim=4,5", "--seeds=2"]
@@ -287,9 +288,9 @@ def test_a_complete_sweep_makes_of_its_vectors_what_is_asked_later(
     assert without_times(lines_of(out)) == without_times(lines_of(whole))
     assert (out / "table.md").read_bytes() == (whole / "table.md").read_bytes()
     for member in (0, 1, 2):
-        wv = export.load(out / "vectors" / f"{member}.txt")
+        wv = vectors_io.load(out / "vectors" / f"{member}.txt")
         for suffix in ("bin", "npz"):
-            found = export.load(out / "vectors" / f"{member}.{suffix}")
+            found = vectors_io.load(out / "vectors" / f"{member}.{suffix}")
             np.testing.assert_array_equal(found.vectors, wv.vectors)
         assert (out / "vectors" / f"{member}-projector" / "metadata.tsv").exists()
     before = contents(out)

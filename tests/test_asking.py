@@ -5,9 +5,9 @@ import pytest
 from scripts import start, text_of
 
 from experiments import peers_flags, quoted
-from w2v_jax import export
 from w2v_jax.data import sources
 from w2v_jax.types import UserError, WordVectors
+from w2v_jax.vectors import io as vectors_io
 
 
 def error_of(capsys, *arguments):
@@ -71,7 +71,7 @@ def test_words_that_hold_the_mark_are_quoted(mark):
 
 def test_analogies_of_words_with_commas_and_colons(tmp_path, capsys):
     vectors = np.random.default_rng(0).normal(size=(6, 4)).astype("f")
-    export.save_text(tmp_path / "v.txt", WordVectors(WORDS, vectors))
+    vectors_io.save_text(tmp_path / "v.txt", WordVectors(WORDS, vectors))
     asked = ('--analogy="1,5",a:b,w3', '--analogy=w3, "1,5",w4')
     assert start("query", f"--vectors={tmp_path}/v.txt", *asked) == 0
     printed = capsys.readouterr().out

@@ -16,9 +16,9 @@ from experiments.peers import gensim_training
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import entrant, order, particular
 from experiments.results import Results
-from w2v_jax import export
 from w2v_jax.data.sources import Source
 from w2v_jax.types import UserError
+from w2v_jax.vectors import io as vectors_io
 
 TASK = Task("text.txt", "", 1000, 50, "skipgram", 10, 5, 5, 1e-4, 1, 5, 2)
 
@@ -118,7 +118,7 @@ def test_gensims_export_is_its_input_rows_or_both_tables_summed(tmp_path, monkey
         run = Run(task, Tools(gensim_export=export_), 2, "", 3, tmp_path)
         monkeypatch.setattr(sys, "argv", PEERS["gensim"].command(run)[2:])
         gensim_training.main()
-        np.testing.assert_array_equal(export.load(tmp_path / "vectors.bin").vectors, rows)
+        np.testing.assert_array_equal(vectors_io.load(tmp_path / "vectors.bin").vectors, rows)
     assert not np.array_equal(*expected.values())
     one = entrant("gensim", TASK, Tools())
     assert particular(one, Tools()) == "sentences"

@@ -8,7 +8,7 @@ from scripts import start
 
 from experiments import defaults, earlier_flags, train_corpus
 from experiments.config import Config
-from w2v_jax import export
+from w2v_jax.vectors import io as vectors_io
 
 SIZE = train_corpus.SIZE
 
@@ -80,7 +80,7 @@ def test_two_planted_groups_are_told_apart_by_the_defaults_on_five_seeds(tmp_pat
         out = tmp_path / str(seed)
         args = f"--corpus={tmp_path / 'text.txt'}", f"--workdir={out}", f"--seed={seed}"
         assert start("train_corpus", *args, f"--model={model}", "--noplots", "--noevaluate") == 0
-        wv = export.load(out / "vectors.txt")
+        wv = vectors_io.load(out / "vectors.txt")
         unit = wv.vectors / np.linalg.norm(wv.vectors, axis=1, keepdims=True)
         cosines, group = unit @ unit.T, np.array([word in "abc" for word in wv.words])
         same = group[:, None] == group[None, :]

@@ -8,9 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from w2v_jax import export
-from w2v_jax.export import load, save_binary, save_npz, save_projector, save_text
 from w2v_jax.types import UserError, WordVectors
+from w2v_jax.vectors import io as vectors_io
+from w2v_jax.vectors.io import load, save_binary, save_npz, save_projector, save_text
 
 
 def save_npz_of(path, wv):
@@ -227,7 +227,9 @@ def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, suffix
     path = tmp_path / f"x{suffix}"
     SAVERS[suffix](path, small())
     old = path.read_bytes()
-    monkeypatch.setattr(export.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
+    monkeypatch.setattr(
+        vectors_io.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full"))
+    )
     with pytest.raises(UserError, match=rf"x\{suffix}: full"):
         SAVERS[suffix](path, WordVectors(("other",), np.ones((1, 2), np.float32)))
     assert path.read_bytes() == old and list(tmp_path.iterdir()) == [path]

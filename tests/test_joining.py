@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripts import QUICK, start
 
-from w2v_jax import export, model, update, warm_start
+from w2v_jax import model, update, warm_start
 from w2v_jax.checkpoint import flat
 from w2v_jax.data import id_cache
 from w2v_jax.data.vocab import load_counts
 from w2v_jax.types import Corpus, Static, UserError, Vocab
+from w2v_jax.vectors import io as vectors_io
 from w2v_jax.warm_start import Earlier
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -128,7 +129,7 @@ def test_a_run_goes_on_from_another_on_new_text(texts, tmp_path):
     old, new = (dict(zip(v.words, v.counts.tolist(), strict=True)) for v in (old, new))
     assert set(new) - set(old) == {"new"}  # "newer" occurs ten times
     assert new["w1"] == old["w1"] + 20 and new["w4"] == old["w4"] + 10 and new["new"] == 20
-    before, after = (export.load(f / "vectors.txt") for f in (texts[0], out))
+    before, after = (vectors_io.load(f / "vectors.txt") for f in (texts[0], out))
     place = [after.words.index(word) for word in before.words]
     np.testing.assert_array_equal(after.vectors[place], before.vectors)
     assert np.abs(after.vectors[after.words.index("new")]).max() > 0
@@ -151,7 +152,7 @@ def test_the_schedule_begins_anew_or_goes_on(texts, tmp_path):
 def test_vectors_alone_are_a_beginning_too(texts, tmp_path, capsys):
     vectors = f"--continue_from={texts[0] / 'vectors.txt'}"
     assert going_on(texts, tmp_path, vectors, "--learning_rate=0") == 0
-    before, after = (export.load(f / "vectors.txt") for f in (texts[0], tmp_path))
+    before, after = (vectors_io.load(f / "vectors.txt") for f in (texts[0], tmp_path))
     place = [after.words.index(word) for word in before.words]
     np.testing.assert_array_equal(after.vectors[place], before.vectors)
     counts = load_counts(str(tmp_path / "vocab.tsv"))  # of the new text alone

@@ -14,11 +14,12 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from w2v_jax import evaluation, export
+from w2v_jax import evaluation
 from w2v_jax.data import loader
 from w2v_jax.data.sources import Source, read_lines
 from w2v_jax.kinds import likely_encoding
 from w2v_jax.types import UserError, WordVectors
+from w2v_jax.vectors import io as vectors_io
 
 WV = WordVectors(
     tuple(f"w{i}" for i in range(40)), np.random.default_rng(0).normal(size=(40, 8)).astype("f")
@@ -60,7 +61,7 @@ FOREIGN = {
 READERS = {
     "lines": lambda path: list(read_lines([path], sha256())),
     "ingest": lambda path: loader.load(Source("files", (path,), ""), cache_dir="none"),
-    "vectors": export.load,
+    "vectors": vectors_io.load,
     "pairs": lambda path: list(evaluation.word_pairs(WV, path)),
     "analogies": lambda path: list(evaluation.analogies(WV, path)),
 }
@@ -97,15 +98,15 @@ def test_text_is_unpacked_by_what_it_holds(tmp_path, kind, name):
 
 @pytest.mark.parametrize("name", ["x.bin", "x.txt", "x.vec", "x", "x.model"])
 @pytest.mark.parametrize("pack", [*PACK, "plain"])
-@pytest.mark.parametrize("save", [export.save_text, export.save_binary, "npz"])
+@pytest.mark.parametrize("save", [vectors_io.save_text, vectors_io.save_binary, "npz"])
 def test_vectors_are_read_by_what_the_file_holds(tmp_path, save, pack, name):
     path = tmp_path / name
     if save == "npz":
-        export.save_npz(path, WV.words, vectors=WV.vectors)
+        vectors_io.save_npz(path, WV.words, vectors=WV.vectors)
     else:
         save(path, WV)
     path.write_bytes(PACK.get(pack, bytes)(path.read_bytes()))
-    read = export.load(path)
+    read = vectors_io.load(path)
     assert read.words == WV.words and (read.vectors == WV.vectors).all()
 
 
@@ -113,13 +114,13 @@ def test_big_endian_numbers_are_read_right(tmp_path):
     path = tmp_path / "x.bin"
     rows = zip(WV.words, WV.vectors.astype(">f4"), strict=True)
     path.write_bytes(b"40 8\n" + b"".join(w.encode() + b" " + v.tobytes() + b"\n" for w, v in rows))
-    assert (export.load(path).vectors == WV.vectors).all()
+    assert (vectors_io.load(path).vectors == WV.vectors).all()
 
 
 def test_glove_without_a_header_is_named(tmp_path):
     (tmp_path / "glove.txt").write_text("the 0.1 -0.2 3e-4 1\nof 1 2 3 4\n")
     with pytest.raises(UserError, match="GloVe"):
-        export.load(tmp_path / "glove.txt")
+        vectors_io.load(tmp_path / "glove.txt")
 
 
 SAMPLES = {
@@ -150,7 +151,7 @@ def test_every_reader_reads_pipes(tmp_path, kind):
     pairs = b"w1 w2 3\nw3 w4 1\nw5 w6 2\n"
     questions = b": s\nw1 w2 w3 w4\n"
     (tmp_path / "saved.txt").touch()
-    export.save_npz(tmp_path / "saved.npz", WV.words, vectors=WV.vectors)
+    vectors_io.save_npz(tmp_path / "saved.npz", WV.words, vectors=WV.vectors)
     for reader, content in (
         ("lines", TEXT),
         ("vectors", (tmp_path / "saved.npz").read_bytes()),

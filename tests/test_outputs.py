@@ -13,9 +13,10 @@ from scripts import QUICK, contents, start
 
 from experiments import continuing, lock, run, rundir
 from experiments.config import Config
-from w2v_jax import evaluation, export, train
+from w2v_jax import evaluation, train
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError
+from w2v_jax.vectors import io as vectors_io
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -95,7 +96,7 @@ def test_the_end_is_saved_and_is_what_the_vectors_are(ended):
     step, arrays = state_of(ended)
     lines = list(rundir.metrics(ended))
     assert step == lines[-1]["step"] and len(list((ended / "checkpoints").iterdir())) == 1
-    wv = export.load(ended / "vectors.txt")
+    wv = vectors_io.load(ended / "vectors.txt")
     np.testing.assert_array_equal(arrays["state.params.input"], wv.vectors)
     assert summary_of(ended)["train_sec"] >= lines[-1]["elapsed_sec"]
 
@@ -168,9 +169,9 @@ def test_what_a_complete_run_is_asked_for_later_is_made(capsys, no_training, pla
     assert start("ptb_skipgram", *arguments(place, complete, *more)) == 0
     told = capsys.readouterr()
     assert "complete" in told.err and "vectors.bin" in told.err and "quality" in told.out
-    wv = export.load(complete / "vectors.txt")
+    wv = vectors_io.load(complete / "vectors.txt")
     for name in ("vectors.bin", "vectors.npz"):
-        found = export.load(complete / name)
+        found = vectors_io.load(complete / name)
         assert found.words == wv.words
         np.testing.assert_array_equal(found.vectors, wv.vectors)
     assert len((complete / "projector" / "metadata.tsv").read_text().split()) == len(wv.words)
@@ -195,8 +196,8 @@ def test_a_complete_run_shows_the_words_asked_for(capsys, no_training, place, co
 def test_vectors_are_made_of_whatever_is_left_of_a_complete_run(
     capsys, no_training, place, complete, left
 ):
-    wv = export.load(complete / "vectors.txt")
-    export.save_npz(complete / "vectors.npz", wv.words, vectors=wv.vectors)
+    wv = vectors_io.load(complete / "vectors.txt")
+    vectors_io.save_npz(complete / "vectors.npz", wv.words, vectors=wv.vectors)
     (complete / "vectors.txt").unlink()
     if left != "checkpoints":
         shutil.rmtree(complete / "checkpoints")
@@ -208,7 +209,7 @@ def test_vectors_are_made_of_whatever_is_left_of_a_complete_run(
         assert status == 1 and "no checkpoint to make them of" in capsys.readouterr().err
         return
     assert status == 0
-    np.testing.assert_array_equal(export.load(complete / "vectors.txt").vectors, wv.vectors)
+    np.testing.assert_array_equal(vectors_io.load(complete / "vectors.txt").vectors, wv.vectors)
 
 
 def steps_of_events(folder):
@@ -253,7 +254,7 @@ def test_an_interrupted_run_is_exported_and_goes_on(capsys, place, interrupted, 
     assert f"step {step}, epoch 1" in told.err
     assert told.out.count("written to ") == 7 and "wordsim353" in told.out
     for name in ("vectors.txt", "vectors.bin", "vectors.npz"):
-        found = export.load(interrupted / name)
+        found = vectors_io.load(interrupted / name)
         np.testing.assert_array_equal(found.vectors, arrays["state.params.input"])
     measured = json.loads((interrupted / "evaluation.json").read_text())
     assert measured["step"] == step and "wordsim353_spearman" in measured["evaluation"]
@@ -261,7 +262,8 @@ def test_an_interrupted_run_is_exported_and_goes_on(capsys, place, interrupted, 
     assert start("ptb_skipgram", *arguments(place, interrupted)) == 0
     for name in ("vectors.txt", "vectors.bin", "vectors.npz"):  # none is of another step
         np.testing.assert_array_equal(
-            export.load(interrupted / name).vectors, export.load(ended / "vectors.txt").vectors
+            vectors_io.load(interrupted / name).vectors,
+            vectors_io.load(ended / "vectors.txt").vectors,
         )
     assert (interrupted / "vectors.txt").read_bytes() == (ended / "vectors.txt").read_bytes()
     assert not (interrupted / "evaluation.json").exists()
@@ -298,8 +300,8 @@ def test_query_and_evaluate_read_a_checkpoint(capsys, tmp_path, interrupted, scr
 
 def test_of_a_complete_run_export_makes_the_same(capsys, complete, tmp_path):
     assert start("export", f"--run={complete}", "--formats=npz", "--evaluate") == 0
-    wv = export.load(complete / "vectors.txt")
-    np.testing.assert_array_equal(export.load(complete / "vectors.npz").vectors, wv.vectors)
+    wv = vectors_io.load(complete / "vectors.txt")
+    np.testing.assert_array_equal(vectors_io.load(complete / "vectors.npz").vectors, wv.vectors)
     assert summary_of(complete)["evaluation"] and summary_of(complete)["complete"]
     before = contents(complete)
     args = [f"--run={complete}", "--formats=binary", "--evaluate", "--plots"]
@@ -313,7 +315,7 @@ def test_of_a_complete_run_export_makes_the_same(capsys, complete, tmp_path):
         out = tmp_path / which
         args = [f"--run={complete}", f"--export_vectors={which}", f"--output={out}"]
         assert start("export", *args) == 0
-        table[which] = export.load(out / "vectors.txt").vectors
+        table[which] = vectors_io.load(out / "vectors.txt").vectors
     np.testing.assert_array_equal(table["sum"], table["input"] + table["output"])
     np.testing.assert_array_equal(table["output"], state_of(complete)[1]["state.params.output"])
 

@@ -9,10 +9,11 @@ import pytest
 from scripts import QUICK, ROOT, SMALL, WORDS, start, text_of
 
 from experiments import show
-from w2v_jax import export, resources, train
+from w2v_jax import resources, train
 from w2v_jax.data.vocab import load_counts
 from w2v_jax.engines import blocks
 from w2v_jax.types import UserError
+from w2v_jax.vectors import io as vectors_io
 
 FILES = {
     *("flags.cfg", "run.json", "lock", "metrics.jsonl", "summary.json", "vectors.txt", "vocab.tsv"),
@@ -109,7 +110,7 @@ def test_vectors_are_the_vocabulary_in_order_and_gensim_reads_them(skipgram):
     assert tuple(found.index_to_key) == counts.words and sum(counts.counts) == 180
     assert found.vectors.shape == (12, 4)
     for name in ("vectors.bin", "vectors.npz"):
-        wv = export.load(str(skipgram[1] / name))
+        wv = vectors_io.load(str(skipgram[1] / name))
         assert wv.words == counts.words
         np.testing.assert_array_equal(wv.vectors, found.vectors)
 

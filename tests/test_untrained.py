@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripts import QUICK, start, text_of
 
-from w2v_jax import export, queries, trainable
+from w2v_jax import queries, trainable
+from w2v_jax.vectors import io as vectors_io
 
 ALONE = "lone", "lonely", "twice"
 
@@ -79,7 +80,7 @@ def test_they_are_counted_and_written_and_the_vectors_are_all_there(run, capsys)
     assert not any(word in near for word in ALONE)
     assert "lone -> (never had a context" in out
     assert set((run / "again" / "untrained.txt").read_text().split()) == set(ALONE)
-    assert set(ALONE) < set(export.load(run / "again" / "vectors.txt").words)
+    assert set(ALONE) < set(vectors_io.load(run / "again" / "vectors.txt").words)
 
 
 def test_they_are_trained_once_a_text_gives_them_a_context(run):
