@@ -7,9 +7,10 @@ from pathlib import Path
 
 from experiments import STARTED, events, newest, quoted, rundir, show
 from experiments.config import Config
-from w2v_jax import evaluation, plots, queries
+from w2v_jax import evaluation, plots
 from w2v_jax.evaluation import Measure
 from w2v_jax.types import UserError, WordVectors
+from w2v_jax.vectors import similarity
 
 LOSS, EMBEDDING = "loss.png", "embedding.png"
 
@@ -151,4 +152,4 @@ def _unknown(config: Config, wv: WordVectors) -> list[str]:
     asked = set(config.show_similar) - set(Config.show_similar)
     for analogy in set(config.show_analogies) - set(Config.show_analogies):
         asked |= set(quoted.words(analogy, ":"))
-    return queries.find_all(wv.words, sorted(asked))[1]
+    return similarity.find_all(wv.words, sorted(asked))[1]

@@ -7,8 +7,8 @@ python -m experiments.query --run=OUT --analogy=king,man,queen --analogy_score=c
 from absl import flags
 
 from experiments import entry, quoted, show, vectors
-from w2v_jax.queries import ANALOGY_SCORES
 from w2v_jax.types import UserError
+from w2v_jax.vectors.similarity import ANALOGY_SCORES
 
 flags.DEFINE_list("similar", [], "Words to find the neighbours of.")
 flags.DEFINE_multi_string(

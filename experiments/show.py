@@ -11,10 +11,11 @@ from tqdm import tqdm
 
 from experiments import chance, quoted, tables
 from experiments.tables import counted
-from w2v_jax import queries, resources
+from w2v_jax import resources
 from w2v_jax.data.files import is_packed
 from w2v_jax.evaluation import LEAST, Measure
 from w2v_jax.types import WordVectors
+from w2v_jax.vectors import similarity
 
 SOON = 1.0  # seconds of compiling that nothing is said of: a program that was kept takes less
 
@@ -103,10 +104,10 @@ def quality(measures: Iterable[Measure]) -> str:
 
 def similar(wv: WordVectors, words: Iterable[str], topk: int) -> tuple[str, list[str]]:
     """A line a word, its nearest neighbours with their cosines; and lines about unknown words."""
-    ids, unknown = queries.find_all(wv.words, list(words))
+    ids, unknown = similarity.find_all(wv.words, list(words))
     lines = []
     if ids:
-        near, cosines = queries.most_similar(wv.vectors, ids, topk, wv.untrained)
+        near, cosines = similarity.most_similar(wv.vectors, ids, topk, wv.untrained)
         for query, row, values in zip(ids, near, cosines, strict=True):
             never = query in wv.untrained
             lines.append(f"  {wv.words[query]} -> {NEVER if never else _scored(wv, row, values)}")
@@ -119,12 +120,12 @@ def analogies(
     """A line a triple, a : b = c : the best answers; and lines about unknown words."""
     lines, known, unknown = [], [], []
     for triple in triples:
-        ids, missing = queries.find_all(wv.words, triple)
+        ids, missing = similarity.find_all(wv.words, triple)
         unknown += missing
         if not missing:
             known.append(ids)
     if known:
-        best, scores = queries.analogy(wv.vectors, known, topk, score, wv.untrained)
+        best, scores = similarity.analogy(wv.vectors, known, topk, score, wv.untrained)
         for (a, b, c), row, values in zip(known, best, scores, strict=True):
             head = f"{wv.words[a]} : {wv.words[b]} = {wv.words[c]} :"
             never = {a, b, c} & set(wv.untrained)

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripts import start
 
-from w2v_jax import queries
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import io as vectors_io
+from w2v_jax.vectors import similarity
 from w2v_jax.vectors.io import load, save_binary, save_npz, save_text
 
 ONES = np.ones((3, 2), np.float32)
@@ -336,15 +336,15 @@ def test_a_save_through_links_overwrites_nothing_else(tmp_path):
 @pytest.mark.parametrize("power", [-36, -30, 30, 37])
 def test_large_and_small_numbers_have_the_neighbours_of_plain_ones(power):
     plain = np.random.default_rng(1).uniform(0.1, 1, (20, 5)).astype(np.float32)
-    ids, cosines = queries.most_similar(plain, [0, 7], 19)
-    other, their = queries.most_similar(plain * np.float32(10.0**power), [0, 7], 19)
+    ids, cosines = similarity.most_similar(plain, [0, 7], 19)
+    other, their = similarity.most_similar(plain * np.float32(10.0**power), [0, 7], 19)
     np.testing.assert_allclose(their, cosines, atol=1e-6)
     assert (ids == other).mean() > 0.9  # but for ties
 
 
 def test_a_long_unknown_word_is_answered_at_once():
     words = [f"{'a' * 5000}{i}" for i in range(200)]
-    _, (line,) = queries.find_all(words, ["a" * 6000 + "b"])
+    _, (line,) = similarity.find_all(words, ["a" * 6000 + "b"])
     assert "not in the vocabulary" in line
 
 

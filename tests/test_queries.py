@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2v_jax import queries
-from w2v_jax.queries import analogy, find, find_all, most_similar
 from w2v_jax.types import UserError
+from w2v_jax.vectors import similarity
+from w2v_jax.vectors.similarity import analogy, find, find_all, most_similar
 
 
 def table(seed, rows=12, dim=5):
@@ -117,13 +117,13 @@ def test_chunks_do_not_show_and_do_not_recompile(monkeypatch):
     vectors = table(1, 50, 7)
     triples = np.random.default_rng(1).integers(0, 50, (37, 3))
     whole = analogy(vectors, triples, 4)
-    monkeypatch.setattr(queries, "CHUNK_SCORES", 50 * 9)  # chunks of 8: four whole, one of 5
-    before = queries._best._cache_size()
+    monkeypatch.setattr(similarity, "CHUNK_SCORES", 50 * 9)  # chunks of 8: four whole, one of 5
+    before = similarity._best._cache_size()
     for some in (triples, triples[:36], triples[:9]):
         ids, scores = analogy(vectors, some, 4)
         np.testing.assert_array_equal(ids, whole[0][: len(some)])
         np.testing.assert_allclose(scores, whole[1][: len(some)], rtol=1e-5)
-    assert queries._best._cache_size() == before + 1
+    assert similarity._best._cache_size() == before + 1
 
 
 def test_small_vocabularies_and_no_queries():

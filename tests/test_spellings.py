@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from experiments import show
-from w2v_jax import queries
 from w2v_jax.evaluation import analogies, analogy_items, pair_items, word_pairs
 from w2v_jax.types import WordVectors
+from w2v_jax.vectors import similarity
 
 VECTORS = np.random.default_rng(3).normal(size=(9, 5)).astype("f")
 WORDS = ("STRASSE", "straße", "Polish", "polish", "Über", "weg", normalize("NFD", "café"), "x", "y")
@@ -57,5 +57,5 @@ def test_analogies_take_the_exact_spelling(tmp_path):
 
 def test_a_query_is_answered_however_its_accents_are_composed():
     for form in ("NFC", "NFD"):
-        assert queries.find(WORDS, normalize(form, "café")) == 6
-        assert queries.find(WORDS, normalize(form, "Über")) == 4
+        assert similarity.find(WORDS, normalize(form, "café")) == 6
+        assert similarity.find(WORDS, normalize(form, "Über")) == 4

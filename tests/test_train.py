@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2v_jax import model, queries, sampling, train, update
+from w2v_jax import model, sampling, train, update
 from w2v_jax.types import Static, UserError
+from w2v_jax.vectors import similarity
 
 V, D = 30, 4
 KEY = jax.random.key(5)
@@ -339,7 +340,7 @@ def test_words_that_share_contexts_become_neighbours(make_corpus, make_hyper, na
     loss = [r.metrics.loss / r.metrics.positives for r in reports]
     assert loss[-1] < 0.7 * loss[0]
     twins = params.input[: GROUPS * TWINS]
-    near, _ = queries.most_similar(twins, list(range(len(twins))), 1)
+    near, _ = similarity.most_similar(twins, list(range(len(twins))), 1)
     assert np.ravel(near).tolist() == [word ^ 1 for word in range(len(twins))]
 
 

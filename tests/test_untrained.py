@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripts import QUICK, start, text_of
 
-from w2v_jax import queries, trainable
+from w2v_jax import trainable
 from w2v_jax.vectors import io as vectors_io
+from w2v_jax.vectors import similarity
 
 ALONE = "lone", "lonely", "twice"
 
@@ -32,13 +33,13 @@ def test_a_text_longer_than_is_looked_at_once(monkeypatch, make_corpus):
     assert whole.tolist() == [True, False, False, True, False, True]
 
 
-@pytest.mark.parametrize("score", queries.ANALOGY_SCORES)
+@pytest.mark.parametrize("score", similarity.ANALOGY_SCORES)
 def test_words_left_out_are_no_answers_and_the_others_stay(score):
     vectors = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
     out = [3, 7, 30]
     for search in (
-        lambda k, **more: queries.most_similar(vectors, [1, 3], k, **more),
-        lambda k, **more: queries.analogy(vectors, [(1, 2, 3), (4, 5, 7)], k, score, **more),
+        lambda k, **more: similarity.most_similar(vectors, [1, 3], k, **more),
+        lambda k, **more: similarity.analogy(vectors, [(1, 2, 3), (4, 5, 7)], k, score, **more),
     ):
         every, scores = search(40)
         ids, found = search(40, left_out=out)

@@ -12,8 +12,8 @@ import numpy as np
 
 from w2v_jax import kinds, resources
 from w2v_jax.data.files import content
-from w2v_jax.queries import analogy
 from w2v_jax.types import UserError, WordVectors
+from w2v_jax.vectors.similarity import analogy
 
 MOST_FREQUENT = 300_000  # so many words are looked at, as by gensim and word2vec.c's users
 _FOLD = " "  # before a folded word's key: no word begins with a blank
