@@ -30,7 +30,7 @@ from experiments.tables import (
     markdown,
     plus_minus,
 )
-from w2v_jax.evaluation import LEAST
+from w2v_jax.vectors.evaluation import LEAST
 
 BEST_SHOWN = 20  # rows of a random design's table
 NAMED, LOST_NAMED = 8, 20  # settings, and diverged members, that a sentence names

@@ -26,9 +26,9 @@ from experiments import (
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import Entrant, entrant, order, particular, same
 from experiments.results import Results, cpus, machine
-from w2v_jax import evaluation
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError
+from w2v_jax.vectors import evaluation
 from w2v_jax.vectors import io as vectors_io
 
 MEASURES = {

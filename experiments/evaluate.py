@@ -7,8 +7,8 @@ python -m experiments.evaluate --vectors=FILE --pairs=FILE --analogies=FILE
 from absl import flags
 
 from experiments import entry, show, vectors
-from w2v_jax import evaluation
 from w2v_jax.types import UserError
+from w2v_jax.vectors import evaluation
 
 flags.DEFINE_multi_string(
     "pairs", [], "Own word pairs: lines `word word score`; may be repeated. Adds to the standard."

@@ -14,8 +14,8 @@ from pathlib import Path
 from absl import flags
 
 from experiments import entry, lock, newest, outputs, rundir, show
-from w2v_jax import evaluation
 from w2v_jax.types import UserError
+from w2v_jax.vectors import evaluation
 
 FORMATS = (*rundir.VECTORS, "projector")
 

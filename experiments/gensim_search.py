@@ -21,9 +21,9 @@ from absl import flags
 
 from experiments import entry, item_files, show
 from experiments.results import Results, cpus
-from w2v_jax import evaluation
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError, WordVectors
+from w2v_jax.vectors import evaluation
 
 DIM, MIN_COUNT = 100, 1
 HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")

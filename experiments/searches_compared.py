@@ -12,8 +12,8 @@ from scipy.stats import rankdata
 
 from experiments import earlier_flags, over_items, paired
 from experiments.results import LINES, SETTINGS
-from w2v_jax import evaluation
 from w2v_jax.types import UserError
+from w2v_jax.vectors import evaluation
 
 MEASURES = {"wordsim353": "WordSim-353", "simlex999": "SimLex-999"}
 SUM = "sum"

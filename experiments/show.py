@@ -13,9 +13,9 @@ from experiments import chance, quoted, tables
 from experiments.tables import counted
 from w2v_jax import resources
 from w2v_jax.data.files import is_packed
-from w2v_jax.evaluation import LEAST, Measure
 from w2v_jax.types import WordVectors
 from w2v_jax.vectors import similarity
+from w2v_jax.vectors.evaluation import LEAST, Measure
 
 SOON = 1.0  # seconds of compiling that nothing is said of: a program that was kept takes less
 

@@ -10,8 +10,8 @@ from experiments import item_files, show
 from experiments.config import Config
 from experiments.results import Results
 from experiments.sweep_run import HEADLINES, headlines
-from w2v_jax import evaluation
 from w2v_jax.types import UserError, WordVectors
+from w2v_jax.vectors import evaluation
 from w2v_jax.vectors import io as vectors_io
 
 VECTORS = "vectors"

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from experiments import ablation_table, over_items, paired, settings_compared
-from w2v_jax import evaluation
+from w2v_jax.vectors import evaluation
 
 FIELDS = ("heldout_loss", "perplexity", "wordsim353_spearman")
 

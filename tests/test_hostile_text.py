@@ -18,10 +18,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from experiments import identity, rundir
-from w2v_jax import evaluation, kinds
+from w2v_jax import kinds
 from w2v_jax.data import id_cache, loader, sources, vocab
 from w2v_jax.data.sources import Source, read_chunks, read_lines
 from w2v_jax.types import UserError, Vocab, WordVectors
+from w2v_jax.vectors import evaluation
 
 PACKERS = {".gz": gzip, ".bz2": bz2, ".xz": lzma}
 BOM = "\ufeff".encode()

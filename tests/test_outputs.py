@@ -13,9 +13,10 @@ from scripts import QUICK, contents, start
 
 from experiments import continuing, lock, run, rundir
 from experiments.config import Config
-from w2v_jax import evaluation, train
+from w2v_jax import train
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError
+from w2v_jax.vectors import evaluation
 from w2v_jax.vectors import io as vectors_io
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from experiments import item_files, over_items, paired
-from w2v_jax import evaluation
 from w2v_jax.types import UserError
+from w2v_jax.vectors import evaluation
 
 
 def derivative(measure, n, step=1e-5):

@@ -16,8 +16,9 @@ from experiments.searches_compared import (
     halves,
     measured,
 )
-from w2v_jax import evaluation, resources
+from w2v_jax import resources
 from w2v_jax.types import UserError
+from w2v_jax.vectors import evaluation
 
 pytest.importorskip("matplotlib")
 if not resources.simlex999():
