@@ -20,7 +20,7 @@ from experiments.settings_compared import (
     values_of,
 )
 from experiments.tables import interval
-from w2v_jax.plots import FAINT, INK, new_figure, save_figure
+from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
 
 BLUE = "#1f5fa8"
 COLOURS = (BLUE, "#d1495b", "#2e8b57", "#8a5fb0", "#c77f1a", "#4a9ba8")

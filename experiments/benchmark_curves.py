@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from w2v_jax.plots import FAINT, INK, new_figure, save_figure
+from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
 
 COLOURS = ("#d1495b", "#c77f1a", "#1f5fa8")
 

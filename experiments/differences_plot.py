@@ -21,7 +21,7 @@ from experiments.settings_compared import (
     names,
     of_axis,
 )
-from w2v_jax.plots import FAINT, INK, new_figure, save_figure
+from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
 
 LABEL = 46  # letters a line of a setting's label
 ROWS = 40  # settings of the chart

@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.results import machine
 from experiments.tables import markdown
-from w2v_jax.plots import FAINT, INK, new_figure, save_figure
+from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
 
 COLOUR, TANGENT = "#1f5fa8", "#d1495b"
 TANGENTS = 5  # of a curve

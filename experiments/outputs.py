@@ -7,9 +7,8 @@ from pathlib import Path
 
 from experiments import STARTED, events, newest, quoted, rundir, show
 from experiments.config import Config
-from w2v_jax import plots
 from w2v_jax.types import UserError, WordVectors
-from w2v_jax.vectors import evaluation, similarity
+from w2v_jax.vectors import evaluation, plots, similarity
 from w2v_jax.vectors.evaluation import Measure
 
 LOSS, EMBEDDING = "loss.png", "embedding.png"

@@ -27,8 +27,8 @@ from experiments.searches_compared import (
 )
 from experiments.settings_compared import shown
 from w2v_jax.data.sources import write_atomically
-from w2v_jax.plots import FAINT, INK, new_figure, save_figure
 from w2v_jax.types import UserError
+from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
 
 COLOURS = {"ours": "#1f5fa8", "gensim": "#d1495b"}
 TOP = 5  # settings of each search that are shown

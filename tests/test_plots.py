@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2v_jax import plots
 from w2v_jax.types import UserError, WordVectors
+from w2v_jax.vectors import plots
 
 pytest.importorskip("matplotlib")
 
