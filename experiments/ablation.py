@@ -30,7 +30,7 @@ from experiments.results import SETTINGS, Results, cpus
 from experiments.sweep_keeper import Saves
 from experiments.sweep_outputs import VECTORS
 from experiments.tables import counted
-from w2v_jax import heldout, sweep, train
+from w2v_jax import heldout, sweep, training
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import Corpus, UserError
 
@@ -168,8 +168,8 @@ def _plan(members, corpus: Corpus, devices) -> list[sweep_plan.Program]:
 
 
 def _needed(config: Config, count: int, corpus: Corpus, devices) -> int:
-    chunks = len(train.cut(corpus.line_ends, train.CHUNK)) - 1
-    size = train.chunk_size(corpus)
+    chunks = len(training.cut(corpus.line_ends, training.CHUNK)) - 1
+    size = training.chunk_size(corpus)
     bytes_ = sweep_plan.needed(
         config, count, corpus.vocab, size, chunks, devices, flags.FLAGS.lanes
     )

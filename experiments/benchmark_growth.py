@@ -33,7 +33,7 @@ from experiments import (
 from experiments.config import Config
 from experiments.results import Results, machine
 from experiments.tables import enclosed, markdown, number, spread
-from w2v_jax import train
+from w2v_jax import training
 from w2v_jax.types import Corpus, TrainState, UserError
 
 EPOCHS = 10**6  # more than any point is timed for: the schedule stays at its beginning
@@ -157,7 +157,7 @@ def measure(point: Point, settings: Config) -> dict:
         return {**line, "reason": f"not run: needs {needed / 1e9:.1f} GB"}
     state = run.initial_state(settings, point.vocab_size, key, hyper)
     program = compiled(settings, point.vocab_size, point.words)
-    reports = train.train(state, key, corpus, program, hyper, settings.static(), EPOCHS)
+    reports = training.train(state, key, corpus, program, hyper, settings.static(), EPOCHS)
     first = next(reports)[1]
     began, seconds = time.perf_counter(), 0.0
     while not seconds or seconds < flags.FLAGS.timed_sec:
@@ -171,12 +171,12 @@ cached_corpus = cache(zipf.corpus)
 
 
 @cache
-def compiled(settings: Config, vocab_size: int, words: int) -> train.Program:
+def compiled(settings: Config, vocab_size: int, words: int) -> training.Program:
     """The program of a point, which all rounds share."""
     corpus, key = cached_corpus(vocab_size, words, settings.seed), jax.random.key(settings.seed)
     state, hyper = abstract_state(settings, corpus, key), run.make_hyper(settings, corpus.vocab)
-    size, steps = train.chunk_size(corpus), settings.log_every_steps
-    return train.compile_program(state, key, size, hyper, settings.static(), steps)
+    size, steps = training.chunk_size(corpus), settings.log_every_steps
+    return training.compile_program(state, key, size, hyper, settings.static(), steps)
 
 
 def at_point(settings: Config, point: Point) -> Config:

@@ -25,7 +25,7 @@ from absl import flags
 from experiments import entry, hypergradients_report, show
 from experiments.results import Results
 from experiments.tables import counted
-from w2v_jax import hypergradients, model, sampling, train, update
+from w2v_jax import hypergradients, model, sampling, training, update
 from w2v_jax.data import loader, vocab
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import Batch, Corpus, Hyper, Static, UserError
@@ -202,7 +202,7 @@ def draw_batches(
     values = flags.FLAGS
     # Under the softmax a batch's outputs are the positives alone.
     static = Static(loss="softmax", window=values.window, batch_size=rows)
-    tokens, line = map(jnp.asarray, train.chunk_arrays(corpus, begin, end, end - begin))
+    tokens, line = map(jnp.asarray, training.chunk_arrays(corpus, begin, end, end - begin))
     key, first = jax.random.key(values.seed), jnp.int32(0)
 
     @jax.jit

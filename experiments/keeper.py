@@ -14,7 +14,7 @@ from experiments.entry import Diverged
 from experiments.ledger import Ledger
 from w2v_jax import checkpoint
 from w2v_jax.checkpoint import Checkpoints
-from w2v_jax.train import Position, Report
+from w2v_jax.training import Position, Report
 from w2v_jax.types import TrainState, UserError
 
 _COST = 0.01  # share of the time that copies of a good state may take

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from experiments.entry import Diverged
-from w2v_jax.train import Report
+from w2v_jax.training import Report
 from w2v_jax.types import Metrics
 
 _NONE = [0.0] * len(Metrics._fields)

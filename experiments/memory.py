@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 
 from experiments.config import Config
-from w2v_jax import sweep, train
+from w2v_jax import sweep, training
 from w2v_jax.types import Corpus, Hyper, UserError
 
 
@@ -37,8 +37,8 @@ def check(config: Config, corpus: Corpus, hyper: Hyper) -> int:
     hyper: its shapes are enough.
     """
     device, vocab_size = jax.devices()[0], len(corpus.vocab.words)
-    size = train.chunk_size(corpus)
-    chunks = len(train.cut(corpus.line_ends, train.CHUNK)) - 1
+    size = training.chunk_size(corpus)
+    chunks = len(training.cut(corpus.line_ends, training.CHUNK)) - 1
     resident = min(int(config.resident_gb * 1e9) // (8 * size), chunks)
     states = 3 if device.platform == "cpu" else 0  # where copies that are saved lie too
     needed = sweep.memory_needed(

@@ -34,7 +34,7 @@ from experiments.keeper import Start
 from experiments.ledger import Ledger
 from experiments.newest import exported
 from experiments.tables import counted
-from w2v_jax import model, train, trainable, update, warm_start
+from w2v_jax import model, trainable, training, update, warm_start
 from w2v_jax.data import loader, vocab
 from w2v_jax.data import sources as corpora
 from w2v_jax.losses import LOSSES
@@ -133,13 +133,13 @@ def _trained(
     untrained: list[str],
 ):
     """From `start` to the end: state, ledger, seconds of training and compilation, what failed."""
-    static, size = config.static(), train.chunk_size(corpus)
+    static, size = config.static(), training.chunk_size(corpus)
     with show.compiling(), stopping.at_once():
-        program = train.compile_program(
+        program = training.compile_program(
             start.state, key, size, hyper, static, config.log_every_steps
         )
     ledger = Ledger(config.objective, time.perf_counter(), start.ledger)
-    reports = train.train(
+    reports = training.train(
         *(start.state, key, corpus, program, hyper, static, config.epochs),
         *(start.position, start.words_before, resident),
     )
@@ -178,7 +178,7 @@ def _beginning(
         state = warm_start.carried(state, earlier, place, config.continue_schedule)
         earlier.arrays.clear()  # they may be as large as the state
         before = earlier.words if config.continue_schedule else 0
-    return Start(state, train.Position(), None, None, 0, before, this)
+    return Start(state, training.Position(), None, None, 0, before, this)
 
 
 def read_corpus(

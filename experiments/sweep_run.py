@@ -16,7 +16,7 @@ from experiments.config import to_flagfile
 from experiments.stopping import Stopped, at_once, watched
 from experiments.sweep_plan import Member, Program
 from w2v_jax import heldout, sweep
-from w2v_jax.train import nothing_trained
+from w2v_jax.training import nothing_trained
 from w2v_jax.types import Corpus, Params, Static, UserError, WordVectors
 from w2v_jax.vectors import evaluation
 

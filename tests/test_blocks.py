@@ -10,7 +10,7 @@ import pytest
 import reference
 from jax.test_util import check_grads
 
-from w2v_jax import sampling, train, update
+from w2v_jax import sampling, training, update
 from w2v_jax.engines import blocks, pairs
 from w2v_jax.types import Params, Static
 
@@ -399,11 +399,11 @@ def test_a_smaller_dispatch_gives_the_same_tables(make_corpus, make_hyper):
     ends = []
     for steps in (3, 1000):
         state = update.init_state(jax.tree.map(jnp.asarray, tables()), hyper, static)
-        size = train.chunk_size(corpus)
-        program = train.compile_program(state, KEY, size, hyper, static, steps)
+        size = training.chunk_size(corpus)
+        program = training.compile_program(state, KEY, size, hyper, static, steps)
         *_, (state, report) = (
             (jax.tree.map(np.asarray, state), report)
-            for state, report in train.train(state, KEY, corpus, program, hyper, static, 2)
+            for state, report in training.train(state, KEY, corpus, program, hyper, static, 2)
         )
         assert report.words == 2 * len(corpus.ids) and np.isfinite(report.metrics.loss)
         ends.append(state.params)
@@ -423,15 +423,15 @@ def test_the_reference_engine_reads_the_same_expanded_batch(hyper):
 def test_over_several_chunks_every_token_with_a_context_is_a_centre_once_an_epoch(
     make_corpus, make_hyper, monkeypatch
 ):
-    monkeypatch.setattr(train, "CHUNK", 16)
+    monkeypatch.setattr(training, "CHUNK", 16)
     ends = np.cumsum(LENGTHS)
     corpus = make_corpus([np.arange(e - n, e) for e, n in zip(ends, LENGTHS, strict=True)])
-    assert len(train.cut(corpus.line_ends, 16)) - 1 == 3
+    assert len(training.cut(corpus.line_ends, 16)) - 1 == 3
     hyper = make_hyper(np.ones(N), window=3, epsilon=1.0)
     static = STATIC._replace(rows="touched", optimizer="row_adagrad")
     state = update.init_state(jax.tree.map(jnp.asarray, tables()), hyper, static)
-    program = train.compile_program(state, KEY, train.chunk_size(corpus), hyper, static, 5)
-    reports = [r for _, r in train.train(state, KEY, corpus, program, hyper, static, 2)]
+    program = training.compile_program(state, KEY, training.chunk_size(corpus), hyper, static, 5)
+    reports = [r for _, r in training.train(state, KEY, corpus, program, hyper, static, 2)]
     for epoch in (1, 2):
         rows = sum(r.metrics.rows for r in reports if r.epoch == epoch)
         assert rows == sum(n for n in LENGTHS if n > 1)

@@ -12,7 +12,7 @@ import reference
 from experiments import axes, run
 from experiments.config import Config
 from experiments.settings_compared import LOSS_KEYS
-from w2v_jax import checks, heldout, sampling, train, update
+from w2v_jax import checks, heldout, sampling, training, update
 from w2v_jax.data import loader
 from w2v_jax.data.sources import Source
 from w2v_jax.types import Params, Static, UserError, Vocab
@@ -331,13 +331,13 @@ def test_the_loss_is_what_training_reports_on_average(params, text, make_hyper, 
     one_step = dict(batch_size=24, group=8, block=8, shared_noise=5, window=3)
     static = static_of(**{**one_step, "optimizer": "sgd", **fields})
     hyper = make_hyper(COUNTS**0.75, window=3, learning_rate=0.0)
-    tokens, line = map(jnp.asarray, train.chunk_arrays(text, 0, len(text.ids), len(text.ids)))
+    tokens, line = map(jnp.asarray, training.chunk_arrays(text, 0, len(text.ids), len(text.ids)))
     state = update.init_state(params, hyper, static)
 
     def epoch(seed):
         zero, progress = jnp.int32(0), jnp.zeros(2)
         stream = sampling.draw_stream(jax.random.key(seed), zero, zero, tokens, line, hyper, static)
-        _, sums, _ = train.advance(state, stream, zero, progress, hyper, static=static, steps=9)
+        _, sums, _ = training.advance(state, stream, zero, progress, hyper, static=static, steps=9)
         return sums.loss, sums.positives
 
     loss, count = (np.asarray(x, float) for x in jax.jit(jax.vmap(epoch))(jnp.arange(400)))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from programs import equations
 
-from w2v_jax import heldout, hypergradients, sampling, sweep, table_ops, train, update
+from w2v_jax import heldout, hypergradients, sampling, sweep, table_ops, training, update
 from w2v_jax.engines import blocks
 from w2v_jax.types import Batch, Params, Static
 
@@ -48,7 +48,7 @@ def epoch(static, state, hyper, tokens, line):
     """A chunk from its text to the tables."""
     zero, progress = jnp.int32(0), jnp.zeros(2)
     stream = sampling.draw_stream(jax.random.key(0), zero, zero, tokens, line, hyper, static)
-    return train.advance(state, stream, zero, progress, hyper, static=static, steps=3)
+    return training.advance(state, stream, zero, progress, hyper, static=static, steps=3)
 
 
 @pytest.fixture(scope="module")

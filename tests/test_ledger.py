@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.ledger import Ledger, loss_error, mean_loss
-from w2v_jax.train import Position, Report
+from w2v_jax.training import Position, Report
 from w2v_jax.types import Metrics
 
 BLOCKS, SHARE = 64, 1 / 8  # blocks a step, of which so many are measured

@@ -13,7 +13,7 @@ from scripts import QUICK, contents, start
 
 from experiments import continuing, lock, run, rundir
 from experiments.config import Config
-from w2v_jax import train
+from w2v_jax import training
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
@@ -47,8 +47,8 @@ def no_training(monkeypatch):
     """From now on a run that compiles or trains fails."""
 
     def forbid():
-        monkeypatch.setattr(train, "compile_program", None)
-        monkeypatch.setattr(train, "train", None)
+        monkeypatch.setattr(training, "compile_program", None)
+        monkeypatch.setattr(training, "train", None)
 
     return forbid
 

@@ -11,7 +11,7 @@ import pytest
 from scripts import QUICK, SMALL, contents, start
 
 from experiments import entry, keeper, lock, rundir
-from w2v_jax import sweep, train
+from w2v_jax import sweep, training
 from w2v_jax.types import UserError
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -315,7 +315,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
 
 
 def test_a_run_that_diverges_keeps_its_last_good_state(monkeypatch, capsys, place, tmp_path, whole):
-    own = train.train
+    own = training.train
 
     def poisoned(*args):
         for state, report in own(*args):
@@ -323,7 +323,7 @@ def test_a_run_that_diverges_keeps_its_last_good_state(monkeypatch, capsys, plac
                 report = report._replace(metrics=report.metrics._replace(loss=float("nan")))
             yield state, report
 
-    monkeypatch.setattr(train, "train", poisoned)
+    monkeypatch.setattr(training, "train", poisoned)
     args = arguments(place, tmp_path / "out")
     assert start("ptb_skipgram", *args) == 2
     said = capsys.readouterr().err
@@ -332,7 +332,7 @@ def test_a_run_that_diverges_keeps_its_last_good_state(monkeypatch, capsys, plac
     assert (
         len(kept) == 1 and f"the last good state is in {tmp_path}/out/checkpoints/{kept[0]}" in said
     )
-    monkeypatch.setattr(train, "train", own)
+    monkeypatch.setattr(training, "train", own)
     assert start("ptb_skipgram", *args) == 0
     same_as_whole(whole, tmp_path / "out")
 

@@ -9,7 +9,7 @@ import pytest
 from scripts import QUICK, ROOT, SMALL, WORDS, start, text_of
 
 from experiments import show
-from w2v_jax import resources, train
+from w2v_jax import resources, training
 from w2v_jax.data.vocab import load_counts
 from w2v_jax.engines import blocks
 from w2v_jax.types import UserError
@@ -353,7 +353,7 @@ def test_a_run_outlives_its_plots_and_the_same_command_draws_them(
     assert line.startswith("error: no plots: no ink") and "the same command draws them" in line
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["final_loss"] > 0 and summary["complete"]
-    monkeypatch.setattr(train, "compile_program", None)
+    monkeypatch.setattr(training, "compile_program", None)
     assert start("ptb_skipgram", *args) == 0
     assert {p.name for p in (tmp_path / "plots").iterdir()} == {"loss.png", "embedding.png"}
 
@@ -366,4 +366,4 @@ def test_an_idle_flag_is_noted_and_left_out_of_the_flags(place, tmp_path, capsys
 
 
 def test_chunks_are_larger_than_the_sources_texts():
-    assert train.CHUNK > 929_589 + 42_068  # PTB's words with an <eos> a line
+    assert training.CHUNK > 929_589 + 42_068  # PTB's words with an <eos> a line

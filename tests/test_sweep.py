@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from w2v_jax import model, sweep, train, update
+from w2v_jax import model, sweep, training, update
 from w2v_jax.types import Static
 
 RATES = (0.5, 0.1, 0.3)
@@ -37,7 +37,7 @@ def corpus(make_corpus):
 @pytest.fixture
 def chunked(monkeypatch):
     """Chunks of 100 tokens, of which the text has several."""
-    monkeypatch.setattr(train, "CHUNK", 100)
+    monkeypatch.setattr(training, "CHUNK", 100)
 
 
 def member(make_hyper, corpus, static, seed, rate, **fields):
@@ -50,12 +50,12 @@ def member(make_hyper, corpus, static, seed, rate, **fields):
 
 
 def alone(key, hyper, state, corpus, static):
-    size = train.chunk_size(corpus)
+    size = training.chunk_size(corpus)
     if (static, size) not in PROGRAMS:
-        PROGRAMS[static, size] = train.compile_program(state, key, size, hyper, static, 7)
+        PROGRAMS[static, size] = training.compile_program(state, key, size, hyper, static, 7)
     program = PROGRAMS[static, size]
     start = jax.tree.map(jnp.copy, state)  # a dispatch takes its state's memory
-    for after, _ in train.train(start, key, corpus, program, hyper, static, EPOCHS):
+    for after, _ in training.train(start, key, corpus, program, hyper, static, EPOCHS):
         last = jax.device_get(after)
     return last
 
@@ -234,7 +234,7 @@ def test_memory_is_estimated(make_corpus, make_hyper, static, lanes):
     compiled = jax.jit(run).lower(*own, jnp.zeros(8, jnp.int32), progress).compile()
     kinds = ("argument", "output", "temp")
     real = sum(getattr(compiled.memory_analysis(), f"{kind}_size_in_bytes") for kind in kinds)
-    size = train.chunk_size(corpus)
+    size = training.chunk_size(corpus)
     told = sweep.memory_needed(8, static, 3000, 8, members[0][1], size, 1, devices, lanes)
     assert 0.7 * real < told < 3 * real
 

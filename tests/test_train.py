@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2v_jax import model, sampling, train, update
+from w2v_jax import model, sampling, training, update
 from w2v_jax.types import Static, UserError
 from w2v_jax.vectors import similarity
 
@@ -29,13 +29,13 @@ def start(hyper, static, vocab_size=V, dim=D):
 
 def compiled(corpus, hyper, static, steps, **kwargs):
     state = start(hyper, static, **kwargs)
-    return train.compile_program(state, KEY, train.chunk_size(corpus), hyper, static, steps)
+    return training.compile_program(state, KEY, training.chunk_size(corpus), hyper, static, steps)
 
 
 def trained(corpus, program, hyper, static, epochs, key=KEY, **kwargs):
     """The last parameters and all reports."""
     first, reports = start(hyper, static, **kwargs), []
-    for state, report in train.train(first, key, corpus, program, hyper, static, epochs):
+    for state, report in training.train(first, key, corpus, program, hyper, static, epochs):
         reports.append(report)
         params = state.params
     return jax.tree.map(np.asarray, params), reports
@@ -48,7 +48,7 @@ def trained(corpus, program, hyper, static, epochs, key=KEY, **kwargs):
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=30), st.integers(1, 15))
 def test_chunks_cover_the_text_and_end_at_line_ends_wherever_one_is_in_reach(lengths, size):
     line_ends = np.cumsum(lengths)
-    bounds = train.cut(line_ends, size)
+    bounds = training.cut(line_ends, size)
     assert bounds[0] == 0 and bounds[-1] == line_ends[-1]
     for begin, end in pairwise(bounds.tolist()):
         assert begin < end <= begin + size
@@ -62,8 +62,8 @@ def test_a_chunk_holds_its_tokens_with_a_number_a_line_then_padding(lengths, dat
     ends = np.cumsum(lengths)
     begin = data.draw(st.integers(0, ends[-1] - 1))
     end = data.draw(st.integers(begin + 1, ends[-1]))
-    corpus = train.Corpus(np.arange(100, 100 + ends[-1], dtype=np.int32), ends, None, 0, "")
-    tokens, line = train.chunk_arrays(corpus, begin, end, end - begin + 2)
+    corpus = training.Corpus(np.arange(100, 100 + ends[-1], dtype=np.int32), ends, None, 0, "")
+    tokens, line = training.chunk_arrays(corpus, begin, end, end - begin + 2)
     np.testing.assert_array_equal(tokens, [*range(100 + begin, 100 + end), 0, 0])
     numbers = np.repeat(np.arange(len(lengths)), lengths)[begin:end]
     np.testing.assert_array_equal(line, [*(numbers - numbers[0]), -1, -1])
@@ -77,9 +77,9 @@ def test_a_chunk_holds_its_tokens_with_a_number_a_line_then_padding(lengths, dat
 def of_chunks(make_corpus, make_hyper):
     """A corpus of several chunks that left words out, and programs by their steps a dispatch."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "CHUNK", 16)
+        patch.setattr(training, "CHUNK", 16)
         corpus = make_corpus(LINES, words=101, vocab_size=V)
-        assert len(train.cut(corpus.line_ends, 16)) - 1 == 4
+        assert len(training.cut(corpus.line_ends, 16)) - 1 == 4
         hyper = make_hyper(np.ones(V), learning_rate=0.05)
         return corpus, hyper, {steps: compiled(corpus, hyper, PLAIN, steps) for steps in (1, 7)}
 
@@ -87,7 +87,7 @@ def of_chunks(make_corpus, make_hyper):
 @pytest.fixture
 def chunked(monkeypatch, of_chunks):
     """The same, in a test whose chunks are small."""
-    monkeypatch.setattr(train, "CHUNK", 16)
+    monkeypatch.setattr(training, "CHUNK", 16)
     return of_chunks
 
 
@@ -156,7 +156,7 @@ def test_a_training_goes_on_from_any_dispatch_to_the_same_bits(
     monkeypatch, make_corpus, make_hyper, name
 ):
     if name != "drawn once":  # then a text of one chunk is only shuffled anew
-        monkeypatch.setattr(train, "CHUNK", 16)
+        monkeypatch.setattr(training, "CHUNK", 16)
     lines = [*LINES[:4], *[[i] for i in range(16)], *LINES[4:]]  # a chunk without a step
     corpus, static = make_corpus(lines, words=110, vocab_size=V), GOING_ON[name]
     hyper = make_hyper(np.ones(V), keep=np.full(V, 0.8), learning_rate=0.1)
@@ -164,20 +164,20 @@ def test_a_training_goes_on_from_any_dispatch_to_the_same_bits(
     arguments = (KEY, corpus, program, hyper, static, 2)
     seen = [
         (jax.tree.map(np.array, state), report)
-        for state, report in train.train(start(hyper, static), *arguments)
+        for state, report in training.train(start(hyper, static), *arguments)
     ]
     assert len({report.position for _, report in seen}) == len(seen)
     for i, (state, report) in enumerate(seen[:-1]):
         rest = [r for _, r in seen[i + 1 :]]
         states, reports = [], []
         state = jax.tree.map(jnp.array, state)
-        for state, again in train.train(state, *arguments, report.position):  # noqa: B020
+        for state, again in training.train(state, *arguments, report.position):  # noqa: B020
             states.append(jax.tree.map(np.array, state))
             reports.append(again)
         assert reports == rest
         jax.tree.map(np.testing.assert_array_equal, states[-1], seen[-1][0])
     end = seen[-1][1].position
-    assert list(train.train(seen[-1][0], *arguments, end)) == []
+    assert list(training.train(seen[-1][0], *arguments, end)) == []
 
 
 @pytest.mark.bits
@@ -190,7 +190,7 @@ def test_text_that_stays_on_the_device_changes_nothing(monkeypatch, chunked, res
     for kept in (0, resident):
         given.clear()
         first = start(hyper, PLAIN)
-        for state, report in train.train(  # noqa: B007 (the last one)
+        for state, report in training.train(  # noqa: B007 (the last one)
             first, KEY, corpus, programs[7], hyper, PLAIN, 3, resident=kept
         ):
             last = report
@@ -223,7 +223,7 @@ def test_words_are_counted_exactly_where_the_last_chunk_visited_has_no_step(
 ):
     hyper, (_, _, programs) = make_hyper(np.ones(V)), chunked
     corpus = make_corpus([range(10), [1], [2], [3], [4], [5], [6], [7], range(16)], vocab_size=V)
-    bounds = train.cut(corpus.line_ends, 16)
+    bounds = training.cut(corpus.line_ends, 16)
     np.testing.assert_array_equal(bounds, [0, 16, 17, 33])  # the second chunk is a lone word
     _, reports = trained(corpus, programs[1], hyper, PLAIN, 8)
     assert {r.epoch: r.words for r in reports} == {e: 33 * e for e in range(1, 9)}
@@ -261,7 +261,7 @@ def compilations():
 def test_nothing_is_compiled_after_the_first_epoch(chunked, compilations):
     corpus, hyper, programs = chunked
     state, heard = start(hyper, PLAIN), []
-    for _, report in train.train(state, KEY, corpus, programs[7], hyper, PLAIN, 3):
+    for _, report in training.train(state, KEY, corpus, programs[7], hyper, PLAIN, 3):
         heard.append((report.epoch, len(compilations)))
     after_first = max(count for epoch, count in heard if epoch == 1)
     assert heard[-1] == (3, after_first)
@@ -273,7 +273,7 @@ def test_a_text_of_one_chunk_that_is_drawn_once_is_only_shuffled_anew(make_corpu
     hyper = make_hyper(np.ones(V), keep=np.full(V, 0.8))
     static = PLAIN._replace(redraw="once")
     program, made = compiled(corpus, hyper, static, 3), Counter()
-    tokens, line = train.chunk_arrays(corpus, 0, sum(LENGTHS), train.chunk_size(corpus))
+    tokens, line = training.chunk_arrays(corpus, 0, sum(LENGTHS), training.chunk_size(corpus))
 
     def counted(name):
         def call(*args):
@@ -370,15 +370,15 @@ def test_runs_of_steps_are_the_same_steps(make_corpus, make_hyper, name):
         rows="touched", optimizer="row_adagrad", noise="with_replacement", negatives=2,
     )  # fmt: skip
     hyper = make_hyper(corpus.vocab.counts, keep=np.full(30, 0.85), learning_rate=0.1)
-    tokens, line = map(jnp.asarray, train.chunk_arrays(corpus, 0, 720, 720))
+    tokens, line = map(jnp.asarray, training.chunk_arrays(corpus, 0, 720, 720))
     zero = jnp.int32(0)
     stream = sampling.draw_stream(KEY, zero, zero, tokens, line, hyper, static)
     total = int(sampling.steps_of(int(stream.centres), static))
     assert total % 8 and total > 8
     progress = jnp.array([0.0, 1.0])
-    advance = partial(train.advance, static=static, steps=total)
+    advance = partial(training.advance, static=static, steps=total)
     plain, sums, _ = jax.jit(advance)(start(hyper, static, 30), stream, zero, progress, hyper)
-    in_runs = jax.jit(partial(train.advance_in_runs, static=static, length=8))
+    in_runs = jax.jit(partial(training.advance_in_runs, static=static, length=8))
     runs, of_runs = in_runs(
         start(hyper, static, 30), stream, zero, jnp.int32(total), progress, hyper
     )

@@ -9,7 +9,7 @@ import pytest
 from scripts import QUICK, start
 
 from experiments import chance
-from w2v_jax import losses, sampling, train, trainable
+from w2v_jax import losses, sampling, trainable, training
 from w2v_jax.types import Static, UserError
 
 PLAIN = Static(batch_size=4, noise="with_replacement", dynamic_window=False)
@@ -63,7 +63,7 @@ def test_what_is_not_refused_has_centres_on_every_seed(make_corpus, make_hyper, 
     """Of 200 seeds. What one of two has no centre on is refused."""
     corpus = make_corpus([range(6)] * 10, vocab_size=6)
     hyper = make_hyper(np.ones(6), keep=np.full(6, keep))
-    tokens, line = map(jnp.asarray, train.chunk_arrays(corpus, 0, 60, 60))
+    tokens, line = map(jnp.asarray, training.chunk_arrays(corpus, 0, 60, 60))
 
     def centres(seed):
         draw = sampling.draw_stream(jax.random.key(seed), 0, 0, tokens, line, hyper, PLAIN)
@@ -107,7 +107,7 @@ def test_a_toy_sentence_is_refused_before_anything_is_compiled(
     monkeypatch, capsys, tmp_path, engine, seed
 ):
     (tmp_path / "toy.txt").write_text(TOY)
-    monkeypatch.setattr(train, "compile_program", None)
+    monkeypatch.setattr(training, "compile_program", None)
     args = [f"--corpus={tmp_path / 'toy.txt'}", "--min_count=1", f"--engine={engine}"]
     args += [
         "--subsample=1e-4",
@@ -126,7 +126,7 @@ def test_a_toy_sentence_is_refused_before_anything_is_compiled(
 def test_a_word_a_line_is_refused_by_runs_and_sweeps(monkeypatch, capsys, tmp_path):
     (tmp_path / "words.txt").write_text("".join(f"w{i}\n" for i in range(500)))
     monkeypatch.setattr("w2v_jax.sweep.compile_over", None)
-    monkeypatch.setattr(train, "compile_program", None)
+    monkeypatch.setattr(training, "compile_program", None)
     text = f"--corpus={tmp_path / 'words.txt'}", f"--workdir={tmp_path / 'out'}"
     for script, *more in (
         ("train_corpus", "--min_count=1"),
@@ -167,9 +167,9 @@ def test_an_epoch_without_a_centre_is_passed_over(make_corpus, make_hyper):
     corpus, hyper = make_corpus([[0, 1]]), make_hyper(np.ones(2), keep=np.full(2, 0.4))
     key, static = jax.random.key(3), PLAIN._replace(platform="cpu")
     draw = jax.jit(lambda *args: sampling.draw_stream(*args, static))
-    text = [jnp.asarray(x) for x in train.chunk_arrays(corpus, 0, 2, 2)]
-    program = train.Program(draw, None, None, 1, 0.0)
-    found = [v.epoch for v in train.visits(key, corpus, program, hyper, static, 60)]
+    text = [jnp.asarray(x) for x in training.chunk_arrays(corpus, 0, 2, 2)]
+    program = training.Program(draw, None, None, 1, 0.0)
+    found = [v.epoch for v in training.visits(key, corpus, program, hyper, static, 60)]
     drawn = [epoch for epoch in range(60) if draw(key, epoch, 0, *text, hyper).centres]
     assert found == drawn and 0 < len(found) < 60
 

@@ -8,7 +8,7 @@ import pytest
 from scripts import start
 
 import w2v_jax
-from w2v_jax import sweep, train, xla_flags
+from w2v_jax import sweep, training, xla_flags
 from w2v_jax.types import Static
 
 
@@ -98,7 +98,7 @@ def test_jax_itself_tells_that_it_has_started():
 
 
 def compile_a_run():
-    train.compile_program(None, None, 4, None, Static(), 1)  # refused before these are looked at
+    training.compile_program(None, None, 4, None, Static(), 1)  # refused before these are looked at
 
 
 def compile_a_sweep():
@@ -108,7 +108,7 @@ def compile_a_sweep():
 @pytest.mark.parametrize("compile_one", [compile_a_run, compile_a_sweep])
 def test_who_compiles_for_a_gpu_without_it_is_warned(machine, monkeypatch, compile_one):
     machine()
-    monkeypatch.setattr(train, "platform_of", lambda tree: "gpu")
+    monkeypatch.setattr(training, "platform_of", lambda tree: "gpu")
     with warnings.catch_warnings(), pytest.raises(UserWarning, match=r"w2v_jax\.configure\(\)"):
         warnings.simplefilter("error")
         compile_one()
@@ -120,7 +120,7 @@ def test_the_warning_comes_once_and_not_where_there_is_no_need(machine, monkeypa
         warnings.simplefilter("always")
         compile_a_sweep()  # for the CPU
         assert not seen
-        monkeypatch.setattr(train, "platform_of", lambda tree: "gpu")
+        monkeypatch.setattr(training, "platform_of", lambda tree: "gpu")
         compile_a_sweep()
         compile_a_sweep()
         assert len(seen) == 1

@@ -19,7 +19,7 @@ from jax.custom_batching import sequential_vmap
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from w2v_jax import checks, sampling, table_ops, train, update, xla_flags
+from w2v_jax import checks, sampling, table_ops, training, update, xla_flags
 from w2v_jax.losses import LOSSES
 from w2v_jax.types import Corpus, Hyper, Metrics, Params, Static, TrainState
 
@@ -97,10 +97,10 @@ def joined(parts: Sequence) -> Any:
 
 def text_of(corpus: Corpus, devices: Sequence[jax.Device]) -> tuple[Text, ...]:
     """The corpus, in train's chunks, on each device."""
-    bounds = train.cut(corpus.line_ends, train.CHUNK)
+    bounds = training.cut(corpus.line_ends, training.CHUNK)
     size = int(np.max(np.diff(bounds)))
     spans = zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
-    arrays = [train.chunk_arrays(corpus, begin, end, size) for begin, end in spans]
+    arrays = [training.chunk_arrays(corpus, begin, end, size) for begin, end in spans]
     text = Text(*(np.stack(parts) for parts in zip(*arrays, strict=True)))
     return tuple(jax.device_put(text, device) for device in devices)
 
@@ -123,7 +123,7 @@ def compile_over(
         result = jax.lax.map(lambda group: one(group, *shared), grouped)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), result)
 
-    xla_flags.warn_of_slow_scatter(train.platform_of(arguments))
+    xla_flags.warn_of_slow_scatter(training.platform_of(arguments))
 
     def apart(first, others, *shared):
         return local((first, *others), *shared)
@@ -218,7 +218,7 @@ def _alone(state, stream, progress, hyper, alive, static):
     """All steps of the chunk, as a run outside a sweep takes them."""
     del alive
     begin, all_of_them = jnp.int32(0), 2**30
-    state, sums, _ = train.advance(
+    state, sums, _ = training.advance(
         state, stream, begin, progress, hyper, static=static, steps=all_of_them
     )
     return state, sums
@@ -227,15 +227,17 @@ def _alone(state, stream, progress, hyper, alive, static):
 def _in_lanes(state, stream, progress, hyper, alive, static):
     """The same under vmap: all members go on to the longest one's end, those at theirs stay."""
     total = jnp.where(alive, sampling.steps_of(stream.centres, static), 0)
-    if train.in_runs(static):
-        length = train.run_length(train.RUN, stream.tokens.shape[0], static)
+    if training.in_runs(static):
+        length = training.run_length(training.RUN, stream.tokens.shape[0], static)
         begin = jnp.int32(0)
-        return train.advance_in_runs(state, stream, begin, total, progress, hyper, static, length)
+        return training.advance_in_runs(
+            state, stream, begin, total, progress, hyper, static, length
+        )
 
     def one(step, carry):
         state, sums = carry
         going = step < total
-        new, metrics = train.one_step(state, stream, step, progress, hyper, static, going)
+        new, metrics = training.one_step(state, stream, step, progress, hyper, static, going)
         state = jax.tree.map(partial(_moved, going, static), new, state)
         return state, jax.tree.map(jnp.add, sums, metrics)
 
@@ -289,9 +291,9 @@ def train_epoch(
     The same as `train.train` alone, but where a text of several chunks has one without a step:
     there `train` counts its words with the chunk before, for the schedule.
     """
-    bounds = train.cut(corpus.line_ends, train.CHUNK)
+    bounds = training.cut(corpus.line_ends, training.CHUNK)
     tokens, chunks = len(corpus.ids), len(bounds) - 1
-    order = jax.vmap(partial(train.chunk_order, epoch=epoch, chunks=chunks))
+    order = jax.vmap(partial(training.chunk_order, epoch=epoch, chunks=chunks))
     orders = np.concatenate([np.asarray(order(m.key)) for m in members]).astype(np.int32)
     done, sums = np.full(len(orders), epoch * tokens), []
     devices = [m.alive.device for m in members]
