@@ -30,7 +30,7 @@ from experiments.results import SETTINGS, Results, cpus
 from experiments.sweep_keeper import Saves
 from experiments.sweep_outputs import VECTORS
 from experiments.tables import counted
-from w2v_jax import heldout, sweep, training
+from w2v_jax import heldout, sweeping, training
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import Corpus, UserError
 
@@ -173,7 +173,10 @@ def _needed(config: Config, count: int, corpus: Corpus, devices) -> int:
     bytes_ = sweep_plan.needed(
         config, count, corpus.vocab, size, chunks, devices, flags.FLAGS.lanes
     )
-    types, lanes = len(corpus.vocab.words), flags.FLAGS.lanes or sweep.default_lanes(count, devices)
+    types, lanes = (
+        len(corpus.vocab.words),
+        flags.FLAGS.lanes or sweeping.default_lanes(count, devices),
+    )
     tables = count * 8 * types * config.dim  # once more to be measured, twice to keep the best
     scores = len(devices) * lanes * 8 * heldout.ROWS * min(heldout.WORDS, types)
     return bytes_ + scores + tables * (3 if flags.FLAGS.early_stopping else 1)

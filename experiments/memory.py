@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 
 from experiments.config import Config
-from w2v_jax import sweep, training
+from w2v_jax import sweeping, training
 from w2v_jax.types import Corpus, Hyper, UserError
 
 
@@ -41,7 +41,7 @@ def check(config: Config, corpus: Corpus, hyper: Hyper) -> int:
     chunks = len(training.cut(corpus.line_ends, training.CHUNK)) - 1
     resident = min(int(config.resident_gb * 1e9) // (8 * size), chunks)
     states = 3 if device.platform == "cpu" else 0  # where copies that are saved lie too
-    needed = sweep.memory_needed(
+    needed = sweeping.memory_needed(
         1, config.static(), vocab_size, config.dim, hyper, size, resident + 2, [device], 1, states
     )
     there = room(config.memory_gb, [device])

@@ -11,7 +11,7 @@ import numpy as np
 from experiments import earlier_flags, rundir, show
 from experiments.config import Config
 from experiments.sweep_plan import Member, Program
-from w2v_jax import checkpoint, sweep
+from w2v_jax import checkpoint, sweeping
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError
 
@@ -88,7 +88,7 @@ class Saves:
             return
         found = checkpoint.unflat(saved.arrays, tree)
         devices = [m.alive.device for m in now.members]
-        parts = sweep.split((found["state"], found["alive"]), devices)
+        parts = sweeping.split((found["state"], found["alive"]), devices)
         now.members = tuple(
             m.replace(state=state, alive=alive)
             for m, (state, alive) in zip(now.members, parts, strict=True)
@@ -96,7 +96,7 @@ class Saves:
         for name in ("frozen", "stopped", "loss"):
             setattr(now, name, found[name])
         if now.best:
-            now.best.params = list(sweep.split(found["best"].pop("params"), devices))
+            now.best.params = list(sweeping.split(found["best"].pop("params"), devices))
             vars(now.best).update(found["best"])
         now.epoch, now.seconds = saved.about["epoch"], saved.about["seconds"]
         show.say(f"going on after epoch {now.epoch} ({self._folder})")
@@ -124,15 +124,15 @@ class Saves:
 def _tree(now) -> dict:
     """All of a sweep_run.Progress that changes, on the host; members in their order."""
     tree = {
-        "state": sweep.joined([m.state for m in now.members]),
-        "alive": sweep.joined([m.alive for m in now.members]),
+        "state": sweeping.joined([m.state for m in now.members]),
+        "alive": sweeping.joined([m.alive for m in now.members]),
         "frozen": now.frozen,
         "stopped": now.stopped,
         "loss": now.loss,
     }
     if now.best:
         tree["best"] = {
-            "params": sweep.joined(now.best.params),
+            "params": sweeping.joined(now.best.params),
             **{n: np.asarray(getattr(now.best, n)) for n in ("loss", "training_loss", "worse")},
             "epoch": np.asarray(now.best.epoch),
         }

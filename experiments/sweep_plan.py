@@ -7,7 +7,7 @@ import jax
 
 from experiments.config import Config, resolved, to_flagfile
 from experiments.run import make_hyper
-from w2v_jax import sweep
+from w2v_jax import sweeping
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import UserError, Vocab
 
@@ -75,8 +75,8 @@ def plan(
         count = _largest(len(alike), partial(fits, alike[0].config))
         parts = -(-len(alike) // count)
         size = -(-len(alike) // parts)
-        width = lanes or sweep.default_lanes(size, devices)
-        size = sweep.padded(size, devices, width)
+        width = lanes or sweeping.default_lanes(size, devices)
+        size = sweeping.padded(size, devices, width)
         for begin in range(0, len(alike), size):
             part = tuple(alike[begin : begin + size])
             programs.append(Program(len(programs), part, size, width, kind))
@@ -118,8 +118,8 @@ def _limited(member: Member, limits: dict) -> Member:
 def needed(config: Config, count: int, vocabulary: Vocab, size: int, chunks: int, devices, lanes):
     """Bytes that `count` members like this one take while they train."""
     hyper = jax.eval_shape(lambda: make_hyper(config, vocabulary))
-    lanes = lanes or sweep.default_lanes(count, devices)
-    return sweep.memory_needed(
+    lanes = lanes or sweeping.default_lanes(count, devices)
+    return sweeping.memory_needed(
         count,
         config.static(),
         len(vocabulary.words),

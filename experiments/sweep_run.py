@@ -15,7 +15,7 @@ from experiments import chance, ledger, run, show, sweep_keeper
 from experiments.config import to_flagfile
 from experiments.stopping import Stopped, at_once, watched
 from experiments.sweep_plan import Member, Program
-from w2v_jax import heldout, sweep
+from w2v_jax import heldout, sweeping
 from w2v_jax.training import nothing_trained
 from w2v_jax.types import Corpus, Params, Static, UserError, WordVectors
 from w2v_jax.vectors import evaluation
@@ -34,7 +34,7 @@ class Heldout(NamedTuple):
 class Trained(NamedTuple):
     """What training a program's members gave; arrays [S]."""
 
-    members: sweep.Dealt
+    members: sweeping.Dealt
     loss: np.ndarray  # the last epoch's, a positive; NaN where no step was measured
     frozen: np.ndarray  # bool: diverged, and put back to its last good state
     stopped: np.ndarray  # epoch after which it was stopped early, 0 where it was not
@@ -48,23 +48,23 @@ class Compiled:
 
     def __init__(self, devices, corpus: Corpus, held: Heldout | None):
         self.devices, self.corpus, self.held = devices, corpus, held
-        self.texts = sweep.text_of(corpus, devices)
+        self.texts = sweeping.text_of(corpus, devices)
         self.kind = None
 
-    def prepare(self, program: Program, members: sweep.Dealt) -> float:
+    def prepare(self, program: Program, members: sweeping.Dealt) -> float:
         """Compiles what this kind needs, unless the last one was of it; seconds that it took."""
         started = time.perf_counter()
         if self.kind == (program.kind, program.size):
             return 0.0
         static = program.members[0].config.static()
         lanes = program.lanes
-        self.advance = sweep.compile_advance(members, self.texts, static, lanes)
+        self.advance = sweeping.compile_advance(members, self.texts, static, lanes)
         if self.held:
             self._measures(static, members, lanes)
         self.kind = program.kind, program.size
         return time.perf_counter() - started
 
-    def _measures(self, static: Static, members: sweep.Dealt, lanes: int) -> None:
+    def _measures(self, static: Static, members: sweeping.Dealt, lanes: int) -> None:
         """Of all members: held-out loss and perplexity by line, heldout.ByLine [S, lines, 2]."""
 
         def measure(member, windows):
@@ -73,8 +73,8 @@ class Compiled:
 
         texts = [jax.device_put(self.held.windows, device) for device in self.devices]
         work = list(zip(members, texts, strict=True))
-        compiled = sweep.compile_over(measure, work, lanes)
-        self.heldout = lambda dealt: sweep.joined(compiled(list(zip(dealt, texts, strict=True))))
+        compiled = sweeping.compile_over(measure, work, lanes)
+        self.heldout = lambda dealt: sweeping.joined(compiled(list(zip(dealt, texts, strict=True))))
 
 
 @dataclasses.dataclass
@@ -82,7 +82,7 @@ class Progress:
     """A program's members between two epochs; arrays [S]."""
 
     epoch: int  # epochs done
-    members: sweep.Dealt
+    members: sweeping.Dealt
     frozen: np.ndarray
     stopped: np.ndarray
     loss: np.ndarray
@@ -138,7 +138,7 @@ def _epoch(old: Progress, program: Program, compiled: Compiled) -> Progress:
     """An epoch more of all members."""
     epochs, epoch = program.members[0].config.epochs, old.epoch
     before, best = _alive(old.members), old.best
-    members, sums = sweep.train_epoch(
+    members, sums = sweeping.train_epoch(
         old.members, compiled.corpus, compiled.texts, compiled.advance, epoch, epochs
     )
     alive, stopped = _alive(members), old.stopped
@@ -156,9 +156,9 @@ def _epoch(old: Progress, program: Program, compiled: Compiled) -> Progress:
     return Progress(epoch + 1, members, frozen, stopped, loss, best, old.seconds)
 
 
-def _check_steps(program: Program, members: sweep.Dealt) -> None:
+def _check_steps(program: Program, members: sweeping.Dealt) -> None:
     """Raises UserError for a member that has nothing to train on, as a run alone does."""
-    idle = _alive(members) & (sweep.joined([m.state.step for m in members]) == 0)
+    idle = _alive(members) & (sweeping.joined([m.state.step for m in members]) == 0)
     if idle.any():
         member = program.members[int(np.argmax(idle))]
         shown = to_flagfile(member.setting.items()).split()
@@ -166,7 +166,7 @@ def _check_steps(program: Program, members: sweep.Dealt) -> None:
         raise UserError(f"the setting {' '.join(shown)}: {told}")
 
 
-def _first(program: Program, corpus: Corpus, devices) -> sweep.Dealt:
+def _first(program: Program, corpus: Corpus, devices) -> sweeping.Dealt:
     """Keys, distributions and first states of a program's members, on the devices."""
 
     def first(number):
@@ -174,24 +174,24 @@ def _first(program: Program, corpus: Corpus, devices) -> sweep.Dealt:
         key, hyper = jax.random.key(config.seed), run.make_hyper(config, corpus.vocab)
         return key, hyper, run.initial_state(config, len(corpus.vocab.words), key, hyper)
 
-    return sweep.deal(first, len(program.members), program.size, devices)
+    return sweeping.deal(first, len(program.members), program.size, devices)
 
 
-def _alive(members: sweep.Dealt) -> np.ndarray:
-    return sweep.joined([m.alive for m in members])
+def _alive(members: sweeping.Dealt) -> np.ndarray:
+    return sweeping.joined([m.alive for m in members])
 
 
 class _Best:
     """Each member's tables where its held-out loss was lowest, and the training loss there."""
 
-    def __init__(self, members: sweep.Dealt, patience: int):
+    def __init__(self, members: sweeping.Dealt, patience: int):
         self.params, self.patience = [m.state.params for m in members], patience
         size = _alive(members).shape
         self.loss, self.training_loss = np.full(size, np.inf), np.full(size, np.nan)
         self.worse, self.epoch = np.zeros(size, int), np.zeros(size, int)  # 0: never measured
 
     def update(
-        self, members: sweep.Dealt, loss: np.ndarray, training_loss: np.ndarray, epoch: int
+        self, members: sweeping.Dealt, loss: np.ndarray, training_loss: np.ndarray, epoch: int
     ) -> "tuple[sweep.Dealt, _Best]":
         """With what is better; members that were worse `patience` times on end don't go on."""
         alive, new = _alive(members), copy.copy(self)
@@ -201,7 +201,7 @@ class _Best:
         new.epoch = np.where(better, epoch, self.epoch)
         new.worse = np.where(better, 0, self.worse + alive)
         goes_on = alive & (new.worse < self.patience)
-        parts = sweep.split((better, goes_on), [m.alive.device for m in members])
+        parts = sweeping.split((better, goes_on), [m.alive.device for m in members])
         new.params = [
             _where(is_better, m.state.params, old)
             for (is_better, _), m, old in zip(parts, members, self.params, strict=True)
@@ -209,10 +209,12 @@ class _Best:
         going = tuple(m.replace(alive=on) for m, (_, on) in zip(members, parts, strict=True))
         return going, new
 
-    def restored(self, members: sweep.Dealt, loss: np.ndarray) -> tuple[sweep.Dealt, np.ndarray]:
+    def restored(
+        self, members: sweeping.Dealt, loss: np.ndarray
+    ) -> tuple[sweeping.Dealt, np.ndarray]:
         """The members with their best tables, those that were ever measured; their losses."""
         found = self.epoch > 0
-        parts = sweep.split(found, [m.alive.device for m in members])
+        parts = sweeping.split(found, [m.alive.device for m in members])
         tables = [
             _where(is_found, best, m.state.params)
             for is_found, best, m in zip(parts, self.params, members, strict=True)
@@ -248,8 +250,8 @@ def results(
     """Each member that isn't done measured: held-out loss, perplexity, word pairs, analogies."""
     corpus, held = compiled.corpus, compiled.held
     by_line = compiled.heldout(trained.members) if held else None
-    steps = sweep.joined([m.state.step for m in trained.members])
-    params = sweep.joined([m.state.params for m in trained.members])
+    steps = sweeping.joined([m.state.step for m in trained.members])
+    params = sweeping.joined([m.state.params for m in trained.members])
     for i, member in enumerate(program.members):
         if member.index in done:
             continue

@@ -10,7 +10,7 @@ import pytest
 from scripts import QUICK, SMALL, contents, start
 
 from experiments import sweep_outputs
-from w2v_jax import sweep
+from w2v_jax import sweeping
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io
@@ -232,7 +232,7 @@ def no_training(monkeypatch):
     """From now on nothing is compiled or trained."""
 
     def forbid():
-        monkeypatch.setattr(sweep, "compile_over", None)
+        monkeypatch.setattr(sweeping, "compile_over", None)
 
     return forbid
 
@@ -254,7 +254,7 @@ def test_a_program_that_is_trained_is_measured_behind_a_signal(
     assert three(place, out, "--evaluate", "--save_vectors") == 143
     assert "the same command goes on" in capsys.readouterr().err
     assert len(lines_of(out)) == 1 and (out / "checkpoints").exists()
-    monkeypatch.setattr(sweep, "train_epoch", None)
+    monkeypatch.setattr(sweeping, "train_epoch", None)
     assert three(place, out, "--evaluate", "--save_vectors") == 0
     assert len(measured) == 4  # of three members the first was measured before
     assert not (out / "checkpoints").exists()

@@ -17,7 +17,7 @@ from experiments.config import Config, resolved, to_flagfile
 from experiments.earlier_flags import Renamed
 from experiments.peers.entrants import Entrant, same
 from experiments.results import Results
-from w2v_jax import sweep
+from w2v_jax import sweeping
 from w2v_jax.types import UserError
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -269,7 +269,7 @@ def test_an_older_sweep_goes_on_to_the_same_results(monkeypatch, place, tmp_path
 
 
 def stop_at_epoch(monkeypatch, count):
-    own, epochs = sweep.train_epoch, []
+    own, epochs = sweeping.train_epoch, []
 
     def train_epoch(*args):
         epochs.append(args[4])
@@ -280,7 +280,7 @@ def stop_at_epoch(monkeypatch, count):
     def end(status):
         raise SystemExit(status)
 
-    monkeypatch.setattr(sweep, "train_epoch", train_epoch)
+    monkeypatch.setattr(sweeping, "train_epoch", train_epoch)
     monkeypatch.setattr(entry.os, "_exit", end)  # this process is to stay
 
 

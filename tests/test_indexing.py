@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from programs import equations
 
-from w2v_jax import heldout, hypergradients, sampling, sweep, table_ops, training, update
+from w2v_jax import heldout, hypergradients, sampling, sweeping, table_ops, training, update
 from w2v_jax.engines import blocks
 from w2v_jax.types import Batch, Params, Static
 
@@ -72,10 +72,10 @@ def test_no_step_promises_that_ids_are_inside(hyper, static):
 def test_nor_do_members_of_a_sweep(hyper, static):
     state, hyper, tokens, line = inputs(static, hyper)
     two = jax.tree.map(lambda x: jnp.stack([x, x]), (state, hyper))
-    members = sweep.Members(jax.random.split(jax.random.key(0)), two[1], None, jnp.ones(2, bool))
-    text = sweep.Text(tokens[None], line[None])
+    members = sweeping.Members(jax.random.split(jax.random.key(0)), two[1], None, jnp.ones(2, bool))
+    text = sweeping.Text(tokens[None], line[None])
     work = two[0], members, jnp.zeros(2, jnp.int32), jnp.zeros((2, 2))
-    over = jax.vmap(partial(sweep.advance, static=static, lanes=2), (0, None, None))
+    over = jax.vmap(partial(sweeping.advance, static=static, lanes=2), (0, None, None))
     count, found = promised(over, work, text, jnp.int32(0))
     assert count > 5 and not found
 

@@ -16,7 +16,7 @@ from entries import add
 from scripts import QUICK, ROOT, start
 
 from experiments import config, run
-from w2v_jax import heldout, losses, model, sampling, sweep, training, update
+from w2v_jax import heldout, losses, model, sampling, sweeping, training, update
 from w2v_jax.checks import NAMES, REGISTRIES
 from w2v_jax.engines import pairs
 from w2v_jax.types import Batch, Params, Static, UserError
@@ -58,7 +58,7 @@ def test_a_static_made_by_hand_is_refused_before_anything_is_compiled(fields, sa
     static = SMALL._replace(**fields)
     for build in (
         lambda: training.compile_program(None, None, None, None, static, None),
-        lambda: sweep.compile_advance(None, None, static, None),
+        lambda: sweeping.compile_advance(None, None, static, None),
         lambda: update.apply_batch(None, None, None, None, static),
         lambda: update.gradient(None, None, static),
     ):

@@ -11,7 +11,7 @@ import pytest
 from scripts import QUICK, SMALL, contents, start
 
 from experiments import entry, keeper, lock, rundir
-from w2v_jax import sweep, training
+from w2v_jax import sweeping, training
 from w2v_jax.types import UserError
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -365,7 +365,7 @@ def test_a_sweep_stopped_in_mid_epoch_goes_on_to_the_same_results(
     args += ["--save_vectors", "--noperplexity", "--early_stopping=1", "--cpu_devices=2"]
     assert start("ptb_ablation", *args, f"--workdir={tmp_path / 'whole'}") == 0
 
-    own, epochs = sweep.train_epoch, []
+    own, epochs = sweeping.train_epoch, []
 
     def train_epoch(*args):
         epochs.append(args[4])
@@ -376,7 +376,7 @@ def test_a_sweep_stopped_in_mid_epoch_goes_on_to_the_same_results(
     def end(status):
         raise SystemExit(status)
 
-    monkeypatch.setattr(sweep, "train_epoch", train_epoch)
+    monkeypatch.setattr(sweeping, "train_epoch", train_epoch)
     monkeypatch.setattr(entry.os, "_exit", end)  # this process is to stay
     out = tmp_path / "out"
     assert start("ptb_ablation", *args, f"--workdir={out}") == 143

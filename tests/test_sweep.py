@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from w2v_jax import model, sweep, training, update
+from w2v_jax import model, sweeping, training, update
 from w2v_jax.types import Static
 
 RATES = (0.5, 0.1, 0.3)
@@ -62,11 +62,11 @@ def alone(key, hyper, state, corpus, static):
 
 def together(members, corpus, static, lanes=1, devices=1, epochs=(0, EPOCHS)):
     used = jax.devices()[:devices]
-    dealt = deal(members, sweep.padded(len(members), used, lanes), used)
-    text = sweep.text_of(corpus, used)
+    dealt = deal(members, sweeping.padded(len(members), used, lanes), used)
+    text = sweeping.text_of(corpus, used)
     program, sums = compiled(dealt, text, static, lanes), []
     for epoch in range(*epochs):
-        dealt, metrics = sweep.train_epoch(dealt, corpus, text, program, epoch, EPOCHS)
+        dealt, metrics = sweeping.train_epoch(dealt, corpus, text, program, epoch, EPOCHS)
         sums.append(metrics)
     return of_all(dealt), sums
 
@@ -74,17 +74,17 @@ def together(members, corpus, static, lanes=1, devices=1, epochs=(0, EPOCHS)):
 def compiled(dealt, text, static, lanes):
     shape = static, lanes, len(dealt), len(dealt[0].alive), text[0].tokens.shape
     if shape not in PROGRAMS:
-        PROGRAMS[shape] = sweep.compile_advance(dealt, text, static, lanes)
+        PROGRAMS[shape] = sweeping.compile_advance(dealt, text, static, lanes)
     return PROGRAMS[shape]
 
 
 def deal(members, size, devices):
-    return sweep.deal(members.__getitem__, len(members), size, devices)
+    return sweeping.deal(members.__getitem__, len(members), size, devices)
 
 
 def of_all(dealt):
     """State and alive of all members."""
-    return sweep.joined([m.replace(key=None) for m in dealt])
+    return sweeping.joined([m.replace(key=None) for m in dealt])
 
 
 def of(whole, i):
@@ -141,16 +141,16 @@ def test_all_devices_share_one_compilation(make_hyper, corpus):
 
     devices = jax.devices()[:4]
     members = [member(make_hyper, corpus, SHORT, i, rate) for i, rate in enumerate(RATES)]
-    dealt, texts = deal(members, 4, devices), sweep.text_of(corpus, devices)
+    dealt, texts = deal(members, 4, devices), sweeping.text_of(corpus, devices)
     shared = [(m, text) for m, text in zip(dealt, texts, strict=True)]
     jax.monitoring.register_event_duration_secs_listener(count)
     try:
-        rows = sweep.compile_over(lambda m, text: text.tokens[0, m.hyper.window] + 1, shared, 1)
+        rows = sweeping.compile_over(lambda m, text: text.tokens[0, m.hyper.window] + 1, shared, 1)
     finally:
         jax.monitoring.unregister_event_duration_listener(count)
     assert seen.count("/jax/core/compile/backend_compile_duration") == 1
     expected = texts[0].tokens[0, members[0][1].window] + 1
-    assert sweep.joined(rows(shared)).tolist() == [int(expected)] * 4
+    assert sweeping.joined(rows(shared)).tolist() == [int(expected)] * 4
     assert [part.device for part in rows(shared)] == devices
 
 
@@ -195,10 +195,10 @@ def test_a_member_that_does_not_go_on_keeps_its_state(corpus, chunked, make_hype
     static = KINDS["blocks"]
     members = [member(make_hyper, corpus, static, i, 0.1) for i in range(3)]
     devices = jax.devices()[:1]
-    (whole,), text = deal(members, 3, devices), sweep.text_of(corpus, devices)
+    (whole,), text = deal(members, 3, devices), sweeping.text_of(corpus, devices)
     stopped = (whole.replace(alive=jnp.array([True, False, True])),)
     program = compiled(stopped, text, static, lanes=1)
-    (after,), sums = sweep.train_epoch(stopped, corpus, text, program, 0, 1)
+    (after,), sums = sweeping.train_epoch(stopped, corpus, text, program, 0, 1)
     equal(of(after, 1), of(whole, 1))
     assert sums.positives[1] == 0 < min(sums.positives[0], sums.positives[2])
     assert of(after, 0).step > 0 < of(after, 2).step
@@ -221,11 +221,11 @@ def test_memory_is_estimated(make_corpus, make_hyper, static, lanes):
     corpus = make_corpus(rng.integers(0, 3000, (2000, 10)), vocab_size=3000)
     members = [member(make_hyper, corpus, static, i, 0.1) for i in range(8)]
     devices = jax.devices()[:1]
-    (whole,), (text,) = deal(members, 8, devices), sweep.text_of(corpus, devices)
+    (whole,), (text,) = deal(members, 8, devices), sweeping.text_of(corpus, devices)
     epoch = jnp.int32(0)
 
     def run(*work):
-        one = partial(sweep.advance, static=static, lanes=lanes)
+        one = partial(sweeping.advance, static=static, lanes=lanes)
         each = jax.lax.map if lanes == 1 else lambda f, xs: jax.vmap(f)(xs)
         return each(lambda member: one(member, text, epoch), work)
 
@@ -235,11 +235,11 @@ def test_memory_is_estimated(make_corpus, make_hyper, static, lanes):
     kinds = ("argument", "output", "temp")
     real = sum(getattr(compiled.memory_analysis(), f"{kind}_size_in_bytes") for kind in kinds)
     size = training.chunk_size(corpus)
-    told = sweep.memory_needed(8, static, 3000, 8, members[0][1], size, 1, devices, lanes)
+    told = sweeping.memory_needed(8, static, 3000, 8, members[0][1], size, 1, devices, lanes)
     assert 0.7 * real < told < 3 * real
 
 
 def test_lanes_and_padding():
     devices = jax.devices()[:4]
-    assert sweep.default_lanes(9, devices) == 1
-    assert [sweep.padded(n, devices, 2) for n in (1, 8, 9)] == [8, 8, 16]
+    assert sweeping.default_lanes(9, devices) == 1
+    assert [sweeping.padded(n, devices, 2) for n in (1, 8, 9)] == [8, 8, 16]

@@ -125,7 +125,7 @@ def test_a_toy_sentence_is_refused_before_anything_is_compiled(
 
 def test_a_word_a_line_is_refused_by_runs_and_sweeps(monkeypatch, capsys, tmp_path):
     (tmp_path / "words.txt").write_text("".join(f"w{i}\n" for i in range(500)))
-    monkeypatch.setattr("w2v_jax.sweep.compile_over", None)
+    monkeypatch.setattr("w2v_jax.sweeping.compile_over", None)
     monkeypatch.setattr(training, "compile_program", None)
     text = f"--corpus={tmp_path / 'words.txt'}", f"--workdir={tmp_path / 'out'}"
     for script, *more in (

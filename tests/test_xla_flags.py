@@ -8,7 +8,7 @@ import pytest
 from scripts import start
 
 import w2v_jax
-from w2v_jax import sweep, training, xla_flags
+from w2v_jax import sweeping, training, xla_flags
 from w2v_jax.types import Static
 
 
@@ -102,7 +102,7 @@ def compile_a_run():
 
 
 def compile_a_sweep():
-    sweep.compile_over(lambda x: x + 1, [(jnp.ones(2),)], 1)
+    sweeping.compile_over(lambda x: x + 1, [(jnp.ones(2),)], 1)
 
 
 @pytest.mark.parametrize("compile_one", [compile_a_run, compile_a_sweep])
