@@ -19,12 +19,12 @@ from experiments import (
     lock,
     memory,
     rundir,
-    show,
     sweep_outputs,
     sweep_plan,
     sweep_run,
 )
 from experiments import run as wiring
+from experiments.cli import console
 from experiments.config import Config, resolved, to_flagfile
 from experiments.results import SETTINGS, Results, cpus
 from experiments.sweep_keeper import Saves
@@ -81,7 +81,7 @@ def run(base: Config) -> None:
     seeds = flags.FLAGS.seeds
     devices = _devices(len(settings) * seeds)
     if base.evaluate:
-        show.missing_sets()
+        console.missing_sets()
     base, source, corpus = wiring.read_corpus(base)
     held = _heldout(base, source, corpus)
     members = sweep_plan.members_of(base, settings, seeds, flags.FLAGS.common_random_numbers)
@@ -103,7 +103,7 @@ def run(base: Config) -> None:
         left = [p for p in programs if not {m.index for m in p.members} <= done]
         if left and held:
             _check_measure(folder)
-        show.say(_described(members, programs, left, corpus, devices))
+        console.say(_described(members, programs, left, corpus, devices))
         _train_all(left, base, corpus, held, devices, results)
         report(results, base.plots)
 
@@ -111,11 +111,11 @@ def run(base: Config) -> None:
 def _say_what_is_not_measured(members: list[sweep_plan.Member]) -> None:
     statics = [member.config.static() for member in members]
     for cause in sorted({heldout.without_perplexity(static) for static in statics} - {""}):
-        show.say(f"note: no perplexity with {cause}, whose scores are no log probabilities")
+        console.say(f"note: no perplexity with {cause}, whose scores are no log probabilities")
     for cause in sorted({heldout.without_loss(static) for static in statics} - {""}):
         if flags.FLAGS.early_stopping:
             raise UserError(f"--early_stopping: no held-out loss with {cause}")
-        show.say(f"note: no held-out loss with {cause}: it has no expectation over noise words")
+        console.say(f"note: no held-out loss with {cause}: it has no expectation over noise words")
 
 
 def _check_measure(folder: Path) -> None:
@@ -234,7 +234,7 @@ def _heldout(base: Config, source, corpus: Corpus) -> sweep_run.Heldout | None:
     elif given.early_stopping:
         raise UserError("--early_stopping needs a held-out text: --heldout=FILE")
     else:
-        show.say("note: no held-out loss and no perplexity: give --heldout=FILE")
+        console.say("note: no held-out loss and no perplexity: give --heldout=FILE")
         return None
     eos = base.reading == "stream"
     text = heldout.read(found.paths, corpus.vocab, unk=base.unk, eos=eos)
@@ -281,7 +281,7 @@ def _train(program, base: Config, compiled: sweep_run.Compiled, results: Results
             _keep(result, program, base, cost, results)
     saves.clear()
     diverged = int(trained.frozen.sum())
-    show.say(
+    console.say(
         f"program {program.number}: {counted(len(program.members), 'member')}, "
         f"{trained.train_sec:.1f} s training, {trained.compile_sec:.1f} s compilation, "
         f"{time.perf_counter() - started:.1f} s in all"

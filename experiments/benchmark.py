@@ -20,9 +20,9 @@ from experiments import (
     entry,
     item_files,
     plain_corpus,
-    show,
     train_corpus,
 )
+from experiments.cli import console
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import Entrant, entrant, order, particular, same
 from experiments.results import Results, cpus, machine
@@ -96,7 +96,7 @@ def main() -> None:
         if found is None:
             line = measure(plan, racer, seed)
             results.add({**line, "flags": own})
-            show.say(benchmark_table.sentence(line))
+            console.say(benchmark_table.sentence(line))
         elif found["epochs"] != racer.epochs or not same(racer, found.get("flags", ""), own):
             raise UserError(
                 f"--workdir={plan.folder}: holds {racer.label} with other epochs or flags; "
@@ -143,10 +143,10 @@ def make_plan() -> Plan:
         if reason := PEERS[one.name].missing(tools, task):
             if values["peers"].present:
                 raise UserError(f"--peers={label}: {reason}")
-            show.say(f"note: {label} is left out: {reason}")
+            console.say(f"note: {label} is left out: {reason}")
         else:
             entrants.append(one)
-    show.missing_sets()
+    console.missing_sets()
     folder = Path(values.workdir).expanduser().absolute()
     text = plain_corpus.plain(source(), values.max_words, folder)
     task = task._replace(corpus=str(text.path), corpus_sha256=text.sha256)

@@ -27,9 +27,9 @@ from experiments import (
     integer_lists,
     memory,
     run,
-    show,
     zipf,
 )
+from experiments.cli import console
 from experiments.config import Config
 from experiments.results import Results, machine
 from experiments.tables import enclosed, markdown, number, spread
@@ -141,7 +141,7 @@ def measured(turn: int, point: Point, settings: Config, results: Results) -> dic
     if line != found:
         results.add(line)
     rate = line["words_per_sec"]
-    show.say(f"round {turn}, {at(point)}: {f'{rate:,.0f} words/s' if rate else line['reason']}")
+    console.say(f"round {turn}, {at(point)}: {f'{rate:,.0f} words/s' if rate else line['reason']}")
     return line
 
 

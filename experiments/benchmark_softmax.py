@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import benchmark_curves, entry, integer_lists, show, softmax_variants
+from experiments import benchmark_curves, entry, integer_lists, softmax_variants
+from experiments.cli import console
 from experiments.results import Results, machine
 from experiments.tables import enclosed, markdown, number, spread
 from w2v_jax import model
@@ -82,7 +83,7 @@ def add_measured(turn: int, variant: str, size: int, results: Results) -> None:
     line = {"round": turn, **point, **measure(variant, size, expected)}
     if line != found:
         results.add(line)
-    show.say(f"round {turn}, V {size:,}, {variant}: {cell([line])}")
+    console.say(f"round {turn}, V {size:,}, {variant}: {cell([line])}")
 
 
 @cache

@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from absl import flags
 
-from experiments import child_process, earlier_flags, entry, show, train_corpus
+from experiments import child_process, earlier_flags, entry, train_corpus
+from experiments.cli import console
 from experiments.peers import entrants
 from experiments.results import Results, cpus
 from experiments.tables import counted, enclosed, markdown, spread
@@ -68,7 +69,7 @@ def _measured(number: int, folder: Path) -> dict:
     sides = {name: way(folder) for name, way in ways[:: 1 if number % 2 else -1]}
     losses = zip(sides["in turn"].loss, sides["sweep"].loss, strict=True)
     if not all(math.isclose(a, b, rel_tol=1e-6) for a, b in losses):
-        show.say("note: the members' losses are not those of the runs in turn")
+        console.say("note: the members' losses are not those of the runs in turn")
     return {name: side._asdict() for name, side in sides.items()}
 
 

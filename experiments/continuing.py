@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import rundir, show
+from experiments import rundir
+from experiments.cli import console
 from experiments.config import Config
 from w2v_jax.checkpoint import Checkpoints, checksum
 from w2v_jax.data.vocab import counts_text, load_counts
@@ -50,13 +51,15 @@ def _of_run(path: Path, config: Config) -> Earlier:
         raise UserError(f"--continue_from={path}: holds no run ({rundir.VOCAB})")
     vocab = load_counts(str(path / rundir.VOCAB))
     checkpoints = Checkpoints(str(path / rundir.CHECKPOINTS), None)
-    saved = checkpoints.newest(lambda line: show.say(f"note: {line}"))
+    saved = checkpoints.newest(lambda line: console.say(f"note: {line}"))
     checkpoints.close()
     if saved is None:
-        show.say(f"note: {path} has no checkpoint: its vectors alone are carried over")
+        console.say(f"note: {path} has no checkpoint: its vectors alone are carried over")
         return _of_vectors(rundir.vectors_path(path), vocab)
     if rundir.is_trained(path) and not saved.about.get("ended", True):
-        show.say(f"note: the newest checkpoint of {path} is of step {saved.step:,}, not of its end")
+        console.say(
+            f"note: the newest checkpoint of {path} is of step {saved.step:,}, not of its end"
+        )
     arrays = {name.removeprefix("state."): array for name, array in saved.arrays.items()}
     try:
         words = saved.about["ledger"]["words"] + saved.about["words_before"]

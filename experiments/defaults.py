@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments import show
+from experiments.cli import console
 from experiments.config import Config
 from experiments.tables import counted
 from w2v_jax.data import vocab
@@ -126,15 +126,17 @@ def tell(config: Config, corpus: Corpus) -> None:
     """Says what is trained on, and warns where it is little."""
     tokens, left, each = len(corpus.ids), kept(config, corpus), steps(config, corpus)
     updates = each * config.epochs
-    show.say(
+    console.say(
         f"about {left:,.0f} of {counted(tokens, 'token')} kept an epoch "
         f"(--subsample={config.subsample:g}); {counted(each, 'step')} of {config.batch_size} x "
         f"{counted(config.epochs, 'epoch')}: {counted(updates, 'update')}"
     )
     if updates < ENOUGH:
-        show.say(
+        console.say(
             f"warning: {counted(updates, 'update')}: vectors may stay near their random start; "
             "more --epochs or a smaller --batch_size make more"
         )
     if tokens < BySize().tiny:
-        show.say(f"warning: of {counted(tokens, 'token')} little can be learned but frequent words")
+        console.say(
+            f"warning: of {counted(tokens, 'token')} little can be learned but frequent words"
+        )

@@ -6,7 +6,8 @@ python -m experiments.evaluate --vectors=FILE --pairs=FILE --analogies=FILE
 
 from absl import flags
 
-from experiments import entry, show, vectors
+from experiments import entry, vectors
+from experiments.cli import console
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 
@@ -29,9 +30,9 @@ def main() -> None:
     own += [evaluation.told(evaluation.analogies(wv, path)) for path in values.analogies]
     if values.standard:
         own.append(evaluation.standard(wv))
-        show.missing_sets()
+        console.missing_sets()
     for measures in own:
-        print(show.quality(measures))
+        print(console.quality(measures))
 
 
 if __name__ == "__main__":

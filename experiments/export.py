@@ -13,7 +13,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import entry, lock, newest, outputs, rundir, show
+from experiments import entry, lock, newest, outputs, rundir
+from experiments.cli import console
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 
@@ -87,7 +88,7 @@ def _make(run: Path, folder: Path, inside: bool, found: newest.Newest) -> None:
     written = rundir.write_vectors(folder, found.wv, values.formats)
     if values.evaluate:
         measures = list(evaluation.standard(found.wv))
-        print(show.quality(measures))
+        print(console.quality(measures))
         written.append(_keep(folder, outputs.in_json(measures), inside and ends, found))
     if values.plots:
         about = rundir.identity_of(run) or {"flags": {}}

@@ -7,7 +7,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments import events, keeper, rundir, show, stopping
+from experiments import events, keeper, rundir, stopping
+from experiments.cli import console
 from experiments.config import Config
 from experiments.entry import Diverged
 from experiments.keeper import Start
@@ -29,7 +30,7 @@ def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, 
         contextlib.closing(metrics),
         contextlib.closing(keep),
         events.writer(workdir, config.tensorboard) as event,
-        show.progress_bar(total, ledger.last_words) as bar,
+        console.progress_bar(total, ledger.last_words) as bar,
         stopping.watched() as asked,
     ):
         try:
@@ -37,7 +38,7 @@ def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, 
                 line = ledger.line(report, time.perf_counter())
                 metrics.write(line)
                 event(line)
-                bar.set_postfix_str(show.beside_bar(line), False)
+                bar.set_postfix_str(console.beside_bar(line), False)
                 bar.update(report.words - bar.n)
                 if asked.number:
                     break

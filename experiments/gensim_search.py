@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments import entry, item_files, show
+from experiments import entry, item_files
+from experiments.cli import console
 from experiments.results import Results, cpus
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError, WordVectors
@@ -104,7 +105,7 @@ def main() -> None:
     text = _sentences(path) if jobs else []
     for number, job in enumerate(jobs, 1):
         line = _keep(job, text, results)
-        show.say(f"{number} of {len(jobs)}: {_sentence(line)}")
+        console.say(f"{number} of {len(jobs)}: {_sentence(line)}")
 
 
 def _training_file() -> str:

@@ -22,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments import entry, show
+from experiments import entry
+from experiments.cli import console
 from experiments.tables import counted
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError
@@ -62,7 +63,7 @@ def main() -> None:
     check(folder, paths, values.overwrite)
     lines = read(paths)
     words = int(values.words)
-    with show.progress_bar(words) as bar:
+    with console.progress_bar(words) as bar:
         written = grow(lines, words, folder, values.files, values.seed, bar.update)
     size = sum(path.stat().st_size for path in parts(folder, values.files))
     print(
@@ -92,7 +93,7 @@ def check(folder: Path, paths: Iterable[str], overwrite: bool) -> None:
 def read(paths: Iterable[str]) -> Lines:
     """The lines of the files. Raises UserError as corpus.read_lines does, and for no words."""
     text, ends, counts = bytearray(), array("q"), array("q")
-    with show.reading_bar(paths) as bar:
+    with console.reading_bar(paths) as bar:
         for words in corpora.read_lines(paths, hashlib.sha256()):
             if words:
                 text += f"{' '.join(words)}\n".encode()

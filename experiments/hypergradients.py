@@ -22,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import entry, hypergradients_report, show
+from experiments import entry, hypergradients_report
+from experiments.cli import console
 from experiments.results import Results
 from experiments.tables import counted
 from w2v_jax import hypergradients, model, sampling, training, update
@@ -141,7 +142,7 @@ def read_corpus() -> Corpus:
     return loader.load(
         source,
         cache_dir=values.cache_dir,
-        note=lambda line: show.say(f"note: {line}"),
+        note=lambda line: console.say(f"note: {line}"),
         min_count=1,
         max_vocab=values.max_vocab,
         unk="drop",
@@ -257,7 +258,9 @@ def compile_programs(optimizer: str, run: hypergradients.Unrolled, hyper: Hyper)
 def measure(optimizer: str, run: hypergradients.Unrolled, hyper: Hyper) -> dict:
     """All of one optimiser: its line of results."""
     values = flags.FLAGS
-    show.say(f"{optimizer}: a run of {counted(values.steps, 'step')}, and the way back through it")
+    console.say(
+        f"{optimizer}: a run of {counted(values.steps, 'step')}, and the way back through it"
+    )
     programs = compile_programs(optimizer, run, hyper)
     start = programs.derivatives(np.array([math.log(values.learning_rate), values.noise_power]))
     if not (math.isfinite(start.loss) and np.isfinite(start.slope).all()):

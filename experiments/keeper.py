@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import identity, rundir, show
+from experiments import identity, rundir
+from experiments.cli import console
 from experiments.config import Config
 from experiments.entry import Diverged
 from experiments.ledger import Ledger
@@ -149,10 +150,12 @@ def resumed(config: Config, workdir: Path, first: Start, key: jax.Array, total: 
     another program.
     """
     checkpoints, like = opened(workdir, config), jax.eval_shape(_saved_of, first.state, key)
-    saved = checkpoints.restore(checkpoint.names_of(like), lambda line: show.say(f"note: {line}"))
+    saved = checkpoints.restore(
+        checkpoint.names_of(like), lambda line: console.say(f"note: {line}")
+    )
     checkpoints.close()
     if saved is None:
-        show.say("no checkpoint: the run begins anew")
+        console.say("no checkpoint: the run begins anew")
         return first
     identity.check(f"{checkpoints.folder}/{saved.step}", saved.about["identity"], first.identity)
     found = checkpoint.unflat(saved.arrays, like)
@@ -161,7 +164,7 @@ def resumed(config: Config, workdir: Path, first: Start, key: jax.Array, total: 
     jax.tree.map(lambda leaf: leaf.delete(), first.state)  # two would take twice the memory
     ended = saved.about["ledger"]["words"] == total
     said = "trained to its end, step" if ended else "going on from step"
-    show.say(f"{said} {saved.step:,} ({checkpoints.folder}/{saved.step})")
+    console.say(f"{said} {saved.step:,} ({checkpoints.folder}/{saved.step})")
     return Start(
         jax.tree.map(jnp.array, found["state"]),
         Position(**saved.about["position"]),

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import entry, killed_runs, show
+from experiments import entry, killed_runs
 from experiments.child_process import ROOT
+from experiments.cli import console
 from experiments.killed_runs import Command
 from experiments.results import Results
 from experiments.tables import markdown
@@ -98,7 +99,7 @@ def _work(
     folder.mkdir(parents=True, exist_ok=True)
     whole, log = folder / "whole", folder / "log"
     pace = yield from killed_runs.uninterrupted(command, whole, log)
-    show.say(f"{name}: {pace.training:.1f} s of training undisturbed")
+    console.say(f"{name}: {pace.training:.1f} s of training undisturbed")
     done = run = 0
     while done < kills:
         count = min(KILLS_A_RUN, kills - done)
@@ -121,7 +122,7 @@ def _work(
         )
         done, run = done + len(result.kills), run + 1
         told = "; ".join(result.differences) or "the same bits"
-        show.say(f"{name}: {done} of {kills} kills, {told}")
+        console.say(f"{name}: {done} of {kills} kills, {told}")
         if not result.kills:
             raise UserError(f"{name}: a run ended before it could be killed ({log})")
         if not result.differences:

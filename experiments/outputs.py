@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments import STARTED, events, newest, quoted, rundir, show
+from experiments import STARTED, events, newest, quoted, rundir
+from experiments.cli import console
 from experiments.config import Config
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import evaluation, plots, similarity
@@ -37,13 +38,13 @@ def make_missing(config: Config, workdir: Path) -> None:
     summary = rundir.read_summary(workdir)
     complete = summary.get("complete", False)
     told = "complete; --overwrite runs it again" if complete else "trained, but not complete"
-    show.say(f"{workdir} holds this very run, {told}")
+    console.say(f"{workdir} holds this very run, {told}")
     with _told(workdir):
         wv = newest.of_run(workdir).wv
         there = rundir.formats_there(workdir)
         formats = [name for name in ("text", *config.export_formats) if name not in there]
         for path in rundir.write_vectors(workdir, wv, formats):
-            show.say(f"written to {path}")
+            console.say(f"written to {path}")
         before = 0.0 if complete else summary["total_sec"]
         plots_asked = config.plots and not _plots_there(workdir)
         _rest(config, workdir, summary, wv, before, plots_asked, [])
@@ -78,9 +79,9 @@ def _rest(
     if not was_complete:
         summary["complete"] = True
         write()
-    print(show.closing_screen(config, workdir, summary, of_json(summary["evaluation"]), wv))
+    print(console.closing_screen(config, workdir, summary, of_json(summary["evaluation"]), wv))
     for line in _unknown(config, wv):
-        show.say(f"note: {line}")
+        console.say(f"note: {line}")
     if failed:
         raise UserError(f"{'; '.join(failed)}; all else is there")
 
@@ -93,7 +94,7 @@ def _told(workdir: Path) -> Iterator[None]:
     except (SystemExit, KeyboardInterrupt):
         saved = rundir.is_trained(workdir) or (workdir / rundir.CHECKPOINTS).exists()
         goes_on = "the same command makes what is missing" if saved else "its state is not saved"
-        show.say(f"stopped: the training in {workdir} has ended; {goes_on}")
+        console.say(f"stopped: the training in {workdir} has ended; {goes_on}")
         raise
 
 
@@ -132,7 +133,7 @@ def draw_plots(
     name = {"skipgram": "skip-gram", "cbow": "CBOW"}[model]
     plots.plot_loss(place / LOSS, words, loss, f"{name}, loss a positive", epoch_ends)
     if bare := plots.plot_embedding(place / EMBEDDING, wv):
-        show.say(
+        console.say(
             f"note: {EMBEDDING} leaves out {len(bare):,} words that no font here has all letters "
             f"of, such as {bare[0]}: install one, as Noto Sans, and clear matplotlib's font cache"
         )

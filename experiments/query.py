@@ -6,7 +6,8 @@ python -m experiments.query --run=OUT --analogy=king,man,queen --analogy_score=c
 
 from absl import flags
 
-from experiments import entry, quoted, show, vectors
+from experiments import entry, quoted, vectors
+from experiments.cli import console
 from w2v_jax.types import UserError
 from w2v_jax.vectors.similarity import ANALOGY_SCORES
 
@@ -33,8 +34,8 @@ def main() -> None:
     if not values.similar and not triples:
         raise UserError("nothing asked: give --similar=WORD,WORD or --analogy=a,b,c")
     wv = vectors.load()
-    near, unknown = show.similar(wv, values.similar, values.topk)
-    answers, missing = show.analogies(wv, triples, values.topk, values.analogy_score)
+    near, unknown = console.similar(wv, values.similar, values.topk)
+    answers, missing = console.analogies(wv, triples, values.topk, values.analogy_score)
     if near:
         print(f"nearest words (cosine)\n{near}")
     if answers:

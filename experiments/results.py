@@ -8,7 +8,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import earlier_flags, show
+from experiments import earlier_flags
+from experiments.cli import console
 from experiments.earlier_flags import Difference
 from w2v_jax.data.sources import write_atomically
 from w2v_jax.types import UserError
@@ -160,7 +161,7 @@ class Results:
         """Adds the line of this key, and tells it, where it is not there yet."""
         if self.find(**key) is None:
             self.add({**key, **measure()})
-            show.say(json.dumps(self.lines[-1]))
+            console.say(json.dumps(self.lines[-1]))
 
     def write(self, name: str, text: str) -> None:
         """Writes a file beside the results."""

@@ -26,9 +26,9 @@ from experiments import (
     memory,
     outputs,
     rundir,
-    show,
     stopping,
 )
+from experiments.cli import console
 from experiments.config import Config, resolved, to_flagfile
 from experiments.keeper import Start
 from experiments.ledger import Ledger
@@ -134,7 +134,7 @@ def _trained(
 ):
     """From `start` to the end: state, ledger, seconds of training and compilation, what failed."""
     static, size = config.static(), training.chunk_size(corpus)
-    with show.compiling(), stopping.at_once():
+    with console.compiling(), stopping.at_once():
         program = training.compile_program(
             start.state, key, size, hyper, static, config.log_every_steps
         )
@@ -196,7 +196,7 @@ def read_corpus(
         cache_dir="" if config.cache_dir == loader.NO_CACHE else config.cache_dir,
     )
     if source.note:
-        show.say(f"note: {source.note}")
+        console.say(f"note: {source.note}")
     if config.corpus:  # absolute, so that flags.cfg means the same from any folder
         one = Path(config.corpus).exists()  # a name may hold a comma
         names = [config.corpus] if one else [n.strip() for n in config.corpus.split(",")]
@@ -207,11 +207,11 @@ def read_corpus(
         config = dataclasses.replace(config, data_dir=str(folder))
     if source.name != "files":
         config = dataclasses.replace(config, dataset=source.name)
-    with show.reading_bar(source.paths) as bar:
+    with console.reading_bar(source.paths) as bar:
         corpus = loader.load(
             source,
             cache_dir=config.cache_dir,
-            note=lambda line: show.say(f"note: {line}"),
+            note=lambda line: console.say(f"note: {line}"),
             progress=bar.update,
             min_count=config.min_count,
             max_vocab=config.max_vocab,
@@ -221,13 +221,13 @@ def read_corpus(
             max_types=config.max_types,
             known=known,
         )
-    show.say(
+    console.say(
         f"{source.name}: {counted(corpus.words, 'word')}, of which {len(corpus.ids):,} are in the "
         f"vocabulary of {counted(len(corpus.vocab.words), 'type')}"
     )
     never = int(np.sum(trainable.without_context(corpus)))
     if never:
-        show.say(
+        console.say(
             f"note: {counted(never, 'type')} without a context (alone on every line): untrained, "
             "and left out where neighbours are looked for"
         )
@@ -290,10 +290,10 @@ def without_missing_extras(config: Config) -> Config:
             missing = f"{package} is missing (pip install 'w2v_jax[eval]')"
             if flag in flags.FLAGS and flags.FLAGS[flag].present:
                 raise UserError(f"--{flag}: {missing}")
-            show.say(f"note: no --{flag}: {missing}")
+            console.say(f"note: no --{flag}: {missing}")
             config = dataclasses.replace(config, **{flag: False})
     if config.evaluate:
-        show.missing_sets()
+        console.missing_sets()
     return config
 
 

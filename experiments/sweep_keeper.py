@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import earlier_flags, rundir, show
+from experiments import earlier_flags, rundir
+from experiments.cli import console
 from experiments.config import Config
 from experiments.sweep_plan import Member, Program
 from w2v_jax import checkpoint, sweeping
@@ -49,7 +50,7 @@ class Saves:
                 self.save(now)
             self.wait()
         except UserError as error:
-            show.say(f"note: {error}")
+            console.say(f"note: {error}")
 
     def wait(self) -> None:
         """Until what was saved is on the disk."""
@@ -70,7 +71,7 @@ class Saves:
             yield
         except (SystemExit, KeyboardInterrupt):
             if self._checkpoints.last is not None:
-                show.say(
+                console.say(
                     "stopped behind the end of a training, which is saved; the same command goes on"
                 )
             raise
@@ -78,12 +79,12 @@ class Saves:
     def restore(self, now) -> None:
         """Makes a program's beginning the newest checkpoint's progress, where there is one."""
         tree = _tree(now)
-        note = lambda line: show.say(f"note: {line}")  # noqa: E731
+        note = lambda line: console.say(f"note: {line}")  # noqa: E731
         saved = self._checkpoints.restore(checkpoint.names_of(tree), note)
         if saved is None:
             return
         if not self._are_these(saved.about["members"]):
-            show.say(f"note: {self._folder}: of a program of other members, so it begins anew")
+            console.say(f"note: {self._folder}: of a program of other members, so it begins anew")
             self.clear()
             return
         found = checkpoint.unflat(saved.arrays, tree)
@@ -99,7 +100,7 @@ class Saves:
             now.best.params = list(sweeping.split(found["best"].pop("params"), devices))
             vars(now.best).update(found["best"])
         now.epoch, now.seconds = saved.about["epoch"], saved.about["seconds"]
-        show.say(f"going on after epoch {now.epoch} ({self._folder})")
+        console.say(f"going on after epoch {now.epoch} ({self._folder})")
 
     def _are_these(self, members: list[str]) -> bool:
         """Whether members, as a checkpoint of any version names them, are the program's."""

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments import item_files, show
+from experiments import item_files
+from experiments.cli import console
 from experiments.config import Config
 from experiments.results import Results
 from experiments.sweep_run import HEADLINES, headlines
@@ -33,7 +34,7 @@ def check(base: Config, axes: dict) -> None:
     if flags.FLAGS["plots"].present and base.plots and not axes:
         idle.append("plots")  # they are of what is swept
     if idle:
-        show.say(f"note: no effect here: {', '.join(f'--{name}' for name in idle)}")
+        console.say(f"note: no effect here: {', '.join(f'--{name}' for name in idle)}")
 
 
 def write(folder: Path, member: int, items: dict, wv: WordVectors, formats: Iterable[str]) -> None:

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import chance, ledger, run, show, sweep_keeper
+from experiments import chance, ledger, run, sweep_keeper
+from experiments.cli import console
 from experiments.config import to_flagfile
 from experiments.stopping import Stopped, at_once, watched
 from experiments.sweep_plan import Member, Program
@@ -108,7 +109,7 @@ def train(
     """
     corpus, size = compiled.corpus, program.size
     members = _first(program, corpus, compiled.devices)
-    with show.compiling(), at_once():
+    with console.compiling(), at_once():
         compile_sec = compiled.prepare(program, members)
     config, count = program.members[0].config, len(program.members)
     best = _Best(members, early_stopping) if early_stopping else None
@@ -116,7 +117,7 @@ def train(
     now = Progress(0, members, none, at, np.full(size, np.nan), best, 0.0)
     saves.restore(now)
     words = corpus.words * count
-    with show.progress_bar(words * config.epochs, words * now.epoch) as bar, watched() as asked:
+    with console.progress_bar(words * config.epochs, words * now.epoch) as bar, watched() as asked:
         while now.epoch < config.epochs and _alive(now.members).any():
             began = time.perf_counter()
             new = asked.while_doing(partial(_epoch, now, program, compiled))

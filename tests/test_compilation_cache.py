@@ -11,7 +11,7 @@ import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from scripts import QUICK, in_a_process, start
 
-from experiments import show
+from experiments.cli import console
 from w2v_jax import compilation_cache
 from w2v_jax.compilation_cache import keep_programs
 
@@ -227,7 +227,7 @@ def test_programs_for_other_numbers_of_threads_are_others(monkeypatch, tmp_path)
 def test_a_log_has_one_line_of_a_compilation_that_takes_a_while(
     monkeypatch, capsys, seconds, lines
 ):
-    monkeypatch.setattr(show, "SOON", 0.05)
-    with show.compiling():
+    monkeypatch.setattr(console, "SOON", 0.05)
+    with console.compiling():
         time.sleep(seconds)
     assert capsys.readouterr().err.splitlines() == ["compiling .."] * lines

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scripts import QUICK, ROOT, SMALL, WORDS, start, text_of
 
-from experiments import show
+from experiments.cli import console
 from w2v_jax import resources, training
 from w2v_jax.data.vocab import load_counts
 from w2v_jax.engines import blocks
@@ -267,7 +267,7 @@ def test_the_blocks_engine_runs_from_text_to_vectors(place, tmp_path, monkeypatc
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     loss, half = summary["final_loss"], summary["final_loss_error"]
     assert 0 < half < loss and (tmp_path / "out" / "vectors.txt").exists()
-    assert f"loss {show.estimate(loss, half)} a positive" in capsys.readouterr().out
+    assert f"loss {console.estimate(loss, half)} a positive" in capsys.readouterr().out
 
 
 def test_a_loss_is_shown_in_the_digits_that_its_interval_allows():
@@ -282,7 +282,7 @@ def test_a_loss_is_shown_in_the_digits_that_its_interval_allows():
         (2.01474, None): "2.0",
         (None, None): "nan",
     }
-    assert {key: show.estimate(*key) for key in shown} == shown
+    assert {key: console.estimate(*key) for key in shown} == shown
 
 
 def test_train_corpus_takes_the_rate_of_the_model_unless_told(place, monkeypatch):

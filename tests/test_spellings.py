@@ -5,7 +5,7 @@ from unicodedata import normalize
 import numpy as np
 import pytest
 
-from experiments import show
+from experiments.cli import console
 from w2v_jax.types import WordVectors
 from w2v_jax.vectors import similarity
 from w2v_jax.vectors.evaluation import analogies, analogy_items, pair_items, word_pairs
@@ -39,7 +39,7 @@ def test_exact_spelling_first_then_the_most_frequent_other(tmp_path, asked, mean
     assert cosines[0] == pytest.approx(cosine(meant, "weg"), abs=1e-6)
     for measure in word_pairs(WV, tmp_path / "p.txt"):
         assert (measure.covered, measure.folded) == (3, int(asked != meant))
-    said = "1 by another spelling" in show.quality(word_pairs(WV, tmp_path / "p.txt"))
+    said = "1 by another spelling" in console.quality(word_pairs(WV, tmp_path / "p.txt"))
     assert said == (asked != meant)
 
 
