@@ -19,17 +19,8 @@ from typing import NamedTuple
 import jax
 from absl import flags
 
-from experiments import (
-    benchmark_curves,
-    config,
-    earlier_flags,
-    entry,
-    integer_lists,
-    memory,
-    run,
-    zipf,
-)
-from experiments.cli import console
+from experiments import benchmark_curves, config, earlier_flags, entry, memory, run, zipf
+from experiments.cli import console, flag_types
 from experiments.config import Config
 from experiments.results import Results, machine
 from experiments.tables import enclosed, markdown, number, spread
@@ -94,7 +85,7 @@ def main() -> None:
     differences = partial(earlier_flags.differences, here=given, apart=apart)
     results = Results(Path(values.workdir).expanduser(), shared, differences=differences)
     series = {
-        axis: [base._replace(**{axis: value}) for value in integer_lists.positive(f"sweep_{axis}")]
+        axis: [base._replace(**{axis: value}) for value in flag_types.positive(f"sweep_{axis}")]
         for axis in AXES
         if axis in values.axes
     }

@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import benchmark_curves, entry, integer_lists, softmax_variants
-from experiments.cli import console
+from experiments import benchmark_curves, entry, softmax_variants
+from experiments.cli import console, flag_types
 from experiments.results import Results, machine
 from experiments.tables import enclosed, markdown, number, spread
 from w2v_jax import model
@@ -50,7 +50,7 @@ def main() -> None:
     values = flags.FLAGS
     if not values.workdir:
         raise UserError("--workdir=OUT is missing")
-    sizes = integer_lists.positive("vocab_sizes")
+    sizes = flag_types.positive("vocab_sizes")
     shared = {name: values[name].value for name in ("dim", "window", "negatives", "batch_size")}
     settings = {**shared, "seed": values.seed, "timed_sec": values.timed_sec}
     results = Results(Path(values.workdir).expanduser(), settings)

@@ -9,7 +9,8 @@ from fuzzing import BYTES, EDITS, PIECES, TEXT, cases, drawn, one_line, tampered
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from experiments import axes, config, integer_lists
+from experiments import axes, config
+from experiments.cli import flag_types
 from w2v_jax.types import UserError
 
 NAMES = [*axes._FIELDS, "seeds", "design", "points", "sweep", "flagfile", "undefok", "no", ""]
@@ -153,7 +154,7 @@ def test_a_flagfile_is_read_or_refused(folder, whole, content, edits):
 @example(["1e300"])
 def test_a_list_of_integers_holds_positive_ones_or_is_refused(texts):
     flags.FLAGS["sizes"].value = texts
-    found = refused_or(lambda: integer_lists.positive("sizes"))
+    found = refused_or(lambda: flag_types.positive("sizes"))
     if found is not None:
         assert found == sorted(set(found)) and all(type(n) is int and n > 0 for n in found)
         assert all(n < 2**31 for n in found)
