@@ -25,7 +25,7 @@ from experiments import (
 )
 from experiments import run as wiring
 from experiments.cli import console
-from experiments.config import Config, resolved, to_flagfile
+from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.results import SETTINGS, Results, cpus
 from experiments.sweep_keeper import Saves
 from experiments.sweep_outputs import VECTORS

@@ -11,7 +11,7 @@ import numpy as np
 from absl import flags
 
 from experiments import earlier_flags
-from experiments.config import Config, check
+from experiments.cli.config import Config, check
 from experiments.tables import counted
 from w2v_jax.data.files import opened
 from w2v_jax.types import UserError

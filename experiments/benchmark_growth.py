@@ -19,9 +19,9 @@ from typing import NamedTuple
 import jax
 from absl import flags
 
-from experiments import benchmark_curves, config, earlier_flags, entry, memory, run, zipf
-from experiments.cli import console, flag_types
-from experiments.config import Config
+from experiments import benchmark_curves, earlier_flags, entry, memory, run, zipf
+from experiments.cli import config, console, flag_types
+from experiments.cli.config import Config
 from experiments.results import Results, machine
 from experiments.tables import enclosed, markdown, number, spread
 from w2v_jax import training

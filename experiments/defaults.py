@@ -8,7 +8,7 @@ import numpy as np
 from absl import flags
 
 from experiments.cli import console
-from experiments.config import Config
+from experiments.cli.config import Config
 from experiments.tables import counted
 from w2v_jax.data import vocab
 from w2v_jax.types import Corpus

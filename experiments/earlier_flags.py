@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from experiments.config import Config, resolved, to_flagfile, without_effect
+from experiments.cli.config import Config, resolved, to_flagfile, without_effect
 
 
 class Renamed(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments import events, keeper, rundir, stopping
 from experiments.cli import console
-from experiments.config import Config
+from experiments.cli.config import Config
 from experiments.entry import Diverged
 from experiments.keeper import Start
 from experiments.stopping import Stopped

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments import identity, rundir
 from experiments.cli import console
-from experiments.config import Config
+from experiments.cli.config import Config
 from experiments.entry import Diverged
 from experiments.ledger import Ledger
 from w2v_jax import checkpoint

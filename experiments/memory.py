@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jax
 
-from experiments.config import Config
+from experiments.cli.config import Config
 from w2v_jax import sweeping, training
 from w2v_jax.types import Corpus, Hyper, UserError
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments import identity, rundir
 from experiments.cli import console
-from experiments.config import EXPORTED
+from experiments.cli.config import EXPORTED
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.data.vocab import load_counts
 from w2v_jax.types import Params, UserError, WordVectors

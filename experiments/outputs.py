@@ -7,7 +7,7 @@ from pathlib import Path
 
 from experiments import STARTED, events, newest, quoted, rundir
 from experiments.cli import console
-from experiments.config import Config
+from experiments.cli.config import Config
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import evaluation, plots, similarity
 from w2v_jax.vectors.evaluation import Measure

@@ -7,7 +7,8 @@ The flags say the baseline, --sweep what varies. The same command again goes on 
 a program at a time. OUT/flags.cfg with a line's "flags" in results.jsonl is that member alone.
 """
 
-from experiments import ablation, axes, config, entry
+from experiments import ablation, axes, entry
+from experiments.cli import config
 
 
 def main() -> None:

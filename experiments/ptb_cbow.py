@@ -3,7 +3,8 @@
 python -m experiments.ptb_cbow --flagfile=experiments/flagfiles/ptb_cbow.cfg --workdir=OUT
 """
 
-from experiments import config, entry
+from experiments import entry
+from experiments.cli import config
 from experiments.run import run
 
 

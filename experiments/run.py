@@ -29,7 +29,7 @@ from experiments import (
     stopping,
 )
 from experiments.cli import console
-from experiments.config import Config, resolved, to_flagfile
+from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.keeper import Start
 from experiments.ledger import Ledger
 from experiments.newest import exported

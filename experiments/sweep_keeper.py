@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments import earlier_flags, rundir
 from experiments.cli import console
-from experiments.config import Config
+from experiments.cli.config import Config
 from experiments.sweep_plan import Member, Program
 from w2v_jax import checkpoint, sweeping
 from w2v_jax.checkpoint import Checkpoints

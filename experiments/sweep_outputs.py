@@ -8,7 +8,7 @@ from absl import flags
 
 from experiments import item_files
 from experiments.cli import console
-from experiments.config import Config
+from experiments.cli.config import Config
 from experiments.results import Results
 from experiments.sweep_run import HEADLINES, headlines
 from w2v_jax.types import UserError, WordVectors

@@ -5,7 +5,7 @@ from functools import partial
 
 import jax
 
-from experiments.config import Config, resolved, to_flagfile
+from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.run import make_hyper
 from w2v_jax import sweeping
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES

@@ -9,7 +9,8 @@ given is what it is.
 
 from absl import flags
 
-from experiments import config, defaults, entry
+from experiments import defaults, entry
+from experiments.cli import config
 from experiments.defaults import Case
 from experiments.run import run
 from w2v_jax.types import UserError

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from absl import flags
 
-from experiments import axes, config
+from experiments import axes
+from experiments.cli import config
 from w2v_jax.types import UserError
 
 

@@ -7,7 +7,7 @@ import pytest
 from scripts import start
 
 from experiments import defaults, earlier_flags, train_corpus
-from experiments.config import Config
+from experiments.cli.config import Config
 from w2v_jax.vectors import io as vectors_io
 
 SIZE = train_corpus.SIZE

@@ -7,7 +7,7 @@ from scripts import QUICK, start
 
 from experiments import axes, earlier_arguments, earlier_flags
 from experiments import run as wiring
-from experiments.config import Config, resolved, to_flagfile
+from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.earlier_flags import Renamed
 from w2v_jax.types import UserError
 

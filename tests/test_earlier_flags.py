@@ -13,7 +13,7 @@ from scripts import QUICK, contents, start
 from test_resume import arguments, metrics_of, signalled
 
 from experiments import earlier_flags, entry, identity, train_corpus
-from experiments.config import Config, resolved, to_flagfile
+from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.earlier_flags import Renamed
 from experiments.peers.entrants import Entrant, same
 from experiments.results import Results

@@ -10,7 +10,7 @@ import pytest
 import reference
 
 from experiments import axes, run
-from experiments.config import Config
+from experiments.cli.config import Config
 from experiments.settings_compared import LOSS_KEYS
 from w2v_jax import checks, heldout, sampling, training, update
 from w2v_jax.data import loader

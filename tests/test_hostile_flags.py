@@ -9,8 +9,8 @@ from fuzzing import BYTES, EDITS, PIECES, TEXT, cases, drawn, one_line, tampered
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from experiments import axes, config
-from experiments.cli import flag_types
+from experiments import axes
+from experiments.cli import config, flag_types
 from w2v_jax.types import UserError
 
 NAMES = [*axes._FIELDS, "seeds", "design", "points", "sweep", "flagfile", "undefok", "no", ""]

@@ -12,7 +12,7 @@ import pytest
 from scripts import QUICK, contents, start
 
 from experiments import continuing, lock, run, rundir
-from experiments.config import Config
+from experiments.cli.config import Config
 from w2v_jax import training
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError

@@ -7,7 +7,7 @@ import pytest
 from scripts import QUICK, SMALL, WORDS, contents, in_a_process, start
 
 from experiments import item_files, run, rundir
-from experiments.config import Config
+from experiments.cli.config import Config
 from experiments.results import Results
 from w2v_jax.types import UserError, Vocab
 

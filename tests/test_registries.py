@@ -10,7 +10,8 @@ import pytest
 from absl import flags
 from entries import ADDED, EVERY, SMALL, K, V, add, drawing, lion, names, tables
 
-from experiments import axes, config, identity
+from experiments import axes, identity
+from experiments.cli import config
 from w2v_jax import update
 from w2v_jax.checks import ENGINES
 from w2v_jax.losses import LOSSES

@@ -170,8 +170,8 @@ def test_flags_cfg_names_the_same_files_from_another_folder(place, tmp_path, mon
 
 def read_by_train_corpus(monkeypatch, args):
     """The sha256 of the text that a run reads; it stops there and writes ~/flags.cfg."""
-    from experiments import config
     from experiments import run as wiring
+    from experiments.cli import config
 
     found = []
 
