@@ -12,7 +12,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import ablation, entry
+from experiments import ablation
+from experiments.cli import command
 from experiments.results import LINES, SETTINGS, Results
 from w2v_jax.types import UserError
 
@@ -37,4 +38,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

@@ -14,15 +14,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import (
-    benchmark_table,
-    child_process,
-    entry,
-    item_files,
-    plain_corpus,
-    train_corpus,
-)
-from experiments.cli import console
+from experiments import benchmark_table, child_process, item_files, plain_corpus, train_corpus
+from experiments.cli import command, console
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import Entrant, entrant, order, particular, same
 from experiments.results import Results, cpus, machine
@@ -199,4 +192,4 @@ def measure(plan: Plan, racer: Entrant, seed: int) -> dict:
 
 if __name__ == "__main__":
     define_flags()
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

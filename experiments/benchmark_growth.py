@@ -19,8 +19,8 @@ from typing import NamedTuple
 import jax
 from absl import flags
 
-from experiments import benchmark_curves, earlier_flags, entry, memory, run, zipf
-from experiments.cli import config, console, flag_types
+from experiments import benchmark_curves, earlier_flags, memory, run, zipf
+from experiments.cli import command, config, console, flag_types
 from experiments.cli.config import Config
 from experiments.results import Results, machine
 from experiments.tables import enclosed, markdown, number, spread
@@ -227,4 +227,4 @@ def table(
 
 if __name__ == "__main__":
     define_flags()
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

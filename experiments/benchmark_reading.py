@@ -17,7 +17,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import child_process, entry
+from experiments import child_process
+from experiments.cli import command
 from experiments.results import Results, cpus, machine
 from experiments.tables import enclosed, markdown, spread
 from w2v_jax.data import loader
@@ -110,4 +111,4 @@ def table(lines: list[dict], size: int) -> str:
 
 if __name__ == "__main__":
     define_flags()
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

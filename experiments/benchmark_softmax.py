@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import benchmark_curves, entry, softmax_variants
-from experiments.cli import console, flag_types
+from experiments import benchmark_curves, softmax_variants
+from experiments.cli import command, console, flag_types
 from experiments.results import Results, machine
 from experiments.tables import enclosed, markdown, number, spread
 from w2v_jax import model
@@ -172,4 +172,4 @@ of whole tables where the gradient is dense and of the touched rows where it is 
 
 if __name__ == "__main__":
     define_flags()
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from absl import flags
 
-from experiments import child_process, earlier_flags, entry, train_corpus
-from experiments.cli import console
+from experiments import child_process, earlier_flags, train_corpus
+from experiments.cli import command, console
 from experiments.peers import entrants
 from experiments.results import Results, cpus
 from experiments.tables import counted, enclosed, markdown, spread
@@ -128,4 +128,4 @@ def table(lines: list[dict], members: int) -> str:
 
 if __name__ == "__main__":
     define_flags()
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

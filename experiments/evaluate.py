@@ -6,8 +6,8 @@ python -m experiments.evaluate --vectors=FILE --pairs=FILE --analogies=FILE
 
 from absl import flags
 
-from experiments import entry, vectors
-from experiments.cli import console
+from experiments import vectors
+from experiments.cli import command, console
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 
@@ -36,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import entry, lock, newest, outputs, rundir
-from experiments.cli import console
+from experiments import lock, newest, outputs, rundir
+from experiments.cli import command, console
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 
@@ -113,4 +113,4 @@ def _keep(folder: Path, measures: dict, of_the_run: bool, found: newest.Newest) 
 
 if __name__ == "__main__":
     define_flags()
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

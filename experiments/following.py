@@ -9,8 +9,8 @@ import numpy as np
 
 from experiments import events, keeper, rundir, stopping
 from experiments.cli import console
+from experiments.cli.command import Diverged
 from experiments.cli.config import Config
-from experiments.entry import Diverged
 from experiments.keeper import Start
 from experiments.stopping import Stopped
 from w2v_jax.types import Corpus

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments import entry, item_files
-from experiments.cli import console
+from experiments import item_files
+from experiments.cli import command, console
 from experiments.results import Results, cpus
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError, WordVectors
@@ -194,4 +194,4 @@ def _sentence(line: dict) -> str:
 
 if __name__ == "__main__":
     define_flags()
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

@@ -22,8 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments import entry
-from experiments.cli import console
+from experiments.cli import command, console
 from experiments.tables import counted
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError
@@ -177,4 +176,4 @@ def _whole(path: Path):
 
 if __name__ == "__main__":
     define_flags()
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

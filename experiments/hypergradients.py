@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import entry, hypergradients_report
-from experiments.cli import console
+from experiments import hypergradients_report
+from experiments.cli import command, console
 from experiments.results import Results
 from experiments.tables import counted
 from w2v_jax import hypergradients, model, sampling, training, update
@@ -264,7 +264,7 @@ def measure(optimizer: str, run: hypergradients.Unrolled, hyper: Hyper) -> dict:
     programs = compile_programs(optimizer, run, hyper)
     start = programs.derivatives(np.array([math.log(values.learning_rate), values.noise_power]))
     if not (math.isfinite(start.loss) and np.isfinite(start.slope).all()):
-        raise entry.Diverged(
+        raise command.Diverged(
             f"{optimizer} from --learning_rate={values.learning_rate}: try a smaller one"
         )
     points = descend(programs, start, values.descent_steps)
@@ -341,4 +341,4 @@ def milliseconds(function: Callable, at: np.ndarray) -> float:
 
 if __name__ == "__main__":
     define_flags()
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

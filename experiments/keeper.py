@@ -10,8 +10,8 @@ import numpy as np
 
 from experiments import identity, rundir
 from experiments.cli import console
+from experiments.cli.command import Diverged
 from experiments.cli.config import Config
-from experiments.entry import Diverged
 from experiments.ledger import Ledger
 from w2v_jax import checkpoint
 from w2v_jax.checkpoint import Checkpoints

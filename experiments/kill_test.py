@@ -17,9 +17,9 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import entry, killed_runs
+from experiments import killed_runs
 from experiments.child_process import ROOT
-from experiments.cli import console
+from experiments.cli import command, console
 from experiments.killed_runs import Command
 from experiments.results import Results
 from experiments.tables import markdown
@@ -176,4 +176,4 @@ def _table(results: Results, names: list[str]) -> str:
 
 if __name__ == "__main__":
     define_flags()
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

@@ -7,8 +7,8 @@ The flags say the baseline, --sweep what varies. The same command again goes on 
 a program at a time. OUT/flags.cfg with a line's "flags" in results.jsonl is that member alone.
 """
 
-from experiments import ablation, axes, entry
-from experiments.cli import config
+from experiments import ablation, axes
+from experiments.cli import command, config
 
 
 def main() -> None:
@@ -21,4 +21,4 @@ if __name__ == "__main__":
     config.define_flags(idle, model="skipgram")
     axes.define_flags()
     ablation.define_flags()
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

@@ -3,8 +3,7 @@
 python -m experiments.ptb_cbow --flagfile=experiments/flagfiles/ptb_cbow.cfg --workdir=OUT
 """
 
-from experiments import entry
-from experiments.cli import config
+from experiments.cli import command, config
 from experiments.run import run
 
 
@@ -15,4 +14,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     config.define_flags(model="cbow")
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

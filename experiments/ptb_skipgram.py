@@ -3,8 +3,7 @@
 python -m experiments.ptb_skipgram --flagfile=experiments/flagfiles/ptb_skipgram.cfg --workdir=OUT
 """
 
-from experiments import entry
-from experiments.cli import config
+from experiments.cli import command, config
 from experiments.run import run
 
 
@@ -15,4 +14,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     config.define_flags(model="skipgram")
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

@@ -6,8 +6,8 @@ python -m experiments.query --run=OUT --analogy=king,man,queen --analogy_score=c
 
 from absl import flags
 
-from experiments import entry, quoted, vectors
-from experiments.cli import console
+from experiments import quoted, vectors
+from experiments.cli import command, console
 from w2v_jax.types import UserError
 from w2v_jax.vectors.similarity import ANALOGY_SCORES
 
@@ -46,4 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments import entry, tables
+from experiments import tables
+from experiments.cli import command
 from experiments.searches_compared import (
     MEASURES,
     SEARCHES,
@@ -220,4 +221,4 @@ def _best_so_far(axes, searches: Mapping[str, Search], judging: Half) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

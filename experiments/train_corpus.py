@@ -9,8 +9,8 @@ given is what it is.
 
 from absl import flags
 
-from experiments import defaults, entry
-from experiments.cli import config
+from experiments import defaults
+from experiments.cli import command, config
 from experiments.defaults import Case
 from experiments.run import run
 from w2v_jax.types import UserError
@@ -57,4 +57,4 @@ def main() -> None:
 if __name__ == "__main__":
     config.define_flags(**DEFAULTS)
     defaults.show_in_help(CASES, SIZE)
-    entry.start(main, __doc__)
+    command.start(main, __doc__)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scripts import QUICK, contents, start
 from test_resume import arguments, metrics_of, signalled
 
-from experiments import earlier_flags, entry, identity, train_corpus
+from experiments import earlier_flags, identity, train_corpus
+from experiments.cli import command
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.earlier_flags import Renamed
 from experiments.peers.entrants import Entrant, same
@@ -281,7 +282,7 @@ def stop_at_epoch(monkeypatch, count):
         raise SystemExit(status)
 
     monkeypatch.setattr(sweeping, "train_epoch", train_epoch)
-    monkeypatch.setattr(entry.os, "_exit", end)  # this process is to stay
+    monkeypatch.setattr(command.os, "_exit", end)  # this process is to stay
 
 
 MEMBERS = [Config(seed=seed, optimizer="adam") for seed in (1, 2)]

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from scripts import QUICK, SMALL, contents, start
 
-from experiments import entry, keeper, lock, rundir
+from experiments import keeper, lock, rundir
+from experiments.cli import command
 from w2v_jax import sweeping, training
 from w2v_jax.types import UserError
 
@@ -377,7 +378,7 @@ def test_a_sweep_stopped_in_mid_epoch_goes_on_to_the_same_results(
         raise SystemExit(status)
 
     monkeypatch.setattr(sweeping, "train_epoch", train_epoch)
-    monkeypatch.setattr(entry.os, "_exit", end)  # this process is to stay
+    monkeypatch.setattr(command.os, "_exit", end)  # this process is to stay
     out = tmp_path / "out"
     assert start("ptb_ablation", *args, f"--workdir={out}") == 143
     assert "saved after epoch" in capsys.readouterr().err
