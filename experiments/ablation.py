@@ -16,7 +16,6 @@ from experiments import (
     differences_plot,
     earlier_flags,
     item_files,
-    lock,
     memory,
     rundir,
     sweep_outputs,
@@ -27,6 +26,7 @@ from experiments import run as wiring
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.results import SETTINGS, Results, cpus
+from experiments.runs import lock
 from experiments.sweep_keeper import Saves
 from experiments.sweep_outputs import VECTORS
 from experiments.tables import counted

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import lock, newest, outputs, rundir
+from experiments import newest, outputs, rundir
 from experiments.cli import command, console
+from experiments.runs import lock
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 

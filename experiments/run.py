@@ -22,7 +22,6 @@ from experiments import (
     following,
     identity,
     keeper,
-    lock,
     memory,
     outputs,
     rundir,
@@ -33,6 +32,7 @@ from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.keeper import Start
 from experiments.ledger import Ledger
 from experiments.newest import exported
+from experiments.runs import lock
 from experiments.tables import counted
 from w2v_jax import model, trainable, training, update, warm_start
 from w2v_jax.data import loader, vocab
