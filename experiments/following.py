@@ -7,12 +7,13 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments import events, keeper, rundir, stopping
+from experiments import events, keeper, rundir
 from experiments.cli import console
 from experiments.cli.command import Diverged
 from experiments.cli.config import Config
 from experiments.keeper import Start
-from experiments.stopping import Stopped
+from experiments.runs import signals
+from experiments.runs.signals import Stopped
 from w2v_jax.types import Corpus
 
 
@@ -31,7 +32,7 @@ def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, 
         contextlib.closing(keep),
         events.writer(workdir, config.tensorboard) as event,
         console.progress_bar(total, ledger.last_words) as bar,
-        stopping.watched() as asked,
+        signals.watched() as asked,
     ):
         try:
             for state, report in reports:

@@ -25,14 +25,13 @@ from experiments import (
     memory,
     outputs,
     rundir,
-    stopping,
 )
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.keeper import Start
 from experiments.ledger import Ledger
 from experiments.newest import exported
-from experiments.runs import lock
+from experiments.runs import lock, signals
 from experiments.tables import counted
 from w2v_jax import model, trainable, training, update, warm_start
 from w2v_jax.data import loader, vocab
@@ -134,7 +133,7 @@ def _trained(
 ):
     """From `start` to the end: state, ledger, seconds of training and compilation, what failed."""
     static, size = config.static(), training.chunk_size(corpus)
-    with console.compiling(), stopping.at_once():
+    with console.compiling(), signals.at_once():
         program = training.compile_program(
             start.state, key, size, hyper, static, config.log_every_steps
         )

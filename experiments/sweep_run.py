@@ -14,7 +14,7 @@ import numpy as np
 from experiments import chance, ledger, run, sweep_keeper
 from experiments.cli import console
 from experiments.cli.config import to_flagfile
-from experiments.stopping import Stopped, at_once, watched
+from experiments.runs.signals import Stopped, at_once, watched
 from experiments.sweep_plan import Member, Program
 from w2v_jax import heldout, sweeping
 from w2v_jax.training import nothing_trained

@@ -9,7 +9,7 @@ from absl import flags
 from jax.errors import JaxRuntimeError
 
 from experiments import earlier_arguments, peers_flags, programs, quiet, streams
-from experiments.stopping import Stopped
+from experiments.runs.signals import Stopped
 from w2v_jax import configure
 from w2v_jax.types import UserError
 
