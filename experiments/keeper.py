@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import identity, rundir
+from experiments import rundir
 from experiments.cli import console
 from experiments.cli.command import Diverged
 from experiments.cli.config import Config
 from experiments.ledger import Ledger
+from experiments.runs import fingerprint
 from w2v_jax import checkpoint
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.training import Position, Report
@@ -30,7 +31,7 @@ class Start(NamedTuple):
     metrics_bytes: int | None  # of metrics.jsonl, what belongs to it; None: a new file
     resumes: int  # how often the run has been taken up
     words_before: int  # of an earlier training, whose schedule goes on
-    identity: dict  # the run's
+    fingerprint: dict  # the run's
     ended: bool = False  # all epochs are done
 
 
@@ -157,7 +158,7 @@ def resumed(config: Config, workdir: Path, first: Start, key: jax.Array, total: 
     if saved is None:
         console.say("no checkpoint: the run begins anew")
         return first
-    identity.check(f"{checkpoints.folder}/{saved.step}", saved.about["identity"], first.identity)
+    fingerprint.check(f"{checkpoints.folder}/{saved.step}", saved.about["identity"], first.identity)
     found = checkpoint.unflat(saved.arrays, like)
     if not np.array_equal(found["key"], jax.random.key_data(key)):
         raise UserError(f"{checkpoints.folder}/{saved.step}: its random key is of another seed")

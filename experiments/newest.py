@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments import identity, rundir
+from experiments import rundir
 from experiments.cli import console
 from experiments.cli.config import EXPORTED
+from experiments.runs import fingerprint
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.data.vocab import load_counts
 from w2v_jax.types import Params, UserError, WordVectors
@@ -49,7 +50,7 @@ def of_run(run: Path, table: str = "") -> Newest:
     if "position" not in saved.about:
         raise UserError(f"--run={run}: its checkpoint is no single run's")
     if about:
-        identity.check(str(run), about, saved.about["identity"])
+        fingerprint.check(str(run), about, saved.about["identity"])
     ended = saved.about.get("ended", trained)
     epoch = saved.about["position"]["epoch"] + 1
     if not ended:

@@ -20,7 +20,6 @@ from experiments import (
     defaults,
     earlier_flags,
     following,
-    identity,
     keeper,
     memory,
     outputs,
@@ -31,7 +30,7 @@ from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.keeper import Start
 from experiments.ledger import Ledger
 from experiments.newest import exported
-from experiments.runs import lock, signals
+from experiments.runs import fingerprint, lock, signals
 from experiments.tables import counted
 from w2v_jax import model, trainable, training, update, warm_start
 from w2v_jax.data import loader, vocab
@@ -57,15 +56,15 @@ def run(config: Config, script: str, size: defaults.BySize | None = None) -> Non
         there = rundir.check(workdir, config.overwrite, config.resume)
         if there:
             as_there = dataclasses.replace(config, **earlier_flags.values(there["flags"], sized))
-            known = {"flags": identity.of_flags(as_there)}
-            identity.check(f"--workdir={workdir}", there, known)
+            known = {"flags": fingerprint.of_flags(as_there)}
+            fingerprint.check(f"--workdir={workdir}", there, known)
         earlier = continuing.earlier(config)
         config, source, corpus = read_corpus(config, earlier.vocab.words if earlier else ())
         if size:
             config = defaults.of_size(config, corpus, sized, size)
-        this = identity.of(config, corpus, earlier.sha256 if earlier else "")
+        this = fingerprint.of(config, corpus, earlier.sha256 if earlier else "")
         if there:
-            identity.check(f"--workdir={workdir}", there, this)
+            fingerprint.check(f"--workdir={workdir}", there, this)
             rundir.clear_unfinished(workdir)
             if rundir.is_trained(workdir):
                 outputs.make_missing(config, workdir)
@@ -99,7 +98,7 @@ def _run(
         "dataset": source.name,
         "note": source.note,
         "corpus_sha256": corpus.sha256,
-        "vocab_sha256": identity.of_vocab(corpus.vocab),
+        "vocab_sha256": fingerprint.of_vocab(corpus.vocab),
         "vocab_size": len(corpus.vocab.words),
         "untrained_types": len(untrained),
         "words_per_epoch": corpus.words,

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from scripts import QUICK, contents, start
 from test_resume import arguments, metrics_of, signalled
 
-from experiments import earlier_flags, identity, train_corpus
+from experiments import earlier_flags, train_corpus
 from experiments.cli import command
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.earlier_flags import Renamed
 from experiments.peers.entrants import Entrant, same
 from experiments.results import Results
+from experiments.runs import fingerprint
 from w2v_jax import sweeping
 from w2v_jax.types import UserError
 
@@ -103,9 +104,9 @@ def left(monkeypatch, place, tmp_path):
     """What a version left that writes other flags: a run, saved and stopped."""
 
     def leave(change, *more):
-        own = identity.of_flags
+        own = fingerprint.of_flags
         with monkeypatch.context() as patch:
-            patch.setattr(identity, "of_flags", lambda config: change(own(config)))
+            patch.setattr(fingerprint, "of_flags", lambda config: change(own(config)))
             args = arguments(place, tmp_path, *more)
             assert signalled(patch, 6, signal.SIGTERM, *args) == 143
         return tmp_path
@@ -196,7 +197,7 @@ def test_a_run_of_any_version_can_be_continued(place, left, tmp_path, capsys):
 
 def test_idle_flags_make_no_difference_of_their_own():
     sgd, adam = Config(optimizer="sgd"), Config(optimizer="adam", beta1=0.5)
-    there, here = (identity.of_flags(config) for config in (sgd, adam))
+    there, here = (fingerprint.of_flags(config) for config in (sgd, adam))
     assert [d.name for d in earlier_flags.differences(there, here)] == ["optimizer", "beta1"]
     assert [d.name for d in earlier_flags.differences(here, there)] == ["optimizer"]
     # A version that took a flag for idle, or one for effective that is idle now.

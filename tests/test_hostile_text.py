@@ -17,7 +17,8 @@ from fuzzing import BYTES, EDITS, TEXT, cases, drawn, one_line, tampered
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from experiments import identity, rundir
+from experiments import rundir
+from experiments.runs import fingerprint
 from w2v_jax import kinds
 from w2v_jax.data import id_cache, loader, sources, vocab
 from w2v_jax.data.sources import Source, read_chunks, read_lines
@@ -348,4 +349,4 @@ def test_what_says_which_run_a_folder_holds_is_read_or_refused(folder, content, 
     there = refusal_or(lambda: rundir.check(out, False, True), path)
     if there is not None:
         here = {"flags": {"dim": "4", "seed": "1"}, "corpus_sha256": "ab", "vocab_sha256": "cd"}
-        refusal_or(lambda: identity.check(out, there, here), out)
+        refusal_or(lambda: fingerprint.check(out, there, here), out)

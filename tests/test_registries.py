@@ -10,8 +10,9 @@ import pytest
 from absl import flags
 from entries import ADDED, EVERY, SMALL, K, V, add, drawing, lion, names, tables
 
-from experiments import axes, identity
+from experiments import axes
 from experiments.cli import config
+from experiments.runs import fingerprint
 from w2v_jax import update
 from w2v_jax.checks import ENGINES
 from w2v_jax.losses import LOSSES
@@ -144,9 +145,9 @@ def test_flags_cfg_and_identity_hold_what_an_entry_uses_and_no_other_constant(fi
     if field == "optimizer":
         assert set(CONSTANTS) & set(kept) == set(entry.uses)
         for constant in entry.uses:
-            other = identity.of_flags(dataclasses.replace(mine, **{constant: 0.25}))
+            other = fingerprint.of_flags(dataclasses.replace(mine, **{constant: 0.25}))
             with pytest.raises(UserError, match=f"--{constant} is"):
-                identity.check("OUT", {"flags": identity.of_flags(mine)}, {"flags": other})
+                fingerprint.check("OUT", {"flags": fingerprint.of_flags(mine)}, {"flags": other})
 
 
 def test_a_flag_that_no_entry_speaks_of_has_an_effect(monkeypatch):
