@@ -17,7 +17,6 @@ from experiments import (
     earlier_flags,
     item_files,
     memory,
-    rundir,
     sweep_outputs,
     sweep_plan,
     sweep_run,
@@ -26,7 +25,7 @@ from experiments import run as wiring
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.results import SETTINGS, Results, cpus
-from experiments.runs import lock
+from experiments.runs import lock, rundir
 from experiments.sweep_keeper import Saves
 from experiments.sweep_outputs import VECTORS
 from experiments.tables import counted

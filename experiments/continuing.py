@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import rundir
 from experiments.cli import console
 from experiments.cli.config import Config
+from experiments.runs import rundir
 from w2v_jax.checkpoint import Checkpoints, checksum
 from w2v_jax.data.vocab import counts_text, load_counts
 from w2v_jax.types import UserError, Vocab

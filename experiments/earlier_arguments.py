@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from experiments import earlier_flags
 from experiments.earlier_flags import REMOVED, RENAMED
-from experiments.rundir import FLAGS
+from experiments.runs.rundir import FLAGS
 from w2v_jax.types import UserError
 
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from experiments import rundir
+from experiments.runs import rundir
 
 _SCALARS = ("loss", "objective", "learning_rate", "words_per_sec")
 

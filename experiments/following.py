@@ -7,12 +7,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments import events, keeper, rundir
+from experiments import events, keeper
 from experiments.cli import console
 from experiments.cli.command import Diverged
 from experiments.cli.config import Config
 from experiments.keeper import Start
-from experiments.runs import signals
+from experiments.runs import rundir, signals
 from experiments.runs.signals import Stopped
 from w2v_jax.types import Corpus
 

@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import rundir
 from experiments.cli import console
 from experiments.cli.command import Diverged
 from experiments.cli.config import Config
 from experiments.ledger import Ledger
-from experiments.runs import fingerprint
+from experiments.runs import fingerprint, rundir
 from w2v_jax import checkpoint
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.training import Position, Report

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments import rundir
+from experiments.runs import rundir
 from w2v_jax.types import UserError
 
 STARTS, SAVES = 0.08, 0.4  # shares of the kills that are to come while it starts, while it saves

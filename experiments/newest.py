@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments import rundir
 from experiments.cli import console
 from experiments.cli.config import EXPORTED
-from experiments.runs import fingerprint
+from experiments.runs import fingerprint, rundir
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.data.vocab import load_counts
 from w2v_jax.types import Params, UserError, WordVectors

@@ -5,9 +5,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments import STARTED, events, newest, quoted, rundir
+from experiments import STARTED, events, newest, quoted
 from experiments.cli import console
 from experiments.cli.config import Config
+from experiments.runs import rundir
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import evaluation, plots, similarity
 from w2v_jax.vectors.evaluation import Measure

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import earlier_flags, rundir
+from experiments import earlier_flags
 from experiments.cli import console
 from experiments.cli.config import Config
+from experiments.runs import rundir
 from experiments.sweep_plan import Member, Program
 from w2v_jax import checkpoint, sweeping
 from w2v_jax.checkpoint import Checkpoints

@@ -17,8 +17,7 @@ from fuzzing import BYTES, EDITS, TEXT, cases, drawn, one_line, tampered
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from experiments import rundir
-from experiments.runs import fingerprint
+from experiments.runs import fingerprint, rundir
 from w2v_jax import kinds
 from w2v_jax.data import id_cache, loader, sources, vocab
 from w2v_jax.data.sources import Source, read_chunks, read_lines

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scripts import QUICK, contents, start
 
-from experiments import continuing, run, rundir
+from experiments import continuing, run
 from experiments.cli.config import Config
-from experiments.runs import lock
+from experiments.runs import lock, rundir
 from w2v_jax import training
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scripts import QUICK, SMALL, WORDS, contents, in_a_process, start
 
-from experiments import item_files, run, rundir
+from experiments import item_files, run
 from experiments.cli.config import Config
 from experiments.results import Results
+from experiments.runs import rundir
 from w2v_jax.types import UserError, Vocab
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from scripts import QUICK, SMALL, contents, start
 
-from experiments import keeper, rundir
+from experiments import keeper
 from experiments.cli import command
-from experiments.runs import lock
+from experiments.runs import lock, rundir
 from w2v_jax import sweeping, training
 from w2v_jax.types import UserError
 

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments import rundir
+from experiments.runs import rundir
 from w2v_jax.types import UserError
 
 
