@@ -11,8 +11,8 @@ import numpy as np
 from experiments.cli import console
 from experiments.cli.command import Diverged
 from experiments.cli.config import Config
-from experiments.ledger import Ledger
 from experiments.runs import fingerprint, rundir
+from experiments.runs.metrics import Ledger
 from w2v_jax import checkpoint
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.training import Position, Report

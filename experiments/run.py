@@ -27,9 +27,9 @@ from experiments import (
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.keeper import Start
-from experiments.ledger import Ledger
 from experiments.newest import exported
 from experiments.runs import fingerprint, lock, rundir, signals
+from experiments.runs.metrics import Ledger
 from experiments.tables import counted
 from w2v_jax import model, trainable, training, update, warm_start
 from w2v_jax.data import loader, vocab

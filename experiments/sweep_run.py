@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import chance, ledger, run, sweep_keeper
+from experiments import chance, run, sweep_keeper
 from experiments.cli import console
 from experiments.cli.config import to_flagfile
+from experiments.runs import metrics
 from experiments.runs.signals import Stopped, at_once, watched
 from experiments.sweep_plan import Member, Program
 from w2v_jax import heldout, sweeping
@@ -143,7 +144,7 @@ def _epoch(old: Progress, program: Program, compiled: Compiled) -> Progress:
         old.members, compiled.corpus, compiled.texts, compiled.advance, epoch, epochs
     )
     alive, stopped = _alive(members), old.stopped
-    new = [ledger.mean_loss(m) for m in np.array(sums, float).T]
+    new = [metrics.mean_loss(m) for m in np.array(sums, float).T]
     new = np.array(new, float)  # NaN of an epoch without a positive, which is no training
     loss = np.where(alive & ~np.isnan(new), new, old.loss)
     if epoch + 1 == epochs:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.ledger import Ledger, loss_error, mean_loss
+from experiments.runs.metrics import Ledger, loss_error, mean_loss
 from w2v_jax.training import Position, Report
 from w2v_jax.types import Metrics
 
