@@ -7,12 +7,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments import events, keeper
+from experiments import events
 from experiments.cli import console
 from experiments.cli.command import Diverged
 from experiments.cli.config import Config
-from experiments.keeper import Start
-from experiments.runs import rundir, signals
+from experiments.runs import checkpointing, rundir, signals
+from experiments.runs.checkpointing import Start
 from experiments.runs.signals import Stopped
 from w2v_jax.types import Corpus
 
@@ -26,7 +26,7 @@ def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, 
     """
     state, report, unsaved, total = start.state, None, "", corpus.words * config.epochs
     metrics = rundir.MetricsFile(workdir, start.metrics_bytes)
-    keep = keeper.Keeper(config, workdir, key, ledger, metrics, start, total)
+    keep = checkpointing.Keeper(config, workdir, key, ledger, metrics, start, total)
     with (
         contextlib.closing(metrics),
         contextlib.closing(keep),

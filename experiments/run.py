@@ -14,21 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import (
-    chance,
-    continuing,
-    defaults,
-    earlier_flags,
-    following,
-    keeper,
-    memory,
-    outputs,
-)
+from experiments import chance, continuing, defaults, earlier_flags, following, memory, outputs
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
-from experiments.keeper import Start
 from experiments.newest import exported
-from experiments.runs import fingerprint, lock, rundir, signals
+from experiments.runs import checkpointing, fingerprint, lock, rundir, signals
+from experiments.runs.checkpointing import Start
 from experiments.runs.metrics import Ledger
 from experiments.tables import counted
 from w2v_jax import model, trainable, training, update, warm_start
@@ -84,7 +75,7 @@ def _run(
     resident = memory.check(config, corpus, hyper)
     start = _beginning(config, corpus, key, hyper, earlier, place, this)
     if resumes:
-        start = keeper.resumed(config, workdir, start, key, corpus.words * config.epochs)
+        start = checkpointing.resumed(config, workdir, start, key, corpus.words * config.epochs)
     if start.ended:  # and the process with it, before the vectors were written
         ledger = Ledger(config.objective, 0.0, start.ledger)
         state, train_sec, compile_sec, unsaved = start.state, start.ledger["elapsed_sec"], 0.0, ""
