@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import chance, continuing, defaults, earlier_flags, following, memory, outputs
+from experiments import chance, continuing, defaults, earlier_flags, memory, outputs
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.newest import exported
-from experiments.runs import checkpointing, fingerprint, lock, rundir, signals
+from experiments.runs import checkpointing, fingerprint, lock, loop, rundir, signals
 from experiments.runs.checkpointing import Start
 from experiments.runs.metrics import Ledger
 from experiments.tables import counted
@@ -138,7 +138,7 @@ def _trained(
         flagfile = to_flagfile(resolved(config))
         replace = config.overwrite or resumes
         rundir.create(workdir, replace, flagfile, start.identity, corpus.vocab, untrained)
-    follow = following.follow(config, workdir, corpus, reports, key, ledger, start)
+    follow = loop.follow(config, workdir, corpus, reports, key, ledger, start)
     state, train_sec, unsaved = follow
     return state, ledger, train_sec, program.compile_sec, unsaved
 
