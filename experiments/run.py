@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import chance, continuing, defaults, earlier_flags, memory, outputs
+from experiments import chance, defaults, earlier_flags, memory, outputs
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.newest import exported
-from experiments.runs import checkpointing, fingerprint, lock, loop, rundir, signals
+from experiments.runs import checkpointing, fingerprint, lock, loop, pretrained, rundir, signals
 from experiments.runs.checkpointing import Start
 from experiments.runs.metrics import Ledger
 from experiments.tables import counted
@@ -40,7 +40,7 @@ def run(config: Config, script: str, size: defaults.BySize | None = None) -> Non
     sized = defaults.open_by_size(config) if size else ()
     now = time.strftime("%Y%m%d-%H%M%S")
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
-    config = continuing.absolute(without_missing_extras(config))
+    config = pretrained.absolute(without_missing_extras(config))
     rundir.check(workdir, config.overwrite, config.resume)  # a folder that is refused gets no lock
     with lock.held(workdir):
         there = rundir.check(workdir, config.overwrite, config.resume)
@@ -48,7 +48,7 @@ def run(config: Config, script: str, size: defaults.BySize | None = None) -> Non
             as_there = dataclasses.replace(config, **earlier_flags.values(there["flags"], sized))
             known = {"flags": fingerprint.of_flags(as_there)}
             fingerprint.check(f"--workdir={workdir}", there, known)
-        earlier = continuing.earlier(config)
+        earlier = pretrained.earlier(config)
         config, source, corpus = read_corpus(config, earlier.vocab.words if earlier else ())
         if size:
             config = defaults.of_size(config, corpus, sized, size)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scripts import QUICK, contents, start
 
-from experiments import continuing, run
+from experiments import run
 from experiments.cli.config import Config
-from experiments.runs import lock, rundir
+from experiments.runs import lock, pretrained, rundir
 from w2v_jax import training
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError
@@ -374,7 +374,7 @@ def test_a_short_run_carries_both_tables(capsys, place, tmp_path, ended):
 def test_a_checkpoint_before_the_end_is_told(capsys, complete, stopped):
     shutil.rmtree(complete / "checkpoints")
     shutil.copytree(stopped / "checkpoints", complete / "checkpoints")
-    continuing.earlier(Config(dim=4, continue_from=str(complete)))
+    pretrained.earlier(Config(dim=4, continue_from=str(complete)))
     assert "not of its end" in capsys.readouterr().err
 
 
