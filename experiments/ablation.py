@@ -16,7 +16,6 @@ from experiments import (
     differences_plot,
     earlier_flags,
     item_files,
-    memory,
     sweep_outputs,
     sweep_plan,
     sweep_run,
@@ -25,7 +24,7 @@ from experiments import run as wiring
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.results import SETTINGS, Results, cpus
-from experiments.runs import lock, rundir
+from experiments.runs import lock, memory, rundir
 from experiments.sweep_keeper import Saves
 from experiments.sweep_outputs import VECTORS
 from experiments.tables import counted

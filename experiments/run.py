@@ -14,11 +14,20 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import chance, defaults, earlier_flags, memory, outputs
+from experiments import chance, defaults, earlier_flags, outputs
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.newest import exported
-from experiments.runs import checkpointing, fingerprint, lock, loop, pretrained, rundir, signals
+from experiments.runs import (
+    checkpointing,
+    fingerprint,
+    lock,
+    loop,
+    memory,
+    pretrained,
+    rundir,
+    signals,
+)
 from experiments.runs.checkpointing import Start
 from experiments.runs.metrics import Ledger
 from experiments.tables import counted
