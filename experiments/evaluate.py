@@ -6,8 +6,8 @@ python -m experiments.evaluate --vectors=FILE --pairs=FILE --analogies=FILE
 
 from absl import flags
 
-from experiments import vectors
 from experiments.cli import command, console
+from experiments.runs import vectors
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 

@@ -42,8 +42,10 @@ def start(script, *args):
         signal.signal(signal.SIGTERM, term)
         for name in set(flags.FLAGS) - before:
             delattr(flags.FLAGS, name)
-        if sys.modules.pop("experiments.vectors", None):  # it defines flags when it is imported
-            del experiments.vectors
+        if sys.modules.pop(
+            "experiments.runs.vectors", None
+        ):  # it defines flags when it is imported
+            del experiments.runs.vectors
     raise AssertionError("the script went on")
 
 
