@@ -20,11 +20,11 @@ from experiments import (
     sweep_plan,
     sweep_run,
 )
-from experiments import run as wiring
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.results import SETTINGS, Results, cpus
 from experiments.runs import lock, memory, rundir
+from experiments.runs import run as wiring
 from experiments.sweep_keeper import Saves
 from experiments.sweep_outputs import VECTORS
 from experiments.tables import counted

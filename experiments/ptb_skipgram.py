@@ -4,7 +4,7 @@ python -m experiments.ptb_skipgram --flagfile=experiments/flagfiles/ptb_skipgram
 """
 
 from experiments.cli import command, config
-from experiments.run import run
+from experiments.runs.run import run
 
 
 def main() -> None:

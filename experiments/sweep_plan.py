@@ -6,7 +6,7 @@ from functools import partial
 import jax
 
 from experiments.cli.config import Config, resolved, to_flagfile
-from experiments.run import make_hyper
+from experiments.runs.run import make_hyper
 from w2v_jax import sweeping
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import UserError, Vocab

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import chance, run, sweep_keeper
+from experiments import chance, sweep_keeper
 from experiments.cli import console
 from experiments.cli.config import to_flagfile
-from experiments.runs import metrics
+from experiments.runs import metrics, run
 from experiments.runs.signals import Stopped, at_once, watched
 from experiments.sweep_plan import Member, Program
 from w2v_jax import heldout, sweeping

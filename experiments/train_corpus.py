@@ -12,7 +12,7 @@ from absl import flags
 from experiments import defaults
 from experiments.cli import command, config
 from experiments.defaults import Case
-from experiments.run import run
+from experiments.runs.run import run
 from w2v_jax.types import UserError
 
 ADAGRAD = ("adagrad", "row_adagrad")

@@ -35,7 +35,7 @@ def test_the_headlines_runs_were_of_the_defaults(model):
 
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
 def test_train_corpus_trains_so_many_epochs_and_says_so(capsys, monkeypatch, tmp_path, model):
-    from experiments import run as wiring
+    from experiments.runs import run as wiring
 
     seen = []
     monkeypatch.setattr(wiring, "run", lambda config, *_: seen.append(config))

@@ -6,9 +6,9 @@ import pytest
 from scripts import QUICK, start
 
 from experiments import axes, earlier_arguments, earlier_flags
-from experiments import run as wiring
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.earlier_flags import Renamed
+from experiments.runs import run as wiring
 from w2v_jax.types import UserError
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import reference
 
-from experiments import axes, run
+from experiments import axes
 from experiments.cli.config import Config
+from experiments.runs import run
 from experiments.settings_compared import LOSS_KEYS
 from w2v_jax import checks, heldout, sampling, training, update
 from w2v_jax.data import loader

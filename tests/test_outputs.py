@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from scripts import QUICK, contents, start
 
-from experiments import run
 from experiments.cli.config import Config
-from experiments.runs import lock, pretrained, rundir
+from experiments.runs import lock, pretrained, run, rundir
 from w2v_jax import training
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError

@@ -11,8 +11,8 @@ from entries import SMALL, D, K, V, add, drawing, names, tables
 from jax.test_util import check_grads
 from laws import chi_square
 
-from experiments import run
 from experiments.cli import config
+from experiments.runs import run
 from w2v_jax import heldout, losses, update
 from w2v_jax.checks import check
 from w2v_jax.engines import blocks

@@ -15,8 +15,8 @@ import pytest
 from entries import add
 from scripts import QUICK, ROOT, start
 
-from experiments import run
 from experiments.cli import config
+from experiments.runs import run
 from w2v_jax import heldout, losses, model, sampling, sweeping, training, update
 from w2v_jax.checks import NAMES, REGISTRIES
 from w2v_jax.engines import pairs

@@ -170,8 +170,8 @@ def test_flags_cfg_names_the_same_files_from_another_folder(place, tmp_path, mon
 
 def read_by_train_corpus(monkeypatch, args):
     """The sha256 of the text that a run reads; it stops there and writes ~/flags.cfg."""
-    from experiments import run as wiring
     from experiments.cli import config
+    from experiments.runs import run as wiring
 
     found = []
 
@@ -199,7 +199,7 @@ def test_train_corpus_reads_any_text_and_drops_rare_words(tmp_path, capsys):
 
 
 def test_exported_vectors_are_the_table_asked_for():
-    from experiments.run import exported
+    from experiments.runs.run import exported
     from w2v_jax.types import Params
 
     params = Params(np.ones((2, 3)), np.full((2, 3), 2.0))
@@ -238,7 +238,7 @@ def test_every_sweeps_flagfile_gives_its_settings(monkeypatch, name, count):
 
 
 def test_every_flagfile_parses(place, monkeypatch):
-    from experiments import run as wiring
+    from experiments.runs import run as wiring
 
     seen = {}
     monkeypatch.setattr(wiring, "run", lambda config, *_: seen.setdefault(script, config))
@@ -286,7 +286,7 @@ def test_a_loss_is_shown_in_the_digits_that_its_interval_allows():
 
 
 def test_train_corpus_takes_the_rate_of_the_model_unless_told(place, monkeypatch):
-    from experiments import run as wiring
+    from experiments.runs import run as wiring
 
     seen = []
     monkeypatch.setattr(wiring, "run", lambda config, *_: seen.append(config))
