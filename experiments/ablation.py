@@ -22,12 +22,12 @@ from experiments import (
 )
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
+from experiments.report.tables import counted
 from experiments.results import SETTINGS, Results, cpus
 from experiments.runs import lock, memory, rundir
 from experiments.runs import run as wiring
 from experiments.sweep_keeper import Saves
 from experiments.sweep_outputs import VECTORS
-from experiments.tables import counted
 from w2v_jax import heldout, sweeping, training
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import Corpus, UserError

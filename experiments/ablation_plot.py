@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.report.tables import interval
 from experiments.settings_compared import (
     MEASURES,
     Group,
@@ -19,7 +20,6 @@ from experiments.settings_compared import (
     shown,
     values_of,
 )
-from experiments.tables import interval
 from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
 
 BLUE = "#1f5fa8"

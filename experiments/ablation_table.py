@@ -6,6 +6,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from experiments import chance, over_items, paired
+from experiments.report.tables import (
+    brief,
+    counted,
+    decimal,
+    half_width,
+    interval,
+    markdown,
+    plus_minus,
+)
 from experiments.settings_compared import (
     MEASURES,
     Comparison,
@@ -20,15 +29,6 @@ from experiments.settings_compared import (
     names,
     of_axis,
     shown,
-)
-from experiments.tables import (
-    brief,
-    counted,
-    decimal,
-    half_width,
-    interval,
-    markdown,
-    plus_minus,
 )
 from w2v_jax.vectors.evaluation import LEAST
 

@@ -12,7 +12,7 @@ from absl import flags
 
 from experiments import earlier_flags
 from experiments.cli.config import Config, check
-from experiments.tables import counted
+from experiments.report.tables import counted
 from w2v_jax.data.files import opened
 from w2v_jax.types import UserError
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.benchmark_table import QUALITY, by_peer
 from experiments.peers.commands import Task
-from experiments.tables import counted, interval
+from experiments.report.tables import counted, interval
 from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
 
 COLOURS = ("#1f5fa8", "#d1495b", "#2e8b57", "#8a5fb0", "#c77f1a", "#4a9ba8", "#7a6a53", "#b0578d")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from experiments import over_items, paired
 from experiments.peers.commands import Task
-from experiments.tables import (
+from experiments.report.tables import (
     enclosed,
     half_width,
     markdown,

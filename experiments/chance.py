@@ -1,6 +1,6 @@
 """Whether a final loss is any better than that of vectors which know nothing."""
 
-from experiments.tables import brief
+from experiments.report.tables import brief
 from w2v_jax.losses import LOSSES
 
 NEAR = 1e-3  # of chance: a loss that is nearer has learned nothing

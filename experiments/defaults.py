@@ -9,7 +9,7 @@ from absl import flags
 
 from experiments.cli import console
 from experiments.cli.config import Config
-from experiments.tables import counted
+from experiments.report.tables import counted
 from w2v_jax.data import vocab
 from w2v_jax.types import Corpus
 

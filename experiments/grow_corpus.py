@@ -23,7 +23,7 @@ import numpy as np
 from absl import flags
 
 from experiments.cli import command, console
-from experiments.tables import counted
+from experiments.report.tables import counted
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError
 

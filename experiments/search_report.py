@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments import tables
 from experiments.cli import command
+from experiments.report import tables
 from experiments.searches_compared import (
     MEASURES,
     SEARCHES,

@@ -292,6 +292,6 @@ def test_members_no_better_than_chance_are_named():
 
 @pytest.mark.parametrize("count", [0, 1, 2, 1000])
 def test_one_of_a_thing_is_no_plural(count):
-    from experiments.tables import counted
+    from experiments.report.tables import counted
 
     assert counted(count, "member").endswith("s") == (count != 1)

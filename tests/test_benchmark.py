@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from test_run import start, text_of
 
-from experiments import benchmark_table, child_process, over_items, plain_corpus, tables
+from experiments import benchmark_table, child_process, over_items, plain_corpus
 from experiments.peers import gensim_training
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import entrant, order, particular
+from experiments.report import tables
 from experiments.results import Results
 from w2v_jax.data.sources import Source
 from w2v_jax.types import UserError

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
-from experiments import chance, quoted, tables
-from experiments.tables import counted
+from experiments import chance, quoted
+from experiments.report import tables
+from experiments.report.tables import counted
 from w2v_jax import resources
 from w2v_jax.data.files import is_packed
 from w2v_jax.types import WordVectors

@@ -18,6 +18,7 @@ from experiments import chance, defaults, earlier_flags, outputs
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.newest import exported
+from experiments.report.tables import counted
 from experiments.runs import (
     checkpointing,
     fingerprint,
@@ -30,7 +31,6 @@ from experiments.runs import (
 )
 from experiments.runs.checkpointing import Start
 from experiments.runs.metrics import Ledger
-from experiments.tables import counted
 from w2v_jax import model, trainable, training, update, warm_start
 from w2v_jax.data import loader, vocab
 from w2v_jax.data import sources as corpora
