@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments import chance, over_items, paired
+from experiments import chance, over_items
+from experiments.report import stats
 from experiments.report.tables import (
     brief,
     counted,
@@ -170,7 +171,7 @@ def _legend(every, compared, seeds: int) -> str:
         text.append(f"`*`: differs from the baseline, p < .05, {_items_of(tested)}; `**`: still so")
         text.append(f"after Holm's correction for all comparisons of the measure ({most} at most).")
     elif seeds > 1 and any(compared.values()):
-        text.append(f"Fewer than {paired.MIN_SEEDS} seeds: no marks.")
+        text.append(f"Fewer than {stats.MIN_SEEDS} seeds: no marks.")
     for measure in _present(every):
         differing = [k for k in measure.keys if not comparable(every, measure._replace(keys=(k,)))]
         if differing:
@@ -286,7 +287,7 @@ def _verdicts(compared: Mapping[str, list[Comparison]], base: dict) -> str:
 def _verdict(measure: Measure, found: Sequence[Comparison], base: dict) -> str:
     tested = [c for c in found if c.holm is not None]
     if not tested:
-        few = f"fewer than {paired.MIN_SEEDS} seeds can't tell a difference from chance."
+        few = f"fewer than {stats.MIN_SEEDS} seeds can't tell a difference from chance."
         return f"- {measure.name}. Nothing is significant: {few}"
     significant = [c for c in tested if c.significant]
     kinds = {

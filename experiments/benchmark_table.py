@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from experiments import over_items, paired
+from experiments import over_items
 from experiments.peers.commands import Task
+from experiments.report import stats
 from experiments.report.tables import (
     enclosed,
     half_width,
@@ -99,7 +100,7 @@ def gaps(lines: Sequence[dict], items: Mapping[str, over_items.Items]) -> str:
 
 
 def _gap(ours: Mapping, base: Mapping, items: over_items.Items | None) -> tuple[str, str]:
-    estimate = paired.welch(list(ours.values()), list(base.values()))
+    estimate = stats.welch(list(ours.values()), list(base.values()))
     wide = over_items.with_items(
         estimate, items, *({name: name for name in s} for s in (ours, base))
     )

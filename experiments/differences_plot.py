@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments import over_items
 from experiments.ablation_plot import BLUE, FONT
-from experiments.paired import Estimate
+from experiments.report.stats import Estimate
 from experiments.settings_compared import (
     MEASURES,
     Comparison,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from experiments import paired
+from experiments.report import stats
 from w2v_jax.data.sources import write_atomically
 from w2v_jax.vectors import evaluation
 
@@ -174,11 +174,11 @@ def _influences(name: str, of: Mapping[Hashable, np.ndarray]) -> tuple[dict, np.
 
 
 def with_items(
-    estimate: paired.Estimate,
+    estimate: stats.Estimate,
     items: Items | None,
     ours: Mapping[Hashable, Hashable],
     base: Mapping[Hashable, Hashable] | None = None,
-) -> paired.Estimate | None:
+) -> stats.Estimate | None:
     """An estimate over seeds and items: a mean, or a difference to the base's.
 
     ours, base: seed -> member, the same as the estimate is of. None without items of all members,
@@ -190,12 +190,12 @@ def with_items(
         sides = [{seed: of[seed] for seed in seeds} for of in sides]
     place = {member: i for i, member in enumerate(items.members)} if items else {}
     known = all(member in place for side in sides for member in side.values())
-    if items is None or not known or estimate.seeds < paired.MIN_SEEDS:
+    if items is None or not known or estimate.seeds < stats.MIN_SEEDS:
         return None
     if items.freedom < 1:
-        return paired.over_items_too(estimate, np.inf, 1.0)
+        return stats.over_items_too(estimate, np.inf, 1.0)
     rows = [{seed: place[member] for seed, member in side.items()} for side in sides]
-    return paired.over_items_too(estimate, _variance(items.covariance, *rows), items.freedom)
+    return stats.over_items_too(estimate, _variance(items.covariance, *rows), items.freedom)
 
 
 def _variance(covariance: np.ndarray, ours: Mapping, base: Mapping | None = None) -> float:

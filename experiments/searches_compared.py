@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from experiments import earlier_flags, over_items, paired
+from experiments import earlier_flags, over_items
+from experiments.report import stats
 from experiments.results import LINES, SETTINGS
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
@@ -178,8 +179,8 @@ def _member(path: Path, line: dict, settings: dict) -> Member:
 class Gap(NamedTuple):
     """Ours minus gensim's on the judging half, in one measure."""
 
-    over_seeds: paired.Estimate  # Welch's; without an interval where a side has one seed
-    over_items: paired.Estimate | None  # over seeds and items; None for fewer than three seeds
+    over_seeds: stats.Estimate  # Welch's; without an interval where a side has one seed
+    over_items: stats.Estimate | None  # over seeds and items; None for fewer than three seeds
 
 
 def gaps(searches: Mapping[str, Search], judging: Half) -> dict[str, Gap]:
@@ -192,7 +193,7 @@ def gaps(searches: Mapping[str, Search], judging: Half) -> dict[str, Gap]:
             {key: measured(m.cosines, judging)[name] for key, m in runs[side].items()}
             for side in SEARCHES
         ]
-        estimate = paired.welch(*(list(side.values()) for side in sides))
+        estimate = stats.welch(*(list(side.values()) for side in sides))
         members = [{key: key for key in side} for side in sides]
         found[name] = Gap(estimate, over_items.with_items(estimate, items[name], *members))
     return found

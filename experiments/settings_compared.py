@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from experiments import over_items, paired
+from experiments import over_items
+from experiments.report import stats
 
 # What a perplexity or held-out loss is a measure of: settings that differ in it don't compare.
 TEXT_KEYS = ("model", "corpus", "dataset", "reading", "min_count", "max_vocab", "max_words", "unk")
@@ -59,13 +60,13 @@ class Comparison(NamedTuple):
     """A setting minus the baseline, in one measure."""
 
     group: Group
-    over_seeds: paired.Estimate
-    over_items: paired.Estimate | None  # over seeds and items; None where items weren't kept
+    over_seeds: stats.Estimate
+    over_items: stats.Estimate | None  # over seeds and items; None where items weren't kept
     holm: float | None  # its p-value, corrected for all comparisons of the measure
     holm_over_seeds: float | None  # that over seeds alone
 
     @property
-    def estimate(self) -> paired.Estimate:
+    def estimate(self) -> stats.Estimate:
         """What decides: over items too where they are known."""
         return self.over_items or self.over_seeds
 
@@ -180,13 +181,13 @@ def comparisons(
 
 def _estimates(group: Group, base: Group, measure: Measure, items: Mapping) -> tuple:
     """The difference over seeds, and over seeds and items; None where there is none."""
-    alone = paired.difference(group.by_seed(measure.field), base.by_seed(measure.field))
+    alone = stats.difference(group.by_seed(measure.field), base.by_seed(measure.field))
     members = group.members(measure.field), base.members(measure.field)
     return alone, alone and over_items.with_items(alone, items.get(measure.items), *members)
 
 
-def _corrected(estimates: Sequence[paired.Estimate]) -> list[float | None]:
+def _corrected(estimates: Sequence[stats.Estimate]) -> list[float | None]:
     """p-values by Holm, None where there are too few seeds."""
-    tested = [e.seeds >= paired.MIN_SEEDS for e in estimates]
-    p = iter(paired.holm([e.p for e, yes in zip(estimates, tested, strict=True) if yes]).tolist())
+    tested = [e.seeds >= stats.MIN_SEEDS for e in estimates]
+    p = iter(stats.holm([e.p for e, yes in zip(estimates, tested, strict=True) if yes]).tolist())
     return [next(p) if yes else None for yes in tested]

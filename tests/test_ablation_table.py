@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments import ablation_table, over_items, paired, settings_compared
+from experiments import ablation_table, over_items, settings_compared
+from experiments.report import stats as paired
 from w2v_jax.vectors import evaluation
 
 FIELDS = ("heldout_loss", "perplexity", "wordsim353_spearman")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, rankdata
 
-from experiments import over_items, paired
+from experiments import over_items
+from experiments.report import stats
 
 SIMULATIONS = 2000
 SEEDS = (3, 5, 10)
@@ -33,14 +34,14 @@ def repeated(draw):
 
 
 def test_a_mean_over_seeds():
-    check(repeated(lambda random, n: paired.over_seeds(random.normal(0.3, 0.02, n))), 0.3)
+    check(repeated(lambda random, n: stats.over_seeds(random.normal(0.3, 0.02, n))), 0.3)
 
 
 def test_a_paired_difference_over_seeds():
     def draw(random, n):
         luck = random.normal(0, 0.05, n)
         ours, base = (dict(enumerate(luck + random.normal(m, 0.01, n))) for m in (0.35, 0.3))
-        return paired.difference(ours, base)
+        return stats.difference(ours, base)
 
     check(repeated(draw), 0.05)
 
@@ -48,7 +49,7 @@ def test_a_paired_difference_over_seeds():
 @pytest.mark.parametrize("ratio", [1, 3])
 def test_a_difference_of_other_seeds(ratio):
     def draw(random, n):
-        return paired.welch(random.normal(0.35, 0.02, n), random.normal(0.3, 0.02 * ratio, n))
+        return stats.welch(random.normal(0.35, 0.02, n), random.normal(0.3, 0.02 * ratio, n))
 
     check(repeated(draw), 0.05)
 
@@ -68,7 +69,7 @@ def check_both(simulations, truths):
         for figures, items in simulations:
             values = [figures[side, :n].tolist() for side in sides]
             of = [dict(zip(*x, strict=True)) for x in zip(seeds, values, strict=True)]
-            alone = paired.difference(*of) if len(of) > 1 else paired.over_seeds(*values)
+            alone = stats.difference(*of) if len(of) > 1 else stats.over_seeds(*values)
             found.append(over_items.with_items(alone, items, *members))
         return found
 

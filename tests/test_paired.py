@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments import paired
+from experiments.report import stats as paired
 
 
 def samples(n):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.paired import over_seeds
+from experiments.report.stats import over_seeds
 
 LARGE = 1e6  # figures with a fraction from which on the power of ten says all
 
