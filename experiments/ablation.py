@@ -22,8 +22,8 @@ from experiments import (
 )
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
+from experiments.report.store import SETTINGS, Results, cpus
 from experiments.report.tables import counted
-from experiments.results import SETTINGS, Results, cpus
 from experiments.runs import lock, memory, rundir
 from experiments.runs import run as wiring
 from experiments.sweep_keeper import Saves

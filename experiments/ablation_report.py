@@ -14,7 +14,7 @@ from absl import flags
 
 from experiments import ablation
 from experiments.cli import command
-from experiments.results import LINES, SETTINGS, Results
+from experiments.report.store import LINES, SETTINGS, Results
 from w2v_jax.types import UserError
 
 

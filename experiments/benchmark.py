@@ -18,7 +18,7 @@ from experiments import benchmark_table, child_process, item_files, plain_corpus
 from experiments.cli import command, console
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import Entrant, entrant, order, particular, same
-from experiments.results import Results, cpus, machine
+from experiments.report.store import Results, cpus, machine
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation

@@ -21,8 +21,8 @@ from absl import flags
 
 from experiments import child_process
 from experiments.cli import command
+from experiments.report.store import Results, cpus
 from experiments.report.tables import enclosed, markdown, spread
-from experiments.results import Results, cpus
 from w2v_jax.types import UserError
 
 WAYS = ("plain", "saving", "resident", "large")

@@ -22,8 +22,8 @@ from absl import flags
 from experiments import benchmark_curves, earlier_flags, zipf
 from experiments.cli import command, config, console, flag_types
 from experiments.cli.config import Config
+from experiments.report.store import Results, machine
 from experiments.report.tables import enclosed, markdown, number, spread
-from experiments.results import Results, machine
 from experiments.runs import memory, run
 from w2v_jax import training
 from w2v_jax.types import Corpus, TrainState, UserError

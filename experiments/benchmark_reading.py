@@ -19,8 +19,8 @@ from absl import flags
 
 from experiments import child_process
 from experiments.cli import command
+from experiments.report.store import Results, cpus, machine
 from experiments.report.tables import enclosed, markdown, spread
-from experiments.results import Results, cpus, machine
 from w2v_jax.data import loader
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError

@@ -21,8 +21,8 @@ from absl import flags
 
 from experiments import benchmark_curves, softmax_variants
 from experiments.cli import command, console, flag_types
+from experiments.report.store import Results, machine
 from experiments.report.tables import enclosed, markdown, number, spread
-from experiments.results import Results, machine
 from w2v_jax import model
 from w2v_jax.types import UserError
 

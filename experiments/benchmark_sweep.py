@@ -22,8 +22,8 @@ from absl import flags
 from experiments import child_process, earlier_flags, train_corpus
 from experiments.cli import command, console
 from experiments.peers import entrants
+from experiments.report.store import Results, cpus
 from experiments.report.tables import counted, enclosed, markdown, spread
-from experiments.results import Results, cpus
 from w2v_jax.types import UserError
 
 

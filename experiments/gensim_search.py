@@ -21,7 +21,7 @@ from absl import flags
 
 from experiments import item_files
 from experiments.cli import command, console
-from experiments.results import Results, cpus
+from experiments.report.store import Results, cpus
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import evaluation

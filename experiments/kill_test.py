@@ -21,8 +21,8 @@ from experiments import killed_runs
 from experiments.child_process import ROOT
 from experiments.cli import command, console
 from experiments.killed_runs import Command
+from experiments.report.store import Results
 from experiments.report.tables import markdown
-from experiments.results import Results
 from w2v_jax.types import UserError
 
 KILLS_A_RUN = 10

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 
 from experiments import earlier_flags, over_items
 from experiments.report import stats
-from experiments.results import LINES, SETTINGS
+from experiments.report.store import LINES, SETTINGS
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 

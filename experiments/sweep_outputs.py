@@ -9,7 +9,7 @@ from absl import flags
 from experiments import item_files
 from experiments.cli import console
 from experiments.cli.config import Config
-from experiments.results import Results
+from experiments.report.store import Results
 from experiments.sweep_run import HEADLINES, headlines
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import evaluation

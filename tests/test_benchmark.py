@@ -16,7 +16,7 @@ from experiments.peers import gensim_training
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import entrant, order, particular
 from experiments.report import tables
-from experiments.results import Results
+from experiments.report.store import Results
 from w2v_jax.data.sources import Source
 from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io

@@ -17,7 +17,7 @@ from experiments import (
     softmax_variants,
     zipf,
 )
-from experiments.results import Results
+from experiments.report.store import Results
 from w2v_jax import model
 
 V, D = 50, 6

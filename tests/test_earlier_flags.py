@@ -17,7 +17,7 @@ from experiments.cli import command
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.earlier_flags import Renamed
 from experiments.peers.entrants import Entrant, same
-from experiments.results import Results
+from experiments.report.store import Results
 from experiments.runs import fingerprint
 from w2v_jax import sweeping
 from w2v_jax.types import UserError

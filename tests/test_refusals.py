@@ -8,7 +8,7 @@ from scripts import QUICK, SMALL, WORDS, contents, in_a_process, start
 
 from experiments import item_files
 from experiments.cli.config import Config
-from experiments.results import Results
+from experiments.report.store import Results
 from experiments.runs import run, rundir
 from w2v_jax.types import UserError, Vocab
 
