@@ -12,7 +12,6 @@ from absl import flags
 from experiments import (
     ablation_plot,
     ablation_table,
-    axes,
     differences_plot,
     earlier_flags,
     item_files,
@@ -28,6 +27,7 @@ from experiments.runs import lock, memory, rundir
 from experiments.runs import run as wiring
 from experiments.sweep_keeper import Saves
 from experiments.sweep_outputs import VECTORS
+from experiments.sweeps import design
 from w2v_jax import heldout, sweeping, training
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import Corpus, UserError
@@ -73,7 +73,7 @@ def run(base: Config) -> None:
     for name in (rundir.RUN, rundir.METRICS, rundir.SUMMARY):
         if (folder / name).exists():
             raise UserError(f"--workdir={folder}: holds a run ({name}), not a sweep")
-    values, settings = axes.settings(base)
+    values, settings = design.settings(base)
     base = wiring.without_missing_extras(base)
     sweep_outputs.check(base, values)
     seeds = flags.FLAGS.seeds

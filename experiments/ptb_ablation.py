@@ -7,8 +7,9 @@ The flags say the baseline, --sweep what varies. The same command again goes on 
 a program at a time. OUT/flags.cfg with a line's "flags" in results.jsonl is that member alone.
 """
 
-from experiments import ablation, axes
+from experiments import ablation
 from experiments.cli import command, config
+from experiments.sweeps import design
 
 
 def main() -> None:
@@ -19,6 +20,6 @@ def main() -> None:
 if __name__ == "__main__":
     idle = ("overwrite", "resume", "resident_gb", "checkpoint_every_steps", *config.CONTINUED)
     config.define_flags(idle, model="skipgram")
-    axes.define_flags()
+    design.define_flags()
     ablation.define_flags()
     command.start(main, __doc__)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from absl import flags
 
-from experiments import axes
 from experiments.cli import config
+from experiments.sweeps import design
 from w2v_jax.types import UserError
 
 
@@ -16,12 +16,12 @@ def parsed():
     """(args) -> axes and settings of a command line."""
     before = set(flags.FLAGS)
     config.define_flags(model="skipgram")
-    axes.define_flags()
+    design.define_flags()
 
     def parse(*args):
         flags.FLAGS.unparse_flags()
         flags.FLAGS(["script", *map(str, args)])
-        return axes.settings(config.from_flags())
+        return design.settings(config.from_flags())
 
     yield parse
     for name in set(flags.FLAGS) - before:

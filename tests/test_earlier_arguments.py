@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from scripts import QUICK, start
 
-from experiments import axes, earlier_arguments, earlier_flags
+from experiments import earlier_arguments, earlier_flags
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.earlier_flags import Renamed
 from experiments.runs import run as wiring
+from experiments.sweeps import design
 from w2v_jax.types import UserError
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -69,9 +70,11 @@ def test_a_script_reads_old_names_in_flags_files_and_sweeps(history, place, tmp_
 
 
 def test_a_sweeps_axes_have_old_names_too(history, tmp_path):
-    assert axes.parse_axis("touch=all,touched", "grid") == axes.Axis("rows", ["dense", "touched"])
+    assert design.parse_axis("touch=all,touched", "grid") == design.Axis(
+        "rows", ["dense", "touched"]
+    )
     (tmp_path / "members").write_text("--touch=all --noskip_last\n")
-    assert axes._listed(str(tmp_path / "members")) == [{"rows": "dense", "drop_last": False}]
+    assert design._listed(str(tmp_path / "members")) == [{"rows": "dense", "drop_last": False}]
 
 
 def test_an_older_runs_flags_cfg_is_that_run_whatever_the_scripts_defaults(

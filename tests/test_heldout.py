@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import reference
 
-from experiments import axes
 from experiments.cli.config import Config
 from experiments.runs import run
 from experiments.settings_compared import LOSS_KEYS
+from experiments.sweeps import design
 from w2v_jax import checks, heldout, sampling, training, update
 from w2v_jax.data import loader
 from w2v_jax.data.sources import Source
@@ -286,13 +286,13 @@ def test_settings_compare_by_the_loss_unless_it_depends_on_what_they_differ_in(p
 
     depends_on = set()
     for field in dataclasses.fields(Config):
-        if field.metadata["result"] and field.name not in axes.REFUSED:
+        if field.metadata["result"] and field.name not in design.REFUSED:
             others = other_values(field, getattr(base, field.name))
             changed = [dataclasses.replace(base, **{field.name: other}) for other in others]
             changed = [config for config in changed if goes_together(config)]
             if any(loss_of(config) != loss_of(base) for config in changed):
                 depends_on.add(field.name)
-    assert depends_on == {key for key in LOSS_KEYS if key not in axes.REFUSED}
+    assert depends_on == {key for key in LOSS_KEYS if key not in design.REFUSED}
 
 
 def test_members_under_vmap_are_measured_as_alone(params, text, make_hyper):

@@ -9,11 +9,11 @@ from fuzzing import BYTES, EDITS, PIECES, TEXT, cases, drawn, one_line, tampered
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from experiments import axes
 from experiments.cli import config, flag_types
+from experiments.sweeps import design
 from w2v_jax.types import UserError
 
-NAMES = [*axes._FIELDS, "seeds", "design", "points", "sweep", "flagfile", "undefok", "no", ""]
+NAMES = [*design._FIELDS, "seeds", "design", "points", "sweep", "flagfile", "undefok", "no", ""]
 VALUE = st.one_of(
     st.sampled_from(["0", "1", "2.5", "-1", "nan", "inf", "1e400", "1e9", "9" * 400, "true", ""]),
     st.sampled_from(["uniform(1,2)", "log_uniform(.1,9)", "uniform(nan,1)", "adam,sgd", "1,1"]),
@@ -41,7 +41,7 @@ def defined():
     """The flags of a sweep, for all the module's tests."""
     before = set(flags.FLAGS)
     config.define_flags(model="skipgram")
-    axes.define_flags()
+    design.define_flags()
     flags.DEFINE_list("sizes", [], "")
     yield
     for name in set(flags.FLAGS) - before:
@@ -68,8 +68,8 @@ def refused_or(call):
 
 def check_values(settings):
     for name, value in settings.items():
-        field = axes._FIELDS[name]
-        assert name not in axes.REFUSED and type(value) is field.type
+        field = design._FIELDS[name]
+        assert name not in design.REFUSED and type(value) is field.type
         low, high = field.metadata["low"], field.metadata["high"]
         assert low is None or value >= low
         assert high is None or value <= high
@@ -77,12 +77,12 @@ def check_values(settings):
 
 
 @cases(900)
-@given(SWEEP, st.sampled_from(axes.DESIGNS))
+@given(SWEEP, st.sampled_from(design.DESIGNS))
 @example("window=uniform(1,2)", "random")
 @example("window\n=1", "grid")
 @example("learning_rate=1e309", "grid")
 def test_a_sweep_is_an_axis_or_refused(text, design):
-    axis = refused_or(lambda: axes.parse_axis(text, design))
+    axis = refused_or(lambda: design.parse_axis(text, design))
     if axis is not None:
         for value in axis.values:
             check_values({axis.name: value})
@@ -98,13 +98,13 @@ def test_a_command_line_is_a_configuration_or_refused(pairs, bare):
     def configured():
         rest = parse(*args)
         made = config.from_flags()
-        return rest, made, axes.settings(made)
+        return rest, made, design.settings(made)
 
     found = refused_or(configured)
     if found is not None:
         _, made, (values, settings) = found
         check_values(
-            {name: getattr(made, name) for name in axes._FIELDS if name not in axes.REFUSED}
+            {name: getattr(made, name) for name in design._FIELDS if name not in design.REFUSED}
         )
         for setting in settings:
             check_values(setting)
@@ -121,7 +121,7 @@ MEMBERS = (
 def test_a_file_of_settings_is_read_or_refused(folder, whole, content, edits):
     path = folder / "settings.members"
     path.write_bytes(content if whole else tampered(MEMBERS, edits))
-    settings = refused_or(lambda: axes._listed(str(path)))
+    settings = refused_or(lambda: design._listed(str(path)))
     if settings is not None:
         assert settings
         for setting in settings:
@@ -142,7 +142,7 @@ def test_a_flagfile_is_read_or_refused(folder, whole, content, edits):
     made = refused_or(configured)
     if made is not None:
         check_values(
-            {name: getattr(made, name) for name in axes._FIELDS if name not in axes.REFUSED}
+            {name: getattr(made, name) for name in design._FIELDS if name not in design.REFUSED}
         )
 
 
@@ -163,7 +163,7 @@ def test_a_list_of_integers_holds_positive_ones_or_is_refused(texts):
 def test_settings_have_a_byte_order_mark_and_crlf_or_not(folder):
     path = folder / "crlf.members"
     path.write_bytes("\ufeff--dim=5\r\n# no\u2028--dim=6\r\n--dim=7".encode())
-    assert axes._listed(str(path)) == [{"dim": 5}, {"dim": 7}]
+    assert design._listed(str(path)) == [{"dim": 5}, {"dim": 7}]
 
 
 @pytest.mark.parametrize(
@@ -173,14 +173,14 @@ def test_settings_have_a_byte_order_mark_and_crlf_or_not(folder):
 def test_settings_come_from_no_device(tmp_path, name, said):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(UserError, match=said) as caught:
-        axes._listed(str(tmp_path / name))
+        design._listed(str(tmp_path / name))
     assert one_line(caught.value).startswith("--members=")
 
 
 def test_more_seeds_than_can_be_held_are_refused_before_they_are_drawn():
     parse("--seeds=1000000000", "--sweep=window=1,2")
     with pytest.raises(UserError, match=r"--seeds=1000000000: with 3 settings more than 1,000,000"):
-        axes.settings(config.from_flags())
+        design.settings(config.from_flags())
 
 
 def test_more_settings_than_can_be_held_are_refused_before_they_are_made():
@@ -189,4 +189,4 @@ def test_more_settings_than_can_be_held_are_refused_before_they_are_made():
     for args in (grid, ["--design=random", "--points=10000000000", "--sweep=window=1,2"]):
         parse(*args)
         with pytest.raises(UserError, match=r"--design=\w+: [\d,]+ settings; at most"):
-            axes.settings(config.from_flags())
+            design.settings(config.from_flags())

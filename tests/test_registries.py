@@ -10,9 +10,9 @@ import pytest
 from absl import flags
 from entries import ADDED, EVERY, SMALL, K, V, add, drawing, lion, names, tables
 
-from experiments import axes
 from experiments.cli import config
 from experiments.runs import fingerprint
+from experiments.sweeps import design
 from w2v_jax import update
 from w2v_jax.checks import ENGINES
 from w2v_jax.losses import LOSSES
@@ -201,6 +201,6 @@ def test_what_was_added_is_a_choice_of_its_flag_and_of_a_sweep(defined):
     for field, entries in ADDED.items():
         for name in entries:
             assert name in flags.FLAGS[field].parser.enum_values
-            assert axes.typed(field, name, "--sweep") == name
+            assert design.typed(field, name, "--sweep") == name
     assert "lion" in flags.FLAGS["beta2"].help and "lion" not in flags.FLAGS["epsilon"].help
     assert "adagrad" in flags.FLAGS["epsilon"].help
