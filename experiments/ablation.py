@@ -16,7 +16,6 @@ from experiments import (
     earlier_flags,
     item_files,
     sweep_outputs,
-    sweep_plan,
     sweep_run,
 )
 from experiments.cli import console
@@ -27,7 +26,7 @@ from experiments.runs import lock, memory, rundir
 from experiments.runs import run as wiring
 from experiments.sweep_keeper import Saves
 from experiments.sweep_outputs import VECTORS
-from experiments.sweeps import design
+from experiments.sweeps import design, plan
 from w2v_jax import heldout, sweeping, training
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import Corpus, UserError
@@ -82,7 +81,7 @@ def run(base: Config) -> None:
         console.missing_sets()
     base, source, corpus = wiring.read_corpus(base)
     held = _heldout(base, source, corpus)
-    members = sweep_plan.members_of(base, settings, seeds, flags.FLAGS.common_random_numbers)
+    members = plan.members_of(base, settings, seeds, flags.FLAGS.common_random_numbers)
     if held:
         _say_what_is_not_measured(members)
     programs = _plan(members, corpus, devices)
@@ -106,7 +105,7 @@ def run(base: Config) -> None:
         report(results, base.plots)
 
 
-def _say_what_is_not_measured(members: list[sweep_plan.Member]) -> None:
+def _say_what_is_not_measured(members: list[plan.Member]) -> None:
     statics = [member.config.static() for member in members]
     for cause in sorted({heldout.without_perplexity(static) for static in statics} - {""}):
         console.say(f"note: no perplexity with {cause}, whose scores are no log probabilities")
@@ -150,27 +149,23 @@ def report(results: Results, plots: bool) -> None:
     print("\n".join(f"written to {path}" for path in written))
 
 
-def _plan(members, corpus: Corpus, devices) -> list[sweep_plan.Program]:
+def _plan(members, corpus: Corpus, devices) -> list[plan.Program]:
     for name in flags.FLAGS.static_axes:
-        if name not in sweep_plan.TRACED:
-            raise UserError(f"--static_axes={name}: one of {', '.join(sweep_plan.TRACED)}")
+        if name not in plan.TRACED:
+            raise UserError(f"--static_axes={name}: one of {', '.join(plan.TRACED)}")
     share = 0.5 if devices[0].platform == "cpu" else 0.8
     room = memory.room(flags.FLAGS.memory_gb, devices, share)
 
     def fits(config, count):
         return _needed(config, count, corpus, devices) <= room
 
-    return sweep_plan.plan(
-        members, tuple(flags.FLAGS.static_axes), fits, devices, flags.FLAGS.lanes
-    )
+    return plan.plan(members, tuple(flags.FLAGS.static_axes), fits, devices, flags.FLAGS.lanes)
 
 
 def _needed(config: Config, count: int, corpus: Corpus, devices) -> int:
     chunks = len(training.cut(corpus.line_ends, training.CHUNK)) - 1
     size = training.chunk_size(corpus)
-    bytes_ = sweep_plan.needed(
-        config, count, corpus.vocab, size, chunks, devices, flags.FLAGS.lanes
-    )
+    bytes_ = plan.needed(config, count, corpus.vocab, size, chunks, devices, flags.FLAGS.lanes)
     types, lanes = (
         len(corpus.vocab.words),
         flags.FLAGS.lanes or sweeping.default_lanes(count, devices),

@@ -12,7 +12,7 @@ from experiments import earlier_flags
 from experiments.cli import console
 from experiments.cli.config import Config
 from experiments.runs import rundir
-from experiments.sweep_plan import Member, Program
+from experiments.sweeps.plan import Member, Program
 from w2v_jax import checkpoint, sweeping
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError

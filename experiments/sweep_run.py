@@ -16,7 +16,7 @@ from experiments.cli import console
 from experiments.cli.config import to_flagfile
 from experiments.runs import metrics, run
 from experiments.runs.signals import Stopped, at_once, watched
-from experiments.sweep_plan import Member, Program
+from experiments.sweeps.plan import Member, Program
 from w2v_jax import heldout, sweeping
 from w2v_jax.training import nothing_trained
 from w2v_jax.types import Corpus, Params, Static, UserError, WordVectors
