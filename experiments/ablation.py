@@ -16,7 +16,6 @@ from experiments import (
     earlier_flags,
     item_files,
     sweep_outputs,
-    sweep_run,
 )
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
@@ -27,6 +26,7 @@ from experiments.runs import run as wiring
 from experiments.sweep_keeper import Saves
 from experiments.sweep_outputs import VECTORS
 from experiments.sweeps import design, plan
+from experiments.sweeps import run as sweep_run
 from w2v_jax import heldout, sweeping, training
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import Corpus, UserError

@@ -10,7 +10,7 @@ from experiments import item_files
 from experiments.cli import console
 from experiments.cli.config import Config
 from experiments.report.store import Results
-from experiments.sweep_run import HEADLINES, headlines
+from experiments.sweeps.run import HEADLINES, headlines
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import evaluation
 from w2v_jax.vectors import io as vectors_io
