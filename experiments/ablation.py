@@ -23,10 +23,10 @@ from experiments.report.store import SETTINGS, Results, cpus
 from experiments.report.tables import counted
 from experiments.runs import lock, memory, rundir
 from experiments.runs import run as wiring
-from experiments.sweep_keeper import Saves
 from experiments.sweep_outputs import VECTORS
 from experiments.sweeps import design, plan
 from experiments.sweeps import run as sweep_run
+from experiments.sweeps.checkpointing import Saves
 from w2v_jax import heldout, sweeping, training
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import Corpus, UserError

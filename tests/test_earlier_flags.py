@@ -303,7 +303,7 @@ MEMBERS = [Config(seed=seed, optimizer="adam") for seed in (1, 2)]
     ],
 )
 def test_a_checkpoints_members_are_those_of_any_version(tmp_path, stored, are_these):
-    from experiments.sweep_keeper import Saves
+    from experiments.sweeps.checkpointing import Saves
     from experiments.sweeps.plan import Member, Program
 
     members = tuple(Member(i, {}, config) for i, config in enumerate(MEMBERS))

@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import chance, sweep_keeper
+from experiments import chance
 from experiments.cli import console
 from experiments.cli.config import to_flagfile
 from experiments.runs import metrics, run
 from experiments.runs.signals import Stopped, at_once, watched
+from experiments.sweeps import checkpointing as sweep_checkpointing
 from experiments.sweeps.plan import Member, Program
 from w2v_jax import heldout, sweeping
 from w2v_jax.training import nothing_trained
@@ -102,7 +103,7 @@ class Progress:
 
 
 def train(
-    program: Program, compiled: Compiled, early_stopping: int, saves: sweep_keeper.Saves
+    program: Program, compiled: Compiled, early_stopping: int, saves: sweep_checkpointing.Saves
 ) -> Trained:
     """Trains a program's members to their ends; early_stopping: the patience in epochs, or 0.
 
