@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.report.tables import interval
-from experiments.settings_compared import (
+from experiments.sweeps.compare import (
     MEASURES,
     Group,
     Measure,

@@ -16,7 +16,7 @@ from experiments.report.tables import (
     markdown,
     plus_minus,
 )
-from experiments.settings_compared import (
+from experiments.sweeps.compare import (
     MEASURES,
     Comparison,
     Group,

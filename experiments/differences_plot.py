@@ -9,7 +9,7 @@ import numpy as np
 from experiments import over_items
 from experiments.ablation_plot import BLUE, FONT
 from experiments.report.stats import Estimate
-from experiments.settings_compared import (
+from experiments.sweeps.compare import (
     MEASURES,
     Comparison,
     Group,

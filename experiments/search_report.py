@@ -26,7 +26,7 @@ from experiments.searches_compared import (
     measured,
     read,
 )
-from experiments.settings_compared import shown
+from experiments.sweeps.compare import shown
 from w2v_jax.data.sources import write_atomically
 from w2v_jax.types import UserError
 from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import ablation_plot, differences_plot
-from experiments.settings_compared import MEASURES, groups
+from experiments.sweeps.compare import MEASURES, groups
 
 pytest.importorskip("matplotlib")
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments import ablation_table, over_items, settings_compared
+from experiments import ablation_table, over_items
 from experiments.report import stats as paired
+from experiments.sweeps import compare
 from w2v_jax.vectors import evaluation
 
 FIELDS = ("heldout_loss", "perplexity", "wordsim353_spearman")
@@ -62,9 +63,7 @@ def test_a_row_a_setting_with_bold_and_marks():
 
 
 def test_marks_follow_the_p_values():
-    compared = settings_compared.comparisons(
-        settings_compared.groups(swept("dim", DIM)), {}, settings(dim=100)
-    )
+    compared = compare.comparisons(compare.groups(swept("dim", DIM)), {}, settings(dim=100))
     for field, found in compared.items():
         p = [c.estimate.p for c in found]
         assert [c.holm for c in found] == pytest.approx(paired.holm(p)), field
@@ -130,9 +129,7 @@ def test_two_seeds_have_intervals_but_nothing_is_marked_or_significant():
     assert "Fewer than 3 seeds: no marks." in text and "p < .05" not in text
     verdicts = text.split("### What is significant")[1].strip().splitlines()
     assert len(verdicts) == 3 and all("Nothing is significant: fewer" in v for v in verdicts)
-    found = settings_compared.comparisons(
-        settings_compared.groups(swept("dim", two)), {}, settings(dim=100)
-    )
+    found = compare.comparisons(compare.groups(swept("dim", two)), {}, settings(dim=100))
     assert not any(
         c.alone or c.significant or c.over_seeds_alone for of in found.values() for c in of
     )
@@ -208,10 +205,10 @@ def test_differences_over_items_and_what_is_significant():
 
 def test_seeds_alone_decide_nothing_where_items_are_known():
     lines, items = with_wordsim({100: 0.4, 50: 0.4}, own=0.3)
-    every = settings_compared.groups(lines)
-    over_seeds = settings_compared.comparisons(every, {}, settings(dim=100))
+    every = compare.groups(lines)
+    over_seeds = compare.comparisons(every, {}, settings(dim=100))
     (alone,) = over_seeds["wordsim353_spearman"]
-    (wide,) = settings_compared.comparisons(every, items, settings(dim=100))["wordsim353_spearman"]
+    (wide,) = compare.comparisons(every, items, settings(dim=100))["wordsim353_spearman"]
     assert alone.significant and not alone.over_seeds_alone
     assert not wide.significant and not wide.alone and wide.over_seeds_alone
     text = ablation_table.write(lines, items, settings(dim=100))
@@ -234,9 +231,7 @@ def test_held_out_figures_are_significant_over_seeds_and_lines():
             mean = nats.mean()
             lines.append(member(len(lines), {"dim": value}, seed, mean, np.exp(mean), None))
     for kept, few in ((over_items.measured(items), True), ({}, False)):
-        found = settings_compared.comparisons(
-            settings_compared.groups(lines), kept, settings(dim=100)
-        )
+        found = compare.comparisons(compare.groups(lines), kept, settings(dim=100))
         for field in FIELDS[:2]:
             (c,) = found[field]
             assert (c.over_items is not None) == few and c.significant != few

@@ -11,8 +11,8 @@ import reference
 
 from experiments.cli.config import Config
 from experiments.runs import run
-from experiments.settings_compared import LOSS_KEYS
 from experiments.sweeps import design
+from experiments.sweeps.compare import LOSS_KEYS
 from w2v_jax import checks, heldout, sampling, training, update
 from w2v_jax.data import loader
 from w2v_jax.data.sources import Source
