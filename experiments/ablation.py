@@ -9,14 +9,7 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from experiments import (
-    ablation_plot,
-    ablation_table,
-    differences_plot,
-    earlier_flags,
-    item_files,
-    sweep_outputs,
-)
+from experiments import ablation_plot, differences_plot, earlier_flags, item_files, sweep_outputs
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.report.store import SETTINGS, Results, cpus
@@ -26,6 +19,7 @@ from experiments.runs import run as wiring
 from experiments.sweep_outputs import VECTORS
 from experiments.sweeps import design, plan
 from experiments.sweeps import run as sweep_run
+from experiments.sweeps import table as sweep_table
 from experiments.sweeps.checkpointing import Saves
 from w2v_jax import heldout, sweeping, training
 from w2v_jax.data import sources as corpora
@@ -137,7 +131,7 @@ def report(results: Results, plots: bool) -> None:
     """table.md and, where they are asked for, plots of a folder's lines; prints the table."""
     settings = results.settings
     items = item_files.of_folder(results.folder, [line["member"] for line in results.lines])
-    table = ablation_table.write(results.lines, items, settings)
+    table = sweep_table.write(results.lines, items, settings)
     results.write(TABLE, table)
     print(table)
     written = [results.folder / TABLE]
