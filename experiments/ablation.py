@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from experiments import ablation_plot, differences_plot, earlier_flags, item_files, sweep_outputs
+from experiments import differences_plot, earlier_flags, item_files, sweep_outputs
 from experiments.cli import console
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.report.store import SETTINGS, Results, cpus
@@ -18,6 +18,7 @@ from experiments.runs import lock, memory, rundir
 from experiments.runs import run as wiring
 from experiments.sweep_outputs import VECTORS
 from experiments.sweeps import design, plan
+from experiments.sweeps import plot as sweep_plot
 from experiments.sweeps import run as sweep_run
 from experiments.sweeps import table as sweep_table
 from experiments.sweeps.checkpointing import Saves
@@ -137,7 +138,7 @@ def report(results: Results, plots: bool) -> None:
     written = [results.folder / TABLE]
     if plots and settings["axes"]:
         path = results.folder / "ablation.png"
-        written += ablation_plot.plot(path, results.lines, settings)
+        written += sweep_plot.plot(path, results.lines, settings)
         path = results.folder / "differences.png"
         written += differences_plot.plot(path, results.lines, items, settings)
     print("\n".join(f"written to {path}" for path in written))

@@ -7,7 +7,6 @@ from textwrap import wrap
 import numpy as np
 
 from experiments import over_items
-from experiments.ablation_plot import BLUE, FONT
 from experiments.report.stats import Estimate
 from experiments.sweeps.compare import (
     MEASURES,
@@ -21,6 +20,7 @@ from experiments.sweeps.compare import (
     names,
     of_axis,
 )
+from experiments.sweeps.plot import BLUE, FONT
 from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
 
 LABEL = 46  # letters a line of a setting's label

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments import ablation_plot, differences_plot
+from experiments import differences_plot
+from experiments.sweeps import plot as sweep_plot
 from experiments.sweeps.compare import MEASURES, groups
 
 pytest.importorskip("matplotlib")
@@ -36,7 +37,7 @@ def one_at_a_time(base=BASE, axes=AXES):
 
 def test_a_column_an_axis_and_a_row_a_measure():
     chosen, settings = one_at_a_time()
-    (figure,) = ablation_plot.figures(lines_of(chosen), settings)
+    (figure,) = sweep_plot.figures(lines_of(chosen), settings)
     assert len(figure.axes) == 8
     assert [axes.get_xlabel() for axes in figure.axes] == [*AXES, *AXES]
     titles = [axes.get_title(loc="left") for axes in figure.axes]
@@ -62,7 +63,7 @@ def test_means_intervals_seeds_and_the_baseline():
     chosen, settings = one_at_a_time(axes={"dim": AXES["dim"]}, base={"dim": 100})
     figures = {50: (0.1, 0.2, 0.3), 100: (0.4, 0.5, 0.6), 200: (0.5, 0.5, 0.8)}
     lines = lines_of(chosen, figure=lambda setting, seed: figures[setting["dim"]][seed - 1])
-    axes = ablation_plot.figures(lines, settings)[0].axes[1]
+    axes = sweep_plot.figures(lines, settings)[0].axes[1]
     base = next(line for line in axes.lines if line.get_linestyle() == "--")
     assert base.get_ydata() == pytest.approx([0.5, 0.5])
     means = axes.containers[0]
@@ -80,21 +81,21 @@ def test_many_axes_take_several_images(tmp_path):
     base = {f"axis{i}": 1 for i in range(6)}
     chosen, settings = one_at_a_time(base, {name: [1, 2] for name in base})
     lines = lines_of(chosen)
-    paths = ablation_plot.plot(tmp_path / "ablation.png", lines, settings)
+    paths = sweep_plot.plot(tmp_path / "ablation.png", lines, settings)
     assert [path.name for path in paths] == ["ablation_1.png", "ablation_2.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
-    assert [len(f.axes) for f in ablation_plot.figures(lines, settings)] == [6, 6]
-    assert ablation_plot.plot(tmp_path / "x.png", lines[:3], settings) == []
+    assert [len(f.axes) for f in sweep_plot.figures(lines, settings)] == [6, 6]
+    assert sweep_plot.plot(tmp_path / "x.png", lines[:3], settings) == []
     for line in lines:
         line["frozen_step"] = 5
-    assert ablation_plot.figures(lines, settings) == []
+    assert sweep_plot.figures(lines, settings) == []
 
 
 def test_held_out_losses_only_where_they_compare():
     base = {"dim": 100, "negatives": 5}
     chosen, settings = one_at_a_time(base, {"dim": [50, 100], "negatives": [1, 5]})
     lines = [line | {"heldout_loss": 2.0} for line in lines_of(chosen)]
-    (figure,) = ablation_plot.figures(lines, settings)
+    (figure,) = sweep_plot.figures(lines, settings)
     first, second = figure.axes[:2]
     assert first.get_title(loc="left") == "held-out loss"
     assert second.texts[0].get_text() == "doesn't compare" and not second.lines
@@ -115,8 +116,8 @@ def test_held_out_losses_only_where_they_compare():
     ],
 )
 def test_scales(values, scale, places):
-    axes = ablation_plot.new_figure(4, 3).add_subplot()
-    found, labels = ablation_plot.scale(axes, values)
+    axes = sweep_plot.new_figure(4, 3).add_subplot()
+    found, labels = sweep_plot.scale(axes, values)
     assert axes.get_xscale() == scale and list(found.values()) == places
     assert (labels is None) == (places == values and not isinstance(values[0], bool))
     low, high = axes.get_xlim()
@@ -133,11 +134,11 @@ def test_a_grid_has_a_line_for_each_setting_of_the_others_or_their_mean():
     lines = lines_of(
         chosen, figure=lambda s, seed: s["dim"] / 1000 + s["window"] / 100 + seed / 1e4
     )
-    of_dim, of_window = ablation_plot.figures(lines, settings)[0].axes[2:]
+    of_dim, of_window = sweep_plot.figures(lines, settings)[0].axes[2:]
     assert of_dim.get_title(loc="left") == "WordSim-353, mean over the other axes"
     np.testing.assert_allclose(of_dim.containers[0].lines[0].get_xydata()[:, 1], [0.0902, 0.1402])
     assert len(of_window.containers) == 2
-    legend = ablation_plot.figures(lines, settings)[0].legends[0]
+    legend = sweep_plot.figures(lines, settings)[0].legends[0]
     assert [text.get_text() for text in legend.get_texts()] == ["dim=50", "dim=100"]
 
 
@@ -147,7 +148,7 @@ def test_means_over_the_others_are_of_the_same_others():
     for line in lines:
         if line["setting"] == {"dim": 100, "window": 8}:
             line["frozen_step"] = 3
-    curves, averaged = ablation_plot.curves(
+    curves, averaged = sweep_plot.curves(
         groups(lines), "dim", WORDSIM, {"design": "grid", "base": {}, "axes": {}}
     )
     assert averaged and curves == [
@@ -158,7 +159,7 @@ def test_means_over_the_others_are_of_the_same_others():
 def test_random_settings_are_dots():
     chosen = [{"dim": d, "window": w} for d, w in ((50, 1), (70, 2), (90, 2))]
     settings = {"design": "random", "base": {"dim": 1, "window": 1}, "axes": {}}
-    for axes in ablation_plot.figures(lines_of(chosen), settings)[0].axes:
+    for axes in sweep_plot.figures(lines_of(chosen), settings)[0].axes:
         assert not axes.containers and [len(line.get_xdata()) for line in axes.lines] == [1, 1, 1]
 
 
@@ -178,7 +179,7 @@ def test_differences_are_sorted_by_axis_and_coloured_where_significant(tmp_path)
     assert [t.get_text() for t in axes.get_yticklabels()] == ["dim=50", "dim=200", "window=2"]
     dots = {line.get_ydata()[0]: line for line in axes.lines if line.get_marker() == "o"}
     assert [dots[y].get_xdata()[0] for y in (0, 1)] == pytest.approx([-0.1, 0], abs=0.002)
-    assert dots[0].get_color() == ablation_plot.BLUE != dots[1].get_color()
+    assert dots[0].get_color() == sweep_plot.BLUE != dots[1].get_color()
     (arrow,) = [line for line in axes.lines if line.get_marker() == "<"]
     assert arrow.get_ydata()[0] == 2.5 and axes.get_xlim()[0] > -1
     assert axes.texts[0].get_text().startswith("-5.00")
