@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments import differences_plot
 from experiments.sweeps import plot as sweep_plot
+from experiments.sweeps import plot_differences
 from experiments.sweeps.compare import MEASURES, groups
 
 pytest.importorskip("matplotlib")
@@ -173,7 +173,7 @@ def test_differences_are_sorted_by_axis_and_coloured_where_significant(tmp_path)
         return 0.3 + 0.02 * seed + gains[setting["dim"]] + luck - 5 * (setting["window"] == 2)
 
     lines = lines_of(chosen, seeds=5, figure=figure)
-    drawn = differences_plot.figure_of(lines, {}, settings)
+    drawn = plot_differences.figure_of(lines, {}, settings)
     (axes,) = drawn.axes
     assert axes.get_title(loc="left") == "WordSim-353"
     assert [t.get_text() for t in axes.get_yticklabels()] == ["dim=50", "dim=200", "window=2"]
@@ -184,8 +184,8 @@ def test_differences_are_sorted_by_axis_and_coloured_where_significant(tmp_path)
     assert arrow.get_ydata()[0] == 2.5 and axes.get_xlim()[0] > -1
     assert axes.texts[0].get_text().startswith("-5.00")
     path = tmp_path / "differences.png"
-    assert differences_plot.plot(path, lines, {}, settings) == [path]
+    assert plot_differences.plot(path, lines, {}, settings) == [path]
     assert path.read_bytes().startswith(b"\x89PNG")
     settings["base"] = {"dim": 7, "window": 5}
-    assert differences_plot.plot(tmp_path / "no.png", lines, {}, settings) == []
+    assert plot_differences.plot(tmp_path / "no.png", lines, {}, settings) == []
     assert not (tmp_path / "no.png").exists()
