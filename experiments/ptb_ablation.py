@@ -7,19 +7,18 @@ The flags say the baseline, --sweep what varies. The same command again goes on 
 a program at a time. OUT/flags.cfg with a line's "flags" in results.jsonl is that member alone.
 """
 
-from experiments import ablation
 from experiments.cli import command, config
-from experiments.sweeps import design
+from experiments.sweeps import design, folder
 
 
 def main() -> None:
     """One sweep."""
-    ablation.run(config.from_flags())
+    folder.run(config.from_flags())
 
 
 if __name__ == "__main__":
     idle = ("overwrite", "resume", "resident_gb", "checkpoint_every_steps", *config.CONTINUED)
     config.define_flags(idle, model="skipgram")
     design.define_flags()
-    ablation.define_flags()
+    folder.define_flags()
     command.start(main, __doc__)

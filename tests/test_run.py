@@ -228,11 +228,10 @@ SWEEPS = ("study", "search")
     ],
 )
 def test_every_sweeps_flagfile_gives_its_settings(monkeypatch, name, count):
-    from experiments import ablation
-    from experiments.sweeps import design
+    from experiments.sweeps import design, folder
 
     seen = []
-    monkeypatch.setattr(ablation, "run", lambda base: seen.extend(design.settings(base)[1]))
+    monkeypatch.setattr(folder, "run", lambda base: seen.extend(design.settings(base)[1]))
     monkeypatch.chdir(ROOT)
     assert start("ptb_ablation", f"--flagfile=experiments/flagfiles/{name}.cfg") == 0
     assert len(seen) == count
