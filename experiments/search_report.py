@@ -16,7 +16,8 @@ from absl import flags
 
 from experiments.cli import command
 from experiments.report import tables
-from experiments.searches_compared import (
+from experiments.sweeps.compare import shown
+from experiments.sweeps.search_compare import (
     MEASURES,
     SEARCHES,
     SUM,
@@ -26,7 +27,6 @@ from experiments.searches_compared import (
     measured,
     read,
 )
-from experiments.sweeps.compare import shown
 from w2v_jax.data.sources import write_atomically
 from w2v_jax.types import UserError
 from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure

@@ -8,14 +8,8 @@ import pytest
 from scipy import stats
 from scripts import start
 
-from experiments import searches_compared
-from experiments.searches_compared import (
-    Half,
-    Member,
-    chooses,
-    halves,
-    measured,
-)
+from experiments.sweeps import search_compare
+from experiments.sweeps.search_compare import Half, Member, chooses, halves, measured
 from w2v_jax import resources
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
@@ -104,7 +98,7 @@ def folders(two, tmp_path_factory):
 
 
 def read(place):
-    return searches_compared.read(
+    return search_compare.read(
         {"ours": (str(place / "ours"), str(place / "judge")), "gensim": (str(place / "gensim"), "")}
     )
 
@@ -146,13 +140,13 @@ def test_the_choice_sees_the_choosing_half_alone(two):
         Member({"seed": 1}, cosines_of(two, choosing, judging, seed), {"x": seed})
         for seed, (choosing, judging) in enumerate([(0.5, 0.1), (0.4, 0.9), (0.1, 0.5)])
     ]
-    search = searches_compared.choose(tried, [], *two)
+    search = search_compare.choose(tried, [], *two)
     assert (search.best, int(np.argmax(search.judging))) == (0, 1)
-    assert searches_compared.choose(tried, [], *two[::-1]).best == 1
+    assert search_compare.choose(tried, [], *two[::-1]).best == 1
     for member in tried:  # whatever the judging half holds
         for name, used in two[1].used.items():
             member.cosines[name][used] = np.random.default_rng(0).random(used.sum())
-    again = searches_compared.choose(tried, [], *two)
+    again = search_compare.choose(tried, [], *two)
     assert again.best == 0
     np.testing.assert_array_equal(again.choosing, search.choosing)
 
@@ -165,9 +159,9 @@ def test_diverged_members_and_those_without_all_words_are_not_chosen(two):
         for i, w in enumerate((0.9, 0.8, 0.3))
     ]
     tried[1].cosines["wordsim353"][two[0].used["wordsim353"]] = np.nan
-    search = searches_compared.choose(tried, [], *two)
+    search = search_compare.choose(tried, [], *two)
     assert search.best == 2 and np.isnan(search.choosing[:2]).all()
-    assert searches_compared.choose(tried[:2], [], *two) is None
+    assert search_compare.choose(tried[:2], [], *two) is None
 
 
 def test_judges_are_of_the_chosen_setting_with_seeds_of_their_own(folders):
@@ -190,7 +184,7 @@ def test_differences_equal_those_by_hand(folders, two):
         ]
         sides.append({n: np.array([run[n] for run in runs]) for n in used})
         sides[-1]["sum"] = sides[-1]["wordsim353"] + sides[-1]["simlex999"]
-    for name, gap in searches_compared.gaps(searches, judging).items():
+    for name, gap in search_compare.gaps(searches, judging).items():
         a, b = (side[name] for side in sides)
         expected = stats.ttest_ind(a, b, equal_var=False)
         low, high = expected.confidence_interval()
@@ -204,8 +198,8 @@ def test_differences_equal_those_by_hand(folders, two):
 def test_the_sums_items_are_the_pairs_of_both_files(folders):
     """The variance of a sum: both files' and, as they share words, twice their covariance."""
     searches, judging = read(folders)
-    runs = searches_compared._numbered("ours", searches["ours"])
-    items = searches_compared._items(runs, judging)
+    runs = search_compare._numbered("ours", searches["ours"])
+    items = search_compare._items(runs, judging)
     assert items["sum"].freedom > max(items[n].freedom for n in SIZES)
     parts = sum(items[n].covariance for n in SIZES)
     np.testing.assert_allclose(np.diag(items["sum"].covariance), np.diag(parts), rtol=0.5)
@@ -229,13 +223,13 @@ def test_the_report_has_the_figures(folders, capsys):
     }
     for name, search in searches.items():
         own = measured(search.tried[search.best].cosines, judging)
-        title = searches_compared.SEARCHES[name]
+        title = search_compare.SEARCHES[name]
         assert rows[f"{title}, the search's member"] == ["1", *(f"{v:.3f}" for v in own.values())]
         of = [measured(m.cosines, judging)["sum"] for m in search.judges]
         half = 4.302653 * np.std(of, ddof=1) / np.sqrt(3)
         assert rows[f"{title}, new seeds"][0] == "3"
         assert rows[f"{title}, new seeds"][3] == f"{np.mean(of):.3f} ± {half:.3f}"
-    gap = searches_compared.gaps(searches, judging)["sum"]
+    gap = search_compare.gaps(searches, judging)["sum"]
     alone = gap.over_seeds
     assert rows["± over seeds (Welch)"][2] == f"{alone.mean:+.3f} ± {alone.half:.3f}"
     assert rows["over items too"][2] == f"± {gap.over_items.half:.3f}"
@@ -290,4 +284,4 @@ def test_members_of_another_vocabulary_are_refused(folders, two, tmp_path):
     cosines["simlex999"][200:] = np.nan
     folder = folder_of(tmp_path / "few", [({"setting": {"alpha": 1}}, cosines)])
     with pytest.raises(UserError, match=r"--gensim=[^ ]*: no member knows"):
-        searches_compared.read({"ours": (str(folders / "ours"), ""), "gensim": (str(folder), "")})
+        search_compare.read({"ours": (str(folders / "ours"), ""), "gensim": (str(folder), "")})
