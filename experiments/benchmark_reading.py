@@ -17,7 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import child_process
+from experiments.benchmarks import child_process
 from experiments.cli import command
 from experiments.report.store import Results, cpus, machine
 from experiments.report.tables import enclosed, markdown, spread

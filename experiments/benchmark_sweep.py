@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from absl import flags
 
-from experiments import child_process, earlier_flags, train_corpus
+from experiments import earlier_flags, train_corpus
+from experiments.benchmarks import child_process
 from experiments.cli import command, console
 from experiments.peers import entrants
 from experiments.report.store import Results, cpus

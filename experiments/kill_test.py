@@ -18,7 +18,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments import killed_runs
-from experiments.child_process import ROOT
+from experiments.benchmarks.child_process import ROOT
 from experiments.cli import command, console
 from experiments.killed_runs import Command
 from experiments.report.store import Results

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from test_run import start, text_of
 
-from experiments import benchmark_table, child_process, over_items, plain_corpus
+from experiments import benchmark_table, over_items, plain_corpus
+from experiments.benchmarks import child_process
 from experiments.peers import gensim_training
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import entrant, order, particular

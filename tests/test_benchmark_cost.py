@@ -13,10 +13,10 @@ from experiments import (
     benchmark_durability,
     benchmark_softmax,
     benchmark_sweep,
-    child_process,
     softmax_variants,
     zipf,
 )
+from experiments.benchmarks import child_process
 from experiments.report.store import Results
 from w2v_jax import model
 
