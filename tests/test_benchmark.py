@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from test_run import start, text_of
 
-from experiments import benchmark_table, over_items, plain_corpus
-from experiments.benchmarks import child_process
+from experiments import benchmark_table, over_items
+from experiments.benchmarks import child_process, plain_corpus
 from experiments.peers import gensim_training
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import entrant, order, particular
