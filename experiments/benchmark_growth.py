@@ -19,7 +19,8 @@ from typing import NamedTuple
 import jax
 from absl import flags
 
-from experiments import benchmark_curves, earlier_flags, zipf
+from experiments import benchmark_curves, earlier_flags
+from experiments.benchmarks import zipf
 from experiments.cli import command, config, console, flag_types
 from experiments.cli.config import Config
 from experiments.report.store import Results, machine
