@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import benchmark_curves, softmax_variants
+from experiments import benchmark_curves
+from experiments.benchmarks import softmax_variants
 from experiments.cli import command, console, flag_types
 from experiments.report.store import Results, machine
 from experiments.report.tables import enclosed, markdown, number, spread

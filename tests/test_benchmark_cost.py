@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from test_run import start
 
-from experiments import benchmark_durability, benchmark_softmax, benchmark_sweep, softmax_variants
-from experiments.benchmarks import child_process, zipf
+from experiments import benchmark_durability, benchmark_softmax, benchmark_sweep
+from experiments.benchmarks import child_process, softmax_variants, zipf
 from experiments.report.store import Results
 from w2v_jax import model
 
