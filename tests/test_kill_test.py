@@ -9,8 +9,8 @@ from collections import Counter
 
 import pytest
 
-from experiments import killed_runs
-from experiments.killed_runs import Command, Moment, Pace
+from experiments.benchmarks import killed_runs
+from experiments.benchmarks.killed_runs import Command, Moment, Pace
 from w2v_jax.types import UserError
 
 # A run in small: 40 steps, a line of metrics and a checkpoint each; with `again` a resumed one
