@@ -19,8 +19,8 @@ from typing import NamedTuple
 import jax
 from absl import flags
 
-from experiments import benchmark_curves, earlier_flags
-from experiments.benchmarks import zipf
+from experiments import earlier_flags
+from experiments.benchmarks import curves, zipf
 from experiments.cli import command, config, console, flag_types
 from experiments.cli.config import Config
 from experiments.report.store import Results, machine
@@ -104,7 +104,7 @@ def main() -> None:
         for axis, of_axis in series.items()
     }
     name = f"{settings.model}, {settings.engine}"
-    benchmark_curves.draw_growth(results.folder / "growth.png", curves, f"{name}: {at(base)}")
+    curves.draw_growth(results.folder / "growth.png", curves, f"{name}: {at(base)}")
 
 
 def figures(rounds: list[dict], field: str) -> list[float]:

@@ -19,8 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import benchmark_curves
-from experiments.benchmarks import softmax_variants
+from experiments.benchmarks import curves, softmax_variants
 from experiments.cli import command, console, flag_types
 from experiments.report.store import Results, machine
 from experiments.report.tables import enclosed, markdown, number, spread
@@ -64,7 +63,7 @@ def main() -> None:
         results.write("table.md", text)
     print(text)
     title = "CBOW, T {batch_size}, W {window}, K {negatives}, D {dim}: a step".format(**shared)
-    benchmark_curves.draw_softmax(results.folder / "softmax.png", lines, title)
+    curves.draw_softmax(results.folder / "softmax.png", lines, title)
 
 
 def add_measured(turn: int, variant: str, size: int, results: Results) -> None:
