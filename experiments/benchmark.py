@@ -103,7 +103,7 @@ def report(results: Results, task: Task) -> None:
     """table.md, printed too, and benchmark.png."""
     if not results.lines:
         raise UserError("--peers: none of them can run here")
-    from experiments import benchmark_plot  # its errors must not lose a table
+    from experiments.benchmarks import plot as benchmark_plot  # its errors must not lose a table
 
     names = [benchmark_table.run_name(line["peer"], line["seed"]) for line in results.lines]
     items = item_files.of_folder(results.folder, names)
