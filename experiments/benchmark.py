@@ -14,8 +14,9 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import benchmark_table, item_files, train_corpus
+from experiments import item_files, train_corpus
 from experiments.benchmarks import child_process, plain_corpus
+from experiments.benchmarks import table as benchmark_table
 from experiments.cli import command, console
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import Entrant, entrant, order, particular, same

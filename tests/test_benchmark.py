@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from test_run import start, text_of
 
-from experiments import benchmark_table, over_items
+from experiments import over_items
 from experiments.benchmarks import child_process, plain_corpus
+from experiments.benchmarks import table as benchmark_table
 from experiments.peers import gensim_training
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import entrant, order, particular
