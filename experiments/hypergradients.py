@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import hypergradients_report
+from experiments.benchmarks import hypergradients_report
 from experiments.cli import command, console
 from experiments.report.store import Results
 from experiments.report.tables import counted
