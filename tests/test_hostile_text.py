@@ -18,8 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from experiments.runs import fingerprint, rundir
-from w2v_jax import kinds
-from w2v_jax.data import id_cache, loader, sources, vocab
+from w2v_jax.data import id_cache, kinds, loader, sources, vocab
 from w2v_jax.data.sources import Source, read_chunks, read_lines
 from w2v_jax.types import UserError, Vocab, WordVectors
 from w2v_jax.vectors import evaluation

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from w2v_jax.data import loader
+from w2v_jax.data.kinds import likely_encoding
 from w2v_jax.data.sources import Source, read_lines
-from w2v_jax.kinds import likely_encoding
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import evaluation
 from w2v_jax.vectors import io as vectors_io

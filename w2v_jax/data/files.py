@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO
 
-from w2v_jax import kinds
+from w2v_jax.data import kinds
 from w2v_jax.types import UserError
 
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)  # what reading may raise

@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from w2v_jax import kinds
-from w2v_jax.data import id_cache
+from w2v_jax.data import id_cache, kinds
 from w2v_jax.data.id_cache import Settings
 from w2v_jax.data.lossy_counting import Generations, Tally
 from w2v_jax.data.sources import Chunk, Source, cache_folder, read_chunks, reason_of

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from w2v_jax import kinds, resources
-from w2v_jax.data import files
+from w2v_jax import resources
+from w2v_jax.data import files, kinds
 from w2v_jax.data.files import UNREADABLE
 from w2v_jax.types import UserError
 

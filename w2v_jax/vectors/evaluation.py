@@ -10,7 +10,8 @@ from unicodedata import normalize
 
 import numpy as np
 
-from w2v_jax import kinds, resources
+from w2v_jax import resources
+from w2v_jax.data import kinds
 from w2v_jax.data.files import content
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors.similarity import analogy

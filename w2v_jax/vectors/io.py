@@ -20,7 +20,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from w2v_jax import kinds
+from w2v_jax.data import kinds
 from w2v_jax.data.files import opened
 from w2v_jax.types import UserError, WordVectors
 
