@@ -9,7 +9,8 @@ import pytest
 from scripts import QUICK, start
 
 from experiments import chance
-from w2v_jax import losses, sampling, trainable, training
+from w2v_jax import losses, sampling, training
+from w2v_jax.data import trainable
 from w2v_jax.types import Static, UserError
 
 PLAIN = Static(batch_size=4, noise="with_replacement", dynamic_window=False)

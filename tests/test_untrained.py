@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripts import QUICK, start, text_of
 
-from w2v_jax import trainable
+from w2v_jax.data import trainable
 from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors import similarity
 

@@ -31,8 +31,8 @@ from experiments.runs import (
 )
 from experiments.runs.checkpointing import Start
 from experiments.runs.metrics import Ledger
-from w2v_jax import model, trainable, training, update, warm_start
-from w2v_jax.data import loader, vocab
+from w2v_jax import model, training, update, warm_start
+from w2v_jax.data import loader, trainable, vocab
 from w2v_jax.data import sources as corpora
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
