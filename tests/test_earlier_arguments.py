@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from scripts import QUICK, start
 
-from experiments import earlier_arguments, earlier_flags
+from experiments import earlier_flags
+from experiments.cli import earlier_arguments
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.earlier_flags import Renamed
 from experiments.runs import run as wiring
