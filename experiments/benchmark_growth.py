@@ -19,9 +19,8 @@ from typing import NamedTuple
 import jax
 from absl import flags
 
-from experiments import earlier_flags
 from experiments.benchmarks import curves, zipf
-from experiments.cli import command, config, console, flag_types
+from experiments.cli import command, config, console, earlier_flags, flag_types
 from experiments.cli.config import Config
 from experiments.report.store import Results, machine
 from experiments.report.tables import enclosed, markdown, number, spread

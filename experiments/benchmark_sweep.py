@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from absl import flags
 
-from experiments import earlier_flags, train_corpus
+from experiments import train_corpus
 from experiments.benchmarks import child_process
-from experiments.cli import command, console
+from experiments.cli import command, console, earlier_flags
 from experiments.peers import entrants
 from experiments.report.store import Results, cpus
 from experiments.report.tables import counted, enclosed, markdown, spread

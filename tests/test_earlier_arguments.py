@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 from scripts import QUICK, start
 
-from experiments import earlier_flags
-from experiments.cli import earlier_arguments
+from experiments.cli import earlier_arguments, earlier_flags
 from experiments.cli.config import Config, resolved, to_flagfile
-from experiments.earlier_flags import Renamed
+from experiments.cli.earlier_flags import Renamed
 from experiments.runs import run as wiring
 from experiments.sweeps import design
 from w2v_jax.types import UserError

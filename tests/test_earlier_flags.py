@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scripts import QUICK, contents, start
 from test_resume import arguments, metrics_of, signalled
 
-from experiments import earlier_flags, train_corpus
-from experiments.cli import command
+from experiments import train_corpus
+from experiments.cli import command, earlier_flags
 from experiments.cli.config import Config, resolved, to_flagfile
-from experiments.earlier_flags import Renamed
+from experiments.cli.earlier_flags import Renamed
 from experiments.peers.entrants import Entrant, same
 from experiments.report.store import Results
 from experiments.runs import fingerprint

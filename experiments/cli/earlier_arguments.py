@@ -4,8 +4,8 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator
 
-from experiments import earlier_flags
-from experiments.earlier_flags import REMOVED, RENAMED
+from experiments.cli import earlier_flags
+from experiments.cli.earlier_flags import REMOVED, RENAMED
 from experiments.runs.rundir import FLAGS
 from w2v_jax.types import UserError
 

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments import earlier_flags, train_corpus
+from experiments import train_corpus
+from experiments.cli import earlier_flags
 from experiments.peers.commands import PEERS, Task, Tools
 from w2v_jax.types import UserError
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import earlier_flags
-from experiments.cli import console
-from experiments.earlier_flags import Difference
+from experiments.cli import console, earlier_flags
+from experiments.cli.earlier_flags import Difference
 from w2v_jax.data.sources import write_atomically
 from w2v_jax.types import UserError
 

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from experiments import earlier_flags
+from experiments.cli import earlier_flags
 from experiments.cli.config import Config
 from w2v_jax.data.vocab import counts_text
 from w2v_jax.types import Corpus, UserError, Vocab

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import earlier_flags
-from experiments.cli import console
+from experiments.cli import console, earlier_flags
 from experiments.cli.config import Config
 from experiments.runs import rundir
 from experiments.sweeps.plan import Member, Program

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments import earlier_flags
+from experiments.cli import earlier_flags
 from experiments.cli.config import Config, check
 from experiments.report.tables import counted
 from w2v_jax.data.files import opened

@@ -9,8 +9,8 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from experiments import earlier_flags, item_files, sweep_outputs
-from experiments.cli import console
+from experiments import item_files, sweep_outputs
+from experiments.cli import console, earlier_flags
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.report.store import SETTINGS, Results, cpus
 from experiments.report.tables import counted

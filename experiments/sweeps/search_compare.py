@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from experiments import earlier_flags, over_items
+from experiments import over_items
+from experiments.cli import earlier_flags
 from experiments.report import stats
 from experiments.report.store import LINES, SETTINGS
 from w2v_jax.types import UserError
