@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments import STARTED, events, newest, quoted
-from experiments.cli import console
+from experiments import STARTED, events, newest
+from experiments.cli import console, quoted
 from experiments.cli.config import Config
 from experiments.runs import rundir
 from w2v_jax.types import UserError, WordVectors

@@ -6,8 +6,7 @@ python -m experiments.query --run=OUT --analogy=king,man,queen --analogy_score=c
 
 from absl import flags
 
-from experiments import quoted
-from experiments.cli import command, console
+from experiments.cli import command, console, quoted
 from experiments.runs import vectors
 from w2v_jax.types import UserError
 from w2v_jax.vectors.similarity import ANALOGY_SCORES

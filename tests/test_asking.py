@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scripts import start, text_of
 
-from experiments import peers_flags, quoted
+from experiments import peers_flags
+from experiments.cli import quoted
 from w2v_jax.data import sources
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import io as vectors_io

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from absl import flags
 
-from experiments import quoted
+from experiments.cli import quoted
 from w2v_jax import checks
 from w2v_jax.checks import ENGINES, NAMES, REGISTRIES
 from w2v_jax.losses import LOSSES

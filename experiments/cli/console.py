@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
-from experiments import chance, quoted
+from experiments import chance
+from experiments.cli import quoted
 from experiments.report import tables
 from experiments.report.tables import counted
 from w2v_jax import resources
