@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scripts import start, text_of
 
-from experiments import peers_flags
-from experiments.cli import quoted
+from experiments.cli import peers_flags, quoted
 from w2v_jax.data import sources
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import io as vectors_io

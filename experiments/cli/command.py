@@ -8,8 +8,7 @@ from collections.abc import Callable
 from absl import flags
 from jax.errors import JaxRuntimeError
 
-from experiments import peers_flags
-from experiments.cli import earlier_arguments, programs, quiet, streams
+from experiments.cli import earlier_arguments, peers_flags, programs, quiet, streams
 from experiments.runs.signals import Stopped
 from w2v_jax import configure
 from w2v_jax.types import UserError
