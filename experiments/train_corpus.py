@@ -9,9 +9,8 @@ given is what it is.
 
 from absl import flags
 
-from experiments import defaults
-from experiments.cli import command, config
-from experiments.defaults import Case
+from experiments.cli import command, config, defaults
+from experiments.cli.defaults import Case
 from experiments.runs.run import run
 from w2v_jax.types import UserError
 

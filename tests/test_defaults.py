@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scripts import start
 
-from experiments import defaults, train_corpus
-from experiments.cli import earlier_flags
+from experiments import train_corpus
+from experiments.cli import defaults, earlier_flags
 from experiments.cli.config import Config
 from w2v_jax.vectors import io as vectors_io
 

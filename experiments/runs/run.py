@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import chance, defaults, outputs
-from experiments.cli import console, earlier_flags
+from experiments import chance, outputs
+from experiments.cli import console, defaults, earlier_flags
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.newest import exported
 from experiments.report.tables import counted
