@@ -13,9 +13,9 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import newest, outputs
+from experiments import outputs
 from experiments.cli import command, console
-from experiments.runs import lock, rundir
+from experiments.runs import lock, newest, rundir
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 

@@ -17,7 +17,6 @@ from absl import flags
 from experiments import chance, outputs
 from experiments.cli import console, defaults, earlier_flags
 from experiments.cli.config import Config, resolved, to_flagfile
-from experiments.newest import exported
 from experiments.report.tables import counted
 from experiments.runs import (
     checkpointing,
@@ -31,6 +30,7 @@ from experiments.runs import (
 )
 from experiments.runs.checkpointing import Start
 from experiments.runs.metrics import Ledger
+from experiments.runs.newest import exported
 from w2v_jax import model, training, update, warm_start
 from w2v_jax.data import loader, trainable, vocab
 from w2v_jax.data import sources as corpora

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import newest
+from experiments.runs import newest
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import io as vectors_io
 
