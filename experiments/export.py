@@ -13,9 +13,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import outputs
 from experiments.cli import command, console
-from experiments.runs import lock, newest, rundir
+from experiments.runs import lock, newest, outputs, rundir
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 

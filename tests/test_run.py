@@ -347,7 +347,7 @@ def test_a_run_outlives_its_plots_and_the_same_command_draws_them(
 
     args = [*QUICK, f"--corpus={place / 'corpus.txt'}", f"--workdir={tmp_path}", "--plots"]
     with monkeypatch.context() as patch:
-        patch.setattr("experiments.outputs.draw_plots", no_plots)
+        patch.setattr("experiments.runs.outputs.draw_plots", no_plots)
         assert start("ptb_skipgram", *args) == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("error: no plots: no ink") and "the same command draws them" in line

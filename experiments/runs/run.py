@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import chance, outputs
+from experiments import chance
 from experiments.cli import console, defaults, earlier_flags
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.report.tables import counted
@@ -24,6 +24,7 @@ from experiments.runs import (
     lock,
     loop,
     memory,
+    outputs,
     pretrained,
     rundir,
     signals,
