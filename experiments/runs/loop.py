@@ -7,11 +7,10 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments import events
 from experiments.cli import console
 from experiments.cli.command import Diverged
 from experiments.cli.config import Config
-from experiments.runs import checkpointing, rundir, signals
+from experiments.runs import checkpointing, events, rundir, signals
 from experiments.runs.checkpointing import Start
 from experiments.runs.signals import Stopped
 from w2v_jax.types import Corpus

@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments import STARTED, events
+from experiments import STARTED
 from experiments.cli import console, quoted
 from experiments.cli.config import Config
-from experiments.runs import newest, rundir
+from experiments.runs import events, newest, rundir
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import evaluation, plots, similarity
 from w2v_jax.vectors.evaluation import Measure
