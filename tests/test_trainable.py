@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scripts import QUICK, start
 
-from experiments import chance
+from experiments.report import chance
 from w2v_jax import losses, sampling, training
 from w2v_jax.data import trainable
 from w2v_jax.types import Static, UserError

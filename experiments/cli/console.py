@@ -9,9 +9,8 @@ from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
-from experiments import chance
 from experiments.cli import quoted
-from experiments.report import tables
+from experiments.report import chance, tables
 from experiments.report.tables import counted
 from w2v_jax import resources
 from w2v_jax.data.files import is_packed

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments import chance
 from experiments.cli import console, defaults, earlier_flags
 from experiments.cli.config import Config, resolved, to_flagfile
+from experiments.report import chance
 from experiments.report.tables import counted
 from experiments.runs import (
     checkpointing,

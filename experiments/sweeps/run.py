@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import chance
 from experiments.cli import console
 from experiments.cli.config import to_flagfile
+from experiments.report import chance
 from experiments.runs import metrics, run
 from experiments.runs.signals import Stopped, at_once, watched
 from experiments.sweeps import checkpointing as sweep_checkpointing
