@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import over_items
+from experiments.report import over_items
 from w2v_jax.types import UserError
 
 ITEMS, OVER_ITEMS = "items", "over_items.npz"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments import over_items
+from experiments.report import over_items
 from experiments.report import stats as paired
 from experiments.sweeps import compare
 from experiments.sweeps import table as sweep_table

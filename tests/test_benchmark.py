@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from test_run import start, text_of
 
-from experiments import over_items
 from experiments.benchmarks import child_process, plain_corpus
 from experiments.benchmarks import table as benchmark_table
 from experiments.peers import gensim_training
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import entrant, order, particular
-from experiments.report import tables
+from experiments.report import over_items, tables
 from experiments.report.store import Results
 from w2v_jax.data.sources import Source
 from w2v_jax.types import UserError

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, rankdata
 
-from experiments import over_items
-from experiments.report import stats
+from experiments.report import over_items, stats
 
 SIMULATIONS = 2000
 SEEDS = (3, 5, 10)

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from experiments import over_items
 from experiments.peers.commands import Task
-from experiments.report import stats
+from experiments.report import over_items, stats
 from experiments.report.tables import (
     enclosed,
     half_width,

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from experiments import over_items
-from experiments.report import stats
+from experiments.report import over_items, stats
 
 # What a perplexity or held-out loss is a measure of: settings that differ in it don't compare.
 TEXT_KEYS = ("model", "corpus", "dataset", "reading", "min_count", "max_vocab", "max_words", "unk")

@@ -6,7 +6,7 @@ from textwrap import wrap
 
 import numpy as np
 
-from experiments import over_items
+from experiments.report import over_items
 from experiments.report.stats import Estimate
 from experiments.sweeps.compare import (
     MEASURES,

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from experiments import over_items
 from experiments.cli import earlier_flags
-from experiments.report import stats
+from experiments.report import over_items, stats
 from experiments.report.store import LINES, SETTINGS
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments import over_items
-from experiments.report import chance, stats
+from experiments.report import chance, over_items, stats
 from experiments.report.tables import (
     brief,
     counted,
