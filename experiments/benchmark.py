@@ -14,13 +14,14 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import item_files, train_corpus
+from experiments import train_corpus
 from experiments.benchmarks import child_process, plain_corpus
 from experiments.benchmarks import table as benchmark_table
 from experiments.cli import command, console
 from experiments.peers.commands import PEERS, Run, Task, Tools
 from experiments.peers.entrants import Entrant, entrant, order, particular, same
 from experiments.report.store import Results, cpus, machine
+from experiments.sweeps import item_files
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation

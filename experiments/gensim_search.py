@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments import item_files
 from experiments.cli import command, console
 from experiments.report.store import Results, cpus
+from experiments.sweeps import item_files
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import evaluation

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments import item_files
 from experiments.cli import console
 from experiments.cli.config import Config
 from experiments.report.store import Results
+from experiments.sweeps import item_files
 from experiments.sweeps.run import HEADLINES, headlines
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import evaluation

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scripts import QUICK, SMALL, WORDS, contents, in_a_process, start
 
-from experiments import item_files
 from experiments.cli.config import Config
 from experiments.report.store import Results
 from experiments.runs import run, rundir
+from experiments.sweeps import item_files
 from w2v_jax.types import UserError, Vocab
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from experiments import item_files, sweep_outputs
+from experiments import sweep_outputs
 from experiments.cli import console, earlier_flags
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.report.store import SETTINGS, Results, cpus
@@ -17,7 +17,7 @@ from experiments.report.tables import counted
 from experiments.runs import lock, memory, rundir
 from experiments.runs import run as wiring
 from experiments.sweep_outputs import VECTORS
-from experiments.sweeps import design, plan, plot_differences
+from experiments.sweeps import design, item_files, plan, plot_differences
 from experiments.sweeps import plot as sweep_plot
 from experiments.sweeps import run as sweep_run
 from experiments.sweeps import table as sweep_table
