@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scripts import QUICK, SMALL, contents, start
 
-from experiments import sweep_outputs
+from experiments.sweeps import outputs as sweep_outputs
 from w2v_jax import sweeping
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError

@@ -9,19 +9,19 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from experiments import sweep_outputs
 from experiments.cli import console, earlier_flags
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.report.store import SETTINGS, Results, cpus
 from experiments.report.tables import counted
 from experiments.runs import lock, memory, rundir
 from experiments.runs import run as wiring
-from experiments.sweep_outputs import VECTORS
 from experiments.sweeps import design, item_files, plan, plot_differences
+from experiments.sweeps import outputs as sweep_outputs
 from experiments.sweeps import plot as sweep_plot
 from experiments.sweeps import run as sweep_run
 from experiments.sweeps import table as sweep_table
 from experiments.sweeps.checkpointing import Saves
+from experiments.sweeps.outputs import VECTORS
 from w2v_jax import heldout, sweeping, training
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import Corpus, UserError
