@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.benchmarks.baselines.commands import Task
 from experiments.benchmarks.table import QUALITY, by_peer
-from experiments.peers.commands import Task
 from experiments.report.tables import counted, interval
 from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from experiments.peers.commands import Task
+from experiments.benchmarks.baselines.commands import Task
 from experiments.report import over_items, stats
 from experiments.report.tables import (
     enclosed,

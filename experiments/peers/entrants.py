@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments import train_corpus
+from experiments.benchmarks.baselines.commands import PEERS, Task, Tools
 from experiments.cli import earlier_flags
-from experiments.peers.commands import PEERS, Task, Tools
 from w2v_jax.types import UserError
 
 
