@@ -113,7 +113,7 @@ def _gensim_command(run: Run) -> list[str]:
 
 def _d2l_command(run: Run) -> list[str]:
     return [
-        *(run.tools.torch_python, "-m", "experiments.peers.d2l_training"),
+        *(run.tools.torch_python, "-m", "experiments.benchmarks.baselines.d2l_training"),
         *_shared(run, "corpus", "dim", "window", "negatives", "subsample", "min_count", "threads"),
         *(f"--epochs={run.epochs}", f"--seed={run.seed}"),
         f"--loader_workers={run.tools.d2l_loader_workers}",
