@@ -21,8 +21,8 @@ from absl import flags
 
 from experiments import train_corpus
 from experiments.benchmarks import child_process
+from experiments.benchmarks.baselines import entries
 from experiments.cli import command, console, earlier_flags
-from experiments.peers import entrants
 from experiments.report.store import Results, cpus
 from experiments.report.tables import counted, enclosed, markdown, spread
 from w2v_jax.types import UserError
@@ -52,7 +52,7 @@ def main() -> None:
     values = flags.FLAGS
     if not values.workdir:
         raise UserError("--workdir=OUT is missing")
-    text = entrants.flagfile_text("flagfile_of_runs", values.flagfile_of_runs)
+    text = entries.flagfile_text("flagfile_of_runs", values.flagfile_of_runs)
     settings = {"flags": text, "members": values.members, "script": values.script}
     given = earlier_flags.stored(text)
     differences = partial(earlier_flags.of_one_script, here=given, own={"model", *train_corpus.OWN})

@@ -13,10 +13,10 @@ from scripts import QUICK, contents, start
 from test_resume import arguments, metrics_of, signalled
 
 from experiments import train_corpus
+from experiments.benchmarks.baselines.entries import Entrant, same
 from experiments.cli import command, earlier_flags
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.cli.earlier_flags import Renamed
-from experiments.peers.entrants import Entrant, same
 from experiments.report.store import Results
 from experiments.runs import fingerprint
 from w2v_jax import sweeping
