@@ -13,9 +13,9 @@ from test_run import start, text_of
 
 from experiments.benchmarks import child_process, plain_corpus
 from experiments.benchmarks import table as benchmark_table
+from experiments.benchmarks.baselines import gensim_training
 from experiments.benchmarks.baselines.commands import PEERS, Run, Task, Tools
 from experiments.benchmarks.baselines.entries import entrant, order, particular
-from experiments.peers import gensim_training
 from experiments.report import over_items, tables
 from experiments.report.store import Results
 from w2v_jax.data.sources import Source

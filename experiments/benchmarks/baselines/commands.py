@@ -103,7 +103,7 @@ def _w2v_jax_times(run: Run, output: str) -> dict:
 
 def _gensim_command(run: Run) -> list[str]:
     return [
-        *(sys.executable, "-m", "experiments.peers.gensim_training"),
+        *(sys.executable, "-m", "experiments.benchmarks.baselines.gensim_training"),
         *_shared(run, "corpus", "model", "dim", "window", "negatives", "subsample", "min_count"),
         *(f"--epochs={run.epochs}", f"--seed={run.seed}", f"--input={run.tools.gensim_input}"),
         *(*_shared(run, "threads"), f"--export={run.tools.gensim_export}"),
