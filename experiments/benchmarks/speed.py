@@ -1,0 +1,186 @@
+"""w2v_jax beside other programs: alternating runs from raw text to vectors, speed and quality."""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+from absl import flags
+
+from experiments import train_corpus
+from experiments.benchmarks import child_process, plain_corpus
+from experiments.benchmarks import table as benchmark_table
+from experiments.benchmarks.baselines.commands import PEERS, Run, Task, Tools
+from experiments.benchmarks.baselines.entries import Entrant, entrant, order, particular, same
+from experiments.cli import command, console
+from experiments.report.store import Results, cpus, machine
+from experiments.sweeps import item_files
+from w2v_jax.data import sources as corpora
+from w2v_jax.types import UserError
+from w2v_jax.vectors import evaluation
+from w2v_jax.vectors import io as vectors_io
+
+MEASURES = {
+    "wordsim353_spearman": "wordsim353",
+    "simlex999_spearman": "simlex999",
+    "google_analogies_accuracy": "analogies",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All runs of a benchmark."""
+
+    task: Task
+    tools: Tools
+    entrants: list[Entrant]
+    seeds: int
+    folder: Path
+
+
+def define_flags() -> None:
+    """The benchmark's flags."""
+    flags.DEFINE_string("corpus", "", "Text: file or glob, UTF-8, .gz/.xz/.bz2 too.")
+    flags.DEFINE_enum("dataset", "", ["", *corpora.DATASETS], "Named corpus instead.")
+    flags.DEFINE_string("data_dir", "", "Folder with PTB's files (default: $W2V_JAX_DATA).")
+    flags.DEFINE_integer("max_words", 0, "The corpus's first so many words (0: all).", 0)
+    flags.DEFINE_list(
+        "peers",
+        [f"w2v_jax@{train_corpus.DEFAULTS['epochs']}", "gensim@5"],  # each by its own default
+        f"Of {', '.join(PEERS)}; NAME@EPOCHS for other epochs, w2v_jax:FLAGFILE for other flags.",
+    )
+    flags.DEFINE_integer("seeds", 6, "Runs of each peer, seeds 1 to this.", 1)
+    flags.DEFINE_string("workdir", "", "Folder of the results; runs found there are kept.")
+    flags.DEFINE_enum("model", "skipgram", ["skipgram", "cbow"], "Architecture.")
+    flags.DEFINE_integer("dim", 100, "Embedding size D.", 1)
+    flags.DEFINE_integer("window", 5, "Largest window W.", 1)
+    flags.DEFINE_integer("negatives", 5, "Noise words K a positive.", 1)
+    flags.DEFINE_float("subsample", 1e-4, "Subsampling threshold t (0: none).", 0.0)
+    flags.DEFINE_integer("min_count", 5, "Words that occur less often are left out.", 1)
+    flags.DEFINE_integer("epochs", 5, "Passes over the corpus, where --peers names no other.", 1)
+    flags.DEFINE_integer("threads", cpus(), "CPUs and worker threads of every run.", 1)
+    flags.DEFINE_string("ours", "", "Flagfile of w2v_jax (default: train_corpus's defaults).")
+    flags.DEFINE_multi_string("ours_flag", [], "A flag of w2v_jax, as --batch_size=1024.")
+    flags.DEFINE_enum(
+        "gensim_input", "sentences", ["sentences", "corpus_file"], "How gensim reads the text."
+    )
+    flags.DEFINE_enum(
+        "gensim_export", "input", ["input", "sum"], "gensim's vectors: input rows, or both summed."
+    )
+    flags.DEFINE_string("word2vec_c", "", "The word2vec program of word2vec.c.")
+    flags.DEFINE_string("fasttext", "", "The fasttext program.")
+    flags.DEFINE_string("torch_python", "", "A Python that has torch, for d2l.")
+    flags.DEFINE_integer("d2l_loader_workers", 4, "Processes of d2l's DataLoader.", 0)
+
+
+def main() -> None:
+    """Measures what is not measured yet, then writes table and plot."""
+    plan = make_plan()
+    shared = plan.task._asdict()
+    del shared["epochs"]  # every run has its own
+    results = Results(plan.folder, shared)
+    for seed, racer in order(plan.entrants, plan.seeds):
+        own = particular(racer, plan.tools)
+        found = results.find(peer=racer.label, seed=seed)
+        if found is None:
+            line = measure(plan, racer, seed)
+            results.add({**line, "flags": own})
+            console.say(benchmark_table.sentence(line))
+        elif found["epochs"] != racer.epochs or not same(racer, found.get("flags", ""), own):
+            raise UserError(
+                f"--workdir={plan.folder}: holds {racer.label} with other epochs or flags; "
+                "give another folder"
+            )
+    report(results, plan.task)
+
+
+def report(results: Results, task: Task) -> None:
+    """table.md, printed too, and benchmark.png."""
+    if not results.lines:
+        raise UserError("--peers: none of them can run here")
+    from experiments.benchmarks import plot as benchmark_plot  # its errors must not lose a table
+
+    names = [benchmark_table.run_name(line["peer"], line["seed"]) for line in results.lines]
+    items = item_files.of_folder(results.folder, names)
+    text = benchmark_table.document(results.lines, items, task, machine())
+    results.write("table.md", text)
+    print(text)
+    benchmark_plot.draw(results.folder / "benchmark.png", results.lines, task)
+
+
+def make_plan() -> Plan:
+    """The flags, checked; the text as one plain file; the peers that are here."""
+    values = flags.FLAGS
+    if not values.workdir:
+        raise UserError("--workdir=OUT is missing")
+    if bool(values.corpus) == bool(values.dataset):
+        raise UserError("give either --corpus=FILE or --dataset=NAME")
+    if values.threads > cpus():
+        raise UserError(f"--threads={values.threads}: this process may use {cpus()} CPUs")
+    if len(set(values.peers)) < len(values.peers):
+        raise UserError(f"--peers={','.join(values.peers)}: one is named twice")
+    tools = Tools(
+        ours=values.ours,
+        ours_flags=tuple(values.ours_flag),
+        **{name: values[name].value for name in Tools._fields if name in values and name != "ours"},
+    )
+    own = {name: values[name].value for name in Task._fields if name in values}
+    task = Task(**{**own, "corpus": "", "corpus_sha256": "", "words": 0, "lines": 0})
+    entrants = []
+    for label in values.peers:
+        one = entrant(label, task, tools)
+        if reason := PEERS[one.name].missing(tools, task):
+            if values["peers"].present:
+                raise UserError(f"--peers={label}: {reason}")
+            console.say(f"note: {label} is left out: {reason}")
+        else:
+            entrants.append(one)
+    console.missing_sets()
+    folder = Path(values.workdir).expanduser().absolute()
+    text = plain_corpus.plain(source(), values.max_words, folder)
+    task = task._replace(corpus=str(text.path), corpus_sha256=text.sha256)
+    task = task._replace(words=text.words, lines=text.lines)
+    return Plan(task, tools, entrants, values.seeds, folder)
+
+
+def source() -> corpora.Source:
+    """The text that the flags name."""
+    values = flags.FLAGS
+    data_dir = values.data_dir
+    if values.dataset == "ptb":
+        data_dir = data_dir or os.environ.get("W2V_JAX_DATA", "")
+    return corpora.locate(values.dataset, corpus=values.corpus, data_dir=data_dir)
+
+
+def measure(plan: Plan, racer: Entrant, seed: int) -> dict:
+    """One run: a line of results. Raises UserError where the process fails."""
+    peer = PEERS[racer.name]
+    name = benchmark_table.run_name(racer.label, seed)
+    folder = plan.folder / "runs" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    run = Run(plan.task, plan.tools, racer.epochs, racer.flagfile, seed, folder)
+    log = folder / "log.txt"
+    child = child_process.run(peer.command(run), log, plan.task.threads)
+    if child.status:
+        last = (child.output.strip().splitlines() or ["it printed nothing"])[-1]
+        raise UserError(f"--peers={racer.label}: exit status {child.status}: {last} ({log})")
+    times = peer.times(run, child.output)
+    words = plan.task.words * racer.epochs
+    wv = vectors_io.load(folder / peer.vectors)
+    items = evaluation.standard_items(wv)
+    item_files.write(plan.folder, name, items)
+    found = dict.fromkeys(MEASURES, evaluation.Measure("", None, 0, 0))
+    found |= {m.name: m for m in evaluation.standard(wv, items) if m.name in MEASURES}
+    return {
+        "peer": racer.label,
+        "seed": seed,
+        "epochs": racer.epochs,
+        "words_per_sec": words / times["train_sec"] if times["train_sec"] else None,
+        **times,
+        "total_sec": child.wall_sec,
+        "peak_mb": child.peak_mb,
+        "vocab_size": len(wv.words),
+        **{short: found[name].value for name, short in MEASURES.items()},
+        **{f"{short}_covered": found[name].covered for name, short in MEASURES.items()},
+    }
