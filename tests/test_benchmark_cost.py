@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from test_run import start
 
-from experiments import benchmark_durability, benchmark_softmax, benchmark_sweep
-from experiments.benchmarks import child_process, softmax_variants, zipf
+from experiments import benchmark_softmax, benchmark_sweep
+from experiments.benchmarks import child_process, durability, softmax_variants, zipf
 from experiments.report.store import Results
 from w2v_jax import model
 
@@ -199,7 +199,7 @@ def test_tables_of_a_sweep_and_of_durability_compare_within_a_round():
         for way, rate in zip(("plain", "saving"), rates, strict=True):
             line = {"round": turn, "way": way, "words": 7, "train_sec": rate / 100}
             lines.append({**line, "words_per_sec": rate, "peak_mb": rate})
-    text = benchmark_durability.table(lines, ["plain", "saving"])
+    text = durability.table(lines, ["plain", "saving"])
     assert "0.375 (0.250 to 0.500)" in text and "Medians of 2 runs" in text
 
 
