@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from test_run import start
 
-from experiments import benchmark_softmax, benchmark_sweep
-from experiments.benchmarks import child_process, durability, softmax_variants, zipf
+from experiments import benchmark_sweep
+from experiments.benchmarks import child_process, durability, softmax, softmax_variants, zipf
 from experiments.report.store import Results
 from w2v_jax import model
 
@@ -180,7 +180,7 @@ def test_the_softmax_table_has_medians_and_ratios_within_a_round(capsys):
             line = {"round": turn, "variant": variant, "vocab_size": 10, "ms": ms}
             lines.append({**line, "bytes": 3e6, "reason": ""})
     shared = {"batch_size": 4, "window": 2, "negatives": 2, "dim": 4}
-    text = benchmark_softmax.document(lines, shared)
+    text = softmax.document(lines, shared)
     assert "| 20 (10 to 30) ms, 3 MB | 6.00 (5.00 to 7.00) ms, 3 MB |" in text
     assert "| 2.00 (1.00 to 4.00) ms, 3 MB | 10 (5 to 15) x |" in text  # 10, 15 and 5 times
     assert "Medians of 3 runs" in text
