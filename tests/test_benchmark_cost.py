@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 from test_run import start
 
-from experiments import benchmark_sweep
-from experiments.benchmarks import child_process, durability, softmax, softmax_variants, zipf
+from experiments.benchmarks import (
+    child_process,
+    durability,
+    softmax,
+    softmax_variants,
+    sweeping,
+    zipf,
+)
 from experiments.report.store import Results
 from w2v_jax import model
 
@@ -191,7 +197,7 @@ def test_tables_of_a_sweep_and_of_durability_compare_within_a_round():
         figures = {"train_sec": turn, "total_sec": 2 * turn, "peak_mb": peak}
         return {"in turn": figures, "sweep": {**figures, "train_sec": sweep}}
 
-    text = benchmark_sweep.table([sides(10.0, 5.0, 100.0), sides(40.0, 10.0, 300.0)], 8)
+    text = sweeping.table([sides(10.0, 5.0, 100.0), sides(40.0, 10.0, 300.0)], 8)
     assert "25.0 (10.0 to 40.0)" in text and "0.38 (0.25 to 0.50)" in text
     assert "200 (100 to 300)" in text and "Medians of 2 runs" in text
     lines = []
