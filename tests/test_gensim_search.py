@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scripts import start
 
-from experiments import gensim_search
+from experiments.benchmarks import gensim_search
 
 pytest.importorskip("gensim")
 pytestmark = pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
