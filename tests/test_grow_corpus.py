@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scripts import contents, start
 
-from experiments import grow_corpus
+from experiments.benchmarks import grow_corpus
 from w2v_jax.types import UserError
 
 LINES = ["the cat sat", "a dog", "one", "ein Bär  im\tWald", "the cat sat"]
