@@ -14,7 +14,7 @@ from absl import flags
 
 from experiments.cli import command
 from experiments.report.store import LINES, SETTINGS, Results
-from experiments.sweeps import folder
+from experiments.sweeps import folder as sweep_folder
 from w2v_jax.types import UserError
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     results = Results(folder, None, same_machine=False)
     if not {"axes", "base", "design"} <= json.loads((folder / SETTINGS).read_text()).keys():
         raise UserError(f"{folder / SETTINGS}: not the settings of a sweep")
-    folder.report(results, flags.FLAGS.plots)
+    sweep_folder.report(results, flags.FLAGS.plots)
 
 
 if __name__ == "__main__":

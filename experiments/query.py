@@ -46,4 +46,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    vectors.define_flags()
     command.start(main, __doc__)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-import experiments
 import w2v_jax
 
 ROOT = Path(w2v_jax.__file__).parent.parent
@@ -42,10 +41,6 @@ def start(script, *args):
         signal.signal(signal.SIGTERM, term)
         for name in set(flags.FLAGS) - before:
             delattr(flags.FLAGS, name)
-        if sys.modules.pop(
-            "experiments.runs.vectors", None
-        ):  # it defines flags when it is imported
-            del experiments.runs.vectors
     raise AssertionError("the script went on")
 
 

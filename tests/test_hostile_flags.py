@@ -81,8 +81,8 @@ def check_values(settings):
 @example("window=uniform(1,2)", "random")
 @example("window\n=1", "grid")
 @example("learning_rate=1e309", "grid")
-def test_a_sweep_is_an_axis_or_refused(text, design):
-    axis = refused_or(lambda: design.parse_axis(text, design))
+def test_a_sweep_is_an_axis_or_refused(text, name):
+    axis = refused_or(lambda: design.parse_axis(text, name))
     if axis is not None:
         for value in axis.values:
             check_values({axis.name: value})

@@ -31,8 +31,8 @@ def surroundings():
 
 def import_all(package):
     found = importlib.import_module(package)
-    for module in pkgutil.iter_modules(found.__path__, package + "."):
-        if module.name != "experiments.peers":  # one of them needs torch
+    for module in pkgutil.walk_packages(found.__path__, package + "."):
+        if not module.name.endswith("d2l_training"):  # it needs torch
             importlib.import_module(module.name)
 
 def check(before):

@@ -9,7 +9,6 @@ from pathlib import Path
 from absl import flags
 
 from experiments.benchmarks import child_process
-from experiments.cli import command
 from experiments.report.store import Results, cpus
 from experiments.report.tables import enclosed, markdown, spread
 from w2v_jax.types import UserError

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments.cli import command, console
+from experiments.cli import console
 from experiments.report.store import Results, cpus
 from experiments.sweeps import item_files
 from w2v_jax.data import sources as corpora

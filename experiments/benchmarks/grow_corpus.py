@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments.cli import command, console
+from experiments.cli import console
 from experiments.report.tables import counted
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError

@@ -10,7 +10,7 @@ import jax
 from absl import flags
 
 from experiments.benchmarks import curves, zipf
-from experiments.cli import command, config, console, earlier_flags, flag_types
+from experiments.cli import config, console, earlier_flags, flag_types
 from experiments.cli.config import Config
 from experiments.report.store import Results, machine
 from experiments.report.tables import enclosed, markdown, number, spread
@@ -88,12 +88,12 @@ def main() -> None:
         document = table(series, found, base, shared)
         results.write("table.md", document)
     print(document)
-    curves = {
+    lines = {
         AXES[axis]: [(getattr(x, axis), figures(found[x], "words_per_sec")) for x in of_axis]
         for axis, of_axis in series.items()
     }
     name = f"{settings.model}, {settings.engine}"
-    curves.draw_growth(results.folder / "growth.png", curves, f"{name}: {at(base)}")
+    curves.draw_growth(results.folder / "growth.png", lines, f"{name}: {at(base)}")
 
 
 def figures(rounds: list[dict], field: str) -> list[float]:

@@ -12,7 +12,7 @@ from absl import flags
 from experiments.benchmarks import killed_runs
 from experiments.benchmarks.child_process import ROOT
 from experiments.benchmarks.killed_runs import Command
-from experiments.cli import command, console
+from experiments.cli import console
 from experiments.report.store import Results
 from experiments.report.tables import markdown
 from w2v_jax.types import UserError

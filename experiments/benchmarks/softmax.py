@@ -1,4 +1,4 @@
-"""The claim of "Deep Learning from Scratch 2", chapter 4: milliseconds a step against vocabulary."""
+"""The claim of Deep Learning from Scratch 2, chapter 4: milliseconds a step by vocabulary."""
 
 import time
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import numpy as np
 from absl import flags
 
 from experiments.benchmarks import curves, softmax_variants
-from experiments.cli import command, console, flag_types
+from experiments.cli import console, flag_types
 from experiments.report.store import Results, machine
 from experiments.report.tables import enclosed, markdown, number, spread
 from w2v_jax import model

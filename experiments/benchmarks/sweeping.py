@@ -13,7 +13,7 @@ from absl import flags
 from experiments import train_corpus
 from experiments.benchmarks import child_process
 from experiments.benchmarks.baselines import entries
-from experiments.cli import command, console, earlier_flags
+from experiments.cli import console, earlier_flags
 from experiments.report.store import Results, cpus
 from experiments.report.tables import counted, enclosed, markdown, spread
 from w2v_jax.types import UserError

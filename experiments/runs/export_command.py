@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.cli import command, console
+from experiments.cli import console
 from experiments.runs import lock, newest, outputs, rundir
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation

@@ -9,8 +9,12 @@ from experiments.runs import newest
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import io as vectors_io
 
-flags.DEFINE_string("run", None, "Run directory; before its end, its newest checkpoint is read.")
-flags.DEFINE_string("vectors", None, "Vectors file instead (.txt, .vec, .bin or .npz).")
+
+def define_flags() -> None:
+    """--run and --vectors."""
+    told = "Run directory; before its end, its newest checkpoint is read."
+    flags.DEFINE_string("run", None, told)
+    flags.DEFINE_string("vectors", None, "Vectors file instead (.txt, .vec, .bin or .npz).")
 
 
 def load() -> WordVectors:

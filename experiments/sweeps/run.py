@@ -195,7 +195,7 @@ class _Best:
 
     def update(
         self, members: sweeping.Dealt, loss: np.ndarray, training_loss: np.ndarray, epoch: int
-    ) -> "tuple[sweep.Dealt, _Best]":
+    ) -> "tuple[sweeping.Dealt, _Best]":
         """With what is better; members that were worse `patience` times on end don't go on."""
         alive, new = _alive(members), copy.copy(self)
         better = alive & (loss < self.loss)

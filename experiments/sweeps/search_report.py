@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments.cli import command
 from experiments.report import tables
 from experiments.sweeps.compare import shown
 from experiments.sweeps.search_compare import (

@@ -1,6 +1,6 @@
 """The PyTorch loop of Dive into Deep Learning 15.3-15.4, in a process of its own.
 
-TORCH_PYTHON -m experiments.benchmarks.baselines.d2l_training --corpus=FILE --vectors=FILE --report=FILE ...
+TORCH_PYTHON -m experiments.benchmarks.baselines.d2l_training --corpus=FILE --vectors=FILE ..
 
 Needs torch alone. As the chapter has it: words rarer than min_count and <unk> leave the text;
 subsampling, windows and noise (from count^0.75, none of the centre's contexts) are drawn once, in

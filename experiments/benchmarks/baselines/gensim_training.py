@@ -1,6 +1,6 @@
 """gensim's Word2Vec in a process of its own; reports its times as JSON.
 
-python -m experiments.benchmarks.baselines.gensim_training --corpus=FILE --vectors=FILE --report=FILE ...
+python -m experiments.benchmarks.baselines.gensim_training --corpus=FILE --vectors=FILE ..
 """
 
 import argparse
