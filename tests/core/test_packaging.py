@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from scripts import in_a_process
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESOURCES = ROOT / "w2v_jax" / "resources"
 MODULES = {  # of distributions that go by another name
     "absl-py": "absl",
