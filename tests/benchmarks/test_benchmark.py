@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from test_run import start, text_of
+from scripts import start, text_of
 
 from experiments.benchmarks import child_process, plain_corpus
 from experiments.benchmarks import table as benchmark_table

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_run import start
+from scripts import start
 
 from experiments.benchmarks import (
     child_process,

@@ -9,8 +9,8 @@ import pytest
 from absl import flags
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interrupted import arguments, metrics_of, signalled
 from scripts import QUICK, contents, start
-from test_resume import arguments, metrics_of, signalled
 
 from experiments import train_corpus
 from experiments.benchmarks.baselines.entries import Entrant, same

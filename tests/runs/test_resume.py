@@ -1,6 +1,5 @@
 """Runs that are stopped, killed or damaged go on; what is another run is refused."""
 
-import itertools
 import json
 import os
 import shutil
@@ -8,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from interrupted import arguments, metrics_of, signalled
 from scripts import QUICK, SMALL, contents, start
 
 from experiments.cli import command
@@ -22,36 +22,6 @@ ENGINES = {
     "blocks, skip-gram": ["--engine=blocks", "--rows=touched", *SMALL, "--epochs=6"],
     "blocks, CBOW": ["--engine=blocks", "--model=cbow", "--rows=touched", *SMALL, "--epochs=6"],
 }
-
-
-def metrics_of(folder):
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    for line in lines:
-        del line["words_per_sec"], line["elapsed_sec"]
-    return lines
-
-
-def after_lines(monkeypatch, count, do):
-    """Does something when metrics.jsonl has got so many lines in this process."""
-    own, seen = rundir.MetricsFile.write, itertools.count(1)
-
-    def write(self, values):
-        own(self, values)
-        if next(seen) == count:
-            do()
-
-    monkeypatch.setattr(rundir.MetricsFile, "write", write)
-
-
-def signalled(monkeypatch, count, number, *args):
-    """A run that gets a signal after so many lines; its exit status."""
-    with monkeypatch.context() as patch:
-        after_lines(patch, count, lambda: os.kill(os.getpid(), number))
-        return start("ptb_skipgram", *args)
-
-
-def arguments(place, out, *more):
-    return [*QUICK, f"--data_dir={place}", f"--workdir={out}", "--log_every_steps=2", *more]
 
 
 @pytest.fixture(scope="module")
