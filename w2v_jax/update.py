@@ -37,7 +37,7 @@ class _Work(NamedTuple):
     """A batch ready for its gradient."""
 
     ids: Params  # [n] int32 each, the rows touched, an occurrence each
-    sparse_update: jax.Array  # [] centres with a positive
+    rows: jax.Array  # [] centres with a positive
     add: Callable  # (places, sums) -> sums, Metrics
 
 

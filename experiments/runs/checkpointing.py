@@ -129,7 +129,7 @@ class Keeper:
             "metrics_bytes": self._metrics.end(),
             "resumes": self._start.resumes,
             "words_before": self._start.words_before,
-            "identity": self._start.identity,
+            "identity": self._start.fingerprint,
         }
         return report.step, arrays, about
 

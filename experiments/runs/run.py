@@ -147,7 +147,7 @@ def _trained(
         reports = itertools.chain([first], reports)
         flagfile = to_flagfile(resolved(config))
         replace = config.overwrite or resumes
-        rundir.create(workdir, replace, flagfile, start.identity, corpus.vocab, untrained)
+        rundir.create(workdir, replace, flagfile, start.fingerprint, corpus.vocab, untrained)
     follow = loop.follow(config, workdir, corpus, reports, key, ledger, start)
     state, train_sec, unsaved = follow
     return state, ledger, train_sec, program.compile_sec, unsaved
