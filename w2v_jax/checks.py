@@ -31,16 +31,16 @@ def _check_blocks(static: Static) -> None:
     for name, values in allowed.items():
         value = getattr(static, name)
         if value not in values:
-            shown = " or ".join(f"--{name}={str(v).lower()}" for v in values)
+            shown = " or ".join(f"`{name}={str(v).lower()}`" for v in values)
             raise UserError(
-                f"--{name}={str(value).lower()}: --engine=blocks has {shown}; "
-                "--engine=pairs has all"
+                f"`{name}={str(value).lower()}`: `engine=blocks` has {shown}; "
+                "`engine=pairs` has all"
             )
     if static.group % static.block:
-        raise UserError(f"--group={static.group}: not a multiple of --block={static.block}")
+        raise UserError(f"`group={static.group}`: not a multiple of `block={static.block}`")
     if static.batch_size % static.group:
         raise UserError(
-            f"--batch_size={static.batch_size}: not a multiple of --group={static.group}"
+            f"`batch_size={static.batch_size}`: not a multiple of `group={static.group}`"
         )
 
 
@@ -63,7 +63,7 @@ def check_names(static: Static) -> None:
     """Raises UserError for a name that is none."""
     for field, names in {**NAMES, **REGISTRIES}.items():
         if getattr(static, field) not in names:
-            raise UserError(f"--{field}={getattr(static, field)}: not one of {', '.join(names)}")
+            raise UserError(f"`{field}={getattr(static, field)}`: not one of {', '.join(names)}")
 
 
 def check(static: Static) -> None:
@@ -71,18 +71,18 @@ def check(static: Static) -> None:
     check_names(static)
     loss, law, chosen = LOSSES[static.loss], NOISE[static.noise], OPTIMIZERS[static.optimizer]
     if static.cbow_legacy_gradient and static.model != "cbow":
-        raise UserError(f"--cbow_legacy_gradient is CBOW's; --model={static.model}")
+        raise UserError(f"`cbow_legacy_gradient` is CBOW's; `model={static.model}`")
     if static.epsilon_hat and not chosen.epsilon_hat:
-        raise UserError(f"--epsilon_hat is Adam's; --optimizer={static.optimizer}")
+        raise UserError(f"`epsilon_hat` is Adam's; `optimizer={static.optimizer}`")
     if static.expected_window and static.dynamic_window:
         _check_expected_window(static)
     ENGINES[static.engine].check(static)
     if static.rows == "touched" and loss.vocabulary:
-        raise UserError(f"--rows=touched: every row is touched by --loss={static.loss}")
+        raise UserError(f"`rows=touched`: every row is touched by `loss={static.loss}`")
     if static.rows == "touched" and not chosen.touched:
-        raise UserError(f"--rows=touched: --optimizer={static.optimizer} needs all rows")
+        raise UserError(f"`rows=touched`: `optimizer={static.optimizer}` needs all rows")
     if law.by_row and static.model == "cbow" and not loss.vocabulary:
-        raise UserError(f"--noise={static.noise} is skip-gram's: CBOW's contexts are inputs")
+        raise UserError(f"`noise={static.noise}` is skip-gram's: CBOW's contexts are inputs")
 
 
 def _check_expected_window(static: Static) -> None:
@@ -97,6 +97,6 @@ def _check_expected_window(static: Static) -> None:
     for name, needs_them in drawn.items():
         if needs_them:
             raise UserError(
-                f"--expected_window: --{name}={str(getattr(static, name)).lower()} needs drawn "
-                "windows (--noexpected_window)"
+                f"`expected_window`: `{name}={str(getattr(static, name)).lower()}` needs drawn "
+                "windows (`expected_window=false`)"
             )

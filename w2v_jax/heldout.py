@@ -57,7 +57,7 @@ def read(paths: Iterable[str], vocab: Vocab, *, unk: str, eos: bool) -> Corpus:
     ids [N], line_ends [lines]. Raises UserError where a file cannot be read or nothing is left.
     """
     if unk not in ("keep", "drop"):
-        raise UserError(f"--unk={unk}: not one of keep, drop")
+        raise UserError(f"`unk={unk}`: not one of keep, drop")
     paths, digest = list(paths), hashlib.sha256()
     place = {word: i for i, word in enumerate(vocab.words)}
     unknown = place.get(UNK, -1) if unk == "keep" else -1
@@ -318,9 +318,9 @@ def without_perplexity(static: Static) -> str:
     """The flag whose choice makes scores that aren't log probabilities; '' where they are."""
     loss = LOSSES[static.loss]
     if loss.log_prob is None:
-        return f"--loss={static.loss}"
+        return f"`loss={static.loss}`"
     if not loss.vocabulary and NOISE[static.noise].log_noise is None:
-        return f"--noise={static.noise}"
+        return f"`noise={static.noise}`"
     return ""
 
 
@@ -328,9 +328,9 @@ def without_loss(static: Static) -> str:
     """The flag whose choice leaves no expectation to take over noise words; '' where there is."""
     loss = LOSSES[static.loss]
     if loss.terms is None and loss.row is not losses.softmax:
-        return f"--loss={static.loss}"
+        return f"`loss={static.loss}`"
     if not loss.vocabulary and NOISE[static.noise].hits_target is None:
-        return f"--noise={static.noise}"
+        return f"`noise={static.noise}`"
     return ""
 
 

@@ -291,9 +291,9 @@ def visits(
 def nothing_trained(static: Static, epochs: int) -> str:
     """What is said of a run whose epochs, all drawn, held no step."""
     passed = "1 epoch" if epochs == 1 else f"{epochs:,} epochs"
-    full = f" full batch of --batch_size={static.batch_size}" if static.drop_last else ""
+    full = f" full batch of `batch_size={static.batch_size}`" if static.drop_last else ""
     return f"nothing to train on: {passed} drew no{full or ' pair of centre and context'}: " + (
-        "no --drop_last, or a smaller batch" if full else "try a larger --subsample, or 0"
+        "no `drop_last`, or a smaller batch" if full else "try a larger `subsample`, or 0"
     )
 
 

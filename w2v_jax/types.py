@@ -29,7 +29,7 @@ class Registry(dict):
         self.field = field
 
     def __missing__(self, name):
-        raise UserError(f"--{self.field}={name}: not one of {', '.join(self)}")
+        raise UserError(f"`{self.field}={name}`: not one of {', '.join(self)}")
 
 
 class Vocab(NamedTuple):

@@ -63,7 +63,7 @@ def carried(state: TrainState, earlier: Earlier, place: np.ndarray, optimizer: b
     names, leaves = names_of(state), []
     if optimizer and not set(names) <= set(earlier.arrays) <= {*names, "key"}:
         raise UserError(
-            "--continue_schedule: the earlier run had another --optimizer or --rows, or is of an "
+            "`continue_schedule`: the earlier run had another `optimizer` or `rows`, or is of an "
             "older version"
         )
     for name, leaf in zip(names, jax.tree.leaves(state), strict=True):
@@ -78,7 +78,7 @@ def carried(state: TrainState, earlier: Earlier, place: np.ndarray, optimizer: b
             leaves.append(jnp.array(old, leaf.dtype))
         else:
             raise UserError(
-                f"--continue_from: {name} is {list(old.shape)}, which does not go with "
-                f"{list(leaf.shape)} (--dim, --optimizer)"
+                f"`continue_from`: {name} is {list(old.shape)}, which does not go with "
+                f"{list(leaf.shape)} (`dim`, `optimizer`)"
             )
     return jax.tree.unflatten(jax.tree.structure(state), leaves)

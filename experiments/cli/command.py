@@ -41,7 +41,7 @@ def _run(main: Callable[[], None], argv: list[str], doc: str) -> int:
         main()
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {as_flags(' '.join(str(error).split()))}", file=sys.stderr)
         return BAD_INPUT
     except Diverged as error:
         print(f"diverged: {error}", file=sys.stderr)

@@ -215,7 +215,7 @@ def _heldout(base: Config, source, corpus: Corpus) -> sweep_run.Heldout | None:
     """The held-out text as ids of the vocabulary."""
     given = flags.FLAGS
     if given.heldout:
-        found = corpora.locate("", corpus=given.heldout, flag="--heldout")
+        found = corpora.locate("", corpus=given.heldout, argument="heldout")
     elif source.name == "ptb":
         cache = "" if base.cache_dir == "none" else base.cache_dir
         found = corpora.locate("ptb", data_dir=base.data_dir, cache_dir=cache, split="valid")

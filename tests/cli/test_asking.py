@@ -54,8 +54,8 @@ def test_a_flagfile_may_have_a_byte_order_mark(tmp_path, capsys, start_):
 
 def test_messages_name_the_flag_that_was_given(tmp_path):
     for given in ("/nope", str(tmp_path), ","):
-        with pytest.raises(UserError, match=f"^--heldout={given}"):
-            sources.locate("", corpus=given, flag="--heldout")
+        with pytest.raises(UserError, match=f"^`heldout={given}"):
+            sources.locate("", corpus=given, argument="heldout")
 
 
 WORDS = ("1,5", "a:b", 'c"d', "w3", "w4", "w5")

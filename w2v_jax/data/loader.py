@@ -76,7 +76,7 @@ def load(
     """
     wanted = Settings(**settings, known=id_cache.digest_of(known))
     if wanted.unk not in ("keep", "drop"):
-        raise UserError(f"--unk={wanted.unk}: not one of keep, drop")
+        raise UserError(f"`unk={wanted.unk}`: not one of keep, drop")
     make = partial(_made, source.paths, wanted, known, note, progress)
     cache = id_cache.Store(os.path.expanduser(cache_dir) or cache_folder(), note)
     if cache_dir != NO_CACHE:

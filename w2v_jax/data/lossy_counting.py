@@ -78,7 +78,7 @@ class Tally:
         times = "once" if self.generation == 1 else f"{self.generation:,} times"
         fate = f"became '{UNK}'" if unk == "keep" else "are left out"
         return (
-            f"--max_types={self._max_types}: rare words were forgotten {times} while reading: "
+            f"`max_types={self._max_types}`: rare words were forgotten {times} while reading: "
             f"{self.lost:,} occurrences of them {fate}; the count of a word in the vocabulary may "
             f"be up to {self.short:,} short"
         )

@@ -44,7 +44,7 @@ def locate(
     fallback: str = "",
     cache_dir: str | None = None,
     split: str = "train",
-    flag: str = "--corpus",
+    argument: str = "corpus",
 ) -> Source:
     """Finds the files of a dataset, or of `corpus` where that is given.
 
@@ -52,18 +52,18 @@ def locate(
     matches of each sorted, no file twice. `ptb` is looked for in `data_dir` or its folder ptb and
     never downloaded then; without `data_dir` it comes from the cache or is downloaded into it.
     `fallback` names the dataset to use where PTB cannot be downloaded. `wiki_sample`, 67
-    articles of Wikipedia, comes with the package. Only `ptb` has splits beside 'train'. `flag` is
-    what messages call `corpus`.
+    articles of Wikipedia, comes with the package. Only `ptb` has splits beside 'train'. `argument`
+    is what messages call `corpus`.
 
     Raises UserError where there is no such text.
     """
     cache = os.path.expanduser(cache_dir or "") or cache_folder()
     if not corpus and dataset not in DATASETS:
-        raise UserError(f"--dataset={dataset}: not one of {', '.join(DATASETS)}")
+        raise UserError(f"`dataset={dataset}`: not one of {', '.join(DATASETS)}")
     if split not in PTB_SHA256 or (split != "train" and (corpus or dataset != "ptb")):
-        raise UserError(f"{f'{flag}={corpus}' if corpus else dataset} has no split '{split}'")
+        raise UserError(f"{f'`{argument}={corpus}`' if corpus else dataset} has no split '{split}'")
     if corpus:
-        return Source("files", _match(corpus, flag), "")
+        return Source("files", _match(corpus, argument), "")
     if dataset == "wiki_sample":
         return Source(dataset, (str(resources.carried("wiki_sample.txt.xz")),), "")
     if data_dir:
@@ -73,8 +73,8 @@ def locate(
     except _NotDownloaded as error:
         if not fallback or split != "train":
             raise UserError(
-                f"{error}: give --data_dir=FOLDER with ptb.{split}.txt, "
-                "or --dataset=wiki_sample, or --corpus=FILE"
+                f"{error}: give `data_dir=FOLDER` with ptb.{split}.txt, "
+                "or `dataset=wiki_sample`, or `corpus=FILE`"
             ) from error
         found = locate(fallback, cache_dir=cache)
         return found._replace(note=f"{error}, so {fallback} is used instead.")
@@ -169,24 +169,24 @@ def cache_folder() -> str:
     return os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.cache"), "w2v_jax")
 
 
-def _match(corpus: str, flag: str) -> tuple[str, ...]:
+def _match(corpus: str, argument: str) -> tuple[str, ...]:
     found = {}  # by real path: no file is read twice
     for name in [corpus] if os.path.exists(corpus) else filter(None, corpus.split(",")):
         pattern = name if os.path.exists(name) else os.path.expanduser(name.strip())
         if os.path.isdir(pattern):
-            raise UserError(f"{flag}={name}: a folder; give its files, as {name}/*.txt")
-        matches = [pattern] if os.path.exists(pattern) else _matches(pattern, flag)
+            raise UserError(f"`{argument}={name}`: a folder; give its files, as {name}/*.txt")
+        matches = [pattern] if os.path.exists(pattern) else _matches(pattern, argument)
         files = sorted(path for path in matches if not os.path.isdir(path))
         if not files:
-            raise UserError(f"{flag}={name}: no such file")
+            raise UserError(f"`{argument}={name}`: no such file")
         for path in files:
             found.setdefault(os.path.realpath(path), path)
     if not found:
-        raise UserError(f"{flag}={corpus}: names no file")
+        raise UserError(f"`{argument}={corpus}`: names no file")
     return tuple(found.values())
 
 
-def _matches(pattern: str, flag: str) -> list[str]:
+def _matches(pattern: str, argument: str) -> list[str]:
     """Paths that a glob names; ** goes into folders, not into hidden ones or through links."""
     if "**" not in pattern:
         return glob.glob(pattern)
@@ -197,7 +197,7 @@ def _matches(pattern: str, flag: str) -> list[str]:
     try:
         found = list(Path(base or ".").glob(str(below)))
     except (ValueError, NotImplementedError) as error:
-        raise UserError(f"{flag}={pattern}: {error}") from error
+        raise UserError(f"`{argument}={pattern}`: {error}") from error
     hidden = [any(p.startswith(".") and p not in parts for p in path.parts) for path in found]
     return [str(path) for path, is_hidden in zip(found, hidden, strict=True) if not is_hidden]
 
@@ -207,7 +207,7 @@ def _in_folder(folder: str, name: str) -> str:
     for path in (os.path.join(folder, name), os.path.join(folder, "ptb", name)):
         if os.path.isfile(path):
             return path
-    raise UserError(f"--data_dir={folder}: holds neither {name} nor ptb/{name}")
+    raise UserError(f"`data_dir={folder}`: holds neither {name} nor ptb/{name}")
 
 
 class _NotDownloaded(Exception):

@@ -25,9 +25,9 @@ def check(corpus: Corpus, keep: np.ndarray, static: Static, window: int, epochs:
     if longest < least:
         raise UserError(
             f"nothing to train on: {least} words side by side make a pair of centre and context"
-            f"{' with --full_windows' if static.full_windows else ''}, and the longest of "
+            f"{' with `full_windows`' if static.full_windows else ''}, and the longest of "
             f"{_counted(len(corpus.line_ends), 'line')} has {longest} of the vocabulary; "
-            "--reading=stream reads the text as one line (--min_count, --unk: what is left out)"
+            "`reading=stream` reads the text as one line (`min_count`, `unk`: what is left out)"
         )
     draws = 1 if static.redraw == "once" else epochs
     needed = static.batch_size if static.drop_last else 0
@@ -47,7 +47,7 @@ def check(corpus: Corpus, keep: np.ndarray, static: Static, window: int, epochs:
             return
     if none > np.log(RISK):
         raise UserError(
-            f"nothing to train on: --subsample is expected to keep {kept:,.3g} of "
+            f"nothing to train on: `subsample` is expected to keep {kept:,.3g} of "
             f"{len(corpus.ids):,} words an epoch, on "
             f"{_counted(len(corpus.line_ends), 'line')}, and perhaps no {least} side by side "
             f"in {_counted(epochs, 'epoch')}; try a larger one, or 0"
@@ -55,7 +55,7 @@ def check(corpus: Corpus, keep: np.ndarray, static: Static, window: int, epochs:
     if kept + 6 * np.sqrt(variance) < needed:  # else one may be filled
         raise UserError(
             f"nothing to train on: about {kept:,.0f} centres an epoch fill no batch of "
-            f"--batch_size={static.batch_size}, and --drop_last leaves it out"
+            f"`batch_size={static.batch_size}`, and `drop_last` leaves it out"
         )
 
 

@@ -64,9 +64,9 @@ def keep_probability(counts: np.ndarray, t: float, rule: str) -> np.ndarray:
       rule 'word2vec_c'  min(1, sqrt(t / f) + t / f)  word2vec.c
     """
     if rule not in ("paper", "word2vec_c"):
-        raise UserError(f"--subsample_rule={rule}: not one of paper, word2vec_c")
+        raise UserError(f"`subsample_rule={rule}`: not one of paper, word2vec_c")
     if not 0 <= t < np.inf:
-        raise UserError(f"--subsample={t}: neither 0 nor a positive number")
+        raise UserError(f"`subsample={t}`: neither 0 nor a positive number")
     counts = np.asarray(counts, np.float64)
     keep = np.ones_like(counts)
     if t:
@@ -148,7 +148,7 @@ def _left_out(types, counts, min_count, max_vocab, unk, known, text) -> np.ndarr
         if unk == "keep" and (out.any() or len(types) > max_vocab):
             places -= 1  # for '<unk>'
         if not places:
-            raise UserError(f"--max_vocab={max_vocab}: leaves no place but that of {UNK}")
+            raise UserError(f"`max_vocab={max_vocab}`: leaves no place but that of {UNK}")
         kept = np.flatnonzero(~out)
         out[kept[np.lexsort((-counts[kept], ~never[kept]))[places:]]] = True
     return out
@@ -157,11 +157,11 @@ def _left_out(types, counts, min_count, max_vocab, unk, known, text) -> np.ndarr
 def _nothing_left(forgot: bool, counts: np.ndarray, min_count: int, text: str) -> str:
     """Why no word has an id, of words that occur `counts` [n] times."""
     if not len(counts):
-        lost = f"--max_types: too small, every word of {text} was forgotten"
+        lost = f"`max_types`: too small, every word of {text} was forgotten"
         return lost if forgot else f"{text}: holds no word but {UNK}"
     top = counts.max()
     return (
-        f"--min_count={min_count}: no word of {text} is left, the most frequent occurs {top} "
+        f"`min_count={min_count}`: no word of {text} is left, the most frequent occurs {top} "
         + ("time" if top == 1 else "times")
-        + (" after --max_types last forgot it" if forgot else "")
+        + (" after `max_types` last forgot it" if forgot else "")
     )
