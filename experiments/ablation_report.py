@@ -13,7 +13,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments.cli import command
-from experiments.report.store import LINES, SETTINGS, Results
+from experiments.runs.store import LINES, SETTINGS, Results
 from experiments.sweeps import folder as sweep_folder
 from w2v_jax.types import UserError
 

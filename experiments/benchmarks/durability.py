@@ -9,8 +9,8 @@ from pathlib import Path
 from absl import flags
 
 from experiments.benchmarks import child_process
-from experiments.report.store import Results, cpus
 from experiments.report.tables import enclosed, markdown, spread
+from experiments.runs.store import Results, cpus
 from w2v_jax.types import UserError
 
 WAYS = ("plain", "saving", "resident", "large")

@@ -13,7 +13,7 @@ import numpy as np
 from absl import flags
 
 from experiments.cli import console
-from experiments.report.store import Results, cpus
+from experiments.runs.store import Results, cpus
 from experiments.sweeps import item_files
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError, WordVectors

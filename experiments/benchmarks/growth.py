@@ -12,9 +12,9 @@ from absl import flags
 from experiments.benchmarks import curves, zipf
 from experiments.cli import config, console, earlier_flags, flag_types
 from experiments.cli.config import Config
-from experiments.report.store import Results, machine
 from experiments.report.tables import enclosed, markdown, number, spread
 from experiments.runs import memory, run
+from experiments.runs.store import Results, machine
 from w2v_jax import training
 from w2v_jax.types import Corpus, TrainState, UserError
 

@@ -15,8 +15,8 @@ from absl import flags
 
 from experiments.benchmarks import hypergradients_report
 from experiments.cli import command, console
-from experiments.report.store import Results
 from experiments.report.tables import counted
+from experiments.runs.store import Results
 from w2v_jax import hypergradients, model, sampling, training, update
 from w2v_jax.data import loader, vocab
 from w2v_jax.data import sources as corpora

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.report.store import machine
 from experiments.report.tables import markdown
+from experiments.runs.store import machine
 from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
 
 COLOUR, TANGENT = "#1f5fa8", "#d1495b"

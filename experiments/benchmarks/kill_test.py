@@ -13,8 +13,8 @@ from experiments.benchmarks import killed_runs
 from experiments.benchmarks.child_process import ROOT
 from experiments.benchmarks.killed_runs import Command
 from experiments.cli import console
-from experiments.report.store import Results
 from experiments.report.tables import markdown
+from experiments.runs.store import Results
 from w2v_jax.types import UserError
 
 KILLS_A_RUN = 10

@@ -10,8 +10,8 @@ from pathlib import Path
 from absl import flags
 
 from experiments.benchmarks import child_process
-from experiments.report.store import Results, cpus, machine
 from experiments.report.tables import enclosed, markdown, spread
+from experiments.runs.store import Results, cpus, machine
 from w2v_jax.data import loader
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError

@@ -12,8 +12,8 @@ from absl import flags
 
 from experiments.benchmarks import curves, softmax_variants
 from experiments.cli import console, flag_types
-from experiments.report.store import Results, machine
 from experiments.report.tables import enclosed, markdown, number, spread
+from experiments.runs.store import Results, machine
 from w2v_jax import model
 from w2v_jax.types import UserError
 

@@ -14,8 +14,8 @@ from experiments import train_corpus
 from experiments.benchmarks import child_process
 from experiments.benchmarks.baselines import entries
 from experiments.cli import console, earlier_flags
-from experiments.report.store import Results, cpus
 from experiments.report.tables import counted, enclosed, markdown, spread
+from experiments.runs.store import Results, cpus
 from w2v_jax.types import UserError
 
 

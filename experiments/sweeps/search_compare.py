@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 
 from experiments.cli import earlier_flags
 from experiments.report import over_items, stats
-from experiments.report.store import LINES, SETTINGS
+from experiments.runs.store import LINES, SETTINGS
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 

@@ -17,7 +17,7 @@ from experiments.benchmarks.baselines import gensim_training
 from experiments.benchmarks.baselines.commands import PEERS, Run, Task, Tools
 from experiments.benchmarks.baselines.entries import entrant, order, particular
 from experiments.report import over_items, tables
-from experiments.report.store import Results
+from experiments.runs.store import Results
 from w2v_jax.data.sources import Source
 from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io

@@ -17,7 +17,7 @@ from experiments.benchmarks import (
     sweeping,
     zipf,
 )
-from experiments.report.store import Results
+from experiments.runs.store import Results
 from w2v_jax import model
 
 V, D = 50, 6

@@ -17,8 +17,8 @@ from experiments.benchmarks.baselines.entries import Entrant, same
 from experiments.cli import command, earlier_flags
 from experiments.cli.config import Config, resolved, to_flagfile
 from experiments.cli.earlier_flags import Renamed
-from experiments.report.store import Results
 from experiments.runs import fingerprint
+from experiments.runs.store import Results
 from w2v_jax import sweeping
 from w2v_jax.types import UserError
 
