@@ -13,8 +13,8 @@ import numpy as np
 from absl import flags
 
 from experiments.cli import console
+from experiments.report import item_files
 from experiments.runs.store import Results, cpus
-from experiments.sweeps import item_files
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import evaluation

@@ -13,8 +13,8 @@ from experiments.benchmarks import table as benchmark_table
 from experiments.benchmarks.baselines.commands import PEERS, Run, Task, Tools
 from experiments.benchmarks.baselines.entries import Entrant, entrant, order, particular, same
 from experiments.cli import console
+from experiments.report import item_files
 from experiments.runs.store import Results, cpus, machine
-from experiments.sweeps import item_files
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation

@@ -11,11 +11,12 @@ from absl import flags
 
 from experiments.cli import console, earlier_flags
 from experiments.cli.config import Config, resolved, to_flagfile
+from experiments.report import item_files
 from experiments.report.tables import counted
 from experiments.runs import lock, memory, rundir
 from experiments.runs import run as wiring
 from experiments.runs.store import SETTINGS, Results, cpus
-from experiments.sweeps import design, item_files, plan, plot_differences
+from experiments.sweeps import design, plan, plot_differences
 from experiments.sweeps import outputs as sweep_outputs
 from experiments.sweeps import plot as sweep_plot
 from experiments.sweeps import run as sweep_run

@@ -8,8 +8,8 @@ from absl import flags
 
 from experiments.cli import console
 from experiments.cli.config import Config
+from experiments.report import item_files
 from experiments.runs.store import Results
-from experiments.sweeps import item_files
 from experiments.sweeps.run import HEADLINES, headlines
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import evaluation

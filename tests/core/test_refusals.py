@@ -7,9 +7,9 @@ import pytest
 from scripts import QUICK, SMALL, WORDS, contents, in_a_process, start
 
 from experiments.cli.config import Config
+from experiments.report import item_files
 from experiments.runs import run, rundir
 from experiments.runs.store import Results
-from experiments.sweeps import item_files
 from w2v_jax.types import UserError, Vocab
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

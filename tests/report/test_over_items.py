@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.report import over_items
+from experiments.report import item_files, over_items
 from experiments.report import stats as paired
-from experiments.sweeps import item_files
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 
