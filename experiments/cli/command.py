@@ -9,15 +9,11 @@ from absl import flags
 from jax.errors import JaxRuntimeError
 
 from experiments.cli import earlier_arguments, peers_flags, programs, quiet, streams
-from experiments.runs.signals import Stopped
+from experiments.cli.errors import Diverged, Stopped, as_flags
 from w2v_jax import configure
 from w2v_jax.types import UserError
 
 OK, BAD_INPUT, DIVERGED = 0, 1, 2
-
-
-class Diverged(Exception):
-    """Training left the finite numbers; the text says where and what to try."""
 
 
 def start(main: Callable[[], None], doc: str) -> None:

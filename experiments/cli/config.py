@@ -17,6 +17,7 @@ from w2v_jax.noise import NOISE
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import Static, UserError
 
+FLAGS = "flags.cfg"  # what a run calls the file of its own flags
 EXPORTED = ("input", "output", "sum")
 
 

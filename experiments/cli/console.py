@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from tqdm import tqdm
 
 from experiments.cli import quoted
+from experiments.cli.errors import as_flags
 from experiments.report import chance, tables
 from experiments.report.tables import counted
 from w2v_jax import resources
@@ -25,7 +26,7 @@ NEVER = "(never had a context: untrained)"  # in place of neighbours
 
 def say(text: str) -> None:
     """A line for whoever watches, on stderr, so that stdout stays the closing screen."""
-    print(text, file=sys.stderr, flush=True)
+    print(as_flags(text), file=sys.stderr, flush=True)
 
 
 def missing_sets() -> None:

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Collection, Iterator
 
 from experiments.cli import earlier_flags
+from experiments.cli.config import FLAGS
 from experiments.cli.earlier_flags import REMOVED, RENAMED
-from experiments.runs.rundir import FLAGS
 from w2v_jax.types import UserError
 
 

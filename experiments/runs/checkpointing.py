@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.cli import console
-from experiments.cli.command import Diverged
 from experiments.cli.config import Config
+from experiments.cli.errors import Diverged
 from experiments.runs import fingerprint, rundir
 from experiments.runs.metrics import Ledger
 from w2v_jax import checkpoint

@@ -8,11 +8,10 @@ import jax
 import numpy as np
 
 from experiments.cli import console
-from experiments.cli.command import Diverged
 from experiments.cli.config import Config
+from experiments.cli.errors import Diverged, Stopped
 from experiments.runs import checkpointing, events, rundir, signals
 from experiments.runs.checkpointing import Start
-from experiments.runs.signals import Stopped
 from w2v_jax.types import Corpus
 
 

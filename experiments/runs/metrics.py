@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy.special import stdtrit
 
-from experiments.cli.command import Diverged
+from experiments.cli.errors import Diverged
 from w2v_jax.training import Report
 from w2v_jax.types import Metrics
 

@@ -17,7 +17,7 @@ from w2v_jax.types import UserError, Vocab, WordVectors
 from w2v_jax.vectors import io as vectors_io
 
 FORMAT = 2  # of a run directory; 1 had no run.json, and is read as before
-FLAGS, METRICS, SUMMARY, VOCAB = "flags.cfg", "metrics.jsonl", "summary.json", "vocab.tsv"
+METRICS, SUMMARY, VOCAB = "metrics.jsonl", "summary.json", "vocab.tsv"
 RUN = "run.json"  # what the run is: its format and its identity
 UNTRAINED = "untrained.txt"  # words that never had a context, one a line; only where there are any
 EVALUATION = "evaluation.json"  # measures of vectors that are no finished run's

@@ -9,17 +9,6 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stopped(Exception):
-    """A signal ended the training; the text says what was saved.
-
-    at_once: work goes on in another thread, which the process must not wait for.
-    """
-
-    def __init__(self, number: int, text: str, at_once: bool = False):
-        super().__init__(text)
-        self.number, self.at_once = number, at_once
-
-
 class Asked:
     """Whether a signal has asked to stop."""
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from experiments.cli import console
 from experiments.cli.config import to_flagfile
+from experiments.cli.errors import Stopped
 from experiments.report import chance
 from experiments.runs import metrics, run
-from experiments.runs.signals import Stopped, at_once, watched
+from experiments.runs.signals import at_once, watched
 from experiments.sweeps import checkpointing as sweep_checkpointing
 from experiments.sweeps.plan import Member, Program
 from w2v_jax import heldout, sweeping
