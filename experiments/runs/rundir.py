@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from experiments.cli.config import FLAGS
 from w2v_jax.data.sources import write_atomically
 from w2v_jax.data.vocab import save_counts
 from w2v_jax.types import UserError, Vocab, WordVectors
