@@ -17,7 +17,7 @@ from w2v_jax.types import UserError
 ADAGRAD = ("adagrad", "row_adagrad")
 CASES = {
     # The fastest number that costs no quality
-    "shared_noise": (Case(48, {"model": ("skipgram",)}), Case(32, {"model": ("cbow",)})),
+    "negatives_per_group": (Case(48, {"model": ("skipgram",)}), Case(32, {"model": ("cbow",)})),
     "expected_window": (Case(True, {"engine": ("blocks",), "cbow_legacy_gradient": (False,)}),),
     "learning_rate": (
         Case(1.2, {"model": ("skipgram",), "optimizer": ADAGRAD}),
@@ -34,7 +34,7 @@ DEFAULTS = {
     "min_count": 5,
     "unk": "drop",
     "engine": "blocks",
-    "rows": "touched",
+    "update": "sparse",
     "noise": "with_replacement",
     "subsample_rule": "word2vec_c",
     "epochs": 3,  # as good as gensim's five

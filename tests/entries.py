@@ -66,7 +66,7 @@ ADDED = {
     "loss": {
         "hinge": Loss(terms=hinge_terms),
         "info_nce": Loss(row=info_nce, linear=True),
-        "scaled": Loss(terms=scaled_terms, constants=("group",)),
+        "scaled": Loss(terms=scaled_terms, constants=("group_size",)),
     },
     "noise": {
         "distinct": NoiseLaw(distinct, lambda window, k: k),
@@ -78,7 +78,7 @@ ADDED = {
             uses=(),
         ),
     },
-    "optimizer": {"lion": Optimizer(lion, ("beta1", "beta2", "weight_decay"), touched=True)},
+    "optimizer": {"lion": Optimizer(lion, ("beta1", "beta2", "weight_decay"), sparse=True)},
     "schedule": {"square": Schedule(lambda done: (1 - done) ** 2)},
     "init": {"ones": ones},
 }
@@ -106,8 +106,8 @@ SMALL = Static(
     noise="with_replacement",
     batch_size=8,
     block=4,
-    group=8,
-    shared_noise=6,
+    group_size=8,
+    negatives_per_group=6,
     optimizer="sgd",
 )
 

@@ -17,10 +17,10 @@ WORDS = [f"w{i}" for i in range(12)]
 QUICK = [
     *("--dim=4", "--window=2", "--negatives=2", "--noise=with_replacement", "--subsample=0"),
     *("--batch_size=16", "--epochs=2", "--log_every_steps=3", "--noevaluate", "--noplots"),
-    *("--engine=pairs", "--rows=dense"),
+    *("--engine=pairs", "--update=dense"),
 ]
 
-SMALL = ("--block=16", "--group=32", "--shared_noise=8", "--batch_size=64")
+SMALL = ("--block=16", "--group_size=32", "--negatives_per_group=8", "--batch_size=64")
 
 
 def text_of(lines=30, seed=0):

@@ -36,25 +36,27 @@ def _check_blocks(static: Static) -> None:
                 f"`{name}={str(value).lower()}`: `engine=blocks` has {shown}; "
                 "`engine=pairs` has all"
             )
-    if static.group % static.block:
-        raise UserError(f"`group={static.group}`: not a multiple of `block={static.block}`")
-    if static.batch_size % static.group:
+    if static.group_size % static.block:
         raise UserError(
-            f"`batch_size={static.batch_size}`: not a multiple of `group={static.group}`"
+            f"`group_size={static.group_size}`: not a multiple of `block={static.block}`"
+        )
+    if static.batch_size % static.group_size:
+        raise UserError(
+            f"`batch_size={static.batch_size}`: not a multiple of `group_size={static.group_size}`"
         )
 
 
 ENGINES = Registry(
     "engine",
     pairs=Engine(lambda static: None),
-    blocks=Engine(_check_blocks, uses=("block", "group", "shared_noise")),
+    blocks=Engine(_check_blocks, uses=("block", "group_size", "negatives_per_group")),
 )
 REGISTRIES = {r.field: r for r in (LOSSES, NOISE, OPTIMIZERS, SCHEDULES, ENGINES)}
 NAMES = {  # fields whose values the code itself tells apart
     "model": ("skipgram", "cbow"),
     "reduction": ("sum", "mean"),
     "redraw": ("epoch", "once"),
-    "rows": ("dense", "touched"),
+    "update": ("dense", "sparse"),
     "platform": ("cpu", "gpu", "tpu"),
 }
 
@@ -77,10 +79,10 @@ def check(static: Static) -> None:
     if static.expected_window and static.dynamic_window:
         _check_expected_window(static)
     ENGINES[static.engine].check(static)
-    if static.rows == "touched" and loss.vocabulary:
-        raise UserError(f"`rows=touched`: every row is touched by `loss={static.loss}`")
-    if static.rows == "touched" and not chosen.touched:
-        raise UserError(f"`rows=touched`: `optimizer={static.optimizer}` needs all rows")
+    if static.update == "sparse" and loss.vocabulary:
+        raise UserError(f"`update=sparse`: every row is touched by `loss={static.loss}`")
+    if static.update == "sparse" and not chosen.sparse:
+        raise UserError(f"`update=sparse`: `optimizer={static.optimizer}` needs all rows")
     if law.by_row and static.model == "cbow" and not loss.vocabulary:
         raise UserError(f"`noise={static.noise}` is skip-gram's: CBOW's contexts are inputs")
 

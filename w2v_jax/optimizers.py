@@ -15,7 +15,7 @@ class Optimizer(NamedTuple):
 
     make: Callable  # (learning_rate, **constants) -> optax.GradientTransformation
     uses: tuple[str, ...] = ()  # its constants, fields of Hyper: `make` gets these and no others
-    touched: bool = False  # treats elements or rows apart: rows = touched may show it some rows
+    sparse: bool = False  # treats elements or rows apart: update = sparse may show it some rows
     epsilon_hat: bool = False  # its epsilon may stand beside the root of the raw second moment
     above_zero: tuple[str, ...] = ()  # constants that must not be 0
 
@@ -54,14 +54,14 @@ def adamw(learning_rate, beta1, beta2, epsilon, weight_decay) -> optax.GradientT
     return optax.adamw(learning_rate, beta1, beta2, epsilon, weight_decay=weight_decay)
 
 
-_ADAM = {"touched": True, "epsilon_hat": True, "above_zero": ("epsilon",)}
+_ADAM = {"sparse": True, "epsilon_hat": True, "above_zero": ("epsilon",)}
 OPTIMIZERS = Registry(
     "optimizer",
     adam=Optimizer(adam, ("beta1", "beta2", "epsilon"), **_ADAM),
     adamw=Optimizer(adamw, ("beta1", "beta2", "epsilon", "weight_decay"), **_ADAM),
-    adagrad=Optimizer(adagrad, ("epsilon",), touched=True),
-    row_adagrad=Optimizer(row_adagrad, ("epsilon",), touched=True),
-    sgd=Optimizer(sgd, touched=True),
+    adagrad=Optimizer(adagrad, ("epsilon",), sparse=True),
+    row_adagrad=Optimizer(row_adagrad, ("epsilon",), sparse=True),
+    sgd=Optimizer(sgd, sparse=True),
 )
 SCHEDULES = Registry(
     "schedule",

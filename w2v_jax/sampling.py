@@ -106,8 +106,8 @@ def _shared_noise(stream: Stream, hyper: Hyper, static: Static) -> jax.Array:
     """
     steps = jnp.arange(-(-stream.tokens.shape[0] // static.batch_size))
     keys = jax.vmap(jax.random.fold_in, (None, 0))(stream.noise_key, steps)
-    groups = static.batch_size // static.group
-    return jax.vmap(lambda key: draw_words(key, groups, static.shared_noise, hyper))(keys)
+    groups = static.batch_size // static.group_size
+    return jax.vmap(lambda key: draw_words(key, groups, static.negatives_per_group, hyper))(keys)
 
 
 def _noise_of_all(stream: Stream, hyper: Hyper, static: Static) -> jax.Array:

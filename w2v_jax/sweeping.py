@@ -247,8 +247,8 @@ def _in_lanes(state, stream, progress, hyper, alive, static):
 
 def _moved(going: jax.Array, static: Static, new: jax.Array, old: jax.Array) -> jax.Array:
     """The new leaf, or the old one where the member has ended its chunk."""
-    # Touched rows: a batch without ids has left all rows as they are, and no table is selected.
-    if static.rows == "touched" and new.ndim:
+    # Sparse: a batch without ids has left all rows as they are, and no table is selected.
+    if static.update == "sparse" and new.ndim:
         return new
     return jnp.where(going, new, old)
 
@@ -342,7 +342,7 @@ def memory_needed(
     draw = partial(sampling.draw_stream, static=static)
     stream = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
     rows = 4 * dim * _rows_of_a_step(static)
-    gradients = 3 * _bytes(state.params) if static.rows == "dense" else rows
+    gradients = 3 * _bytes(state.params) if static.update == "dense" else rows
     scores = 3 * 4 * static.batch_size * vocab_size if LOSSES[static.loss].vocabulary else 0
     copies = _bytes(state) * (1 if lanes == 1 else 3)  # vmapped choices compute both sides
     work = 2 * _bytes(stream) + DRAWING * _bytes(ids) + copies + rows + gradients + scores
@@ -356,7 +356,7 @@ def _rows_of_a_step(static: Static) -> int:
     if static.engine == "blocks":
         blocks_ = static.batch_size // static.block
         own = blocks_ * (2 * static.block + 2 * static.window)
-        return own + static.batch_size // static.group * static.shared_noise
+        return own + static.batch_size // static.group_size * static.negatives_per_group
     positives = 2 * static.window if static.model == "skipgram" else 1
     inputs = 1 if static.model == "skipgram" else 2 * static.window
     return static.batch_size * positives * (inputs + 1 + static.negatives)

@@ -148,7 +148,7 @@ def in_runs(static: Static) -> bool:
 
     A dense optimiser moves rows without a gradient too.
     """
-    return static.platform != "cpu" and static.rows == "touched"
+    return static.platform != "cpu" and static.update == "sparse"
 
 
 def run_length(steps: int, size: int, static: Static) -> int:

@@ -105,9 +105,9 @@ class Static(NamedTuple):
     batch_size: int = 512  # T
     drop_last: bool = False  # leave out the last batch of an epoch where it is not full
     block: int = 16  # L
-    group: int = 128  # centres that share noise words, T / G
-    shared_noise: int = 64  # M
-    rows: str = "dense"  # dense | touched: the rows that the optimiser sees
+    group_size: int = 128  # centres that share negatives, T / G
+    negatives_per_group: int = 64  # M
+    update: str = "dense"  # dense | sparse: the optimiser sees all rows, or those of the batch
     optimizer: str = "adam"  # one of update.OPTIMIZERS
     epsilon_hat: bool = False  # epsilon beside the root of the raw second moment
     schedule: str = "constant"  # one of update.SCHEDULES
@@ -149,7 +149,7 @@ class TrainState:
     """All that a run must keep to go on."""
 
     params: Params
-    opt_state: Params  # optax's state of each table; rows = touched: a rows.RowState
+    opt_state: Params  # optax's state of each table; update = sparse: a RowState
     step: jax.Array  # [] int32, updates made
 
 

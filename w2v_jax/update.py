@@ -146,7 +146,7 @@ def init_state(params: Params, hyper: Hyper, static: Static) -> TrainState:
     """The state before the first step."""
     step = jnp.zeros((), jnp.int32)
     transformation = optimizer(static, hyper, hyper.learning_rate, step)
-    if static.rows == "touched":
+    if static.update == "sparse":
         opt_state = Params(*(sparse_update.init(table, transformation) for table in params))
     else:
         opt_state = Params(*(transformation.init(table) for table in params))
@@ -162,13 +162,13 @@ def apply_batch(
 ) -> tuple[TrainState, Metrics]:
     """One step: (state, batch) -> (state, metrics).
 
-    rows = dense: every row moves, as optax defines it; rows = touched: those of the batch.
+    update = dense: every row moves, as optax defines it; sparse: those of the batch.
     The blocks engine reports the sums of a sample of the batch's rows. Raises UserError as
     `checks.check`.
     """
     checks.check(static)
     transformation = optimizer(static, hyper, learning_rate, state.step)
-    move = _touched if static.rows == "touched" else _dense
+    move = _sparse if static.update == "sparse" else _dense
     params, opt_state, metrics = move(state, batch, transformation, static)
     return TrainState(params=params, opt_state=opt_state, step=state.step + 1), metrics
 
@@ -188,7 +188,7 @@ def _dense(state: TrainState, batch, transformation, static: Static):
     return params, Params(*(own for _, own in moved)), metrics
 
 
-def _touched(state: TrainState, batch, transformation, static: Static):
+def _sparse(state: TrainState, batch, transformation, static: Static):
     """New params and optimiser state, of which only the batch's rows differ; metrics."""
     params, opt_state = state.params, state.opt_state
     work = _work(params, batch, static)

@@ -63,7 +63,7 @@ def carried(state: TrainState, earlier: Earlier, place: np.ndarray, optimizer: b
     names, leaves = names_of(state), []
     if optimizer and not set(names) <= set(earlier.arrays) <= {*names, "key"}:
         raise UserError(
-            "`continue_schedule`: the earlier run had another `optimizer` or `rows`, or is of an "
+            "`continue_schedule`: the earlier run had another `optimizer` or `update`, or is of an "
             "older version"
         )
     for name, leaf in zip(names, jax.tree.leaves(state), strict=True):

@@ -177,7 +177,7 @@ def abstract_state(settings: Config, corpus: Corpus, key: jax.Array) -> TrainSta
 def table_bytes(settings: Config, state: TrainState) -> int:
     """Tables, the optimiser's state and, with rows = dense, gradients: held at least."""
     leaves = jax.tree.leaves(state)
-    if settings.rows == "dense":
+    if settings.update == "dense":
         leaves += jax.tree.leaves(state.params)
     return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
 
@@ -197,7 +197,7 @@ def table(
     runs = max(map(len, found.values()))
     parts = [
         f"{shared['model']}, --engine={shared['engine']}, --batch_size={shared['batch_size']}, "
-        f"--optimizer={shared['optimizer']}, --rows={shared['rows']};\n{machine()}.",
+        f"--optimizer={shared['optimizer']}, --update={shared['update']};\n{machine()}.",
         f"Where it is not varied: {at(base)}.\nWords/s count the corpus before subsampling.",
         enclosed(runs),
     ]

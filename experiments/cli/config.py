@@ -117,8 +117,8 @@ class Config:
         choices=("paper", "word2vec_c"),
     )
     block: int = _flag(16, "Centres a block L.", low=1, high=4096, of="engine")
-    group: int = _flag(128, "Centres that share noise words.", low=1, high=2**20, of="engine")
-    shared_noise: int = _flag(
+    group_size: int = _flag(128, "Centres that share negatives.", low=1, high=2**20, of="engine")
+    negatives_per_group: int = _flag(
         64, "Noise words M a group; they weigh as K a positive.", low=1, high=2**20, of="engine"
     )
     redraw: str = _flag(
@@ -133,8 +133,10 @@ class Config:
     optimizer: str = _flag(
         "adam", "Optax's; row_adagrad: one accumulator a row.", choices=OPTIMIZERS
     )
-    rows: str = _flag(
-        "dense", "Rows that the optimiser sees: all, or those of the batch.", choices=NAMES["rows"]
+    update: str = _flag(
+        "dense",
+        "Rows that the optimiser sees: all (dense), or those of the batch (sparse).",
+        choices=NAMES["update"],
     )
     learning_rate: float = _flag(0.002, "Rate at the start.", low=0.0)
     schedule: str = _flag("constant", "The rate falls to 0, or not.", choices=SCHEDULES)

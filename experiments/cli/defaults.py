@@ -100,7 +100,7 @@ def of_size(config: Config, corpus: Corpus, names: Collection[str], size: BySize
     if "learning_rate" in names and tokens < size.tiny:
         rate = min(config.learning_rate, size.learning_rate)
         config = dataclasses.replace(config, learning_rate=rate)
-    fits = config.engine != "blocks" or size.batch_size % config.group == 0
+    fits = config.engine != "blocks" or size.batch_size % config.group_size == 0
     if "batch_size" in names and tokens < size.few and fits:
         config = dataclasses.replace(config, batch_size=size.batch_size)
     if "epochs" in names:

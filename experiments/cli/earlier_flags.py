@@ -29,7 +29,12 @@ class Difference(NamedTuple):
     here: str
 
 
-RENAMED: dict[str, Renamed] = {}  # by the old name
+RENAMED: dict[str, Renamed] = {  # by the old name
+    "rows": Renamed("update", {"touched": "sparse"}),
+    "group": Renamed("group_size"),
+    "shared_noise": Renamed("negatives_per_group"),
+    "lanes": Renamed("vmap_width"),
+}
 REMOVED: dict[str, str] = {}  # the value that this version behaves like, by the name
 PLACES = ("dataset", "corpus", "data_dir", "continue_from")  # where a text lies: its hash tells
 UNKNOWN = "unknown"

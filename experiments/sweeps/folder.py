@@ -52,7 +52,7 @@ def define_flags() -> None:
     flags.DEFINE_boolean("perplexity", True, "Exact perplexity of the held-out text.")
     flags.DEFINE_integer("perplexity_window", 5, "Window of the held-out measures.", lower_bound=1)
     flags.DEFINE_integer(
-        "lanes",
+        "vmap_width",
         0,
         "Members a device takes at a time, vmapped (0: on CPU one, on accelerators all it has).",
         lower_bound=0,
@@ -155,16 +155,16 @@ def _plan(members, corpus: Corpus, devices) -> list[plan.Program]:
     def fits(config, count):
         return _needed(config, count, corpus, devices) <= room
 
-    return plan.plan(members, tuple(flags.FLAGS.static_axes), fits, devices, flags.FLAGS.lanes)
+    return plan.plan(members, tuple(flags.FLAGS.static_axes), fits, devices, flags.FLAGS.vmap_width)
 
 
 def _needed(config: Config, count: int, corpus: Corpus, devices) -> int:
     chunks = len(training.cut(corpus.line_ends, training.CHUNK)) - 1
     size = training.chunk_size(corpus)
-    bytes_ = plan.needed(config, count, corpus.vocab, size, chunks, devices, flags.FLAGS.lanes)
+    bytes_ = plan.needed(config, count, corpus.vocab, size, chunks, devices, flags.FLAGS.vmap_width)
     types, lanes = (
         len(corpus.vocab.words),
-        flags.FLAGS.lanes or sweeping.default_lanes(count, devices),
+        flags.FLAGS.vmap_width or sweeping.default_lanes(count, devices),
     )
     tables = count * 8 * types * config.dim  # once more to be measured, twice to keep the best
     scores = len(devices) * lanes * 8 * heldout.ROWS * min(heldout.WORDS, types)

@@ -47,7 +47,7 @@ def test_help_shows_each_value_that_a_default_may_have(capsys, name):
 )
 def test_the_texts_size_decides_what_was_not_given(make_corpus, tokens, found):
     corpus = make_corpus([np.arange(tokens) % 20_000])
-    config = Config(subsample=1e-4, batch_size=1024, epochs=3, group=128, engine="blocks")
+    config = Config(subsample=1e-4, batch_size=1024, epochs=3, group_size=128, engine="blocks")
     made = defaults.of_size(config, corpus, defaults.SIZED, SIZE)
     subsample, batch_size, epochs = found
     assert (made.subsample, made.batch_size) == (subsample, batch_size)
@@ -68,7 +68,7 @@ def test_a_text_of_17_million_words_has_the_plain_defaults(make_corpus):
 
 
 def test_a_batch_that_the_groups_do_not_divide_stays(make_corpus):
-    config = Config(batch_size=1024, group=512, engine="blocks")
+    config = Config(batch_size=1024, group_size=512, engine="blocks")
     made = defaults.of_size(config, make_corpus([np.arange(900)]), defaults.SIZED, SIZE)
     assert made.batch_size == 1024
 

@@ -15,14 +15,16 @@ from w2v_jax.types import UserError
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
-def by_today(*args, known=("rows", "drop_last", "window")):
+def by_today(*args, known=("update", "drop_last", "window")):
     return earlier_arguments.today(list(args), known, list)
 
 
 @pytest.fixture
 def history(monkeypatch):
     """Two flags that were renamed, and two that were removed."""
-    monkeypatch.setitem(earlier_flags.RENAMED, "touch", Renamed("rows", {"all": "dense"}))
+    monkeypatch.setitem(
+        earlier_flags.RENAMED, "touch", Renamed("update", {"all": "dense", "touched": "sparse"})
+    )
     monkeypatch.setitem(earlier_flags.RENAMED, "skip_last", Renamed("drop_last"))
     monkeypatch.setitem(earlier_flags.REMOVED, "haste", "2")
     monkeypatch.setitem(earlier_flags.REMOVED, "greedy", "false")
@@ -31,9 +33,9 @@ def history(monkeypatch):
 @pytest.mark.parametrize(
     ("args", "wanted"),
     [
-        (["--touch=all"], ["--rows=dense"]),
-        (["--touch", "all", "--window", "3"], ["--rows=dense", "--window", "3"]),
-        (["-touch=touched"], ["--rows=touched"]),
+        (["--touch=all"], ["--update=dense"]),
+        (["--touch", "all", "--window", "3"], ["--update=dense", "--window", "3"]),
+        (["-touch=touched"], ["--update=sparse"]),
         (["--skip_last", "--window=3"], ["--drop_last=true", "--window=3"]),
         (["--noskip_last"], ["--drop_last=false"]),
         (["--haste=2", "--nogreedy"], []),
@@ -66,15 +68,15 @@ def test_a_script_reads_old_names_in_flags_files_and_sweeps(history, place, tmp_
     said = capsys.readouterr().err
     assert "note: --touch is now --rows" in said and "note: --haste is no flag any more" in said
     written = (tmp_path / "out" / "flags.cfg").read_text()
-    assert "--rows=touched\n" in written and "--touch" not in written
+    assert "--update=sparse\n" in written and "--touch" not in written
 
 
 def test_a_sweeps_axes_have_old_names_too(history, tmp_path):
     assert design.parse_axis("touch=all,touched", "grid") == design.Axis(
-        "rows", ["dense", "touched"]
+        "update", ["dense", "sparse"]
     )
     (tmp_path / "members").write_text("--touch=all --noskip_last\n")
-    assert design._listed(str(tmp_path / "members")) == [{"rows": "dense", "drop_last": False}]
+    assert design._listed(str(tmp_path / "members")) == [{"update": "dense", "drop_last": False}]
 
 
 def test_an_older_runs_flags_cfg_is_that_run_whatever_the_scripts_defaults(
@@ -82,7 +84,7 @@ def test_an_older_runs_flags_cfg_is_that_run_whatever_the_scripts_defaults(
 ):
     seen = []
     monkeypatch.setattr(wiring, "run", lambda config, *_: seen.append(config))
-    config = Config(corpus=str(place / "corpus.txt"), engine="blocks", rows="touched")
+    config = Config(corpus=str(place / "corpus.txt"), engine="blocks", update="sparse")
     config = replace(config, noise="with_replacement", optimizer="sgd", batch_size=1024)
     lines = to_flagfile(resolved(config)).splitlines(keepends=True)
     flagfile = tmp_path / "flags.cfg"

@@ -157,13 +157,15 @@ def test_a_flag_of_a_newer_version_is_named(place, left, capsys):
 
 def test_a_renamed_flag_is_the_same_flag(place, left, whole, capsys, monkeypatch):
     def older(flags):
-        flags = without("rows", "drop_last")(flags)
+        flags = without("update", "drop_last")(flags)
         return {**flags, "touch": "all", "skip_last": "false"}
 
     out = left(older)
-    monkeypatch.setitem(earlier_flags.RENAMED, "touch", Renamed("rows", {"all": "dense"}))
+    monkeypatch.setitem(
+        earlier_flags.RENAMED, "touch", Renamed("update", {"all": "dense", "touched": "sparse"})
+    )
     monkeypatch.setitem(earlier_flags.RENAMED, "skip_last", Renamed("drop_last"))
-    assert "--rows is dense there, touched" in refused(place, out, capsys, "--rows=touched")
+    assert "--update is dense there, sparse" in refused(place, out, capsys, "--update=sparse")
     goes_on(place, out, whole, capsys)
 
 
@@ -313,12 +315,14 @@ def test_a_checkpoints_members_are_those_of_any_version(tmp_path, stored, are_th
 
 
 def test_a_sweeps_settings_and_lines_go_by_todays_names(monkeypatch, tmp_path):
-    monkeypatch.setitem(earlier_flags.RENAMED, "touch", Renamed("rows", {"all": "dense"}))
+    monkeypatch.setitem(
+        earlier_flags.RENAMED, "touch", Renamed("update", {"all": "dense", "touched": "sparse"})
+    )
 
-    def opened(rows):
-        here = {"flags": f"--rows={rows}\n", "axes": {"rows": ["dense", "touched"]}}
-        here["settings"] = [{"rows": "dense"}]
-        flags = earlier_flags.of(Config(rows=rows))
+    def opened(update):
+        here = {"flags": f"--update={update}\n", "axes": {"update": ["dense", "sparse"]}}
+        here["settings"] = [{"update": "dense"}]
+        flags = earlier_flags.of(Config(update=update))
         return Results(tmp_path, here, False, lambda there: earlier_flags.differences(there, flags))
 
     older = {"flags": "--touch=all\n", "axes": {"touch": ["all", "touched"]}}
@@ -326,11 +330,11 @@ def test_a_sweeps_settings_and_lines_go_by_todays_names(monkeypatch, tmp_path):
     (tmp_path / "settings.json").write_text(json.dumps(older))
     (tmp_path / "results.jsonl").write_text('{"member": 0, "setting": {"touch": "all"}}\n')
     results = opened("dense")
-    assert results.settings["axes"] == {"rows": ["dense", "touched"]}
-    assert results.settings["settings"] == [{"rows": "dense"}]
-    assert results.lines[0]["setting"] == {"rows": "dense"}
-    with pytest.raises(UserError, match="rows = dense, not touched"):
-        opened("touched")
+    assert results.settings["axes"] == {"update": ["dense", "sparse"]}
+    assert results.settings["settings"] == [{"update": "dense"}]
+    assert results.lines[0]["setting"] == {"update": "dense"}
+    with pytest.raises(UserError, match="update = dense, not sparse"):
+        opened("sparse")
 
 
 # Measurements

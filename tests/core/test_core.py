@@ -21,8 +21,8 @@ ENGINE = {
     "pairs": Static(window=2, negatives=K, batch_size=64, noise="with_replacement"),
     # As many shared negatives as K: each positive has its group's, with weight 1.
     "blocks": Static(
-        engine="blocks", window=2, negatives=K, shared_noise=K, block=4, group=8, batch_size=64,
-        noise="with_replacement",
+        engine="blocks", window=2, negatives=K, negatives_per_group=K, block=4, group_size=8,
+        batch_size=64, noise="with_replacement",
     ),
 }  # fmt: skip
 
@@ -119,7 +119,7 @@ def of_pairs(batch):
 def of_blocks(batch, static):
     w = static.window
     for number, (tokens, band) in enumerate(zip(batch.tokens, batch.band, strict=True)):
-        negatives = batch.noise[number * static.block // static.group]
+        negatives = batch.noise[number * static.block // static.group_size]
         for at, weights in enumerate(band):
             contexts, centre = tokens[weights > 0], tokens[w + at]
             if static.model == "cbow" and len(contexts):

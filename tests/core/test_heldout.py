@@ -131,7 +131,7 @@ def test_a_text_of_single_words_has_no_windows(make_corpus):
 
 
 def static_of(**fields):
-    blocked = dict(block=2, group=4, shared_noise=3, batch_size=8)
+    blocked = dict(block=2, group_size=4, negatives_per_group=3, batch_size=8)
     small = dict(batch_size=8) if fields.get("engine") != "blocks" else blocked
     return Static(**{"window": 2, "negatives": 2, **small, **fields})
 
@@ -220,11 +220,11 @@ def test_measures_in_parts_are_those_of_each_positive(
 # What may differ between two programs that are trained for one task, and is no part of it.
 APART = [
     dict(engine="blocks"),
-    dict(engine="blocks", block=4, group=8, shared_noise=16, batch_size=16),
+    dict(engine="blocks", block=4, group_size=8, negatives_per_group=16, batch_size=16),
     dict(batch_size=64, drop_last=True, redraw="once", reduction="mean"),
     dict(window=9, dynamic_window=False, full_windows=True),
     dict(expected_window=True),
-    dict(negatives=9, rows="touched", optimizer="sgd", schedule="linear"),
+    dict(negatives=9, update="sparse", optimizer="sgd", schedule="linear"),
     dict(loss="masked_mean"),
 ]
 
@@ -329,7 +329,7 @@ def test_the_loss_alone_is_the_same(params, text, make_hyper):
 )
 def test_the_loss_is_what_training_reports_on_average(params, text, make_hyper, fields):
     """400 epochs at rate 0, at 4 standard errors: one such test in 16,000 fails by chance."""
-    one_step = dict(batch_size=24, group=8, block=8, shared_noise=5, window=3)
+    one_step = dict(batch_size=24, group_size=8, block=8, negatives_per_group=5, window=3)
     static = static_of(**{**one_step, "optimizer": "sgd", **fields})
     hyper = make_hyper(COUNTS**0.75, window=3, learning_rate=0.0)
     tokens, line = map(jnp.asarray, training.chunk_arrays(text, 0, len(text.ids), len(text.ids)))

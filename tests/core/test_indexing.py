@@ -19,18 +19,18 @@ from w2v_jax.types import Batch, Params, Static
 
 V, D, SIZE = 20, 4, 64
 PROMISE = jax.lax.GatherScatterMode.PROMISE_IN_BOUNDS
-SMALL = Static(batch_size=16, block=4, group=8, shared_noise=3, window=2, negatives=2)
+SMALL = Static(batch_size=16, block=4, group_size=8, negatives_per_group=3, window=2, negatives=2)
 STEPS = [
     SMALL._replace(engine="pairs", noise="exclude_target"),
-    SMALL._replace(engine="pairs", model="cbow", rows="touched", optimizer="row_adagrad"),
+    SMALL._replace(engine="pairs", model="cbow", update="sparse", optimizer="row_adagrad"),
     SMALL._replace(engine="pairs", redraw="once", loss="masked_mean", noise="exclude_contexts"),
     SMALL._replace(engine="pairs", noise="without_replacement", full_windows=True),
     SMALL._replace(engine="pairs", loss="softmax"),
     SMALL._replace(engine="pairs", loss="softmax", model="cbow"),
-    SMALL._replace(engine="blocks", rows="touched", optimizer="row_adagrad"),
+    SMALL._replace(engine="blocks", update="sparse", optimizer="row_adagrad"),
     SMALL._replace(engine="blocks", model="cbow", expected_window=True),
     SMALL._replace(engine="blocks", noise="with_replacement", reduction="mean"),
-    SMALL._replace(engine="blocks", model="cbow", rows="touched", optimizer="adam"),
+    SMALL._replace(engine="blocks", model="cbow", update="sparse", optimizer="adam"),
 ]
 
 

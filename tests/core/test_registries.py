@@ -117,11 +117,11 @@ def test_the_noise_power_has_an_effect_on_a_law_where_it_says_so(hyper, name):
 @pytest.mark.usefixtures("added")
 def test_a_losss_constants_are_fields_of_static(hyper):
     static, params = with_entry("loss", "scaled")
-    other = static._replace(group=4)
+    other = static._replace(group_size=4)
     assert bits(static, params, hyper) != bits(other, params, hyper)
     for name in ("scaled", "hinge"):
         kept = dict(config.resolved(config.Config(loss=name)))
-        assert ("group" in kept) == (name == "scaled") and "block" not in kept
+        assert ("group_size" in kept) == (name == "scaled") and "block" not in kept
 
 
 @of(ENGINES)
@@ -130,7 +130,7 @@ def test_the_fields_of_an_engine_shape_its_program_alone(hyper, name):
         return drawing(static).lower(hyper).as_text()
 
     static = SMALL._replace(engine=name)
-    for field, value in (("block", 2), ("group", 4), ("shared_noise", 3)):
+    for field, value in (("block", 2), ("group_size", 4), ("negatives_per_group", 3)):
         other = text(static._replace(**{field: value})) != text(static)
         assert other == (field in ENGINES[name].uses)
 

@@ -139,7 +139,7 @@ def test_both_engines_have_the_same_objective(hyper, name, law):
 
     @jax.jit
     def both(params):
-        per_pair = static._replace(engine="pairs", negatives=static.shared_noise)
+        per_pair = static._replace(engine="pairs", negatives=static.negatives_per_group)
         expanded = blocks.expand(batch, V, hyper, static)
         grads, metrics = update.gradient(params, expanded, per_pair)
         of_blocks, _ = update.gradient(params, batch, static)
@@ -245,7 +245,7 @@ def test_perplexity_takes_the_correction_of_loss_and_law_or_there_is_none(hyper)
 @pytest.mark.usefixtures("added")
 @of(names("optimizer"))
 def test_an_optimiser_that_takes_touched_rows_treats_rows_apart(hyper, name):
-    static = SMALL._replace(optimizer=name, rows="touched")
+    static = SMALL._replace(optimizer=name, update="sparse")
     if not OPTIMIZERS[name].touched:
         with pytest.raises(UserError, match=f"--optimizer={name}"):
             check(static)
@@ -264,6 +264,6 @@ def test_an_optimiser_that_takes_touched_rows_treats_rows_apart(hyper, name):
 
 def test_rows_that_depend_on_one_another_are_refused(monkeypatch):
     monkeypatch.setitem(OPTIMIZERS, "lars", Optimizer(optax.lars))
-    with pytest.raises(UserError, match="--rows=touched: --optimizer=lars"):
-        check(SMALL._replace(optimizer="lars", rows="touched"))
+    with pytest.raises(UserError, match="--update=sparse: --optimizer=lars"):
+        check(SMALL._replace(optimizer="lars", update="sparse"))
     check(SMALL._replace(optimizer="lars"))

@@ -23,7 +23,7 @@ from w2v_jax.engines import pairs
 from w2v_jax.types import Batch, Params, Static, UserError
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
-SMALL = Static(window=2, negatives=2, batch_size=8, block=4, group=8, shared_noise=6)
+SMALL = Static(window=2, negatives=2, batch_size=8, block=4, group_size=8, negatives_per_group=6)
 
 # Names that are none, and choices that don't go together
 
@@ -45,8 +45,8 @@ REFUSED = [
     ({"engine": "blocks", "loss": "masked_mean"}, "--loss=masked_mean: --engine=blocks has"),
     ({"engine": "blocks", "noise": "without_replacement"}, "--noise=without_replacement"),
     ({"engine": "blocks", "redraw": "once"}, "--redraw=once"),
-    ({"engine": "blocks", "group": 6}, "--group=6"),
-    ({"rows": "touched", "loss": "softmax"}, "--loss=softmax"),
+    ({"engine": "blocks", "group_size": 6}, "--group_size=6"),
+    ({"update": "sparse", "loss": "softmax"}, "--loss=softmax"),
     ({"model": "cbow", "noise": "exclude_contexts"}, "--noise=exclude_contexts"),
     ({"expected_window": True, "loss": "masked_mean"}, "--loss=masked_mean"),
     ({"cbow_legacy_gradient": True}, "--cbow_legacy_gradient"),
@@ -185,7 +185,7 @@ def test_what_readme_adds_trains_itself_and_stands_in_flags_cfg(changed):
     choices = {"seed": 1, **README}
     runs = [[*plain, f"--{k}={v}", f"--workdir={k}"] for k, v in choices.items()]
     again = ["--flagfile=optimizer/flags.cfg", "--workdir=again", "--noevaluate", "--noplots"]
-    blocks = [*QUICK, "--corpus=corpus.txt", "--engine=blocks", "--block=16", "--group=16"]
+    blocks = [*QUICK, "--corpus=corpus.txt", "--engine=blocks", "--block=16", "--group_size=16"]
     hinge, distinct = ([*blocks, flag] for flag in ("--loss=hinge", "--noise=distinct"))
     done = runs_of(changed, *runs, again, [*hinge, "--workdir=b"], distinct, ["--help"])
     *trained, (status, refusal), (_, shown) = done

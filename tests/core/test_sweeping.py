@@ -15,16 +15,18 @@ EPOCHS = 2
 ROOM = ({}, {"window": 1}, {"negatives": 1})  # below what the program has room for
 PROGRAMS = {}  # compiled for the one corpus of this file
 SHORT = Static(window=2, negatives=2, batch_size=32, noise="exclude_target", optimizer="sgd")
-BLOCKS = SHORT._replace(engine="blocks", block=8, group=16, shared_noise=4, rows="touched")
+BLOCKS = SHORT._replace(
+    engine="blocks", block=8, group_size=16, negatives_per_group=4, update="sparse"
+)
 KINDS = {  # few, as each is compiled for the sweep and for the run alone
     "pairs, cbow, touched adam": SHORT._replace(
-        model="cbow", rows="touched", optimizer="adam", reduction="mean", epsilon_hat=True
+        model="cbow", update="sparse", optimizer="adam", reduction="mean", epsilon_hat=True
     ),
     "pairs, masked mean": SHORT._replace(
         loss="masked_mean", noise="exclude_contexts", redraw="once", drop_last=True
     ),
     "blocks": BLOCKS._replace(optimizer="row_adagrad", schedule="linear"),
-    "blocks, cbow, dense adam": BLOCKS._replace(model="cbow", rows="dense", optimizer="adam"),
+    "blocks, cbow, dense adam": BLOCKS._replace(model="cbow", update="dense", optimizer="adam"),
 }
 
 

@@ -141,10 +141,15 @@ GOING_ON = {
     "pairs, skip-gram": PLAIN,
     "pairs, CBOW, dense Adam": PLAIN._replace(model="cbow", schedule="cosine"),
     "blocks, skip-gram": PLAIN._replace(
-        engine="blocks", block=4, group=8, shared_noise=4, rows="touched", optimizer="row_adagrad"
+        engine="blocks",
+        block=4,
+        group_size=8,
+        negatives_per_group=4,
+        update="sparse",
+        optimizer="row_adagrad",
     ),
     "blocks, CBOW": PLAIN._replace(
-        model="cbow", engine="blocks", block=4, group=8, shared_noise=4, rows="touched"
+        model="cbow", engine="blocks", block=4, group_size=8, negatives_per_group=4, update="sparse"
     ),
     "drawn once": PLAIN._replace(redraw="once"),
 }
@@ -366,8 +371,8 @@ def test_runs_of_steps_are_the_same_steps(make_corpus, make_hyper, name):
     rng = np.random.default_rng(3)
     corpus = make_corpus([rng.integers(0, 30, 12) for _ in range(60)])
     static = Static(
-        model=name, engine="blocks", block=8, group=16, shared_noise=4, batch_size=32, window=2,
-        rows="touched", optimizer="row_adagrad", noise="with_replacement", negatives=2,
+        model=name, engine="blocks", block=8, group_size=16, negatives_per_group=4, batch_size=32,
+        window=2, update="sparse", optimizer="row_adagrad", noise="with_replacement", negatives=2,
     )  # fmt: skip
     hyper = make_hyper(corpus.vocab.counts, keep=np.full(30, 0.85), learning_rate=0.1)
     tokens, line = map(jnp.asarray, training.chunk_arrays(corpus, 0, 720, 720))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripts import QUICK, start
 
-from w2v_jax import model, update, warm_start
+from w2v_jax import model, warm_start
 from w2v_jax.checkpoint import flat
 from w2v_jax.data import id_cache
 from w2v_jax.data.vocab import load_counts
@@ -60,8 +60,8 @@ def test_the_text_is_the_same_words_in_the_joined_vocabulary(tmp_path):
 def states(make_hyper):
     """(static, earlier state of 3 words as arrays, first state of 5)."""
 
-    def make(optimizer, rows):
-        static = Static(optimizer=optimizer, rows=rows)
+    def make(optimizer, update):
+        static = Static(optimizer=optimizer, update=update)
         found = []
         for seed, size in ((1, 3), (2, 5)):
             params = model.init_params(jax.random.key(seed), size, 2, "xavier")
@@ -73,9 +73,9 @@ def states(make_hyper):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "row_adagrad", "sgd"])
-@pytest.mark.parametrize("rows", ["dense", "touched"])
-def test_rows_are_carried_to_their_places_and_new_words_stay(states, optimizer, rows):
-    arrays, first = states(optimizer, rows)
+@pytest.mark.parametrize("update", ["dense", "sparse"])
+def test_rows_are_carried_to_their_places_and_new_words_stay(states, optimizer, update):
+    arrays, first = states(optimizer, update)
     place = np.array([4, 0, 2])
     earlier = Earlier(Vocab(("a", "b", "c"), np.ones(3)), arrays, 10, "")
     for with_optimizer in (False, True):

@@ -131,7 +131,7 @@ def test_a_word_a_line_is_refused_by_runs_and_sweeps(monkeypatch, capsys, tmp_pa
     text = f"--corpus={tmp_path / 'words.txt'}", f"--workdir={tmp_path / 'out'}"
     for script, *more in (
         ("train_corpus", "--min_count=1"),
-        ("ptb_ablation", *QUICK, "--engine=blocks", "--rows=touched", "--batch_size=128"),
+        ("ptb_ablation", *QUICK, "--engine=blocks", "--update=sparse", "--batch_size=128"),
     ):
         assert start(script, *text, *more) == 1
         line = capsys.readouterr().err.splitlines()[-1]
@@ -154,8 +154,8 @@ def test_a_run_whose_draws_hold_no_pair_fails_and_leaves_nothing(
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("error: nothing to train on: 2 epochs drew no pair")
     assert not (tmp_path / "out" / "summary.json").exists()
-    rows = "touched" if engine == "blocks" else "dense"
-    more = f"--engine={engine}", f"--rows={rows}", "--batch_size=128", f"--model={model}"
+    update = "sparse" if engine == "blocks" else "dense"
+    more = f"--engine={engine}", f"--update={update}", "--batch_size=128", f"--model={model}"
     assert start("ptb_ablation", *text, *QUICK, *more, "--seeds=2") == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert "nothing to train on: 2 epochs drew no pair" in line

@@ -24,8 +24,8 @@ STATIC = Static(
     negatives=2,
     noise="with_replacement",
     block=4,
-    group=8,
-    shared_noise=5,
+    group_size=8,
+    negatives_per_group=5,
     batch_size=16,
 )
 LAWS = [
@@ -228,7 +228,7 @@ def test_loss_and_gradient_equal_the_pairs_engines_and_the_derivations(
     )
     _, (batch, *_) = batches_of(hyper, static)
     same = expanded(batch, hyper, static)
-    per_pair = static._replace(engine="pairs", negatives=static.shared_noise)
+    per_pair = static._replace(engine="pairs", negatives=static.negatives_per_group)
     params = tables()
     grads, metrics = gradient_of(static)(params, batch)
     others, other = gradient_of(per_pair)(params, same)
@@ -247,14 +247,18 @@ def test_loss_and_gradient_equal_the_pairs_engines_and_the_derivations(
 
 
 @pytest.mark.parametrize(("model", "noise", "legacy"), LAWS)
-@pytest.mark.parametrize("rows", ["dense", "touched"])
-def test_a_step_of_both_engines_ends_at_the_same_tables(hyper, model, noise, legacy, rows):
+@pytest.mark.parametrize("update", ["dense", "sparse"])
+def test_a_step_of_both_engines_ends_at_the_same_tables(hyper, model, noise, legacy, update):
     static = STATIC._replace(
-        model=model, noise=noise, cbow_legacy_gradient=legacy, rows=rows, optimizer="row_adagrad"
+        model=model,
+        noise=noise,
+        cbow_legacy_gradient=legacy,
+        update=update,
+        optimizer="row_adagrad",
     )
     hyper = hyper.replace(epsilon=jnp.float32(0.1))
     _, (batch, *_) = batches_of(hyper, static)
-    per_pair = static._replace(engine="pairs", negatives=static.shared_noise)
+    per_pair = static._replace(engine="pairs", negatives=static.negatives_per_group)
     ends = []
     for s, b in ((static, batch), (per_pair, expanded(batch, hyper, static))):
         state = update.init_state(tables(), hyper, s)
@@ -297,10 +301,10 @@ def test_in_expectation_over_noise_it_is_the_pairs_engines_objective(make_hyper,
     @jax.jit
     @jax.vmap
     def weights(seed):  # [centres, words]: the weight of each noise word
-        noise = sampling.draw_words(jax.random.key(seed), 1, static.shared_noise, hyper)
+        noise = sampling.draw_words(jax.random.key(seed), 1, static.negatives_per_group, hyper)
         batch = blocks.make_blocks(stream._replace(noise=noise[None]), 0, hyper, static)
         hot = jax.nn.one_hot(batch.noise, words)
-        per = jnp.broadcast_to(batch.noise_weights, (1, 8, static.shared_noise))
+        per = jnp.broadcast_to(batch.noise_weights, (1, 8, static.negatives_per_group))
         return jnp.einsum("gnm,gmw->gnw", per, hot)[0], batch.band[0]
 
     drawn, band = jax.tree.map(np.asarray, weights(jnp.arange(4000)))
@@ -351,7 +355,7 @@ def test_the_sums_are_those_of_the_first_blocks_of_each_part(hyper, monkeypatch,
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 def test_what_is_measured_changes_no_table(hyper, monkeypatch, reduction):
-    static = STATIC._replace(reduction=reduction, rows="touched", optimizer="sgd")
+    static = STATIC._replace(reduction=reduction, update="sparse", optimizer="sgd")
     _, (batch, *_) = batches_of(hyper, static)
     state, ends = update.init_state(tables(), hyper, static), []
     for measured in (4, 128):
@@ -373,7 +377,7 @@ def test_each_step_has_the_noise_of_its_own_key(hyper):
     for step, batch in enumerate(batches):
         key = jax.random.fold_in(stream.noise_key, step)
         np.testing.assert_array_equal(
-            batch.noise, sampling.draw_words(key, groups, STATIC.shared_noise, hyper)
+            batch.noise, sampling.draw_words(key, groups, STATIC.negatives_per_group, hyper)
         )
 
 
@@ -395,7 +399,7 @@ def test_a_smaller_dispatch_gives_the_same_tables(make_corpus, make_hyper):
     rng = np.random.default_rng(0)
     corpus = make_corpus([rng.integers(0, N, n) for n in rng.integers(1, 30, 60)], vocab_size=N)
     hyper = make_hyper(np.arange(N, 0, -1.0), window=3, learning_rate=0.1, epsilon=1.0)
-    static = STATIC._replace(rows="touched", optimizer="row_adagrad", schedule="linear")
+    static = STATIC._replace(update="sparse", optimizer="row_adagrad", schedule="linear")
     ends = []
     for steps in (3, 1000):
         state = update.init_state(jax.tree.map(jnp.asarray, tables()), hyper, static)
@@ -415,7 +419,7 @@ def test_the_reference_engine_reads_the_same_expanded_batch(hyper):
     """`expand` gives pairs with M noise words each: nothing is lost by pairs_in_use."""
     _, (batch, *_) = batches_of(hyper, STATIC)
     same = expanded(batch, hyper, STATIC)
-    per_pair = STATIC._replace(engine="pairs", negatives=STATIC.shared_noise)
+    per_pair = STATIC._replace(engine="pairs", negatives=STATIC.negatives_per_group)
     _, used = jax.jit(lambda b: pairs.pairs_in_use(b, (N, D), per_pair))(same)
     assert int(used) == batch.band.sum()
 
@@ -428,7 +432,7 @@ def test_over_several_chunks_every_token_with_a_context_is_a_centre_once_an_epoc
     corpus = make_corpus([np.arange(e - n, e) for e, n in zip(ends, LENGTHS, strict=True)])
     assert len(training.cut(corpus.line_ends, 16)) - 1 == 3
     hyper = make_hyper(np.ones(N), window=3, epsilon=1.0)
-    static = STATIC._replace(rows="touched", optimizer="row_adagrad")
+    static = STATIC._replace(update="sparse", optimizer="row_adagrad")
     state = update.init_state(jax.tree.map(jnp.asarray, tables()), hyper, static)
     program = training.compile_program(state, KEY, training.chunk_size(corpus), hyper, static, 5)
     reports = [r for _, r in training.train(state, KEY, corpus, program, hyper, static, 2)]

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
 ENGINES = {
     "pairs, skip-gram": [],
     "pairs, CBOW": ["--model=cbow", "--objective=running", "--schedule=linear"],
-    "blocks, skip-gram": ["--engine=blocks", "--rows=touched", *SMALL, "--epochs=6"],
-    "blocks, CBOW": ["--engine=blocks", "--model=cbow", "--rows=touched", *SMALL, "--epochs=6"],
+    "blocks, skip-gram": ["--engine=blocks", "--update=sparse", *SMALL, "--epochs=6"],
+    "blocks, CBOW": ["--engine=blocks", "--model=cbow", "--update=sparse", *SMALL, "--epochs=6"],
 }
 
 

@@ -251,7 +251,7 @@ def test_every_flagfile_parses(place, monkeypatch):
         script = "train_corpus" if text else script
         assert start(script, f"--flagfile={path}", *text) == 0, path
         assert text or path.stem.startswith("quickstart") or seen[script].dataset == "ptb"
-        for flag in ("engine", "rows", "optimizer", "epsilon", "learning_rate"):
+        for flag in ("engine", "update", "optimizer", "epsilon", "learning_rate"):
             assert f"--{flag}=" in path.read_text(), (path, flag)  # scripts' defaults differ
 
 
@@ -259,7 +259,7 @@ def test_every_flagfile_parses(place, monkeypatch):
 def test_the_blocks_engine_runs_from_text_to_vectors(place, tmp_path, monkeypatch, capsys, model):
     monkeypatch.setattr(blocks, "MEASURED", 16)  # of the 64 centres of a step
     args = [*QUICK, f"--corpus={place / 'corpus.txt'}", f"--workdir={tmp_path / 'out'}"]
-    args += ["--engine=blocks", "--rows=touched", "--noise=with_replacement", *SMALL]
+    args += ["--engine=blocks", "--update=sparse", "--noise=with_replacement", *SMALL]
     args += ["--init=xavier"]  # losses differ from the start
     assert start("ptb_skipgram", *args, f"--model={model}", "--log_every_steps=3") == 0
     lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
@@ -291,9 +291,14 @@ def test_train_corpus_takes_the_rate_of_the_model_unless_told(place, monkeypatch
     seen = []
     monkeypatch.setattr(wiring, "run", lambda config, *_: seen.append(config))
     text = f"--corpus={place / 'corpus.txt'}"
-    for args in ([], ["--model=cbow"], ["--epsilon=3"], ["--optimizer=adam", "--shared_noise=7"]):
+    for args in (
+        [],
+        ["--model=cbow"],
+        ["--epsilon=3"],
+        ["--optimizer=adam", "--negatives_per_group=7"],
+    ):
         assert start("train_corpus", text, *args) == 0
-    found = [(config.learning_rate, config.epsilon, config.shared_noise) for config in seen]
+    found = [(config.learning_rate, config.epsilon, config.negatives_per_group) for config in seen]
     assert found == [(1.2, 500, 48), (0.9, 10, 32), (1.2, 3, 48), (0.002, 1e-8, 7)]
     assert all(config.expected_window for config in seen)
     for args in (["--engine=pairs"], ["--model=cbow", "--cbow_legacy_gradient"]):

@@ -281,7 +281,7 @@ def expand(batch: BlockBatch, vocab_size: int, hyper: Hyper, static: Static) -> 
     else:
         input_weights = band / jnp.maximum(jnp.sum(band, axis=1, keepdims=True), 1)
         inputs, targets, weights = contexts, centres, has
-    noise = jnp.repeat(batch.noise, static.group, axis=0)[:, None, :]
+    noise = jnp.repeat(batch.noise, static.group_size, axis=0)[:, None, :]
     noise = jnp.broadcast_to(noise, (count, targets.shape[1], m))
     share = hyper.negatives.astype(jnp.float32) / m
     noise_weights = jnp.broadcast_to(weights[:, :, None] * share, noise.shape)
