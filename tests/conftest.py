@@ -20,8 +20,9 @@ import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from scripts import QUICK, in_a_process, start, text_of
 
+from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.vocab import cumulative
-from w2v_jax.types import Corpus, Hyper, Vocab
+from w2v_jax.types import Hyper, Vocab
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)  # sweeps split their members over them

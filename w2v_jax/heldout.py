@@ -18,11 +18,12 @@ import numpy as np
 
 from w2v_jax import checks, losses, model, sampling
 from w2v_jax.data import sources
+from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.vocab import EOS, UNK
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.table_ops import look_up
-from w2v_jax.types import Corpus, Hyper, Params, Static, UserError, Vocab
+from w2v_jax.types import Hyper, Params, Static, UserError, Vocab
 
 ROWS, WORDS = 128, 8192  # scores at a time, of so many centres with so many words: 4 MB
 PAIRS = 2**15  # pairs whose embeddings are gathered at a time

@@ -20,8 +20,9 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from w2v_jax import checks, sampling, table_ops, training, update, xla_flags
+from w2v_jax.data.corpus import Corpus
 from w2v_jax.losses import LOSSES
-from w2v_jax.types import Corpus, Hyper, Metrics, Params, Static, TrainState
+from w2v_jax.types import Hyper, Metrics, Params, Static, TrainState
 
 DRAWING = 12  # arrays as long as a chunk that drawing a stream takes beside it
 
@@ -97,10 +98,9 @@ def joined(parts: Sequence) -> Any:
 
 def text_of(corpus: Corpus, devices: Sequence[jax.Device]) -> tuple[Text, ...]:
     """The corpus, in train's chunks, on each device."""
-    bounds = training.cut(corpus.line_ends, training.CHUNK)
-    size = int(np.max(np.diff(bounds)))
+    bounds, size = corpus.bounds, corpus.chunk_size
     spans = zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
-    arrays = [training.chunk_arrays(corpus, begin, end, size) for begin, end in spans]
+    arrays = [corpus.arrays(begin, end, size) for begin, end in spans]
     text = Text(*(np.stack(parts) for parts in zip(*arrays, strict=True)))
     return tuple(jax.device_put(text, device) for device in devices)
 
@@ -291,7 +291,7 @@ def train_epoch(
     The same as `train.train` alone, but where a text of several chunks has one without a step:
     there `train` counts its words with the chunk before, for the schedule.
     """
-    bounds = training.cut(corpus.line_ends, training.CHUNK)
+    bounds = corpus.bounds
     tokens, chunks = len(corpus.ids), len(bounds) - 1
     order = jax.vmap(partial(training.chunk_order, epoch=epoch, chunks=chunks))
     orders = np.concatenate([np.asarray(order(m.key)) for m in members]).astype(np.int32)

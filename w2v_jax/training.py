@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2v_jax import checks, sampling, table_ops, update, xla_flags
+from w2v_jax.data.corpus import Corpus
 from w2v_jax.engines import blocks
-from w2v_jax.types import Corpus, Hyper, Metrics, Static, Stream, TrainState, UserError
+from w2v_jax.types import Hyper, Metrics, Static, Stream, TrainState, UserError
 
-CHUNK = 2**20  # tokens that one epoch's view is drawn for at a time
 RUN = 64  # the most steps that an accelerator takes as one graph
 
 
@@ -55,33 +55,6 @@ class Report(NamedTuple):
     metrics: Metrics  # float sums over the dispatch (blocks engine: of a sample)
     learning_rate: float  # of the last step
     position: Position  # behind it: `train` goes on from there
-
-
-def cut(line_ends: np.ndarray, size: int) -> np.ndarray:
-    """Bounds [chunks + 1] of chunks of at most `size` tokens that end where a line ends.
-
-    A line longer than a chunk is cut, and no window crosses that cut.
-    """
-    total = int(line_ends[-1])
-    bounds = [0]
-    while bounds[-1] < total:
-        reach = bounds[-1] + size
-        last = np.searchsorted(line_ends, reach, side="right") - 1
-        end = int(line_ends[last]) if last >= 0 else 0
-        bounds.append(end if end > bounds[-1] else min(reach, total))
-    return np.array(bounds, np.int64)
-
-
-def chunk_arrays(corpus: Corpus, begin: int, end: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens [size] and their lines [size] of corpus.ids[begin:end]; padding has line -1."""
-    tokens = np.zeros(size, np.int32)
-    tokens[: end - begin] = corpus.ids[begin:end]
-    line = np.full(size, -1, np.int32)
-    first, last = np.searchsorted(corpus.line_ends, [begin, end - 1], side="right")
-    ends = np.minimum(corpus.line_ends[first : last + 1], end)
-    lengths = np.diff(ends, prepend=begin)
-    line[: end - begin] = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-    return tokens, line
 
 
 def one_step(
@@ -226,11 +199,6 @@ def platform_of(tree) -> str:
     return next(iter(devices)).platform
 
 
-def chunk_size(corpus: Corpus) -> int:
-    """Tokens of the largest chunk."""
-    return int(np.max(np.diff(cut(corpus.line_ends, CHUNK))))
-
-
 class Visit(NamedTuple):
     """One chunk in one epoch."""
 
@@ -312,8 +280,7 @@ def _streams(
     The view of a text of a single chunk where all is drawn once is kept: later epochs only
     shuffle it.
     """
-    bounds = cut(corpus.line_ends, CHUNK)
-    size = int(np.max(np.diff(bounds)))
+    bounds, size = corpus.bounds, corpus.chunk_size
     kept, texts = None, {}
     for epoch in range(start.epoch, epochs):
         order, done = np.asarray(chunk_order(key, epoch, len(bounds) - 1)), 0
@@ -326,7 +293,7 @@ def _streams(
             if kept:
                 stream = kept._replace(order=program.shuffle(*address, kept))
             else:
-                text = texts.get(chunk) or jax.device_put(chunk_arrays(corpus, begin, end, size))
+                text = texts.get(chunk) or jax.device_put(corpus.arrays(begin, end, size))
                 if len(texts) < resident:
                     texts[chunk] = text
                 stream = program.draw(*address, *text, hyper)

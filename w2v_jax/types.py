@@ -17,8 +17,8 @@ import numpy as np
 from flax import struct
 
 
-class UserError(Exception):
-    """A mistake of the user's: its text is the one line that the user sees; exit status 1."""
+class UserError(ValueError):
+    """A mistake of the user's: one line that names the argument, file or line."""
 
 
 class Registry(dict):
@@ -39,10 +39,21 @@ class Vocab(NamedTuple):
     counts: np.ndarray  # [V] int64, occurrences in the corpus
 
 
-class Corpus(NamedTuple):
-    """A text as ids, on the host."""
+class TextSettings(NamedTuple):
+    """What makes a text a corpus."""
 
-    ids: np.ndarray  # [N] int32, tokens in text order; or store.Ids, whose slices are arrays
+    reading: str = "sentences"  # windows stop at line ends; stream: one line, <eos> at line ends
+    unk: str = "drop"  # rare words leave the text; keep: they become <unk>
+    min_count: int = 5  # words that occur less often are rare
+    max_vocab: int = 0  # largest vocabulary (0: any)
+    max_words: int = 0  # of the text's first so many words (0: all)
+    max_types: int = 0  # kept while it is read (0: all)
+
+
+class TokenizedText(NamedTuple):
+    """A text as ids, as it was read."""
+
+    ids: np.ndarray  # [N] int32, tokens in text order; or id_cache.Ids, whose slices are arrays
     line_ends: np.ndarray  # [lines] int64, line i is ids[line_ends[i-1]:line_ends[i]]
     vocab: Vocab
     words: int  # words read, those that the vocabulary leaves out included

@@ -1,5 +1,6 @@
 """An earlier training's words and rows in a new one: vocabularies joined, tables carried over."""
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -8,7 +9,8 @@ import numpy as np
 
 from w2v_jax.checkpoint import names_of, without_column
 from w2v_jax.data import id_cache
-from w2v_jax.types import Corpus, TrainState, UserError, Vocab
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.types import TrainState, UserError, Vocab
 
 
 class Earlier(NamedTuple):
@@ -50,7 +52,7 @@ def joined(corpus: Corpus, earlier: Earlier) -> tuple[Corpus, np.ndarray]:
         ids = corpus.ids.renumbered(new_place)
     else:
         ids = new_place[corpus.ids]
-    return corpus._replace(ids=ids, vocab=vocab), old_place
+    return dataclasses.replace(corpus, ids=ids, vocab=vocab), old_place
 
 
 def carried(state: TrainState, earlier: Earlier, place: np.ndarray, optimizer: bool) -> TrainState:

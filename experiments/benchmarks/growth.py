@@ -16,7 +16,8 @@ from experiments.report.tables import enclosed, markdown, number, spread
 from experiments.runs import memory, run
 from experiments.runs.store import Results, machine
 from w2v_jax import training
-from w2v_jax.types import Corpus, TrainState, UserError
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.types import TrainState, UserError
 
 EPOCHS = 10**6  # more than any point is timed for: the schedule stays at its beginning
 AXES = {
@@ -157,7 +158,7 @@ def compiled(settings: Config, vocab_size: int, words: int) -> training.Program:
     """The program of a point, which all rounds share."""
     corpus, key = cached_corpus(vocab_size, words, settings.seed), jax.random.key(settings.seed)
     state, hyper = abstract_state(settings, corpus, key), run.make_hyper(settings, corpus.vocab)
-    size, steps = training.chunk_size(corpus), settings.log_every_steps
+    size, steps = corpus.chunk_size, settings.log_every_steps
     return training.compile_program(state, key, size, hyper, settings.static(), steps)
 
 

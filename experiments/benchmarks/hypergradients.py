@@ -17,10 +17,11 @@ from experiments.benchmarks import hypergradients_report
 from experiments.cli import command, console
 from experiments.report.tables import counted
 from experiments.runs.store import Results
-from w2v_jax import hypergradients, model, sampling, training, update
+from w2v_jax import hypergradients, model, sampling, update
 from w2v_jax.data import loader, vocab
 from w2v_jax.data import sources as corpora
-from w2v_jax.types import Batch, Corpus, Hyper, Static, UserError
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.types import Batch, Hyper, Static, UserError
 
 CURVE_POINTS = 25
 LARGEST_STEP = (0.5, 0.15)  # of the descent, in log rate and in power
@@ -194,7 +195,7 @@ def draw_batches(
     values = flags.FLAGS
     # Under the softmax a batch's outputs are the positives alone.
     static = Static(loss="softmax", window=values.window, batch_size=rows)
-    tokens, line = map(jnp.asarray, training.chunk_arrays(corpus, begin, end, end - begin))
+    tokens, line = map(jnp.asarray, corpus.arrays(begin, end, end - begin))
     key, first = jax.random.key(values.seed), jnp.int32(0)
 
     @jax.jit

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from w2v_jax.types import Corpus, Vocab
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.types import Vocab
 
 LINE = 25  # words a line
 

@@ -11,7 +11,7 @@ from experiments.cli import console
 from experiments.cli.config import Config
 from experiments.report.tables import counted
 from w2v_jax.data import vocab
-from w2v_jax.types import Corpus
+from w2v_jax.data.corpus import Corpus
 
 
 class Case(NamedTuple):

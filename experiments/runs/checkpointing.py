@@ -157,7 +157,9 @@ def resumed(config: Config, workdir: Path, first: Start, key: jax.Array, total: 
     if saved is None:
         console.say("no checkpoint: the run begins anew")
         return first
-    fingerprint.check(f"{checkpoints.folder}/{saved.step}", saved.about["identity"], first.fingerprint)
+    fingerprint.check(
+        f"{checkpoints.folder}/{saved.step}", saved.about["identity"], first.fingerprint
+    )
     found = checkpoint.unflat(saved.arrays, like)
     if not np.array_equal(found["key"], jax.random.key_data(key)):
         raise UserError(f"{checkpoints.folder}/{saved.step}: its random key is of another seed")

@@ -4,8 +4,9 @@ import hashlib
 
 from experiments.cli import earlier_flags
 from experiments.cli.config import Config
+from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.vocab import counts_text
-from w2v_jax.types import Corpus, UserError, Vocab
+from w2v_jax.types import UserError, Vocab
 
 # What is compared beside the flags: what it tells of, and what runs without it behaved like.
 _HASHES = {

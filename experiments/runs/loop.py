@@ -12,7 +12,7 @@ from experiments.cli.config import Config
 from experiments.cli.errors import Diverged, Stopped
 from experiments.runs import checkpointing, events, rundir, signals
 from experiments.runs.checkpointing import Start
-from w2v_jax.types import Corpus
+from w2v_jax.data.corpus import Corpus
 
 
 def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, start: Start):

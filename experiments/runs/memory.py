@@ -6,8 +6,9 @@ from pathlib import Path
 import jax
 
 from experiments.cli.config import Config
-from w2v_jax import sweeping, training
-from w2v_jax.types import Corpus, Hyper, UserError
+from w2v_jax import sweeping
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.types import Hyper, UserError
 
 
 def room(memory_gb: float, devices, share: float = 1.0) -> int:
@@ -37,8 +38,8 @@ def check(config: Config, corpus: Corpus, hyper: Hyper) -> int:
     hyper: its shapes are enough.
     """
     device, vocab_size = jax.devices()[0], len(corpus.vocab.words)
-    size = training.chunk_size(corpus)
-    chunks = len(training.cut(corpus.line_ends, training.CHUNK)) - 1
+    size = corpus.chunk_size
+    chunks = len(corpus.bounds) - 1
     resident = min(int(config.resident_gb * 1e9) // (8 * size), chunks)
     states = 3 if device.platform == "cpu" else 0  # where copies that are saved lie too
     needed = sweeping.memory_needed(

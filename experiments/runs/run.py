@@ -35,9 +35,10 @@ from experiments.runs.newest import exported
 from w2v_jax import model, training, update, warm_start
 from w2v_jax.data import loader, trainable, vocab
 from w2v_jax.data import sources as corpora
+from w2v_jax.data.corpus import Corpus
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
-from w2v_jax.types import Corpus, Hyper, UserError, Vocab, WordVectors
+from w2v_jax.types import Hyper, UserError, Vocab, WordVectors
 
 REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
 
@@ -131,7 +132,7 @@ def _trained(
     untrained: list[str],
 ):
     """From `start` to the end: state, ledger, seconds of training and compilation, what failed."""
-    static, size = config.static(), training.chunk_size(corpus)
+    static, size = config.static(), corpus.chunk_size
     with console.compiling(), signals.at_once():
         program = training.compile_program(
             start.state, key, size, hyper, static, config.log_every_steps

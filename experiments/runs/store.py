@@ -125,6 +125,8 @@ class Results:
             os.truncate(self.path, len(whole))
         try:
             lines = [json.loads(line, object_hook=self._line) for line in whole.splitlines()]
+        except UserError:
+            raise
         except (ValueError, RecursionError) as error:
             raise UserError(f"{self.path}: not JSON lines ({error})") from error
         if not all(isinstance(line, dict) for line in lines):

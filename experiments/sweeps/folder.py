@@ -23,9 +23,10 @@ from experiments.sweeps import run as sweep_run
 from experiments.sweeps import table as sweep_table
 from experiments.sweeps.checkpointing import Saves
 from experiments.sweeps.outputs import VECTORS
-from w2v_jax import heldout, sweeping, training
+from w2v_jax import heldout, sweeping
 from w2v_jax.data import sources as corpora
-from w2v_jax.types import Corpus, UserError
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.types import UserError
 
 FLAGS, TABLE = "flags.cfg", "table.md"
 HELDOUT_LOSS = "expected over noise"  # what the lines' is; it was of drawn noise once
@@ -159,8 +160,8 @@ def _plan(members, corpus: Corpus, devices) -> list[plan.Program]:
 
 
 def _needed(config: Config, count: int, corpus: Corpus, devices) -> int:
-    chunks = len(training.cut(corpus.line_ends, training.CHUNK)) - 1
-    size = training.chunk_size(corpus)
+    chunks = len(corpus.bounds) - 1
+    size = corpus.chunk_size
     bytes_ = plan.needed(config, count, corpus.vocab, size, chunks, devices, flags.FLAGS.vmap_width)
     types, lanes = (
         len(corpus.vocab.words),

@@ -20,8 +20,9 @@ from experiments.runs.signals import at_once, watched
 from experiments.sweeps import checkpointing as sweep_checkpointing
 from experiments.sweeps.plan import Member, Program
 from w2v_jax import heldout, sweeping
+from w2v_jax.data.corpus import Corpus
 from w2v_jax.training import nothing_trained
-from w2v_jax.types import Corpus, Params, Static, UserError, WordVectors
+from w2v_jax.types import Params, Static, UserError, WordVectors
 from w2v_jax.vectors import evaluation
 
 HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")

@@ -163,6 +163,8 @@ def _members(flag: str, folder: str) -> list[Member]:
         raise UserError(f"{flag}={folder}: holds no results")
     try:
         return [_member(path, line, settings) for line in lines.values()]
+    except UserError:
+        raise
     except (OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
         raise UserError(f"{flag}={folder}: items of its members can't be read: {error}") from error
 

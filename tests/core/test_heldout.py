@@ -332,7 +332,7 @@ def test_the_loss_is_what_training_reports_on_average(params, text, make_hyper, 
     one_step = dict(batch_size=24, group_size=8, block=8, negatives_per_group=5, window=3)
     static = static_of(**{**one_step, "optimizer": "sgd", **fields})
     hyper = make_hyper(COUNTS**0.75, window=3, learning_rate=0.0)
-    tokens, line = map(jnp.asarray, training.chunk_arrays(text, 0, len(text.ids), len(text.ids)))
+    tokens, line = map(jnp.asarray, text.arrays(0, len(text.ids), len(text.ids)))
     state = update.init_state(params, hyper, static)
 
     def epoch(seed):

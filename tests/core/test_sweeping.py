@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from w2v_jax import model, sweeping, training, update
+from w2v_jax.data import corpus as corpora
 from w2v_jax.types import Static
 
 RATES = (0.5, 0.1, 0.3)
@@ -39,7 +40,7 @@ def corpus(make_corpus):
 @pytest.fixture
 def chunked(monkeypatch):
     """Chunks of 100 tokens, of which the text has several."""
-    monkeypatch.setattr(training, "CHUNK", 100)
+    monkeypatch.setattr(corpora, "CHUNK", 100)
 
 
 def member(make_hyper, corpus, static, seed, rate, **fields):
@@ -52,7 +53,7 @@ def member(make_hyper, corpus, static, seed, rate, **fields):
 
 
 def alone(key, hyper, state, corpus, static):
-    size = training.chunk_size(corpus)
+    size = corpus.chunk_size
     if (static, size) not in PROGRAMS:
         PROGRAMS[static, size] = training.compile_program(state, key, size, hyper, static, 7)
     program = PROGRAMS[static, size]
@@ -236,7 +237,7 @@ def test_memory_is_estimated(make_corpus, make_hyper, static, lanes):
     compiled = jax.jit(run).lower(*own, jnp.zeros(8, jnp.int32), progress).compile()
     kinds = ("argument", "output", "temp")
     real = sum(getattr(compiled.memory_analysis(), f"{kind}_size_in_bytes") for kind in kinds)
-    size = training.chunk_size(corpus)
+    size = corpus.chunk_size
     told = sweeping.memory_needed(8, static, 3000, 8, members[0][1], size, 1, devices, lanes)
     assert 0.7 * real < told < 3 * real
 

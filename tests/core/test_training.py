@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from w2v_jax import model, sampling, training, update
+from w2v_jax.data import corpus as corpora
+from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import Static, UserError
 from w2v_jax.vectors import similarity
 
@@ -29,7 +31,7 @@ def start(hyper, static, vocab_size=V, dim=D):
 
 def compiled(corpus, hyper, static, steps, **kwargs):
     state = start(hyper, static, **kwargs)
-    return training.compile_program(state, KEY, training.chunk_size(corpus), hyper, static, steps)
+    return training.compile_program(state, KEY, corpus.chunk_size, hyper, static, steps)
 
 
 def trained(corpus, program, hyper, static, epochs, key=KEY, **kwargs):
@@ -48,7 +50,7 @@ def trained(corpus, program, hyper, static, epochs, key=KEY, **kwargs):
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=30), st.integers(1, 15))
 def test_chunks_cover_the_text_and_end_at_line_ends_wherever_one_is_in_reach(lengths, size):
     line_ends = np.cumsum(lengths)
-    bounds = training.cut(line_ends, size)
+    bounds = corpora.cut(line_ends, size)
     assert bounds[0] == 0 and bounds[-1] == line_ends[-1]
     for begin, end in pairwise(bounds.tolist()):
         assert begin < end <= begin + size
@@ -62,8 +64,8 @@ def test_a_chunk_holds_its_tokens_with_a_number_a_line_then_padding(lengths, dat
     ends = np.cumsum(lengths)
     begin = data.draw(st.integers(0, ends[-1] - 1))
     end = data.draw(st.integers(begin + 1, ends[-1]))
-    corpus = training.Corpus(np.arange(100, 100 + ends[-1], dtype=np.int32), ends, None, 0, "")
-    tokens, line = training.chunk_arrays(corpus, begin, end, end - begin + 2)
+    corpus = Corpus(np.arange(100, 100 + ends[-1], dtype=np.int32), ends, None, 0, "")
+    tokens, line = corpus.arrays(begin, end, end - begin + 2)
     np.testing.assert_array_equal(tokens, [*range(100 + begin, 100 + end), 0, 0])
     numbers = np.repeat(np.arange(len(lengths)), lengths)[begin:end]
     np.testing.assert_array_equal(line, [*(numbers - numbers[0]), -1, -1])
@@ -77,9 +79,9 @@ def test_a_chunk_holds_its_tokens_with_a_number_a_line_then_padding(lengths, dat
 def of_chunks(make_corpus, make_hyper):
     """A corpus of several chunks that left words out, and programs by their steps a dispatch."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "CHUNK", 16)
+        patch.setattr(corpora, "CHUNK", 16)
         corpus = make_corpus(LINES, words=101, vocab_size=V)
-        assert len(training.cut(corpus.line_ends, 16)) - 1 == 4
+        assert len(corpora.cut(corpus.line_ends, 16)) - 1 == 4
         hyper = make_hyper(np.ones(V), learning_rate=0.05)
         return corpus, hyper, {steps: compiled(corpus, hyper, PLAIN, steps) for steps in (1, 7)}
 
@@ -87,7 +89,7 @@ def of_chunks(make_corpus, make_hyper):
 @pytest.fixture
 def chunked(monkeypatch, of_chunks):
     """The same, in a test whose chunks are small."""
-    monkeypatch.setattr(training, "CHUNK", 16)
+    monkeypatch.setattr(corpora, "CHUNK", 16)
     return of_chunks
 
 
@@ -161,7 +163,7 @@ def test_a_training_goes_on_from_any_dispatch_to_the_same_bits(
     monkeypatch, make_corpus, make_hyper, name
 ):
     if name != "drawn once":  # then a text of one chunk is only shuffled anew
-        monkeypatch.setattr(training, "CHUNK", 16)
+        monkeypatch.setattr(corpora, "CHUNK", 16)
     lines = [*LINES[:4], *[[i] for i in range(16)], *LINES[4:]]  # a chunk without a step
     corpus, static = make_corpus(lines, words=110, vocab_size=V), GOING_ON[name]
     hyper = make_hyper(np.ones(V), keep=np.full(V, 0.8), learning_rate=0.1)
@@ -228,7 +230,7 @@ def test_words_are_counted_exactly_where_the_last_chunk_visited_has_no_step(
 ):
     hyper, (_, _, programs) = make_hyper(np.ones(V)), chunked
     corpus = make_corpus([range(10), [1], [2], [3], [4], [5], [6], [7], range(16)], vocab_size=V)
-    bounds = training.cut(corpus.line_ends, 16)
+    bounds = corpora.cut(corpus.line_ends, 16)
     np.testing.assert_array_equal(bounds, [0, 16, 17, 33])  # the second chunk is a lone word
     _, reports = trained(corpus, programs[1], hyper, PLAIN, 8)
     assert {r.epoch: r.words for r in reports} == {e: 33 * e for e in range(1, 9)}
@@ -278,7 +280,7 @@ def test_a_text_of_one_chunk_that_is_drawn_once_is_only_shuffled_anew(make_corpu
     hyper = make_hyper(np.ones(V), keep=np.full(V, 0.8))
     static = PLAIN._replace(redraw="once")
     program, made = compiled(corpus, hyper, static, 3), Counter()
-    tokens, line = training.chunk_arrays(corpus, 0, sum(LENGTHS), training.chunk_size(corpus))
+    tokens, line = corpus.arrays(0, sum(LENGTHS), corpus.chunk_size)
 
     def counted(name):
         def call(*args):
@@ -375,7 +377,7 @@ def test_runs_of_steps_are_the_same_steps(make_corpus, make_hyper, name):
         window=2, update="sparse", optimizer="row_adagrad", noise="with_replacement", negatives=2,
     )  # fmt: skip
     hyper = make_hyper(corpus.vocab.counts, keep=np.full(30, 0.85), learning_rate=0.1)
-    tokens, line = map(jnp.asarray, training.chunk_arrays(corpus, 0, 720, 720))
+    tokens, line = map(jnp.asarray, corpus.arrays(0, 720, 720))
     zero = jnp.int32(0)
     stream = sampling.draw_stream(KEY, zero, zero, tokens, line, hyper, static)
     total = int(sampling.steps_of(int(stream.centres), static))

@@ -13,8 +13,9 @@ from scripts import QUICK, start
 from w2v_jax import model, warm_start
 from w2v_jax.checkpoint import flat
 from w2v_jax.data import id_cache
+from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.vocab import load_counts
-from w2v_jax.types import Corpus, Static, UserError, Vocab
+from w2v_jax.types import Static, UserError, Vocab
 from w2v_jax.vectors import io as vectors_io
 from w2v_jax.warm_start import Earlier
 

@@ -64,7 +64,7 @@ def test_what_is_not_refused_has_centres_on_every_seed(make_corpus, make_hyper, 
     """Of 200 seeds. What one of two has no centre on is refused."""
     corpus = make_corpus([range(6)] * 10, vocab_size=6)
     hyper = make_hyper(np.ones(6), keep=np.full(6, keep))
-    tokens, line = map(jnp.asarray, training.chunk_arrays(corpus, 0, 60, 60))
+    tokens, line = map(jnp.asarray, corpus.arrays(0, 60, 60))
 
     def centres(seed):
         draw = sampling.draw_stream(jax.random.key(seed), 0, 0, tokens, line, hyper, PLAIN)
@@ -168,7 +168,7 @@ def test_an_epoch_without_a_centre_is_passed_over(make_corpus, make_hyper):
     corpus, hyper = make_corpus([[0, 1]]), make_hyper(np.ones(2), keep=np.full(2, 0.4))
     key, static = jax.random.key(3), PLAIN._replace(platform="cpu")
     draw = jax.jit(lambda *args: sampling.draw_stream(*args, static))
-    text = [jnp.asarray(x) for x in training.chunk_arrays(corpus, 0, 2, 2)]
+    text = [jnp.asarray(x) for x in corpus.arrays(0, 2, 2)]
     program = training.Program(draw, None, None, 1, 0.0)
     found = [v.epoch for v in training.visits(key, corpus, program, hyper, static, 60)]
     drawn = [epoch for epoch in range(60) if draw(key, epoch, 0, *text, hyper).centres]

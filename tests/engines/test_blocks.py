@@ -11,6 +11,7 @@ import reference
 from jax.test_util import check_grads
 
 from w2v_jax import sampling, training, update
+from w2v_jax.data import corpus as corpora
 from w2v_jax.engines import blocks, pairs
 from w2v_jax.types import Params, Static
 
@@ -403,7 +404,7 @@ def test_a_smaller_dispatch_gives_the_same_tables(make_corpus, make_hyper):
     ends = []
     for steps in (3, 1000):
         state = update.init_state(jax.tree.map(jnp.asarray, tables()), hyper, static)
-        size = training.chunk_size(corpus)
+        size = corpus.chunk_size
         program = training.compile_program(state, KEY, size, hyper, static, steps)
         *_, (state, report) = (
             (jax.tree.map(np.asarray, state), report)
@@ -427,14 +428,14 @@ def test_the_reference_engine_reads_the_same_expanded_batch(hyper):
 def test_over_several_chunks_every_token_with_a_context_is_a_centre_once_an_epoch(
     make_corpus, make_hyper, monkeypatch
 ):
-    monkeypatch.setattr(training, "CHUNK", 16)
+    monkeypatch.setattr(corpora, "CHUNK", 16)
     ends = np.cumsum(LENGTHS)
     corpus = make_corpus([np.arange(e - n, e) for e, n in zip(ends, LENGTHS, strict=True)])
-    assert len(training.cut(corpus.line_ends, 16)) - 1 == 3
+    assert len(corpora.cut(corpus.line_ends, 16)) - 1 == 3
     hyper = make_hyper(np.ones(N), window=3, epsilon=1.0)
     static = STATIC._replace(update="sparse", optimizer="row_adagrad")
     state = update.init_state(jax.tree.map(jnp.asarray, tables()), hyper, static)
-    program = training.compile_program(state, KEY, training.chunk_size(corpus), hyper, static, 5)
+    program = training.compile_program(state, KEY, corpus.chunk_size, hyper, static, 5)
     reports = [r for _, r in training.train(state, KEY, corpus, program, hyper, static, 2)]
     for epoch in (1, 2):
         rows = sum(r.metrics.rows for r in reports if r.epoch == epoch)

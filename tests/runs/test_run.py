@@ -10,6 +10,7 @@ from scripts import QUICK, ROOT, SMALL, WORDS, start, text_of
 
 from experiments.cli import console
 from w2v_jax import resources, training
+from w2v_jax.data import corpus as corpora
 from w2v_jax.data.vocab import load_counts
 from w2v_jax.engines import blocks
 from w2v_jax.types import UserError
@@ -371,4 +372,4 @@ def test_an_idle_flag_is_noted_and_left_out_of_the_flags(place, tmp_path, capsys
 
 
 def test_chunks_are_larger_than_the_sources_texts():
-    assert training.CHUNK > 929_589 + 42_068  # PTB's words with an <eos> a line
+    assert corpora.CHUNK > 929_589 + 42_068  # PTB's words with an <eos> a line

@@ -31,9 +31,9 @@ def opened(path, called: str = "", vectors: bool = False) -> Iterator[BinaryIO]:
     try:
         with unpacked(path, called, vectors) as file:
             yield file
+    except (UserError, UnicodeError):
+        raise
     except ValueError as error:  # a NUL in the path
-        if isinstance(error, UnicodeError):
-            raise
         raise UserError(f"{called!r}: {error}") from error
     except UNREADABLE as error:
         raise UserError(f"{called}: {getattr(error, 'strerror', None) or error}") from error

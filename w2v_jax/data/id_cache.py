@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from w2v_jax.data.sources import reason_of, write_atomically
-from w2v_jax.types import Corpus, UserError, Vocab
+from w2v_jax.types import TokenizedText, UserError, Vocab
 
 FORMAT = 2  # of the files: a corpus of another format is made anew
 IDS, LINE_ENDS, COUNTS, WORDS, HEADER = "ids.i4", "line_ends.i8", "counts.i8", "words", "header"
@@ -126,7 +126,7 @@ def finish(
     _write(os.path.join(folder, HEADER), text + b"\n" + hashlib.sha256(text).hexdigest().encode())
 
 
-def read(folder: str, settings: Settings) -> Corpus:
+def read(folder: str, settings: Settings) -> TokenizedText:
     """The corpus in a folder: ids that are read as they are sliced, line ends mapped, read-only.
 
     Sizes, header and vocabulary are checked whole; of ids and line ends, 64 blocks of 64 KiB spread
@@ -149,7 +149,7 @@ def read(folder: str, settings: Settings) -> Corpus:
     vocab = Vocab(words, np.array(counts, np.int64))
     if len(words) != len(counts) or vocab.counts.sum() != len(ids) or line_ends[-1] != len(ids):
         raise Damaged("its parts don't belong together")
-    return Corpus(ids, line_ends, vocab, header["words"], header["sha256"])
+    return TokenizedText(ids, line_ends, vocab, header["words"], header["sha256"])
 
 
 def _header(folder: str) -> dict:
@@ -190,7 +190,7 @@ class Store:
         os.makedirs(self.folder, exist_ok=True)
         return tempfile.mkdtemp(prefix="new-", dir=self.folder)
 
-    def find(self, source: list | None, settings: Settings) -> Corpus | None:
+    def find(self, source: list | None, settings: Settings) -> TokenizedText | None:
         """The corpus that was made of files of this identity, if it is there and whole."""
         try:
             with open(self._source(source, settings), encoding="ascii") as file:
@@ -209,7 +209,7 @@ class Store:
             self._note(note)
         return corpus
 
-    def publish(self, made: str, corpus: Corpus, settings: Settings, source) -> None:
+    def publish(self, made: str, corpus: TokenizedText, settings: Settings, source) -> None:
         """Moves a corpus into the cache, where it replaces one that is damaged."""
         key = _key(corpus.sha256, list(settings))
         folder = os.path.join(self.folder, key)

@@ -24,7 +24,7 @@ from w2v_jax.data.lossy_counting import Generations, Tally
 from w2v_jax.data.sources import Chunk, Source, cache_folder, read_chunks, reason_of
 from w2v_jax.data.tokenizer import Words, tokens
 from w2v_jax.data.vocab import EOS, choose
-from w2v_jax.types import Corpus, UserError
+from w2v_jax.types import TokenizedText, UserError
 
 CHUNK = 1 << 20  # bytes of text read at a time
 AHEAD = 3  # chunks that are ready or being made ready
@@ -59,7 +59,7 @@ def load(
     note: Callable[[str], None] = lambda line: None,
     progress: Callable[[int], None] = lambda count: None,
     **settings,
-) -> Corpus:
+) -> TokenizedText:
     """Reads a located text and chooses its vocabulary, or maps what an earlier call made of it.
 
     `settings` are min_count, max_vocab, unk, eos, max_words, max_types: see `vocab.choose` and
@@ -96,7 +96,9 @@ def load(
         raise UserError(f"{folder}: cannot be written ({reason_of(error)})") from error
 
 
-def _made(paths, settings, known, note, progress, folder, cache=None, identity=None) -> Corpus:
+def _made(
+    paths, settings, known, note, progress, folder, cache=None, identity=None
+) -> TokenizedText:
     """The corpus as files in `folder`, mapped; then moved into the cache or deleted."""
     try:
         tally = Tally(folder, settings.max_types, known)

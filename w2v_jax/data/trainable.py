@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.special import betainc
 
-from w2v_jax import training
-from w2v_jax.types import Corpus, Static, UserError
+from w2v_jax.data.corpus import Corpus, cut
+from w2v_jax.types import Static, UserError
 
 SPAN = 2**16  # tokens looked at a time; of most texts the first are enough
 RISK = 1e-6  # of a seed that draws no centre in a whole run
@@ -33,9 +33,9 @@ def check(corpus: Corpus, keep: np.ndarray, static: Static, window: int, epochs:
     needed = static.batch_size if static.drop_last else 0
     smallest = window if static.full_windows and static.dynamic_window else 1  # P(its span is 1)
     none = kept = variance = 0.0
-    bounds = training.cut(corpus.line_ends, SPAN)
+    bounds = cut(corpus.line_ends, SPAN)
     for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        tokens, line = training.chunk_arrays(corpus, begin, end, end - begin)
+        tokens, line = corpus.arrays(begin, end, end - begin)
         share, length = keep[tokens], np.bincount(line)
         of_lines = [np.bincount(line, share), np.bincount(line, share * (1 - share)), length]
         mean, spread, length = (x[length >= least] for x in of_lines)

@@ -1,0 +1,171 @@
+"""A text as ids, from sentences or files, and the chunks that training takes it in."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from w2v_jax.data import loader, sources
+from w2v_jax.data.vocab import EOS, choose
+from w2v_jax.types import TextSettings, TokenizedText, UserError, Vocab
+
+CHUNK = 2**20  # tokens that one epoch's view is drawn for at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """A text as ids of its vocabulary, on the host; it is never changed."""
+
+    ids: np.ndarray  # [N] int32, tokens in text order; or id_cache.Ids, whose slices are arrays
+    line_ends: np.ndarray  # [lines] int64, line i is ids[line_ends[i-1]:line_ends[i]]
+    vocab: Vocab
+    words: int  # words read, those that the vocabulary leaves out included
+    sha256: str  # of the text read, uncompressed
+    settings: TextSettings | None = None  # what made it of a text; None where it isn't known
+
+    @classmethod
+    def from_sentences(
+        cls,
+        sentences: Iterable[Iterable[str]],
+        min_count: int = 5,
+        *,
+        max_vocab: int = 0,
+        unk: str = "drop",
+        reading: str = "sentences",
+    ) -> "Corpus":
+        """Sentences, each a list of words; they are read once and may be a generator.
+
+        The same corpus as of a file with a sentence a line. Words that occur fewer than `min_count`
+        times are rare, as are all but the `max_vocab` most frequent (0: no limit); unk, "keep" or
+        "drop": they become "<unk>", or leave the text. reading = "stream": one line, with "<eos>"
+        behind each sentence. Raises UserError where a sentence is no list of words, or none is
+        left.
+        """
+        settings = TextSettings(reading, unk, min_count, max_vocab)
+        numbers, ids, ends, digest = {}, [], [], hashlib.sha256()
+        for number, sentence in enumerate(_listed(sentences), 1):
+            words = _words(sentence, number)
+            digest.update((" ".join(words) + "\n").encode("utf-8", "surrogatepass"))
+            words += [EOS] * (reading == "stream")
+            ids.extend([numbers.setdefault(word, len(numbers)) for word in words])
+            ends.append(len(ids))
+        types = [word.encode("utf-8", "surrogatepass") for word in numbers]
+        numbered = np.array(ids, np.int32)
+        counts = np.bincount(numbered, minlength=len(types)).astype(np.int64)
+        vocab, new_id = choose(
+            types, counts, min_count=min_count, max_vocab=max_vocab, unk=unk, text="the text"
+        )
+        numbered = new_id[numbered]
+        kept = np.concatenate([[0], np.cumsum(numbered >= 0)])
+        line_ends = np.unique(kept[ends]) if reading == "sentences" else kept[-1:]
+        text = numbered[numbered >= 0], line_ends[line_ends > 0].astype(np.int64)
+        return cls(*text, vocab, len(ids), digest.hexdigest(), settings)
+
+    @classmethod
+    def from_files(
+        cls,
+        files: str | Path | Iterable[str | Path],
+        min_count: int = 5,
+        *,
+        max_vocab: int = 0,
+        unk: str = "drop",
+        reading: str = "sentences",
+        max_words: int = 0,
+        max_types: int = 0,
+        cache_dir: str = "",
+        progress: Callable[[int], None] = lambda count: None,
+    ) -> "Corpus":
+        """UTF-8 text, a sentence a line, plain or packed: a file, a glob, or several files.
+
+        As `from_sentences`; max_words cuts the text, max_types bounds memory (rare words are
+        forgotten while it is read; 0: neither). The ids are kept on disk in cache_dir ("": the
+        default folder, "none": nowhere), where a second call finds them. progress is called with
+        the bytes done since its last call. Raises UserError where the text can't be read.
+        """
+        paths = [files] if isinstance(files, str | Path) else list(files)
+        found = [sources.locate("", corpus=str(path), argument="files").paths for path in paths]
+        source = sources.Source("files", tuple(dict.fromkeys(sum(found, ()))), "")
+        if not source.paths:
+            raise UserError("`files`: none is given")
+        settings = TextSettings(reading, unk, min_count, max_vocab, max_words, max_types)
+        return cls.load(source, settings, cache_dir=cache_dir, progress=progress)
+
+    @classmethod
+    def load(cls, source: sources.Source, settings: TextSettings, **how) -> "Corpus":
+        """A located text; how: cache_dir, known, note and progress, as of `loader.load`."""
+        text = loader.load(
+            source,
+            min_count=settings.min_count,
+            max_vocab=settings.max_vocab,
+            unk=settings.unk,
+            eos=settings.reading == "stream",
+            max_words=settings.max_words,
+            max_types=settings.max_types,
+            **how,
+        )
+        return cls.of(text, settings)
+
+    @classmethod
+    def of(cls, text: TokenizedText, settings: TextSettings | None = None) -> "Corpus":
+        """What was read, with what it was read by."""
+        return cls(*text, settings)
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """Where its chunks begin and end, [chunks + 1] tokens."""
+        return cut(self.line_ends, CHUNK)
+
+    @property
+    def chunk_size(self) -> int:
+        """Tokens of its largest chunk."""
+        return int(np.max(np.diff(self.bounds)))
+
+    def arrays(self, begin: int, end: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens [size] and their lines [size] of ids[begin:end]; padding has line -1."""
+        tokens = np.zeros(size, np.int32)
+        tokens[: end - begin] = self.ids[begin:end]
+        line = np.full(size, -1, np.int32)
+        first, last = np.searchsorted(self.line_ends, [begin, end - 1], side="right")
+        ends = np.minimum(self.line_ends[first : last + 1], end)
+        lengths = np.diff(ends, prepend=begin)
+        line[: end - begin] = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        return tokens, line
+
+
+def cut(line_ends: np.ndarray, size: int) -> np.ndarray:
+    """Bounds [chunks + 1] of chunks of at most `size` tokens that end where a line ends.
+
+    A line longer than a chunk is cut, and no window crosses that cut.
+    """
+    total = int(line_ends[-1])
+    bounds = [0]
+    while bounds[-1] < total:
+        reach = bounds[-1] + size
+        last = np.searchsorted(line_ends, reach, side="right") - 1
+        end = int(line_ends[last]) if last >= 0 else 0
+        bounds.append(end if end > bounds[-1] else min(reach, total))
+    return np.array(bounds, np.int64)
+
+
+def _listed(sentences: Iterable) -> Iterable:
+    """The sentences. Raises UserError for a text, or what can't be read one after the other."""
+    if isinstance(sentences, str | bytes):
+        raise UserError("`sentences`: is a text: give lists of words (text.split())")
+    if not isinstance(sentences, Iterable):
+        raise UserError(f"`sentences`: is {type(sentences).__name__}, not lists of words")
+    return sentences
+
+
+def _words(sentence: Iterable[str], number: int) -> list[str]:
+    """A sentence's words. Raises UserError where it is no list of texts."""
+    if isinstance(sentence, str | bytes):
+        raise UserError(
+            f"`sentences`: sentence {number:,} is a text: give a list of words (sentence.split())"
+        )
+    words = list(sentence) if isinstance(sentence, Iterable) else [sentence]
+    for word in words:
+        if not isinstance(word, str) or not word:
+            raise UserError(f"`sentences`: sentence {number:,} holds {word!r}, which is no word")
+    return words
