@@ -6,21 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from w2v_jax import checks, defaults
 from w2v_jax.checks import ENGINES, NAMES
 from w2v_jax.losses import LOSSES
 from w2v_jax.model import INITS
 from w2v_jax.noise import NOISE
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
-from w2v_jax.types import Static, UserError
+from w2v_jax.types import Static, TextSettings, UserError
 
-TEXT = {  # fields that make a text a corpus, and what None of each stands for
-    "reading": "sentences",
-    "unk": "drop",
-    "min_count": 5,
-    "max_vocab": 0,
-    "max_words": 0,
-    "max_types": 0,
-}
 PEERS = {  # other programs' names -> ours
     **dict.fromkeys(("vector_size", "size", "embed_size", "embedding_dim"), "dim"),
     **dict.fromkeys(("epoch", "iter", "num_epochs", "max_epoch"), "epochs"),
@@ -167,6 +160,11 @@ class Config:
     def __post_init__(self):
         check(self)
 
+    def text_settings(self) -> TextSettings:
+        """What makes a text a corpus; a field that is None has its default."""
+        given = {name: getattr(self, name) for name in TextSettings._fields}
+        return TextSettings(**{name: x for name, x in given.items() if x is not None})
+
     def static(self) -> Static:
         """What shapes the compiled program; where it is compiled it gets its devices' platform."""
         values = {name: getattr(self, name) for name in Static._fields if name != "platform"}
@@ -195,6 +193,11 @@ def check(config: Config) -> None:
     for name in ("beta1", "beta2"):
         if getattr(config, name) >= 1:
             raise UserError(f"`{name}={getattr(config, name)}`: must be below 1")
+    whole = defaults.resolve(config)
+    checks.check(whole.static())
+    for name in OPTIMIZERS[whole.optimizer].above_zero:
+        if getattr(whole, name) == 0:
+            raise UserError(f"`{name}=0`: rows without a gradient yet would be divided by 0")
 
 
 def check_value(about: dataclasses.Field, value: Any) -> None:

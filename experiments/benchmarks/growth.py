@@ -11,11 +11,11 @@ from absl import flags
 
 from experiments.benchmarks import curves, zipf
 from experiments.cli import config, console, earlier_flags, flag_types
-from experiments.cli.config import Config
+from experiments.cli.config import RunConfig
 from experiments.report.tables import enclosed, markdown, number, spread
-from experiments.runs import memory, run
+from experiments.runs import memory
 from experiments.runs.store import Results, machine
-from w2v_jax import training
+from w2v_jax import beginning, training
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import TrainState, UserError
 
@@ -108,7 +108,7 @@ def rates(rounds: list[dict]) -> str:
     return spread(known) if known else rounds[-1]["reason"]
 
 
-def measured(turn: int, point: Point, settings: Config, results: Results) -> dict:
+def measured(turn: int, point: Point, settings: RunConfig, results: Results) -> dict:
     """The line of a point in a round, measured now where it is not there yet.
 
     What does not fit is told in the first round alone.
@@ -128,17 +128,17 @@ def measured(turn: int, point: Point, settings: Config, results: Results) -> dic
     return line
 
 
-def measure(point: Point, settings: Config) -> dict:
+def measure(point: Point, settings: RunConfig) -> dict:
     """words/s and ms a step of one point, or the reason where its tables do not fit."""
     settings = at_point(settings, point)
     key = jax.random.key(settings.seed)
     corpus = cached_corpus(point.vocab_size, point.words, settings.seed)
-    hyper = run.make_hyper(settings, corpus.vocab)
+    hyper = beginning.make_hyper(settings, corpus.vocab)
     needed = table_bytes(settings, abstract_state(settings, corpus, key))
     line = {"words_per_sec": None, "ms": None, "bytes": needed, "reason": ""}
     if needed > memory.room(settings.memory_gb, jax.devices()):
         return {**line, "reason": f"not run: needs {needed / 1e9:.1f} GB"}
-    state = run.initial_state(settings, point.vocab_size, key, hyper)
+    state = beginning.initial_state(settings, point.vocab_size, key, hyper)
     program = compiled(settings, point.vocab_size, point.words)
     reports = training.train(state, key, corpus, program, hyper, settings.static(), EPOCHS)
     first = next(reports)[1]
@@ -154,28 +154,31 @@ cached_corpus = cache(zipf.corpus)
 
 
 @cache
-def compiled(settings: Config, vocab_size: int, words: int) -> training.Program:
+def compiled(settings: RunConfig, vocab_size: int, words: int) -> training.Program:
     """The program of a point, which all rounds share."""
     corpus, key = cached_corpus(vocab_size, words, settings.seed), jax.random.key(settings.seed)
-    state, hyper = abstract_state(settings, corpus, key), run.make_hyper(settings, corpus.vocab)
+    state, hyper = (
+        abstract_state(settings, corpus, key),
+        beginning.make_hyper(settings, corpus.vocab),
+    )
     size, steps = corpus.chunk_size, settings.log_every_steps
     return training.compile_program(state, key, size, hyper, settings.static(), steps)
 
 
-def at_point(settings: Config, point: Point) -> Config:
+def at_point(settings: RunConfig, point: Point) -> RunConfig:
     """The settings of a point."""
     fields = {axis: getattr(point, axis) for axis in ("dim", "window", "negatives")}
     return dataclasses.replace(settings, **fields, epochs=EPOCHS)
 
 
-def abstract_state(settings: Config, corpus: Corpus, key: jax.Array) -> TrainState:
+def abstract_state(settings: RunConfig, corpus: Corpus, key: jax.Array) -> TrainState:
     """Shapes and types of the state."""
-    hyper = run.make_hyper(settings, corpus.vocab)
+    hyper = beginning.make_hyper(settings, corpus.vocab)
     size = len(corpus.vocab.words)
-    return jax.eval_shape(lambda: run.initial_state(settings, size, key, hyper))
+    return jax.eval_shape(lambda: beginning.initial_state(settings, size, key, hyper))
 
 
-def table_bytes(settings: Config, state: TrainState) -> int:
+def table_bytes(settings: RunConfig, state: TrainState) -> int:
     """Tables, the optimiser's state and, with rows = dense, gradients: held at least."""
     leaves = jax.tree.leaves(state)
     if settings.update == "dense":

@@ -21,7 +21,7 @@ from w2v_jax import hypergradients, model, sampling, update
 from w2v_jax.data import loader, vocab
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
-from w2v_jax.types import Batch, Hyper, Static, UserError
+from w2v_jax.types import Batch, Hyper, Static, TextSettings, UserError
 
 CURVE_POINTS = 25
 LARGEST_STEP = (0.5, 0.15)  # of the descent, in log rate and in power
@@ -131,15 +131,12 @@ def read_corpus() -> Corpus:
     source = corpora.locate(
         values.dataset, corpus=values.corpus, data_dir=data_dir, cache_dir=cache_dir
     )
-    return loader.load(
+    settings = TextSettings(min_count=1, max_vocab=values.max_vocab, max_words=values.max_words)
+    return Corpus.load(
         source,
+        settings,
         cache_dir=values.cache_dir,
         note=lambda line: console.say(f"note: {line}"),
-        min_count=1,
-        max_vocab=values.max_vocab,
-        unk="drop",
-        eos=False,
-        max_words=values.max_words,
     )
 
 

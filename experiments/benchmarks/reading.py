@@ -12,9 +12,9 @@ from absl import flags
 from experiments.benchmarks import child_process
 from experiments.report.tables import enclosed, markdown, spread
 from experiments.runs.store import Results, cpus, machine
-from w2v_jax.data import loader
 from w2v_jax.data import sources as corpora
-from w2v_jax.types import UserError
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.types import TextSettings, UserError
 
 SETTINGS = ("corpus", "min_count", "max_types")
 
@@ -53,15 +53,8 @@ def read(source: corpora.Source, folder: Path) -> None:
     """Reads a text, by way of the folder's cache; writes times.json there."""
     values, notes = flags.FLAGS, []
     began = time.perf_counter()
-    corpus = loader.load(
-        source,
-        cache_dir=str(folder / "cache"),
-        note=notes.append,
-        min_count=values.min_count,
-        max_types=values.max_types,
-        unk="drop",
-        eos=False,
-    )
+    settings = TextSettings(min_count=values.min_count, max_types=values.max_types)
+    corpus = Corpus.load(source, settings, cache_dir=str(folder / "cache"), note=notes.append)
     line = {"sec": time.perf_counter() - began, "words": corpus.words}
     line |= {"types": len(corpus.vocab.words), "notes": notes}
     (folder / "times.json").write_text(json.dumps(line))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import train_corpus
 from experiments.benchmarks import child_process, plain_corpus
 from experiments.benchmarks import table as benchmark_table
 from experiments.benchmarks.baselines.commands import PEERS, Run, Task, Tools
@@ -16,6 +15,7 @@ from experiments.cli import console
 from experiments.report import item_files
 from experiments.runs.store import Results, cpus, machine
 from w2v_jax.data import sources as corpora
+from w2v_jax.defaults import LARGE
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 from w2v_jax.vectors import io as vectors_io
@@ -46,7 +46,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("max_words", 0, "The corpus's first so many words (0: all).", 0)
     flags.DEFINE_list(
         "peers",
-        [f"w2v_jax@{train_corpus.DEFAULTS['epochs']}", "gensim@5"],  # each by its own default
+        [f"w2v_jax@{LARGE['epochs']}", "gensim@5"],  # each by its own default
         f"Of {', '.join(PEERS)}; NAME@EPOCHS for other epochs, w2v_jax:FLAGFILE for other flags.",
     )
     flags.DEFINE_integer("seeds", 6, "Runs of each peer, seeds 1 to this.", 1)

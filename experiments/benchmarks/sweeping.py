@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from absl import flags
 
-from experiments import train_corpus
 from experiments.benchmarks import child_process
 from experiments.benchmarks.baselines import entries
 from experiments.cli import console, earlier_flags
+from experiments.cli.config import of_library
 from experiments.report.tables import counted, enclosed, markdown, spread
 from experiments.runs.store import Results, cpus
 from w2v_jax.types import UserError
@@ -46,7 +46,7 @@ def main() -> None:
     text = entries.flagfile_text("flagfile_of_runs", values.flagfile_of_runs)
     settings = {"flags": text, "members": values.members, "script": values.script}
     given = earlier_flags.stored(text)
-    differences = partial(earlier_flags.of_one_script, here=given, own={"model", *train_corpus.OWN})
+    differences = partial(earlier_flags.of_one_script, here=given, own={"model", *of_library()})
     results = Results(Path(values.workdir).expanduser(), settings, differences=differences)
     for number in range(1, values.rounds + 1):
         results.once(partial(_measured, number, results.folder), round=number)

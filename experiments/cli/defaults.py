@@ -1,128 +1,54 @@
-"""Defaults that depend on other flags or on the text's size: declared, shown and resolved here."""
+"""Defaults that depend on other flags or on the text's size, as --help and a run show them."""
 
-import dataclasses
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
-import numpy as np
 from absl import flags
 
 from experiments.cli import console
-from experiments.cli.config import Config
+from experiments.cli.config import RunConfig
 from experiments.report.tables import counted
-from w2v_jax.data import vocab
 from w2v_jax.data.corpus import Corpus
+from w2v_jax.defaults import CASES, LARGE, SIZE, kept, steps
 
-
-class Case(NamedTuple):
-    """A default, and the values of other flags with which it is one."""
-
-    value: object
-    given: Mapping[str, tuple]  # flag -> any of these values
-
-
-class BySize(NamedTuple):
-    """What is made of flags by the tokens of a text; of larger texts the flags' own defaults."""
-
-    tiny: int = 10_000  # below: no subsampling, and a rate that few types bear
-    small: int = 5_000_000  # below: subsample
-    subsample: float = 1e-3
-    learning_rate: float = 0.3  # at most
-    few: int = 300_000  # below: batch_size
-    batch_size: int = 256
-    updates: int = 2000  # at least, by more epochs
-    epochs: int = 1000  # at most
-
-
-SIZED = ("subsample", "learning_rate", "batch_size", "epochs")
 ENOUGH = 1000  # updates below which a warning is due
 
 
-def show_in_help(cases: Mapping[str, tuple[Case, ...]], size: BySize | None = None) -> None:
-    """Sets what --help says of the defaults of flags that are defined."""
-    for name, own in cases.items():
-        told = [f"{_text(case.value)} with {_conditions(case.given)}" for case in own]
-        _say(name, "; ".join(told))
-    if size:
-        _say(
-            "subsample",
-            f"0 for texts below {size.tiny:,} tokens, {size.subsample:g} below {size.small:,}",
-        )
-        told = f"at most {size.learning_rate:g} for texts below {size.tiny:,} tokens"
-        _say("learning_rate", told)
-        _say("batch_size", f"{size.batch_size} for texts below {size.few:,} tokens")
-        told = f"as many as make {size.updates:,} updates, up to {size.epochs:,}, where that is"
-        _say("epochs", f"{told} more")
+def show_in_help() -> None:
+    """Sets what --help says of the defaults of flags that have none of their own."""
+    told = {name: [_case(case) for case in cases] for name, cases in CASES.items()}
+    told |= {name: [_text(value)] for name, value in LARGE.items()}
+    told["subsample"] += [
+        f"0 for texts below {SIZE.tiny:,} tokens",
+        f"{SIZE.subsample:g} below {SIZE.small:,}",
+    ]
+    told["learning_rate"] += [
+        f"at most {SIZE.learning_rate:g} for texts below {SIZE.tiny:,} tokens"
+    ]
+    told["batch_size"] += [f"{SIZE.batch_size} for texts below {SIZE.few:,} tokens"]
+    told["epochs"] += [f"as many as make {SIZE.updates:,} updates, up to {SIZE.epochs:,}, if more"]
+    for name, lines in told.items():
+        if flags.FLAGS[name].default is None:
+            flags.FLAGS[name].default_as_str = f"{'; '.join(lines)}"
 
 
-def _say(name: str, told: str) -> None:
-    flag = flags.FLAGS[name]
-    flag.default_as_str = f"{flag.default_as_str}; {told}"
+def _case(case) -> str:
+    return f"{_text(case.value)} {_conditions(case.given)}"
 
 
 def _conditions(given: Mapping[str, tuple]) -> str:
-    return " ".join(f"--{name}={' or '.join(map(_text, values))}" for name, values in given.items())
+    if not given:
+        return "otherwise"
+    of = [f"--{name}={' or '.join(map(_text, values))}" for name, values in given.items()]
+    return f"with {' '.join(of)}"
 
 
 def _text(value: object) -> str:
-    return (
-        str(value).lower()
-        if isinstance(value, bool)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def of_flags(cases: Mapping[str, tuple[Case, ...]]) -> None:
-    """Sets flags that were not given to the first of their cases that holds."""
-    for name, own in cases.items():
-        for case in own:
-            holds = all(flags.FLAGS[n].value in values for n, values in case.given.items())
-            if holds and not flags.FLAGS[name].present:
-                flags.FLAGS.set_default(name, case.value)
-                break
-
-
-def open_by_size(config: Config) -> tuple[str, ...]:
-    """Flags that the text's size decides: those not given, of a run that begins anew."""
-    if config.continue_from:
-        return ()
-    return tuple(name for name in SIZED if not flags.FLAGS[name].present)
-
-
-def of_size(config: Config, corpus: Corpus, names: Collection[str], size: BySize) -> Config:
-    """The config with its flags of these names as the text's size makes them."""
-    tokens = len(corpus.ids)
-    if "subsample" in names and tokens < size.small:
-        subsample = 0.0 if tokens < size.tiny else size.subsample
-        config = dataclasses.replace(config, subsample=subsample)
-    if "learning_rate" in names and tokens < size.tiny:
-        rate = min(config.learning_rate, size.learning_rate)
-        config = dataclasses.replace(config, learning_rate=rate)
-    fits = config.engine != "blocks" or size.batch_size % config.group_size == 0
-    if "batch_size" in names and tokens < size.few and fits:
-        config = dataclasses.replace(config, batch_size=size.batch_size)
-    if "epochs" in names:
-        needed = -(-size.updates // steps(config, corpus))
-        epochs = max(config.epochs, min(needed, size.epochs))
-        config = dataclasses.replace(config, epochs=epochs)
-    return config
-
-
-def kept(config: Config, corpus: Corpus) -> float:
-    """Tokens that subsampling is expected to keep an epoch."""
-    counts = corpus.vocab.counts
-    keep = vocab.keep_probability(counts, config.subsample, config.subsample_rule)
-    return float(np.sum(counts * keep))
-
-
-def steps(config: Config, corpus: Corpus) -> int:
-    """Updates an epoch, about."""
-    return max(1, -(-int(kept(config, corpus)) // config.batch_size))
-
-
-def tell(config: Config, corpus: Corpus) -> None:
+def tell(config: RunConfig, corpus: Corpus) -> None:
     """Says what is trained on, and warns where it is little."""
     tokens, left, each = len(corpus.ids), kept(config, corpus), steps(config, corpus)
     updates = each * config.epochs
@@ -136,7 +62,7 @@ def tell(config: Config, corpus: Corpus) -> None:
             f"warning: {counted(updates, 'update')}: vectors may stay near their random start; "
             "more --epochs or a smaller --batch_size make more"
         )
-    if tokens < BySize().tiny:
+    if tokens < SIZE.tiny:
         console.say(
             f"warning: of {counted(tokens, 'token')} little can be learned but frequent words"
         )

@@ -1,7 +1,7 @@
 """Flags as other versions stored them: what absent, renamed and removed ones mean, everywhere.
 
 A flag that a run, a sweep or a measurement lacks counts as what versions without it behaved like:
-a field of Config says that as `before`. A renamed flag goes by today's name. A removed one must
+a field of RunConfig says that as `before`. A renamed flag goes by today's name. A removed one must
 have the value that this version behaves like. One that this version doesn't know is a difference.
 """
 
@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from experiments.cli.config import Config, resolved, to_flagfile, without_effect
+from experiments.cli.config import RunConfig, resolved, to_flagfile, without_effect
 
 
 class Renamed(NamedTuple):
@@ -38,7 +38,7 @@ RENAMED: dict[str, Renamed] = {  # by the old name
 REMOVED: dict[str, str] = {}  # the value that this version behaves like, by the name
 PLACES = ("dataset", "corpus", "data_dir", "continue_from")  # where a text lies: its hash tells
 UNKNOWN = "unknown"
-_FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+_FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
 _WRITTEN = re.compile(r"--?([\w-]+)(?:=(.*))?", re.DOTALL)
 
 
@@ -87,17 +87,17 @@ def split(word: str) -> tuple[str, str] | None:
 
 
 def is_known(name: str) -> bool:
-    """Whether it is or was a flag of Config."""
+    """Whether it is or was a flag of RunConfig."""
     return name in {**_FIELDS, **RENAMED, **REMOVED}
 
 
 def is_switch(name: str) -> bool:
-    """Whether a flag of Config is on or off."""
+    """Whether a flag of RunConfig is on or off."""
     return name in _FIELDS and _FIELDS[name].type is bool
 
 
-def of(config: Config) -> dict[str, str]:
-    """The flags of Config that affect its result, as flags.cfg writes them."""
+def of(config: RunConfig) -> dict[str, str]:
+    """The flags of RunConfig that affect its result, as flags.cfg writes them."""
     return {name: text_of(name, value) for name, value in resolved(config)}
 
 
@@ -107,7 +107,7 @@ def text_of(name: str, value: object) -> str:
 
 
 def before(name: str) -> str:
-    """What versions without this flag of Config behaved like."""
+    """What versions without this flag of RunConfig behaved like."""
     return text_of(name, _FIELDS[name].metadata["before"])
 
 
@@ -174,11 +174,11 @@ def values(flags: Mapping[str, str], names: Collection[str]) -> dict[str, object
     return {name: getattr(meant, name) for name in found}
 
 
-def _meant(flags: Mapping[str, str]) -> Config:
-    """The Config of a run's flags, those that it lacks as versions without them behaved."""
+def _meant(flags: Mapping[str, str]) -> RunConfig:
+    """The RunConfig of a run's flags, those that it lacks as versions without them behaved."""
     values = {name: field.metadata["before"] for name, field in _FIELDS.items()}
     for name, text in flags.items():
         kind = _FIELDS[name].type
         convert = {bool: "true".__eq__, int: int, float: float}.get(kind, str)
         values[name] = convert(text)
-    return Config(**values)
+    return RunConfig(**values)

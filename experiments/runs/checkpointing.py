@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.cli import console
-from experiments.cli.config import Config
+from experiments.cli.config import RunConfig
 from experiments.cli.errors import Diverged
 from experiments.runs import fingerprint, rundir
 from experiments.runs.metrics import Ledger
@@ -39,7 +39,7 @@ class Keeper:
 
     def __init__(
         self,
-        config: Config,
+        config: RunConfig,
         workdir: Path,
         key: jax.Array,
         ledger: Ledger,
@@ -134,7 +134,7 @@ class Keeper:
         return report.step, arrays, about
 
 
-def opened(workdir: Path, config: Config) -> Checkpoints:
+def opened(workdir: Path, config: RunConfig) -> Checkpoints:
     """The checkpoints of a run directory."""
     return Checkpoints(str(workdir / rundir.CHECKPOINTS), config.keep_checkpoints)
 
@@ -143,7 +143,7 @@ def _saved_of(state: TrainState, key: jax.Array) -> dict:
     return {"state": state, "key": jax.random.key_data(key)}
 
 
-def resumed(config: Config, workdir: Path, first: Start, key: jax.Array, total: int) -> Start:
+def resumed(config: RunConfig, workdir: Path, first: Start, key: jax.Array, total: int) -> Start:
     """Where the newest whole checkpoint left a run; `first`, its beginning, where there is none.
 
     total: words of all epochs. Raises UserError where a checkpoint is of a newer format or of

@@ -3,7 +3,7 @@
 import hashlib
 
 from experiments.cli import earlier_flags
-from experiments.cli.config import Config
+from experiments.cli.config import RunConfig
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.vocab import counts_text
 from w2v_jax.types import UserError, Vocab
@@ -16,13 +16,13 @@ _HASHES = {
 }
 
 
-def of_flags(config: Config) -> dict[str, str]:
+def of_flags(config: RunConfig) -> dict[str, str]:
     """The flags that affect the result, but where the text and earlier vectors lie."""
     found = earlier_flags.of(config)
     return {name: text for name, text in found.items() if name not in earlier_flags.PLACES}
 
 
-def of(config: Config, corpus: Corpus, began: str = "") -> dict:
+def of(config: RunConfig, corpus: Corpus, began: str = "") -> dict:
     """A run's identity, as JSON; began: hash of what it was continued from, if it was."""
     return {
         "flags": of_flags(config),

@@ -8,14 +8,14 @@ import jax
 import numpy as np
 
 from experiments.cli import console
-from experiments.cli.config import Config
+from experiments.cli.config import RunConfig
 from experiments.cli.errors import Diverged, Stopped
 from experiments.runs import checkpointing, events, rundir, signals
 from experiments.runs.checkpointing import Start
 from w2v_jax.data.corpus import Corpus
 
 
-def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, start: Start):
+def follow(config: RunConfig, workdir: Path, corpus: Corpus, reports, key, ledger, start: Start):
     """Consumes the reports: each a line of metrics, a move of the bar and perhaps a checkpoint.
 
     Returns the last state, the seconds of training, all processes' together, without what saving
@@ -56,7 +56,7 @@ def follow(config: Config, workdir: Path, corpus: Corpus, reports, key, ledger, 
     return state, train_sec, unsaved
 
 
-def _told(config: Config, workdir: Path, step: int) -> str:
+def _told(config: RunConfig, workdir: Path, step: int) -> str:
     """What a run that was stopped says: where it is, and what goes on with it."""
     how = "the same command" if config.workdir else f"the same command with --workdir={workdir}"
     if config.overwrite or not config.resume:

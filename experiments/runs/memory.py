@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jax
 
-from experiments.cli.config import Config
+from experiments.cli.config import RunConfig
 from w2v_jax import sweeping
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import Hyper, UserError
@@ -31,7 +31,7 @@ def _cgroup() -> int:
         return 2**63
 
 
-def check(config: Config, corpus: Corpus, hyper: Hyper) -> int:
+def check(config: RunConfig, corpus: Corpus, hyper: Hyper) -> int:
     """Chunks of the text that --resident_gb has room for, which stay on the device.
 
     Raises UserError where a run with them, and with two that come and go, needs more than there is.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from experiments import STARTED
 from experiments.cli import console, quoted
-from experiments.cli.config import Config
+from experiments.cli.config import RunConfig
 from experiments.runs import events, newest, rundir
 from w2v_jax.types import UserError, WordVectors
 from w2v_jax.vectors import evaluation, plots, similarity
@@ -17,7 +17,7 @@ LOSS, EMBEDDING = "loss.png", "embedding.png"
 
 
 def finish(
-    config: Config, workdir: Path, summary: dict, wv: WordVectors, unsaved: str = ""
+    config: RunConfig, workdir: Path, summary: dict, wv: WordVectors, unsaved: str = ""
 ) -> None:
     """Makes all that was asked for of a run whose training has ended; prints the screen.
 
@@ -34,7 +34,7 @@ def finish(
         _rest(config, workdir, summary, wv, 0.0, plots_asked, [unsaved] if unsaved else [])
 
 
-def make_missing(config: Config, workdir: Path) -> None:
+def make_missing(config: RunConfig, workdir: Path) -> None:
     """The same for a run whose vectors are written: makes what isn't there, and nothing else."""
     summary = rundir.read_summary(workdir)
     complete = summary.get("complete", False)
@@ -52,7 +52,7 @@ def make_missing(config: Config, workdir: Path) -> None:
 
 
 def _rest(
-    config: Config,
+    config: RunConfig,
     workdir: Path,
     summary: dict,
     wv: WordVectors,
@@ -145,12 +145,12 @@ def _plots_there(workdir: Path) -> bool:
     return all((workdir / rundir.PLOTS / name).is_file() for name in (LOSS, EMBEDDING))
 
 
-def _unknown(config: Config, wv: WordVectors) -> list[str]:
+def _unknown(config: RunConfig, wv: WordVectors) -> list[str]:
     """Lines about words of --show_similar and --show_analogies that there are none of.
 
     Those of the defaults are PTB's, and no one asked for them.
     """
-    asked = set(config.show_similar) - set(Config.show_similar)
-    for analogy in set(config.show_analogies) - set(Config.show_analogies):
+    asked = set(config.show_similar) - set(RunConfig.show_similar)
+    for analogy in set(config.show_analogies) - set(RunConfig.show_analogies):
         asked |= set(quoted.words(analogy, ":"))
     return similarity.find_all(wv.words, sorted(asked))[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.cli import console
-from experiments.cli.config import Config
+from experiments.cli.config import RunConfig
 from experiments.runs import rundir
 from w2v_jax.checkpoint import Checkpoints, checksum
 from w2v_jax.data.vocab import counts_text, load_counts
@@ -16,7 +16,7 @@ from w2v_jax.vectors import io as vectors_io
 from w2v_jax.warm_start import INPUT, Earlier
 
 
-def absolute(config: Config) -> Config:
+def absolute(config: RunConfig) -> RunConfig:
     """With a path that means the same from any folder."""
     if not config.continue_from:
         return config
@@ -24,7 +24,7 @@ def absolute(config: Config) -> Config:
     return dataclasses.replace(config, continue_from=path)
 
 
-def earlier(config: Config) -> Earlier | None:
+def earlier(config: RunConfig) -> Earlier | None:
     """What --continue_from names; None without it. Raises UserError where it can't be used."""
     if not config.continue_from:
         return None
@@ -44,7 +44,7 @@ def earlier(config: Config) -> Earlier | None:
     return found
 
 
-def _of_run(path: Path, config: Config) -> Earlier:
+def _of_run(path: Path, config: RunConfig) -> Earlier:
     """A run directory: its newest checkpoint, or its vectors where it has none."""
     rundir.identity_of(path)  # or it is of a newer format
     if not (path / rundir.VOCAB).exists():

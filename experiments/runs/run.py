@@ -1,4 +1,4 @@
-"""Config -> run directory: the wiring that the training scripts share."""
+"""RunConfig -> run directory: the wiring that the training scripts share."""
 
 import dataclasses
 import importlib.metadata
@@ -10,12 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
 from experiments.cli import console, defaults, earlier_flags
-from experiments.cli.config import Config, resolved, to_flagfile
+from experiments.cli.config import RunConfig, resolved, to_flagfile
 from experiments.report import chance
 from experiments.report.tables import counted
 from experiments.runs import (
@@ -32,23 +31,22 @@ from experiments.runs import (
 from experiments.runs.checkpointing import Start
 from experiments.runs.metrics import Ledger
 from experiments.runs.newest import exported
-from w2v_jax import model, training, update, warm_start
-from w2v_jax.data import loader, trainable, vocab
+from w2v_jax import beginning, training, warm_start
+from w2v_jax.data import loader, trainable
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
-from w2v_jax.losses import LOSSES
-from w2v_jax.noise import NOISE
-from w2v_jax.types import Hyper, UserError, Vocab, WordVectors
-
-REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
+from w2v_jax.defaults import SIZED, resolve
+from w2v_jax.types import Hyper, UserError, WordVectors
 
 
-def run(config: Config, script: str, size: defaults.BySize | None = None) -> None:
+def run(config: RunConfig, script: str) -> None:
     """Trains as configured, or goes on with a run; leaves a run directory, prints the screen.
 
-    size: what the text's size makes of flags that were not given.
+    What is None in the config is resolved once the text is known.
     """
-    sized = defaults.open_by_size(config) if size else ()
+    if config.continue_from:  # the text adds to another, and its size says nothing
+        config = resolve(config)
+    sized = [name for name in SIZED if getattr(config, name) is None]
     now = time.strftime("%Y%m%d-%H%M%S")
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
     config = pretrained.absolute(without_missing_extras(config))
@@ -56,13 +54,13 @@ def run(config: Config, script: str, size: defaults.BySize | None = None) -> Non
     with lock.held(workdir):
         there = rundir.check(workdir, config.overwrite, config.resume)
         if there:
-            as_there = dataclasses.replace(config, **earlier_flags.values(there["flags"], sized))
+            stored = earlier_flags.values(there["flags"], sized)
+            as_there = resolve(dataclasses.replace(config, **stored))
             known = {"flags": fingerprint.of_flags(as_there)}
             fingerprint.check(f"--workdir={workdir}", there, known)
         earlier = pretrained.earlier(config)
         config, source, corpus = read_corpus(config, earlier.vocab.words if earlier else ())
-        if size:
-            config = defaults.of_size(config, corpus, sized, size)
+        config = resolve(config, corpus)
         this = fingerprint.of(config, corpus, earlier.sha256 if earlier else "")
         if there:
             fingerprint.check(f"--workdir={workdir}", there, this)
@@ -74,15 +72,14 @@ def run(config: Config, script: str, size: defaults.BySize | None = None) -> Non
 
 
 def _run(
-    config: Config, workdir: Path, source, corpus: Corpus, earlier, this: dict, resumes: bool
+    config: RunConfig, workdir: Path, source, corpus: Corpus, earlier, this: dict, resumes: bool
 ) -> None:
     """Trains and leaves the run's files; this: its identity."""
     untrained = _untrained(config, corpus, earlier)
     corpus, place = warm_start.joined(corpus, earlier) if earlier else (corpus, None)
-    check_noise(config, corpus.vocab)
-    check_trainable(config, corpus)
+    beginning.check(config, corpus)
     defaults.tell(config, corpus)
-    hyper, key = make_hyper(config, corpus.vocab), jax.random.key(config.seed)
+    hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
     resident = memory.check(config, corpus, hyper)
     start = _beginning(config, corpus, key, hyper, earlier, place, this)
     if resumes:
@@ -121,7 +118,7 @@ def _run(
 
 
 def _trained(
-    config: Config,
+    config: RunConfig,
     workdir: Path,
     corpus: Corpus,
     hyper,
@@ -154,7 +151,7 @@ def _trained(
     return state, ledger, train_sec, program.compile_sec, unsaved
 
 
-def _untrained(config: Config, corpus: Corpus, earlier) -> list[str]:
+def _untrained(config: RunConfig, corpus: Corpus, earlier) -> list[str]:
     """Words without a context: of this text, and in what it goes on from."""
     never = trainable.without_context(corpus).tolist()
     here = [word for word, alone in zip(corpus.vocab.words, never, strict=True) if alone]
@@ -168,10 +165,10 @@ def _untrained(config: Config, corpus: Corpus, earlier) -> list[str]:
 
 
 def _beginning(
-    config: Config, corpus: Corpus, key: jax.Array, hyper: Hyper, earlier, place, this: dict
+    config: RunConfig, corpus: Corpus, key: jax.Array, hyper: Hyper, earlier, place, this: dict
 ) -> Start:
     """Where a new run starts; earlier, place: what it goes on from (`joining`), or None twice."""
-    state = initial_state(config, len(corpus.vocab.words), key, hyper)
+    state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
     before = 0
     if earlier:
         state = warm_start.carried(state, earlier, place, config.continue_schedule)
@@ -181,9 +178,9 @@ def _beginning(
 
 
 def read_corpus(
-    config: Config, known: tuple[str, ...] = ()
-) -> tuple[Config, corpora.Source, Corpus]:
-    """The text as ids; the Config with the dataset that was really used.
+    config: RunConfig, known: tuple[str, ...] = ()
+) -> tuple[RunConfig, corpora.Source, Corpus]:
+    """The text as ids; the RunConfig with the dataset that was really used.
 
     known: words that have an id wherever they occur, however rare.
     """
@@ -207,17 +204,12 @@ def read_corpus(
     if source.name != "files":
         config = dataclasses.replace(config, dataset=source.name)
     with console.reading_bar(source.paths) as bar:
-        corpus = loader.load(
+        corpus = Corpus.load(
             source,
+            config.text_settings(),
             cache_dir=config.cache_dir,
             note=lambda line: console.say(f"note: {line}"),
             progress=bar.update,
-            min_count=config.min_count,
-            max_vocab=config.max_vocab,
-            unk=config.unk,
-            eos=config.reading == "stream",
-            max_words=config.max_words,
-            max_types=config.max_types,
             known=known,
         )
     console.say(
@@ -233,50 +225,7 @@ def read_corpus(
     return config, source, corpus
 
 
-def check_noise(config: Config, vocabulary: Vocab) -> None:
-    """Raises UserError where noise words don't exist: the sampler draws until it has them."""
-    needed = NOISE[config.noise].needs(config.window, config.static().negatives)
-    noise = vocab.noise_distribution(vocabulary.counts, config.noise_power)
-    reachable = int(np.sum(noise > min(REACHABLE, 0.1 / len(noise))))
-    if "noise" in LOSSES[config.loss].uses and reachable < needed:
-        raise UserError(
-            f"--noise={config.noise} needs {needed} words that noise can hit, the text has "
-            f"{reachable} (--min_count={config.min_count}, --noise_power={config.noise_power:g})"
-        )
-
-
-def check_trainable(config: Config, corpus: Corpus) -> None:
-    """Raises UserError where the text leaves nothing to train on."""
-    keep = vocab.keep_probability(corpus.vocab.counts, config.subsample, config.subsample_rule)
-    trainable.check(corpus, keep, config.static(), config.window, config.epochs)
-
-
-def make_hyper(config: Config, vocabulary: Vocab) -> Hyper:
-    """The traced values; distributions are normalised in float64 on the host."""
-    keep = vocab.keep_probability(vocabulary.counts, config.subsample, config.subsample_rule)
-    noise = vocab.noise_distribution(vocabulary.counts, config.noise_power)
-    return Hyper(
-        learning_rate=jnp.float32(config.learning_rate),
-        keep=jnp.asarray(keep, jnp.float32),
-        noise=jnp.asarray(noise, jnp.float32),
-        noise_cdf=jnp.asarray(vocab.cumulative(noise)),
-        window=jnp.int32(config.window),
-        negatives=jnp.int32(config.negatives),
-        beta1=jnp.float32(config.beta1),
-        beta2=jnp.float32(config.beta2),
-        epsilon=jnp.float32(config.epsilon),
-        weight_decay=jnp.float32(config.weight_decay),
-    )
-
-
-def initial_state(config: Config, vocab_size: int, key: jax.Array, hyper: Hyper):
-    """The tables as --init draws them, and the optimiser's state."""
-    init_key = jax.random.fold_in(key, 3)
-    params = model.init_params(init_key, vocab_size, config.dim, config.init)
-    return update.init_state(params, hyper, config.static())
-
-
-def without_missing_extras(config: Config) -> Config:
+def without_missing_extras(config: RunConfig) -> RunConfig:
     """Says at the start what a run without the [eval] extra will leave out.
 
     Raises UserError where that was asked for.

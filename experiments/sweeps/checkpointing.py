@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.cli import console, earlier_flags
-from experiments.cli.config import Config
+from experiments.cli.config import RunConfig
 from experiments.runs import rundir
 from experiments.sweeps.plan import Member, Program
 from w2v_jax import checkpoint, sweeping
@@ -20,7 +20,7 @@ from w2v_jax.types import UserError
 class Saves:
     """The checkpoints of one program: what its members are after an epoch."""
 
-    def __init__(self, folder: Path, program: Program, config: Config):
+    def __init__(self, folder: Path, program: Program, config: RunConfig):
         """config: of the sweep, for how often; the folder is that of the results."""
         self._folder = folder / rundir.CHECKPOINTS / f"program-{program.number}"
         self._checkpoints = Checkpoints(str(self._folder), config.keep_checkpoints)

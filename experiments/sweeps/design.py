@@ -11,7 +11,7 @@ import numpy as np
 from absl import flags
 
 from experiments.cli import earlier_flags
-from experiments.cli.config import Config, check
+from experiments.cli.config import RunConfig, check
 from experiments.report.tables import counted
 from w2v_jax.data.files import opened
 from w2v_jax.types import UserError
@@ -30,7 +30,7 @@ REFUSED = {
     "objective": "it only changes what a run logs",
     **{name: "it is for single runs" for name in ("continue_from", "continue_schedule")},
 }
-_FIELDS = {f.name: f for f in dataclasses.fields(Config) if f.metadata["result"]}
+_FIELDS = {f.name: f for f in dataclasses.fields(RunConfig) if f.metadata["result"]}
 _LAW = re.compile(r"(log_uniform|uniform)\(([^,()]+),([^,()]+)\)")
 
 
@@ -146,7 +146,7 @@ def _refuse(name: str, source: str) -> None:
         raise UserError(f"{source}: --{name} can't be swept: {REFUSED[name]}")
 
 
-def settings(base: Config) -> tuple[dict[str, list], list[dict]]:
+def settings(base: RunConfig) -> tuple[dict[str, list], list[dict]]:
     """The axes with their values, and the settings, each a value for every axis.
 
     The base comes first, but among random draws, which have it only by chance.

@@ -10,7 +10,7 @@ import jax
 from absl import flags
 
 from experiments.cli import console, earlier_flags
-from experiments.cli.config import Config, resolved, to_flagfile
+from experiments.cli.config import RunConfig, resolved, to_flagfile
 from experiments.report import item_files
 from experiments.report.tables import counted
 from experiments.runs import lock, memory, rundir
@@ -23,7 +23,7 @@ from experiments.sweeps import run as sweep_run
 from experiments.sweeps import table as sweep_table
 from experiments.sweeps.checkpointing import Saves
 from experiments.sweeps.outputs import VECTORS
-from w2v_jax import heldout, sweeping
+from w2v_jax import beginning, heldout, sweeping
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import UserError
@@ -63,7 +63,7 @@ def define_flags() -> None:
     )
 
 
-def run(base: Config) -> None:
+def run(base: RunConfig) -> None:
     """Trains all members and leaves a folder; goes on with one that was interrupted."""
     folder = Path(base.workdir or f"runs/ablation-{time.strftime('%Y%m%d-%H%M%S')}").expanduser()
     for name in (rundir.RUN, rundir.METRICS, rundir.SUMMARY):
@@ -83,8 +83,7 @@ def run(base: Config) -> None:
         _say_what_is_not_measured(members)
     programs = _plan(members, corpus, devices)
     for config in {m.config for p in programs for m in p.members}:
-        wiring.check_noise(config, corpus.vocab)
-        wiring.check_trainable(config, corpus)
+        beginning.check(config, corpus)
     with lock.held(folder):
         shared = _settings(base, corpus, held, values, settings)
         differences = partial(earlier_flags.differences, here=earlier_flags.of(base))
@@ -159,7 +158,7 @@ def _plan(members, corpus: Corpus, devices) -> list[plan.Program]:
     return plan.plan(members, tuple(flags.FLAGS.static_axes), fits, devices, flags.FLAGS.vmap_width)
 
 
-def _needed(config: Config, count: int, corpus: Corpus, devices) -> int:
+def _needed(config: RunConfig, count: int, corpus: Corpus, devices) -> int:
     chunks = len(corpus.bounds) - 1
     size = corpus.chunk_size
     bytes_ = plan.needed(config, count, corpus.vocab, size, chunks, devices, flags.FLAGS.vmap_width)
@@ -194,7 +193,7 @@ def _described(members, programs, left, corpus: Corpus, devices) -> str:
     return "\n".join(lines)
 
 
-def _settings(base: Config, corpus: Corpus, held, values: dict, settings: list[dict]) -> dict:
+def _settings(base: RunConfig, corpus: Corpus, held, values: dict, settings: list[dict]) -> dict:
     """What the results of a folder share."""
     given = flags.FLAGS
     design = given.design if given.sweep else "list"
@@ -213,7 +212,7 @@ def _settings(base: Config, corpus: Corpus, held, values: dict, settings: list[d
     }
 
 
-def _heldout(base: Config, source, corpus: Corpus) -> sweep_run.Heldout | None:
+def _heldout(base: RunConfig, source, corpus: Corpus) -> sweep_run.Heldout | None:
     """The held-out text as ids of the vocabulary."""
     given = flags.FLAGS
     if given.heldout:
@@ -232,7 +231,7 @@ def _heldout(base: Config, source, corpus: Corpus) -> sweep_run.Heldout | None:
     return sweep_run.Heldout(windows, given.perplexity, text.sha256)
 
 
-def _keep(result: sweep_run.Result, program, base: Config, cost: dict, results: Results) -> None:
+def _keep(result: sweep_run.Result, program, base: RunConfig, cost: dict, results: Results) -> None:
     """A member's files, then its line, so that a line tells that all is there."""
     member = result.member
     wanted = sweep_outputs.formats(base)
@@ -250,13 +249,13 @@ def _keep(result: sweep_run.Result, program, base: Config, cost: dict, results: 
     )
 
 
-def _train_all(programs, base: Config, corpus: Corpus, held, devices, results: Results) -> None:
+def _train_all(programs, base: RunConfig, corpus: Corpus, held, devices, results: Results) -> None:
     compiled = sweep_run.Compiled(devices, corpus, held)
     for program in programs:
         _train(program, base, compiled, results)
 
 
-def _train(program, base: Config, compiled: sweep_run.Compiled, results: Results) -> None:
+def _train(program, base: RunConfig, compiled: sweep_run.Compiled, results: Results) -> None:
     started = time.perf_counter()
     saves = Saves(results.folder, program, base)
     trained = sweep_run.train(program, compiled, flags.FLAGS.early_stopping, saves)

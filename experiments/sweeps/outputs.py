@@ -7,7 +7,7 @@ import numpy as np
 from absl import flags
 
 from experiments.cli import console
-from experiments.cli.config import Config
+from experiments.cli.config import RunConfig
 from experiments.report import item_files
 from experiments.runs.store import Results
 from experiments.sweeps.run import HEADLINES, headlines
@@ -21,15 +21,15 @@ _MEASURED = {name.rsplit("_", 1)[0] for name in HEADLINES}
 _IDLE = ("objective", "show_similar", "show_analogies", "analogy_score")
 
 
-def check(base: Config, axes: dict) -> None:
+def check(base: RunConfig, axes: dict) -> None:
     """Says which flags of a run a sweep has no use for. Raises UserError for what it can't make."""
     if base.tensorboard:
         raise UserError(
             "--tensorboard: a sweep writes no events (a member alone does: its flags are in "
             "results.jsonl)"
         )
-    idle = [name for name in _IDLE if getattr(base, name) != getattr(Config, name)]
-    if base.export_formats != Config.export_formats and not flags.FLAGS.save_vectors:
+    idle = [name for name in _IDLE if getattr(base, name) != getattr(RunConfig, name)]
+    if base.export_formats != RunConfig.export_formats and not flags.FLAGS.save_vectors:
         idle.append("export_formats")  # they are those of --save_vectors
     if flags.FLAGS["plots"].present and base.plots and not axes:
         idle.append("plots")  # they are of what is swept
@@ -53,12 +53,12 @@ def write(folder: Path, member: int, items: dict, wv: WordVectors, formats: Iter
             vectors_io.save_projector(path, wv)
 
 
-def formats(base: Config) -> tuple[str, ...]:
+def formats(base: RunConfig) -> tuple[str, ...]:
     """In which vectors are asked for."""
     return ("text", *base.export_formats) if flags.FLAGS.save_vectors else ()
 
 
-def make_missing(results: Results, base: Config) -> None:
+def make_missing(results: Results, base: RunConfig) -> None:
     """Makes what is asked for and is not there of members that are done, from their vectors.
 
     Raises UserError, before anything is made, for members without: a sweep keeps no tables.

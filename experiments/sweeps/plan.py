@@ -5,9 +5,9 @@ from functools import partial
 
 import jax
 
-from experiments.cli.config import Config, resolved, to_flagfile
-from experiments.runs.run import make_hyper
+from experiments.cli.config import RunConfig, resolved, to_flagfile
 from w2v_jax import sweeping
+from w2v_jax.beginning import make_hyper
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import UserError, Vocab
 
@@ -23,9 +23,9 @@ class Member:
 
     index: int
     setting: dict  # values of the swept flags
-    config: Config  # seed and limits included: the same run alone
+    config: RunConfig  # seed and limits included: the same run alone
 
-    def flags(self, base: Config) -> str:
+    def flags(self, base: RunConfig) -> str:
         """What to add to the base's flags to train this member alone."""
         written = set(resolved(base))
         changed = [flag for flag in resolved(self.config) if flag not in written]
@@ -43,7 +43,7 @@ class Program:
     kind: int  # programs of one kind are one compilation
 
 
-def members_of(base: Config, settings: list[dict], seeds: int, common: bool) -> list[Member]:
+def members_of(base: RunConfig, settings: list[dict], seeds: int, common: bool) -> list[Member]:
     """Each setting with each seed; without common random numbers no seed occurs twice."""
     found = []
     for setting in settings:
@@ -99,10 +99,12 @@ def _largest(count: int, fits) -> int:
     return good
 
 
-def shape_of(config: Config, static_axes: tuple[str, ...]) -> tuple:
+def shape_of(config: RunConfig, static_axes: tuple[str, ...]) -> tuple:
     """What members of one program share."""
     apart = ("seed", "export_vectors", *(n for n in TRACED if n not in static_axes))
-    return tuple(getattr(config, f.name) for f in dataclasses.fields(Config) if f.name not in apart)
+    return tuple(
+        getattr(config, f.name) for f in dataclasses.fields(RunConfig) if f.name not in apart
+    )
 
 
 def _limited(member: Member, limits: dict) -> Member:
@@ -115,7 +117,9 @@ def _limited(member: Member, limits: dict) -> Member:
     return dataclasses.replace(member, config=dataclasses.replace(member.config, **own))
 
 
-def needed(config: Config, count: int, vocabulary: Vocab, size: int, chunks: int, devices, lanes):
+def needed(
+    config: RunConfig, count: int, vocabulary: Vocab, size: int, chunks: int, devices, lanes
+):
     """Bytes that `count` members like this one take while they train."""
     hyper = jax.eval_shape(lambda: make_hyper(config, vocabulary))
     lanes = lanes or sweeping.default_lanes(count, devices)

@@ -15,11 +15,12 @@ from experiments.cli import console
 from experiments.cli.config import to_flagfile
 from experiments.cli.errors import Stopped
 from experiments.report import chance
-from experiments.runs import metrics, run
+from experiments.runs import metrics
+from experiments.runs.newest import exported
 from experiments.runs.signals import at_once, watched
 from experiments.sweeps import checkpointing as sweep_checkpointing
 from experiments.sweeps.plan import Member, Program
-from w2v_jax import heldout, sweeping
+from w2v_jax import beginning, heldout, sweeping
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.training import nothing_trained
 from w2v_jax.types import Params, Static, UserError, WordVectors
@@ -176,8 +177,8 @@ def _first(program: Program, corpus: Corpus, devices) -> sweeping.Dealt:
 
     def first(number):
         config = program.members[number].config
-        key, hyper = jax.random.key(config.seed), run.make_hyper(config, corpus.vocab)
-        return key, hyper, run.initial_state(config, len(corpus.vocab.words), key, hyper)
+        key, hyper = jax.random.key(config.seed), beginning.make_hyper(config, corpus.vocab)
+        return key, hyper, beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
 
     return sweeping.deal(first, len(program.members), program.size, devices)
 
@@ -262,7 +263,7 @@ def results(
             continue
         measures, items, of_text = {}, {}, _sums(by_line, i)
         tables = Params(params.input[i], params.output[i])
-        wv = WordVectors(corpus.vocab.words, run.exported(tables, member.config.export_vectors))
+        wv = WordVectors(corpus.vocab.words, exported(tables, member.config.export_vectors))
         if evaluate:
             items = evaluation.standard_items(wv)
             measures = {m.name: m for m in evaluation.standard(wv, items)}

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from scripts import start
 
-from experiments import train_corpus
-from experiments.cli import defaults, earlier_flags
-from experiments.cli.config import Config
+from experiments.cli import earlier_flags
+from w2v_jax.config import Config
+from w2v_jax.defaults import CASES, SIZE, SIZED, resolve, steps
 from w2v_jax.vectors import io as vectors_io
-
-SIZE = train_corpus.SIZE
 
 
 def planted(seed=0):
@@ -22,16 +20,16 @@ def planted(seed=0):
     return "".join(" ".join(line) + "\n" for line in lines)
 
 
-@pytest.mark.parametrize("name", sorted({*train_corpus.CASES, *defaults.SIZED}))
+@pytest.mark.parametrize("name", sorted({*CASES, *SIZED}))
 def test_help_shows_each_value_that_a_default_may_have(capsys, name):
     assert start("train_corpus", "--help") == 0
     text = " ".join(capsys.readouterr().out.split())
     flag = "[no]expected_window" if name == "expected_window" else name
     shown = text.partition(f"--{flag}: ")[2].partition("(default: ")[2].partition(")")[0]
-    for case in train_corpus.CASES.get(name, ()):
+    for case in CASES.get(name, ()):
         assert f"{case.value:g}" in shown or str(case.value).lower() in shown
         assert all(f"--{flag}=" in shown for flag in case.given)
-    if name in defaults.SIZED:
+    if name in SIZED:
         assert "0" in shown and ";" in shown
 
 
@@ -47,29 +45,25 @@ def test_help_shows_each_value_that_a_default_may_have(capsys, name):
 )
 def test_the_texts_size_decides_what_was_not_given(make_corpus, tokens, found):
     corpus = make_corpus([np.arange(tokens) % 20_000])
-    config = Config(subsample=1e-4, batch_size=1024, epochs=3, group_size=128, engine="blocks")
-    made = defaults.of_size(config, corpus, defaults.SIZED, SIZE)
+    made = resolve(Config(), corpus)
     subsample, batch_size, epochs = found
     assert (made.subsample, made.batch_size) == (subsample, batch_size)
     assert epochs is None or made.epochs == epochs
-    updates = defaults.steps(made, corpus) * made.epochs
+    updates = steps(made, corpus) * made.epochs
     assert updates >= SIZE.updates or made.epochs == SIZE.epochs
-    assert made.epochs == 3 or (made.epochs - 1) * defaults.steps(made, corpus) < SIZE.updates
-    for name in defaults.SIZED:
-        left = set(defaults.SIZED) - {name}
-        given = defaults.of_size(config, corpus, left, SIZE)
-        assert getattr(given, name) == getattr(config, name)
+    assert made.epochs == 3 or (made.epochs - 1) * steps(made, corpus) < SIZE.updates
+    given = {"learning_rate": 0.7, "subsample": 0.25, "batch_size": 2048, "epochs": 7}
+    for name in SIZED:  # what is given stays
+        assert getattr(resolve(Config(**{name: given[name]}), corpus), name) == given[name]
 
 
 def test_a_text_of_17_million_words_has_the_plain_defaults(make_corpus):
     corpus = make_corpus([np.arange(2**24, dtype=np.int32) % 70_000])
-    config = Config(subsample=1e-4, batch_size=1024, epochs=3, engine="blocks")
-    assert defaults.of_size(config, corpus, defaults.SIZED, SIZE) == config
+    assert resolve(Config(), corpus) == resolve(Config())
 
 
 def test_a_batch_that_the_groups_do_not_divide_stays(make_corpus):
-    config = Config(batch_size=1024, group_size=512, engine="blocks")
-    made = defaults.of_size(config, make_corpus([np.arange(900)]), defaults.SIZED, SIZE)
+    made = resolve(Config(group_size=512), make_corpus([np.arange(900)]))
     assert made.batch_size == 1024
 
 

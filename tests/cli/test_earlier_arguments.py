@@ -6,7 +6,7 @@ import pytest
 from scripts import QUICK, start
 
 from experiments.cli import earlier_arguments, earlier_flags
-from experiments.cli.config import Config, resolved, to_flagfile
+from experiments.cli.config import RunConfig, resolved, to_flagfile
 from experiments.cli.earlier_flags import Renamed
 from experiments.runs import run as wiring
 from experiments.sweeps import design
@@ -84,7 +84,7 @@ def test_an_older_runs_flags_cfg_is_that_run_whatever_the_scripts_defaults(
 ):
     seen = []
     monkeypatch.setattr(wiring, "run", lambda config, *_: seen.append(config))
-    config = Config(corpus=str(place / "corpus.txt"), engine="blocks", update="sparse")
+    config = RunConfig(corpus=str(place / "corpus.txt"), engine="blocks", update="sparse")
     config = replace(config, noise="with_replacement", optimizer="sgd", batch_size=1024)
     lines = to_flagfile(resolved(config)).splitlines(keepends=True)
     flagfile = tmp_path / "flags.cfg"

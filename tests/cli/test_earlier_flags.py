@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from interrupted import arguments, metrics_of, signalled
 from scripts import QUICK, contents, start
 
-from experiments import train_corpus
 from experiments.benchmarks.baselines.entries import Entrant, same
 from experiments.cli import command, earlier_flags
-from experiments.cli.config import Config, resolved, to_flagfile
+from experiments.cli.config import RunConfig, of_library, resolved, to_flagfile
 from experiments.cli.earlier_flags import Renamed
 from experiments.runs import fingerprint
 from experiments.runs.store import Results
@@ -79,7 +78,7 @@ BEFORE = {
 
 
 def test_what_older_versions_behaved_like_stays():
-    known = {f.name: f.metadata["before"] for f in fields(Config) if f.metadata["result"]}
+    known = {f.name: f.metadata["before"] for f in fields(RunConfig) if f.metadata["result"]}
     names = {earlier_flags.today(name, "")[0]: name for name in BEFORE}
     assert set(names) - set(known) <= set(earlier_flags.REMOVED)
     for name, old in names.items():
@@ -198,7 +197,7 @@ def test_a_run_of_any_version_can_be_continued(place, left, tmp_path, capsys):
 
 
 def test_idle_flags_make_no_difference_of_their_own():
-    sgd, adam = Config(optimizer="sgd"), Config(optimizer="adam", beta1=0.5)
+    sgd, adam = RunConfig(optimizer="sgd"), RunConfig(optimizer="adam", beta1=0.5)
     there, here = (fingerprint.of_flags(config) for config in (sgd, adam))
     assert [d.name for d in earlier_flags.differences(there, here)] == ["optimizer", "beta1"]
     assert [d.name for d in earlier_flags.differences(here, there)] == ["optimizer"]
@@ -221,14 +220,14 @@ def values_of(field):
 
 
 CONFIGS = st.fixed_dictionaries(
-    {}, optional={f.name: values_of(f) for f in fields(Config) if f.metadata["result"]}
+    {}, optional={f.name: values_of(f) for f in fields(RunConfig) if f.metadata["result"]}
 )
 
 
 @settings(max_examples=200, deadline=None)
 @given(CONFIGS, CONFIGS)
 def test_a_run_says_all_that_it_means(values, others):
-    config, other = Config(**values), Config(**others)
+    config, other = RunConfig(**values), RunConfig(**others)
     text = to_flagfile(resolved(config))
     there = earlier_flags.stored(text)
     assert there == earlier_flags.of(config) and earlier_flags.lacking(there) == {}
@@ -288,7 +287,7 @@ def stop_at_epoch(monkeypatch, count):
     monkeypatch.setattr(command.os, "_exit", end)  # this process is to stay
 
 
-MEMBERS = [Config(seed=seed, optimizer="adam") for seed in (1, 2)]
+MEMBERS = [RunConfig(seed=seed, optimizer="adam") for seed in (1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -322,7 +321,7 @@ def test_a_sweeps_settings_and_lines_go_by_todays_names(monkeypatch, tmp_path):
     def opened(update):
         here = {"flags": f"--update={update}\n", "axes": {"update": ["dense", "sparse"]}}
         here["settings"] = [{"update": "dense"}]
-        flags = earlier_flags.of(Config(update=update))
+        flags = earlier_flags.of(RunConfig(update=update))
         return Results(tmp_path, here, False, lambda there: earlier_flags.differences(there, flags))
 
     older = {"flags": "--touch=all\n", "axes": {"touch": ["all", "touched"]}}
@@ -413,4 +412,4 @@ def test_a_peers_flags_are_compared_as_flags(there, here, alike):
 
 
 def test_the_scripts_own_defaults_are_known():
-    assert set(train_corpus.OWN) <= {field.name for field in fields(Config)}
+    assert set(of_library()) <= {field.name for field in fields(RunConfig)}

@@ -6,9 +6,9 @@ import re
 import pytest
 from scripts import ROOT, start
 
-from experiments import train_corpus
+from w2v_jax.defaults import LARGE, resolve
 
-EPOCHS = train_corpus.DEFAULTS["epochs"]
+EPOCHS = LARGE["epochs"]
 README = (ROOT / "README.md").read_text()
 WIKI = ROOT / "experiments" / "results" / "benchmark_wiki"
 
@@ -40,10 +40,10 @@ def test_train_corpus_trains_so_many_epochs_and_says_so(capsys, monkeypatch, tmp
     seen = []
     monkeypatch.setattr(wiring, "run", lambda config, *_: seen.append(config))
     assert start("train_corpus", "--corpus=any.txt", f"--model={model}") == 0
-    assert seen[0].epochs == EPOCHS
+    assert resolve(seen[0]).epochs == EPOCHS
     assert start("train_corpus", "--help") == 0
     shown = capsys.readouterr().out.partition("--epochs:")[2].partition("--")[0]
-    assert f"(default: '{EPOCHS}'" in shown
+    assert f"(default: {EPOCHS};" in shown
 
 
 def test_the_benchmarks_default_is_the_headlines(capsys):

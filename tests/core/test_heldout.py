@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import reference
 
-from experiments.cli.config import Config
-from experiments.runs import run
+from experiments.cli.config import RunConfig
 from experiments.sweeps import design
 from experiments.sweeps.compare import LOSS_KEYS
-from w2v_jax import checks, heldout, sampling, training, update
+from w2v_jax import beginning, checks, heldout, sampling, training, update
 from w2v_jax.data import loader
 from w2v_jax.data.sources import Source
 from w2v_jax.types import Params, Static, UserError, Vocab
@@ -265,8 +264,8 @@ def other_values(field, value):
 def test_settings_compare_by_the_loss_unless_it_depends_on_what_they_differ_in(params, text):
     """All flags that can be swept, one changed at a time, with the same tables."""
     of_text, vocab = heldout.windows(text, 3), Vocab(tuple("abcdefghijklm"), COUNTS)
-    base = Config(subsample=0.05, noise="with_replacement")
-    hyper, programs = run.make_hyper(base, vocab), {}
+    base = RunConfig(subsample=0.05, noise="with_replacement")
+    hyper, programs = beginning.make_hyper(base, vocab), {}
 
     @cache
     def program(static):
@@ -275,7 +274,7 @@ def test_settings_compare_by_the_loss_unless_it_depends_on_what_they_differ_in(p
 
     def loss_of(config):
         measure = program(config.static())
-        return heldout.mean(measure(params, run.make_hyper(config, vocab), of_text).loss)
+        return heldout.mean(measure(params, beginning.make_hyper(config, vocab), of_text).loss)
 
     def goes_together(config):
         try:
@@ -285,7 +284,7 @@ def test_settings_compare_by_the_loss_unless_it_depends_on_what_they_differ_in(p
         return True
 
     depends_on = set()
-    for field in dataclasses.fields(Config):
+    for field in dataclasses.fields(RunConfig):
         if field.metadata["result"] and field.name not in design.REFUSED:
             others = other_values(field, getattr(base, field.name))
             changed = [dataclasses.replace(base, **{field.name: other}) for other in others]

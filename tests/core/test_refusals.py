@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scripts import QUICK, SMALL, WORDS, contents, in_a_process, start
 
-from experiments.cli.config import Config
+from experiments.cli.config import RunConfig
 from experiments.report import item_files
-from experiments.runs import run, rundir
+from experiments.runs import rundir
 from experiments.runs.store import Results
+from w2v_jax import beginning
 from w2v_jax.types import UserError, Vocab
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -165,11 +166,11 @@ def test_overwrite_spares_a_folder_that_holds_no_run(capsys, place, tmp_path):
 
 def test_noise_that_float32_cannot_draw_is_refused():
     vocab = Vocab(("a", "b"), np.array([10**6, 1]))
-    run.check_noise(Config(noise="exclude_target", noise_power=0.5), vocab)
+    beginning.check_negatives(RunConfig(noise="exclude_target", noise_power=0.5), vocab)
     flat = Vocab(tuple(map(str, range(10**6))), np.full(10**6, 3))
-    run.check_noise(Config(noise="exclude_target"), flat)
+    beginning.check_negatives(RunConfig(noise="exclude_target"), flat)
     with pytest.raises(UserError, match="--noise_power=4"):
-        run.check_noise(Config(noise="exclude_target", noise_power=4.0), vocab)
+        beginning.check_negatives(RunConfig(noise="exclude_target", noise_power=4.0), vocab)
 
 
 def test_a_folder_that_has_got_a_run_meanwhile_is_not_written_over(tmp_path):

@@ -120,7 +120,7 @@ def test_a_losss_constants_are_fields_of_static(hyper):
     other = static._replace(group_size=4)
     assert bits(static, params, hyper) != bits(other, params, hyper)
     for name in ("scaled", "hinge"):
-        kept = dict(config.resolved(config.Config(loss=name)))
+        kept = dict(config.resolved(config.RunConfig(loss=name)))
         assert ("group_size" in kept) == (name == "scaled") and "block" not in kept
 
 
@@ -138,7 +138,7 @@ def test_the_fields_of_an_engine_shape_its_program_alone(hyper, name):
 @pytest.mark.usefixtures("added")
 @pytest.mark.parametrize(("field", "name"), ENTRIES)
 def test_flags_cfg_and_identity_hold_what_an_entry_uses_and_no_other_constant(field, name):
-    mine = config.Config(**{field: name})
+    mine = config.RunConfig(**{field: name})
     kept = dict(config.resolved(mine))
     entry = EVERY[field][name]
     assert kept[field] == name and set(getattr(entry, "uses", ())) <= set(kept)
@@ -155,11 +155,11 @@ def test_a_flag_that_no_entry_speaks_of_has_an_effect(monkeypatch):
         uses = tuple(constant for constant in entry.uses if constant != "weight_decay")
         monkeypatch.setitem(OPTIMIZERS, name, entry._replace(uses=uses))
     for name in OPTIMIZERS:
-        assert "weight_decay" in dict(config.resolved(config.Config(optimizer=name)))
+        assert "weight_decay" in dict(config.resolved(config.RunConfig(optimizer=name)))
 
 
 def test_beside_a_choice_of_another_version_every_flag_has_an_effect():
-    kept = dict(config.resolved(config.Config(optimizer="another")))
+    kept = dict(config.resolved(config.RunConfig(optimizer="another")))
     assert set(CONSTANTS) <= set(kept)
 
 
@@ -168,12 +168,12 @@ def test_a_flag_that_two_registries_speak_of_is_idle_where_neither_uses_it(monke
         SCHEDULES, "decaying", Schedule(lambda done, beta1: beta1**done, ("beta1",))
     )
     for schedule, kept in (("decaying", True), ("linear", False)):
-        flags_of_run = dict(config.resolved(config.Config(optimizer="sgd", schedule=schedule)))
+        flags_of_run = dict(config.resolved(config.RunConfig(optimizer="sgd", schedule=schedule)))
         assert ("beta1" in flags_of_run) == kept
 
 
 def test_a_choice_without_a_say_leaves_its_constants_idle_too():
-    causes = dict(config.without_effect(config.Config(loss="softmax", noise="exclude_contexts")))
+    causes = dict(config.without_effect(config.RunConfig(loss="softmax", noise="exclude_contexts")))
     for name in ("noise", "noise_power", "negatives", "negatives_limit"):
         assert causes[name] == "--loss=softmax"
 

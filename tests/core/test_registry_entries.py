@@ -12,8 +12,7 @@ from jax.test_util import check_grads
 from laws import chi_square
 
 from experiments.cli import config
-from experiments.runs import run
-from w2v_jax import heldout, losses, update
+from w2v_jax import beginning, heldout, losses, update
 from w2v_jax.checks import check
 from w2v_jax.engines import blocks
 from w2v_jax.losses import LOSSES
@@ -211,16 +210,16 @@ def test_a_law_depends_on_its_row_where_it_says_so(name):
 @pytest.mark.usefixtures("added")
 @of(names("noise"))
 def test_as_many_words_as_a_law_needs_are_enough_and_one_less_is_refused(name):
-    settings = config.Config(noise=name, window=1, negatives=2)
+    settings = config.RunConfig(noise=name, window=1, negatives=2)
     needed = NOISE[name].needs(1, 2)
     words = tuple(map(str, range(needed)))
-    run.check_noise(settings, Vocab(words, np.full(needed, 5)))
+    beginning.check_negatives(settings, Vocab(words, np.full(needed, 5)))
     pn = np.where(np.arange(5) < needed, 1 / needed, 0)
     found = drawn(name, np.arange(2) % needed, pn)
     assert found.max() < needed or "noise_power" not in NOISE[name].uses
     if needed > 1:
         with pytest.raises(UserError, match=f"--noise={name} needs {needed} words"):
-            run.check_noise(settings, Vocab(words[1:], np.full(needed - 1, 5)))
+            beginning.check_negatives(settings, Vocab(words[1:], np.full(needed - 1, 5)))
 
 
 # Perplexity

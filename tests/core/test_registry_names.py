@@ -16,7 +16,7 @@ from entries import add
 from scripts import QUICK, ROOT, start
 
 from experiments.cli import config
-from experiments.runs import run
+from experiments.runs import newest
 from w2v_jax import heldout, losses, model, sampling, sweeping, training, update
 from w2v_jax.checks import NAMES, REGISTRIES
 from w2v_jax.engines import pairs
@@ -34,7 +34,7 @@ WORDS = [name for name, value in Static._field_defaults.items() if isinstance(va
 def test_every_field_that_is_a_name_is_checked():
     assert set(WORDS) == {*REGISTRIES, *NAMES}
     of_config = {*WORDS, "init"} - {"platform"}  # that is of the devices
-    assert {f.name for f in dataclasses.fields(config.Config)} >= of_config
+    assert {f.name for f in dataclasses.fields(config.RunConfig)} >= of_config
 
 
 REFUSED = [
@@ -96,12 +96,12 @@ def test_an_unknown_name_is_refused_by_every_function_that_looks_it_up(make_hype
     with pytest.raises(UserError, match="--model=nonesuch: not one of skipgram"):
         heldout.measure(tables, hyper, None, SMALL._replace(model="nonesuch"))
     with pytest.raises(UserError, match="--export_vectors=nonesuch: not one of input"):
-        run.exported(tables, "nonesuch")
+        newest.exported(tables, "nonesuch")
     with pytest.raises(UserError, match="--init=nonesuch: not one of book"):
         model.init_params(key, 9, 4, "nonesuch")
     for name in {*WORDS, "init", "reading", "export_vectors"} - {"platform"}:
         with pytest.raises(UserError, match=f"--{name}=nonesuch: not one of"):
-            config.check(config.Config(**{name: "nonesuch"}))
+            config.check(config.RunConfig(**{name: "nonesuch"}))
 
 
 # Added, from text to vectors

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scripts import QUICK, contents, start
 
-from experiments.cli.config import Config
+from experiments.cli.config import RunConfig
 from experiments.runs import lock, pretrained, run, rundir
 from w2v_jax import training
 from w2v_jax.checkpoint import Checkpoints
@@ -373,7 +373,7 @@ def test_a_short_run_carries_both_tables(capsys, place, tmp_path, ended):
 def test_a_checkpoint_before_the_end_is_told(capsys, complete, stopped):
     shutil.rmtree(complete / "checkpoints")
     shutil.copytree(stopped / "checkpoints", complete / "checkpoints")
-    pretrained.earlier(Config(dim=4, continue_from=str(complete)))
+    pretrained.earlier(RunConfig(dim=4, continue_from=str(complete)))
     assert "not of its end" in capsys.readouterr().err
 
 

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments import train_corpus
 from experiments.benchmarks.baselines.commands import PEERS, Task, Tools
 from experiments.cli import earlier_flags
+from experiments.cli.config import of_library
 from w2v_jax.types import UserError
 
 
@@ -60,7 +60,7 @@ def same(entrant: Entrant, there: str, here: str) -> bool:
     if entrant.name != "w2v_jax":
         return there == here
     sides = map(earlier_flags.stored, (there, here))
-    return not earlier_flags.of_one_script(*sides, own=train_corpus.OWN)
+    return not earlier_flags.of_one_script(*sides, own=of_library())
 
 
 def order(entrants: list[Entrant], seeds: int) -> list[tuple[int, Entrant]]:

@@ -1,0 +1,59 @@
+"""Config and corpus -> what a training starts from: hyperparameters, tables, optimiser state."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2v_jax import model, update
+from w2v_jax.config import Config
+from w2v_jax.data import trainable, vocab
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.losses import LOSSES
+from w2v_jax.noise import NOISE
+from w2v_jax.types import Hyper, TrainState, UserError, Vocab
+
+REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
+
+
+def check(config: Config, corpus: Corpus) -> None:
+    """Raises UserError where the text leaves nothing to train on, or too few words for noise."""
+    check_negatives(config, corpus.vocab)
+    keep = vocab.keep_probability(corpus.vocab.counts, config.subsample, config.subsample_rule)
+    trainable.check(corpus, keep, config.static(), config.window, config.epochs)
+
+
+def check_negatives(config: Config, vocabulary: Vocab) -> None:
+    """Raises UserError where there are too few words: the sampler draws until it has them."""
+    needed = NOISE[config.noise].needs(config.window, config.static().negatives)
+    noise = vocab.noise_distribution(vocabulary.counts, config.noise_power)
+    reachable = int(np.sum(noise > min(REACHABLE, 0.1 / len(noise))))
+    if "noise" in LOSSES[config.loss].uses and reachable < needed:
+        raise UserError(
+            f"`noise={config.noise}` needs {needed} words that noise can hit, the text has "
+            f"{reachable} (`min_count={config.min_count}`, `noise_power={config.noise_power:g}`)"
+        )
+
+
+def make_hyper(config: Config, vocabulary: Vocab) -> Hyper:
+    """The traced values; distributions are normalised in float64 on the host."""
+    keep = vocab.keep_probability(vocabulary.counts, config.subsample, config.subsample_rule)
+    noise = vocab.noise_distribution(vocabulary.counts, config.noise_power)
+    return Hyper(
+        learning_rate=jnp.float32(config.learning_rate),
+        keep=jnp.asarray(keep, jnp.float32),
+        noise=jnp.asarray(noise, jnp.float32),
+        noise_cdf=jnp.asarray(vocab.cumulative(noise)),
+        window=jnp.int32(config.window),
+        negatives=jnp.int32(config.negatives),
+        beta1=jnp.float32(config.beta1),
+        beta2=jnp.float32(config.beta2),
+        epsilon=jnp.float32(config.epsilon),
+        weight_decay=jnp.float32(config.weight_decay),
+    )
+
+
+def initial_state(config: Config, vocab_size: int, key: jax.Array, hyper: Hyper) -> TrainState:
+    """The tables as `config.init` draws them by the run's key, and the optimiser's state."""
+    init_key = jax.random.fold_in(key, 3)
+    params = model.init_params(init_key, vocab_size, config.dim, config.init)
+    return update.init_state(params, hyper, config.static())
