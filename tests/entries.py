@@ -30,9 +30,9 @@ def info_nce(scores, labels, weights):
     return weights[0] * (jax.nn.logsumexp(in_use) - in_use[0])
 
 
-def scaled_terms(scores, labels, group):
+def scaled_terms(scores, labels, group_size):
     """Negative sampling's, of scores times a constant."""
-    return losses.negative_sampling_terms(scores * group, labels)
+    return losses.negative_sampling_terms(scores * group_size, labels)
 
 
 def distinct(draws, positives, exists, k):

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from experiments.cli.errors import as_flags
 from w2v_jax.data import loader
 from w2v_jax.data.sources import Source
 from w2v_jax.types import UserError
@@ -92,4 +93,4 @@ def error_of(function, *args, **options):
     with pytest.raises(UserError) as caught:
         function(*args, **options)
     assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return as_flags(str(caught.value))

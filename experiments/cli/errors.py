@@ -18,7 +18,7 @@ class Diverged(Exception):
     """Training left the finite numbers; the text says where and what to try."""
 
 
-_ARGUMENT = re.compile(r"`([a-z_]+(?:=[^`]*)?)`")
+_ARGUMENT = re.compile(r"`([a-z_][a-z0-9_]*(?:=[^`]*)?)`")
 
 
 def as_flags(text: str) -> str:

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from messages import told
 from scripts import start, text_of
 
 from experiments.benchmarks import child_process, plain_corpus
@@ -19,7 +20,6 @@ from experiments.benchmarks.baselines.entries import entrant, order, particular
 from experiments.report import over_items, tables
 from experiments.runs.store import Results
 from w2v_jax.data.sources import Source
-from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io
 
 TASK = Task("text.txt", "", 1000, 50, "skipgram", 10, 5, 5, 1e-4, 1, 5, 2)
@@ -67,7 +67,7 @@ def test_peers_are_named_with_epochs_and_flagfiles(tmp_path):
     own = particular(one, Tools(ours_flags=("--batch_size=8",)))
     assert own == "--dim=3 --batch_size=8"
     for wrong in ("glove", "gensim@0", "gensim:a.cfg", "w2v_jax:absent.cfg", ""):
-        with pytest.raises(UserError, match="--peers"):
+        with told("--peers"):
             entrant(wrong, TASK, Tools())
 
 
@@ -232,7 +232,7 @@ def test_results_go_on_where_they_stopped(tmp_path):
     assert results.find(peer="a", seed=1) and not results.find(peer="a", seed=2)
     results.add({"peer": "a", "seed": 2})
     assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 2
-    with pytest.raises(UserError, match=r"--workdir=.*dim = 3, not 4"):
+    with told(r"--workdir=.*dim = 3, not 4"):
         Results(tmp_path, {"dim": 4})
 
 

@@ -66,7 +66,7 @@ def test_a_script_reads_old_names_in_flags_files_and_sweeps(history, place, tmp_
     args += [f"--flagfile={flagfile}", "--optimizer=sgd", "--noskip_last"]
     assert start("ptb_skipgram", *args) == 0
     said = capsys.readouterr().err
-    assert "note: --touch is now --rows" in said and "note: --haste is no flag any more" in said
+    assert "note: --touch is now --update" in said and "note: --haste is no flag any more" in said
     written = (tmp_path / "out" / "flags.cfg").read_text()
     assert "--update=sparse\n" in written and "--touch" not in written
 

@@ -8,6 +8,7 @@ from absl import flags
 from fuzzing import BYTES, EDITS, PIECES, TEXT, cases, drawn, one_line, tampered
 from hypothesis import example, given
 from hypothesis import strategies as st
+from messages import told
 
 from experiments.cli import config, flag_types
 from experiments.sweeps import design
@@ -172,14 +173,14 @@ def test_settings_have_a_byte_order_mark_and_crlf_or_not(folder):
 )
 def test_settings_come_from_no_device(tmp_path, name, said):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    with pytest.raises(UserError, match=said) as caught:
+    with told(said) as caught:
         design._listed(str(tmp_path / name))
     assert one_line(caught.value).startswith("--members=")
 
 
 def test_more_seeds_than_can_be_held_are_refused_before_they_are_drawn():
     parse("--seeds=1000000000", "--sweep=window=1,2")
-    with pytest.raises(UserError, match=r"--seeds=1000000000: with 3 settings more than 1,000,000"):
+    with told(r"--seeds=1000000000: with 3 settings more than 1,000,000"):
         design.settings(config.from_flags())
 
 
@@ -188,5 +189,5 @@ def test_more_settings_than_can_be_held_are_refused_before_they_are_made():
     grid = [f"--sweep={name}={numbers}" for name in ("window", "dim", "negatives", "epochs")]
     for args in (grid, ["--design=random", "--points=10000000000", "--sweep=window=1,2"]):
         parse(*args)
-        with pytest.raises(UserError, match=r"--design=\w+: [\d,]+ settings; at most"):
+        with told(r"--design=\w+: [\d,]+ settings; at most"):
             design.settings(config.from_flags())

@@ -10,6 +10,7 @@ import pytest
 from entries import SMALL, D, K, V, add, drawing, names, tables
 from jax.test_util import check_grads
 from laws import chi_square
+from messages import told
 
 from experiments.cli import config
 from w2v_jax import beginning, heldout, losses, update
@@ -18,7 +19,7 @@ from w2v_jax.engines import blocks
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE, Draws
 from w2v_jax.optimizers import OPTIMIZERS, Optimizer
-from w2v_jax.types import Batch, Params, UserError, Vocab
+from w2v_jax.types import Batch, Params, Vocab
 
 of = partial(pytest.mark.parametrize, "name")
 
@@ -186,7 +187,7 @@ def test_the_blocks_engines_weights_give_the_law_that_the_pairs_engine_draws(nam
     ratio = NOISE[name].ratio
     static = SMALL._replace(engine="blocks", noise=name)
     if ratio is None:
-        with pytest.raises(UserError, match=f"--noise={name}: --engine=blocks has"):
+        with told(f"--noise={name}: --engine=blocks has"):
             check(static)
         return
     check(static)
@@ -218,7 +219,7 @@ def test_as_many_words_as_a_law_needs_are_enough_and_one_less_is_refused(name):
     found = drawn(name, np.arange(2) % needed, pn)
     assert found.max() < needed or "noise_power" not in NOISE[name].uses
     if needed > 1:
-        with pytest.raises(UserError, match=f"--noise={name} needs {needed} words"):
+        with told(f"--noise={name} needs {needed} words"):
             beginning.check_negatives(settings, Vocab(words[1:], np.full(needed - 1, 5)))
 
 
@@ -234,7 +235,7 @@ def test_perplexity_takes_the_correction_of_loss_and_law_or_there_is_none(hyper)
     np.testing.assert_allclose(correction(noise="uniform"), -np.log(V), rtol=1e-6)
     np.testing.assert_array_equal(correction(loss="softmax", noise="distinct"), 0)
     for field, name in (("loss", "hinge"), ("noise", "distinct")):
-        with pytest.raises(UserError, match=f"--{field}={name}: has no perplexity"):
+        with told(f"--{field}={name}: has no perplexity"):
             correction(**{field: name})
 
 
@@ -246,7 +247,7 @@ def test_perplexity_takes_the_correction_of_loss_and_law_or_there_is_none(hyper)
 def test_an_optimiser_that_takes_touched_rows_treats_rows_apart(hyper, name):
     static = SMALL._replace(optimizer=name, update="sparse")
     if not OPTIMIZERS[name].touched:
-        with pytest.raises(UserError, match=f"--optimizer={name}"):
+        with told(f"--optimizer={name}"):
             check(static)
         return
     rng = np.random.default_rng(0)
@@ -263,6 +264,6 @@ def test_an_optimiser_that_takes_touched_rows_treats_rows_apart(hyper, name):
 
 def test_rows_that_depend_on_one_another_are_refused(monkeypatch):
     monkeypatch.setitem(OPTIMIZERS, "lars", Optimizer(optax.lars))
-    with pytest.raises(UserError, match="--update=sparse: --optimizer=lars"):
+    with told("--update=sparse: --optimizer=lars"):
         check(SMALL._replace(optimizer="lars", update="sparse"))
     check(SMALL._replace(optimizer="lars"))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from entries import add
+from messages import told
 from scripts import QUICK, ROOT, start
 
 from experiments.cli import config
@@ -20,7 +21,7 @@ from experiments.runs import newest
 from w2v_jax import heldout, losses, model, sampling, sweeping, training, update
 from w2v_jax.checks import NAMES, REGISTRIES
 from w2v_jax.engines import pairs
-from w2v_jax.types import Batch, Params, Static, UserError
+from w2v_jax.types import Batch, Params, Static
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 SMALL = Static(window=2, negatives=2, batch_size=8, block=4, group_size=8, negatives_per_group=6)
@@ -63,7 +64,7 @@ def test_a_static_made_by_hand_is_refused_before_anything_is_compiled(fields, sa
         lambda: update.apply_batch(None, None, None, None, static),
         lambda: update.gradient(None, None, static),
     ):
-        with pytest.raises(UserError, match=re.escape(said)) as caught:
+        with told(re.escape(said)) as caught:
             build()
         assert len(str(caught.value).splitlines()) == 1
 
@@ -91,16 +92,16 @@ def test_an_unknown_name_is_refused_by_every_function_that_looks_it_up(make_hype
     }
     for field, functions in calls.items():
         for function in functions:
-            with pytest.raises(UserError, match=f"--{field}=nonesuch: not one of"):
+            with told(f"--{field}=nonesuch: not one of"):
                 function(SMALL._replace(**{field: "nonesuch"}))
-    with pytest.raises(UserError, match="--model=nonesuch: not one of skipgram"):
+    with told("--model=nonesuch: not one of skipgram"):
         heldout.measure(tables, hyper, None, SMALL._replace(model="nonesuch"))
-    with pytest.raises(UserError, match="--export_vectors=nonesuch: not one of input"):
+    with told("--export_vectors=nonesuch: not one of input"):
         newest.exported(tables, "nonesuch")
-    with pytest.raises(UserError, match="--init=nonesuch: not one of book"):
+    with told("--init=nonesuch: not one of book"):
         model.init_params(key, 9, 4, "nonesuch")
     for name in {*WORDS, "init", "reading", "export_vectors"} - {"platform"}:
-        with pytest.raises(UserError, match=f"--{name}=nonesuch: not one of"):
+        with told(f"--{name}=nonesuch: not one of"):
             config.check(config.RunConfig(**{name: "nonesuch"}))
 
 

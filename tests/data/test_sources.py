@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from experiments.cli.errors import as_flags
 from w2v_jax.data import sources
 from w2v_jax.types import UserError
 
@@ -30,7 +31,7 @@ def error_of(function, *args, **kwargs):
     with pytest.raises(UserError) as caught:
         function(*args, **kwargs)
     assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return as_flags(str(caught.value))
 
 
 # Reading

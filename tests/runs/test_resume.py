@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from interrupted import arguments, metrics_of, signalled
+from messages import told
 from scripts import QUICK, SMALL, contents, start
 
 from experiments.cli import command
@@ -278,7 +279,7 @@ def test_a_lock_outlives_that_another_takes_its_file_away(tmp_path):
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     for path in ("file", "file/below"):
-        with pytest.raises(UserError, match="--workdir="), lock.held(tmp_path / path):
+        with told("--workdir="), lock.held(tmp_path / path):
             raise AssertionError("held")
 
 

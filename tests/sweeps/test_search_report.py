@@ -5,13 +5,13 @@ import json
 
 import numpy as np
 import pytest
+from messages import told
 from scipy import stats
 from scripts import start
 
 from experiments.sweeps import search_compare
 from experiments.sweeps.search_compare import Half, Member, chooses, halves, measured
 from w2v_jax import resources
-from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 
 pytest.importorskip("matplotlib")
@@ -283,5 +283,5 @@ def test_members_of_another_vocabulary_are_refused(folders, two, tmp_path):
     cosines = cosines_of(two, 0.5, 0.5, 1)
     cosines["simlex999"][200:] = np.nan
     folder = folder_of(tmp_path / "few", [({"setting": {"alpha": 1}}, cosines)])
-    with pytest.raises(UserError, match=r"--gensim=[^ ]*: no member knows"):
+    with told(r"--gensim=[^ ]*: no member knows"):
         search_compare.read({"ours": (str(folders / "ours"), ""), "gensim": (str(folder), "")})
