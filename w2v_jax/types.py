@@ -176,11 +176,3 @@ class Metrics(NamedTuple):
     loss_squares: jax.Array  # [] sums over steps of loss * loss, each times the share left out
     products: jax.Array  # [] of loss * positives
     positive_squares: jax.Array  # [] of positives * positives
-
-
-class WordVectors(NamedTuple):
-    """What a run leaves behind: a word a row."""
-
-    words: tuple[str, ...]  # [V] most frequent first
-    vectors: np.ndarray  # [V, D] float32, as trained, not normalised
-    untrained: tuple[int, ...] = ()  # ids of words that never had a context: no one's neighbours

@@ -16,8 +16,9 @@ from experiments.cli import console
 from experiments.report import item_files
 from experiments.runs.store import Results, cpus
 from w2v_jax.data import sources as corpora
-from w2v_jax.types import UserError, WordVectors
+from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
+from w2v_jax.vectors.word_vectors import WordVectors
 
 DIM, MIN_COUNT = 100, 1
 HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")

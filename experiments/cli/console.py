@@ -15,9 +15,9 @@ from experiments.report import chance, tables
 from experiments.report.tables import counted
 from w2v_jax import resources
 from w2v_jax.data.files import is_packed
-from w2v_jax.types import WordVectors
 from w2v_jax.vectors import similarity
 from w2v_jax.vectors.evaluation import LEAST, Measure
+from w2v_jax.vectors.word_vectors import WordVectors
 
 SOON = 1.0  # seconds of compiling that nothing is said of: a program that was kept takes less
 

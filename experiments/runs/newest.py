@@ -10,8 +10,9 @@ from experiments.cli.config import EXPORTED
 from experiments.runs import fingerprint, rundir
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.data.vocab import load_counts
-from w2v_jax.types import Params, UserError, WordVectors
+from w2v_jax.types import Params, UserError
 from w2v_jax.vectors import io as vectors_io
+from w2v_jax.vectors.word_vectors import WordVectors
 from w2v_jax.warm_start import INPUT, OUTPUT
 
 

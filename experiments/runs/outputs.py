@@ -9,9 +9,10 @@ from experiments import STARTED
 from experiments.cli import console, quoted
 from experiments.cli.config import RunConfig
 from experiments.runs import events, newest, rundir
-from w2v_jax.types import UserError, WordVectors
+from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation, plots, similarity
 from w2v_jax.vectors.evaluation import Measure
+from w2v_jax.vectors.word_vectors import WordVectors
 
 LOSS, EMBEDDING = "loss.png", "embedding.png"
 

@@ -36,7 +36,8 @@ from w2v_jax.data import loader, trainable
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import SIZED, resolve
-from w2v_jax.types import Hyper, UserError, WordVectors
+from w2v_jax.types import Hyper, UserError
+from w2v_jax.vectors.word_vectors import WordVectors
 
 
 def run(config: RunConfig, script: str) -> None:

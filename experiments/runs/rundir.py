@@ -1,6 +1,7 @@
 """The files of a run directory (the contract that other programs read)."""
 
 import contextlib
+import dataclasses
 import errno
 import itertools
 import json
@@ -14,8 +15,9 @@ from pathlib import Path
 from experiments.cli.config import FLAGS
 from w2v_jax.data.sources import write_atomically
 from w2v_jax.data.vocab import save_counts
-from w2v_jax.types import UserError, Vocab, WordVectors
+from w2v_jax.types import UserError, Vocab
 from w2v_jax.vectors import io as vectors_io
+from w2v_jax.vectors.word_vectors import WordVectors
 
 FORMAT = 2  # of a run directory; 1 had no run.json, and is read as before
 METRICS, SUMMARY, VOCAB = "metrics.jsonl", "summary.json", "vocab.tsv"
@@ -141,7 +143,7 @@ def with_untrained(workdir: Path, wv: WordVectors) -> WordVectors:
     """A run's word vectors with those of its words marked that never had a context."""
     never = untrained(workdir)
     ids = (i for i, word in enumerate(wv.words) if word in never) if never else ()
-    return wv._replace(untrained=tuple(ids))
+    return dataclasses.replace(wv, untrained=tuple(ids))
 
 
 def clear_unfinished(workdir: Path) -> None:

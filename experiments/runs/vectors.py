@@ -6,8 +6,9 @@ from pathlib import Path
 from absl import flags
 
 from experiments.runs import newest
-from w2v_jax.types import UserError, WordVectors
+from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io
+from w2v_jax.vectors.word_vectors import WordVectors
 
 
 def define_flags() -> None:

@@ -23,8 +23,9 @@ from experiments.sweeps.plan import Member, Program
 from w2v_jax import beginning, heldout, sweeping
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.training import nothing_trained
-from w2v_jax.types import Params, Static, UserError, WordVectors
+from w2v_jax.types import Params, Static, UserError
 from w2v_jax.vectors import evaluation
+from w2v_jax.vectors.word_vectors import WordVectors
 
 HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
 

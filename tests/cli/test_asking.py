@@ -6,8 +6,9 @@ from scripts import start, text_of
 
 from experiments.cli import peers_flags, quoted
 from w2v_jax.data import sources
-from w2v_jax.types import UserError, WordVectors
+from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io
+from w2v_jax.vectors.word_vectors import WordVectors
 
 
 def error_of(capsys, *arguments):

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from experiments.runs import fingerprint, rundir
 from w2v_jax.data import id_cache, kinds, loader, sources, vocab
 from w2v_jax.data.sources import Source, read_chunks, read_lines
-from w2v_jax.types import UserError, Vocab, WordVectors
+from w2v_jax.types import UserError, Vocab
 from w2v_jax.vectors import evaluation
+from w2v_jax.vectors.word_vectors import WordVectors
 
 PACKERS = {".gz": gzip, ".bz2": bz2, ".xz": lzma}
 BOM = "\ufeff".encode()

@@ -17,9 +17,10 @@ import pytest
 from w2v_jax.data import loader
 from w2v_jax.data.kinds import likely_encoding
 from w2v_jax.data.sources import Source, read_lines
-from w2v_jax.types import UserError, WordVectors
+from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 from w2v_jax.vectors import io as vectors_io
+from w2v_jax.vectors.word_vectors import WordVectors
 
 WV = WordVectors(
     tuple(f"w{i}" for i in range(40)), np.random.default_rng(0).normal(size=(40, 8)).astype("f")

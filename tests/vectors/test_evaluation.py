@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from w2v_jax import resources
 from w2v_jax.data.sources import locate
-from w2v_jax.types import UserError, WordVectors
+from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 from w2v_jax.vectors.evaluation import Measure, analogies, standard, word_pairs
+from w2v_jax.vectors.word_vectors import WordVectors
 
 
 def vectors_of(words, seed=0, dim=16):

@@ -17,10 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripts import start
 
-from w2v_jax.types import UserError, WordVectors
+from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors import similarity
 from w2v_jax.vectors.io import load, save_binary, save_npz, save_text
+from w2v_jax.vectors.word_vectors import WordVectors
 
 ONES = np.ones((3, 2), np.float32)
 

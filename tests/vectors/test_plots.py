@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2v_jax.types import UserError, WordVectors
+from w2v_jax.types import UserError
 from w2v_jax.vectors import plots
+from w2v_jax.vectors.word_vectors import WordVectors
 
 pytest.importorskip("matplotlib")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from experiments.cli import console
-from w2v_jax.types import WordVectors
 from w2v_jax.vectors import similarity
 from w2v_jax.vectors.evaluation import analogies, analogy_items, pair_items, word_pairs
+from w2v_jax.vectors.word_vectors import WordVectors
 
 VECTORS = np.random.default_rng(3).normal(size=(9, 5)).astype("f")
 WORDS = ("STRASSE", "straße", "Polish", "polish", "Über", "weg", normalize("NFD", "café"), "x", "y")

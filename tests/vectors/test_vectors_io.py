@@ -8,9 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from w2v_jax.types import UserError, WordVectors
+from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors.io import load, save_binary, save_npz, save_projector, save_text
+from w2v_jax.vectors.word_vectors import WordVectors
 
 
 def save_npz_of(path, wv):

@@ -13,8 +13,9 @@ import numpy as np
 from w2v_jax import resources
 from w2v_jax.data import kinds
 from w2v_jax.data.files import content
-from w2v_jax.types import UserError, WordVectors
+from w2v_jax.types import UserError
 from w2v_jax.vectors.similarity import analogy
+from w2v_jax.vectors.word_vectors import WordVectors
 
 MOST_FREQUENT = 300_000  # so many words are looked at, as by gensim and word2vec.c's users
 _FOLD = " "  # before a folded word's key: no word begins with a blank

@@ -22,7 +22,8 @@ from numpy.lib import format as npy
 
 from w2v_jax.data import kinds
 from w2v_jax.data.files import opened
-from w2v_jax.types import UserError, WordVectors
+from w2v_jax.types import UserError
+from w2v_jax.vectors.word_vectors import WordVectors
 
 EXACT = "%.9g"  # nine significant digits tell any two float32 apart
 MOST_UNICODE = 1 << 30  # bytes of a table of words in which each has room for the longest

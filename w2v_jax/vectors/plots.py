@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from w2v_jax.types import UserError, WordVectors
+from w2v_jax.types import UserError
+from w2v_jax.vectors.word_vectors import WordVectors
 
 INK, FAINT = "#30343b", "#b8bcc4"
 MOST_ENDS = 50  # ends of epochs that are marked

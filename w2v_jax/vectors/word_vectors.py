@@ -1,0 +1,86 @@
+"""What a training leaves behind: a vector a word, asked in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from w2v_jax.types import UserError
+from w2v_jax.vectors import similarity
+
+
+@dataclass(frozen=True, eq=False)
+class WordVectors:
+    """Words and their vectors, as trained, not normalised."""
+
+    words: tuple[str, ...]  # [V] most frequent first
+    vectors: np.ndarray  # [V, D] float32
+    untrained: tuple[int, ...] = ()  # ids of words that never had a context: no one's neighbours
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._ids
+
+    def __getitem__(self, word: str) -> np.ndarray:
+        """The vector of a word, [D]. Raises UserError where there is none."""
+        return self.vectors[self._id(word)]
+
+    def __repr__(self) -> str:
+        return f"WordVectors({len(self):,} words, {self.vectors.shape[1]} dimensions)"
+
+    def most_similar(self, word: str, topn: int = 10) -> list[tuple[str, float]]:
+        """The words with the greatest cosine: [(word, cosine)], best first.
+
+        Raises UserError where the word is not in the vocabulary. Source: gensim's most_similar.
+        """
+        ids, scores = similarity.most_similar(self.vectors, [self._id(word)], topn, self.untrained)
+        return self._scored(ids[0], scores[0])
+
+    def analogy(
+        self, a: str, b: str, c: str, topn: int = 10, score: str = "cosine"
+    ) -> list[tuple[str, float]]:
+        """a is to b as c is to ?: [(word, score)], best first.
+
+        score: cosine, mul or dot, as in `similarity.analogy`. Raises UserError where a word is not
+        in the vocabulary.
+        """
+        if score not in similarity.ANALOGY_SCORES:
+            names = ", ".join(similarity.ANALOGY_SCORES)
+            raise UserError(f"`score={score}`: not one of {names}")
+        triple = [self._id(word) for word in (a, b, c)]
+        ids, scores = similarity.analogy(self.vectors, [triple], topn, score, self.untrained)
+        return self._scored(ids[0], scores[0])
+
+    def similarity(self, a: str, b: str) -> float:
+        """The cosine of two words: u.v / (|u| |v|), 0 where a vector is 0."""
+        u, v = self._unit([a, b])
+        return float(u @ v)
+
+    def doesnt_match(self, words: Sequence[str]) -> str:
+        """The word that is farthest from the mean of their unit vectors (gensim's doesnt_match)."""
+        if isinstance(words, str) or len(words) < 2:
+            raise UserError("`words`: a list of at least two words")
+        unit = self._unit(words)
+        return words[int(np.argmin(unit @ unit.mean(axis=0)))]
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {word: i for i, word in enumerate(self.words)}
+
+    def _id(self, word: str) -> int:
+        """The id of a word, also in another Unicode form. Raises UserError with near spellings."""
+        if not isinstance(word, str):
+            raise UserError(f"`word={word!r}`: is no word")
+        found = self._ids.get(word)
+        return similarity.find(self.words, word) if found is None else found
+
+    def _unit(self, words: Sequence[str]) -> np.ndarray:
+        rows = self.vectors[[self._id(word) for word in words]].astype(np.float64)
+        length = np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows / np.where(length > 0, length, 1)
+
+    def _scored(self, ids: np.ndarray, scores: np.ndarray) -> list[tuple[str, float]]:
+        return [(self.words[i], float(score)) for i, score in zip(ids, scores, strict=True)]
