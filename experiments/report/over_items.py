@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from experiments.report import stats
-from w2v_jax.data.sources import write_atomically
+from w2v_jax.data.writing import write_atomically
 from w2v_jax.vectors import evaluation
 
 BLOCKS = 20  # of a held-out text; more of them give shorter intervals on PTB, fewer do not longer

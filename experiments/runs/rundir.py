@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from experiments.cli.config import FLAGS
-from w2v_jax.data.sources import write_atomically
 from w2v_jax.data.vocab import save_counts
+from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError, Vocab
 from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors.word_vectors import WordVectors

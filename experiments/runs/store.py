@@ -10,7 +10,7 @@ from absl import flags
 
 from experiments.cli import console, earlier_flags
 from experiments.cli.earlier_flags import Difference
-from w2v_jax.data.sources import write_atomically
+from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError
 
 SETTINGS, LINES = "settings.json", "results.jsonl"

@@ -19,7 +19,7 @@ from experiments.sweeps.search_compare import (
     measured,
     read,
 )
-from w2v_jax.data.sources import write_atomically
+from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError
 from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
 

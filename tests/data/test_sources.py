@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.cli.errors import as_flags
-from w2v_jax.data import sources
+from w2v_jax.data import sources, writing
 from w2v_jax.types import UserError
 
 TEXT = b"the quick fox\n\n jumps\tover \xc3\xa9t\xc3\xa9\r\nlast"
@@ -310,12 +310,12 @@ def test_wiki_sample_is_what_wikicorpus_reads():
 
 def test_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    sources.write_atomically(str(path), b"old")
+    writing.write_atomically(str(path), b"old")
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    message = error_of(sources.write_atomically, str(path), b"new")
+    message = error_of(writing.write_atomically, str(path), b"new")
     assert message == f"{path}: cannot be written (No space left on device)"
     assert os.listdir(tmp_path) == ["file"] and path.read_bytes() == b"old"

@@ -108,6 +108,14 @@ def _packing(path, head: bytes) -> str:
     return ""
 
 
+def reason_of(error: Exception) -> str:
+    """What went wrong, as a part of a line."""
+    inner = getattr(error, "reason", None)  # a URLError wraps the error of the system
+    error = inner if isinstance(inner, OSError) else error
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
 class _Replayed(io.RawIOBase):
     """A stream whose beginning was read already."""
 

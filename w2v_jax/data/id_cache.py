@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from w2v_jax.data.sources import reason_of, write_atomically
+from w2v_jax.data.files import reason_of
+from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import TokenizedText, UserError, Vocab
 
 FORMAT = 2  # of the files: a corpus of another format is made anew

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from w2v_jax.data import id_cache, kinds
+from w2v_jax.data.files import reason_of
 from w2v_jax.data.id_cache import Settings
 from w2v_jax.data.lossy_counting import Generations, Tally
-from w2v_jax.data.sources import Chunk, Source, cache_folder, read_chunks, reason_of
+from w2v_jax.data.sources import Chunk, Source, cache_folder, read_chunks
 from w2v_jax.data.tokenizer import Words, tokens
 from w2v_jax.data.vocab import EOS, choose
 from w2v_jax.types import TokenizedText, UserError

@@ -4,7 +4,6 @@ import glob
 import hashlib
 import http.client
 import os
-import secrets
 import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
@@ -12,7 +11,8 @@ from typing import NamedTuple
 
 from w2v_jax import resources
 from w2v_jax.data import files, kinds
-from w2v_jax.data.files import UNREADABLE
+from w2v_jax.data.files import UNREADABLE, reason_of
+from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError
 
 DATASETS = ("ptb", "wiki_sample")
@@ -135,32 +135,6 @@ def read_chunks(paths: Iterable[str], size: int) -> Iterator[Chunk]:
                 yield Chunk(path, b"".join(rest), first, True, end != b"\n")
         except UNREADABLE as error:
             raise UserError(f"{path}: cannot be read ({reason_of(error)})") from error
-
-
-def write_atomically(path: str, data: bytes) -> None:
-    """Writes a file whole or not at all; makes its folder. Raises UserError naming it."""
-    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
-    try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({reason_of(error)})") from error
-
-
-def reason_of(error: Exception) -> str:
-    """What went wrong, as a part of a line."""
-    inner = getattr(error, "reason", None)  # a URLError wraps the error of the system
-    error = inner if isinstance(inner, OSError) else error
-    text = getattr(error, "strerror", None) or str(error)
-    return " ".join(text.split()) or type(error).__name__
 
 
 def cache_folder() -> str:

@@ -6,7 +6,8 @@ from hashlib import sha256
 
 import numpy as np
 
-from w2v_jax.data.sources import read_lines, write_atomically
+from w2v_jax.data.sources import read_lines
+from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError, Vocab
 
 UNK = "<unk>"

@@ -8,12 +8,10 @@ import io
 import math
 import os
 import re
-import secrets
 import warnings
 import zipfile
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,11 +20,13 @@ from numpy.lib import format as npy
 
 from w2v_jax.data import kinds
 from w2v_jax.data.files import opened
+from w2v_jax.data.writing import whole_file
 from w2v_jax.types import UserError
 from w2v_jax.vectors.word_vectors import WordVectors
 
 EXACT = "%.9g"  # nine significant digits tell any two float32 apart
 MOST_UNICODE = 1 << 30  # bytes of a table of words in which each has room for the longest
+READ = 1 << 20  # bytes of a binary file read at a time
 UNPACKED, PACKING = 1 << 26, 100  # bytes that an npz may unpack to anyhow; how often its own size
 _HEADER = re.compile(rb"\s*(\d{1,12})[ \t]+(\d{1,12})\s*\n")
 _NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)")
@@ -41,7 +41,7 @@ def save_text(path, wv: WordVectors) -> None:
     """
     _check_words(path, wv.words)
     row = " ".join([EXACT] * wv.vectors.shape[1])
-    with _whole_file(path) as file:
+    with whole_file(path) as file:
         file.write(_header(wv))
         for word, vector in zip(wv.words, _float32(wv), strict=True):
             file.write(f"{word} {row % tuple(vector.tolist())}\n".encode())
@@ -54,7 +54,7 @@ def save_binary(path, wv: WordVectors) -> None:
     load_word2vec_format(binary=True) reads it.
     """
     _check_words(path, wv.words)
-    with _whole_file(path) as file:
+    with whole_file(path) as file:
         file.write(_header(wv))
         for word, vector in zip(wv.words, _float32(wv), strict=True):
             file.write(word.encode() + b" " + vector.tobytes() + b"\n")
@@ -72,7 +72,7 @@ def save_npz(path, words: Sequence[str], **arrays) -> None:
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     if any(array.dtype.hasobject for array in arrays.values()):
         raise TypeError("an array of Python objects cannot be saved without pickle")
-    with _whole_file(path) as file:
+    with whole_file(path) as file:
         np.savez(file, words=_packed(words), **arrays)
 
 
@@ -88,28 +88,48 @@ def save_projector(folder, wv: WordVectors) -> None:
     except OSError as error:
         raise UserError(f"{folder}: {error.strerror or error}") from error
     row = "\t".join([EXACT] * wv.vectors.shape[1]) + "\n"
-    with _whole_file(vectors) as file:
+    with whole_file(vectors) as file:
         for vector in _float32(wv):
             file.write((row % tuple(vector.tolist())).encode())
-    with _whole_file(metadata) as file:
+    with whole_file(metadata) as file:
         file.write("".join(f"{word}\n" for word in wv.words).encode())
 
 
-def load(path) -> WordVectors:
+def save(path, wv: WordVectors) -> None:
+    """Vectors in the format of a name's suffix: .npz, .bin (word2vec's binary), or else text.
+
+    A file appears whole or not at all; a pipe or a device is written straight into. Raises
+    UserError as save_text does.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".npz":
+        save_npz(path, wv.words, vectors=wv.vectors)
+    else:
+        (save_binary if suffix == ".bin" else save_text)(path, wv)
+
+
+def load(path, limit: int | None = None) -> WordVectors:
     """The vectors in a file, by what it holds: word2vec's text or binary, or npz; packed or not.
 
-    Raises UserError for a file that is none of them.
+    limit: of the first so many words; of text and binary no more than these are read. Raises
+    UserError for a file that is none of them.
     """
+    if limit is not None and (isinstance(limit, bool) or limit < 1):
+        raise UserError(f"`limit={limit}`: must be at least 1")
     with opened(path, vectors=True) as file:
         head = file.peek(kinds.HEAD)[: kinds.HEAD]
         if kinds.is_zip(head):
-            return _read_npz(path, file)
+            return _first(_read_npz(path, file), limit)
         if kinds.is_html(head):
             raise UserError(f"{path}: is a web page: give the file that it links to")
         suffix = Path(path).suffix.lower()
         if suffix == ".npz" and not _HEADER.match(head):
             raise UserError(f"{path}: not an npz of words and vectors: no zip archive")
-        return (_read_text if _is_text(head, suffix) else _read_binary)(path, file)
+        return (_read_text if _is_text(head, suffix) else _read_binary)(path, file, limit)
+
+
+def _first(wv: WordVectors, limit: int | None) -> WordVectors:
+    return WordVectors(wv.words[:limit], wv.vectors[:limit])
 
 
 def _is_text(head: bytes, suffix: str) -> bool:
@@ -141,10 +161,12 @@ def load_text(path) -> WordVectors:
         return _read_text(path, file)
 
 
-def _read_text(path, file: BinaryIO) -> WordVectors:
+def _read_text(path, file: BinaryIO, limit: int | None = None) -> WordVectors:
     words, rows = [], []
     count, dim = _read_header(path, file)
     for number, line in enumerate(file, 2):
+        if len(rows) == limit:
+            break
         if len(rows) == count:
             if line.strip():
                 raise UserError(f"{path}: line {number}: more than the {count} promised rows")
@@ -155,7 +177,7 @@ def _read_text(path, file: BinaryIO) -> WordVectors:
         word, _, values = line.partition(b" ")
         words.append(_decode(place, word, line))
         rows.append(_parse_row(place, values, dim))
-    if len(rows) < count:
+    if len(rows) < min(count, limit or count):
         raise UserError(f"{path}: cut short: {count} rows promised, {len(rows)} read")
     return _checked(path, words, np.stack(rows), "line", 2)
 
@@ -166,22 +188,27 @@ def load_binary(path) -> WordVectors:
         return _read_binary(path, file)
 
 
-def _read_binary(path, file: BinaryIO) -> WordVectors:
+def _read_binary(path, file: BinaryIO, limit: int | None = None) -> WordVectors:
     count, dim = _read_header(path, file)
-    data = file.read()
-    words, starts = [], []
-    at = 0
-    while len(words) < count:
+    wanted, words, rows = min(count, limit or count), [], []
+    data, at = b"", 0
+    while len(words) < wanted:
         blank = data.find(b" ", at)
-        if blank < 0 or blank + 1 + 4 * dim > len(data):
-            raise UserError(f"{path}: cut short: {count} rows promised, {len(words)} read")
+        if blank < 0 or blank + 2 + 4 * dim > len(data):  # and the newline that may follow
+            more = file.read(max(READ, len(data) - at))  # a row may be of any length
+            data, at = data[at:] + more, 0
+            if more:
+                continue
+            blank = data.find(b" ")
+            if blank < 0 or blank + 1 + 4 * dim > len(data):
+                raise UserError(f"{path}: cut short: {count} rows promised, {len(words)} read")
         words.append(_decode(f"{path}: row {len(words) + 1}", data[at:blank]))
-        starts.append(blank + 1)
+        rows.append(np.frombuffer(data, "<f4", dim, blank + 1))
         at = blank + 1 + 4 * dim
         at += data[at : at + 1] == b"\n"  # word2vec.c ends a row so, gensim does not
-    if at < len(data):
-        raise UserError(f"{path}: {len(data) - at} bytes after the {count} promised rows")
-    rows = np.stack([np.frombuffer(data, "<f4", dim, start) for start in starts])
+    if wanted == count and (rest := len(data) - at + len(file.read())):
+        raise UserError(f"{path}: {rest} bytes after the {count} promised rows")
+    rows = np.stack(rows)
     if kinds.is_swapped(rows):
         rows = rows.byteswap()
     return _checked(path, words, rows, "row", 1)
@@ -324,21 +351,3 @@ def _encodes(word: str) -> bool:
         return bool(word.encode())
     except UnicodeEncodeError:
         return False
-
-
-@contextmanager
-def _whole_file(path) -> Iterator[BinaryIO]:
-    """A new file that takes its name only when all of it is on disk."""
-    path = Path(path)
-    partial = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with open(partial, "xb") as file:  # x: what stands there is not ours
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
