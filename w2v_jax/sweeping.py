@@ -199,7 +199,7 @@ def advance(
     # Under vmap one member's after the other: an axis of members at the end of a chunk's arrays
     # would be padded to the width of a TPU's registers.
     draw = sequential_vmap(partial(sampling.draw_stream, static=static))
-    run = _alone if lanes == 1 else _in_lanes
+    run = _alone if lanes == 1 else in_lanes
 
     def go(state):
         tokens, line = text.tokens[chunk], text.line[chunk]
@@ -224,7 +224,7 @@ def _alone(state, stream, progress, hyper, alive, static):
     return state, sums
 
 
-def _in_lanes(state, stream, progress, hyper, alive, static):
+def in_lanes(state, stream, progress, hyper, alive, static):
     """The same under vmap: all members go on to the longest one's end, those at theirs stay."""
     total = jnp.where(alive, sampling.steps_of(stream.centres, static), 0)
     if training.in_runs(static):

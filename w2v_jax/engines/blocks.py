@@ -97,11 +97,15 @@ def ids(batch: BlockBatch, static: Static) -> Params:
 @jax.custom_vjp
 def product(left: jax.Array, right: jax.Array) -> jax.Array:
     """Scores of each row with each: [.., n, D] and [.., m, D] -> [.., n, m]."""
+    return _plain_product(left, right)
+
+
+def _plain_product(left, right):
     return jnp.einsum("...nd,...md->...nm", left, right, precision=model.PRECISION)
 
 
 def _product_forward(left, right):
-    return product(left, right), (left, right)
+    return _plain_product(left, right), (left, right)  # plain: jax.jvp of a training passes here
 
 
 def _product_backward(rows, slope):
@@ -128,7 +132,7 @@ def _weighted_sums(shares: jax.Array, rows: jax.Array) -> jax.Array:
 
 
 def _weighted_sums_forward(shares, rows):
-    return _weighted_sums(shares, rows), (shares, rows)
+    return jnp.matmul(shares, rows, precision=model.PRECISION), (shares, rows)
 
 
 def _weighted_sums_backward(operands, slope):

@@ -1,0 +1,130 @@
+"""A whole training as one pure function, for jax.jit, jax.vmap and jax.jvp."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.custom_batching import custom_vmap, sequential_vmap
+
+from w2v_jax import beginning, sampling, sweeping, training
+from w2v_jax.config import Config, make
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.defaults import resolve
+from w2v_jax.types import Hyper, Metrics, Params, Static
+
+ALL = 2**30  # more steps than a chunk has
+
+
+def make_hyper(corpus: Corpus, config: Config | None = None, **changes) -> Hyper:
+    """The traced hyperparameters of a config on a corpus: noise distribution, rates, windows.
+
+    changes: fields of Config. Raises UserError for values that Config does not have.
+    """
+    return beginning.make_hyper(resolve(make(config, changes), corpus), corpus.vocab)
+
+
+def stack(hypers: list[Hyper]) -> Hyper:
+    """Hyperparameters of several trainings as one, each leaf with a leading axis, for a vmap."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *hypers)
+
+
+def make_train(
+    corpus: Corpus, config: Config | None = None, **changes
+) -> Callable[[jax.Array, Hyper], tuple[Params, Metrics]]:
+    """A pure function of a key and hyperparameters: a whole training, of `config.epochs` epochs.
+
+    train(key, hyper) -> (Params of [V, D] tables, Metrics of [epochs] sums), for texts that fit the
+    device: they become a part of it. It works under jax.jit, under jax.vmap with in_axes (0, None),
+    (None, 0) and (0, 0), and under jax.jvp. What `hyper` does not hold (dim, epochs, the optimiser
+    ..) is config's, with the fields in `changes`; `make_hyper` makes what it holds. A window and
+    negatives in hyper may be at most config's, or its limits. Alone it gives the bits of
+    `w2v_jax.train` with `jax.random.key(seed)` on a CPU. Raises UserError where the text leaves
+    nothing to train on.
+    """
+    config = resolve(make(config, changes), corpus)
+    beginning.check(config, corpus)
+    static = config.static()._replace(platform=jax.default_backend())
+    text, bounds = sweeping.text_of(corpus, jax.devices()[:1])[0], corpus.bounds
+    sizes = np.diff(bounds)
+    chunk = _chunk(static)
+    draw = sequential_vmap(
+        lambda key, epoch, index, hyper: sampling.draw_stream(
+            *(key, epoch, index, text.tokens[index], text.line[index], hyper), static=static
+        )
+    )
+
+    def train(key: jax.Array, hyper: Hyper) -> tuple[Params, Metrics]:
+        def epoch(state, number):
+            order = training.chunk_order(key, number, len(sizes))
+            progress = _progress(sizes, order, number, config.epochs, static.platform)
+
+            def visit(place, carry):
+                state, sums = carry
+                index = order[place]
+                stream = draw(key, number, index, hyper)
+                state, metrics = chunk(state, stream, progress[place], hyper)
+                return state, jax.tree.map(jnp.add, sums, metrics)
+
+            start = state, training.update.no_metrics()
+            return jax.lax.fori_loop(0, len(sizes), visit, start)
+
+        state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
+        numbers = jnp.arange(config.epochs, dtype=jnp.int32)
+        state, metrics = jax.lax.scan(epoch, state, numbers)
+        return state.params, metrics
+
+    return train
+
+
+def _chunk(static: Static) -> Callable:
+    """(state, stream, progress [2], hyper) -> state, sums: all steps of a chunk.
+
+    Under vmap all trainings go on to the longest one's end, those at theirs stay.
+    """
+
+    @custom_vmap
+    def chunk(state, stream, progress, hyper):
+        state, sums, _ = training.advance(
+            state, stream, jnp.int32(0), progress, hyper, static=static, steps=ALL
+        )
+        return state, sums
+
+    @chunk.def_vmap
+    def rule(count, batched, *arguments):
+        whole = jax.tree.map(partial(_repeated, count), arguments, tuple(batched))
+        result = jax.vmap(partial(_together, static=static))(*whole)
+        return result, jax.tree.map(lambda _: True, result)
+
+    return chunk
+
+
+def _together(state, stream, progress, hyper, *, static: Static):
+    return sweeping.in_lanes(state, stream, progress, hyper, True, static)
+
+
+def _repeated(count: int, leaf: jax.Array, batched: bool) -> jax.Array:
+    return leaf if batched else jnp.broadcast_to(leaf[None], (count, *leaf.shape))
+
+
+def _progress(
+    sizes: np.ndarray, order: jax.Array, epoch: jax.Array, epochs: int, platform: str
+) -> jax.Array:
+    """Fractions of the run's tokens done before and after each chunk of an epoch, [chunks, 2].
+
+    In float64 where there is such a number, as `training.train` has them.
+    """
+
+    def fractions(whole: Any, real: Any) -> jax.Array:
+        after = jnp.cumsum(jnp.asarray(sizes, whole)[order])
+        done = epoch.astype(whole) * int(sizes.sum()) + jnp.stack(
+            [after - jnp.asarray(sizes, whole)[order], after], axis=1
+        )
+        return (done.astype(real) / float(epochs * sizes.sum())).astype(jnp.float32)
+
+    if platform == "tpu":
+        return fractions(jnp.int32, jnp.float32)
+    with jax.enable_x64(True):
+        return fractions(jnp.int64, jnp.float64)
