@@ -22,7 +22,7 @@ from scripts import QUICK, in_a_process, start, text_of
 
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.vocab import cumulative
-from w2v_jax.types import Hyper, Vocab
+from w2v_jax.types import HyperParams, Vocab
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)  # sweeps split their members over them
@@ -49,7 +49,7 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def make_hyper():
-    """(noise, **fields) -> Hyper; everything is kept, the window and K are 2 unless told."""
+    """(noise, **fields) -> HyperParams; everything is kept, the window and K are 2 unless told."""
 
     def make(noise, **fields):
         noise = np.asarray(noise, np.float64)
@@ -65,7 +65,7 @@ def make_hyper():
         counts = {"window": 2, "negatives": 2}
         for name, value in fields.items():
             (counts if name in counts else values)[name] = value
-        return Hyper(
+        return HyperParams(
             **{name: jnp.asarray(value, jnp.float32) for name, value in values.items()},
             **{name: jnp.int32(value) for name, value in counts.items()},
             noise_cdf=jnp.asarray(cumulative(noise)),

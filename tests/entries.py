@@ -13,7 +13,7 @@ from w2v_jax.losses import Loss
 from w2v_jax.model import INITS
 from w2v_jax.noise import NoiseLaw, first_good
 from w2v_jax.optimizers import Optimizer, Schedule
-from w2v_jax.types import Params, Static
+from w2v_jax.types import Params, StaticConfig
 
 EVERY = {**REGISTRIES, "init": INITS}
 
@@ -100,7 +100,7 @@ def names(field, such=lambda entry: True):
 # A text of V words
 
 V, D, K, KEY = 12, 3, 2, jax.random.key(3)
-SMALL = Static(
+SMALL = StaticConfig(
     window=2,
     negatives=K,
     noise="with_replacement",

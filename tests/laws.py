@@ -5,7 +5,7 @@ import numpy as np
 from scipy import stats
 
 from w2v_jax.data.vocab import cumulative
-from w2v_jax.types import Hyper
+from w2v_jax.types import HyperParams
 
 
 def chi_square(observed, expected):
@@ -16,10 +16,10 @@ def chi_square(observed, expected):
 
 
 def hyper_of_noise(pn):
-    """A Hyper that draws by Pn [V] and keeps everything."""
+    """A HyperParams that draws by Pn [V] and keeps everything."""
     one = jnp.float32(1)
     pn = np.asarray(pn, np.float64)
-    return Hyper(
+    return HyperParams(
         noise=jnp.asarray(pn, jnp.float32),
         noise_cdf=jnp.asarray(cumulative(pn)),
         keep=jnp.ones(len(pn)),

@@ -10,7 +10,7 @@ from w2v_jax.data import trainable, vocab
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
-from w2v_jax.types import Hyper, TrainState, UserError, Vocab
+from w2v_jax.types import HyperParams, TrainState, UserError, Vocab
 
 REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
 
@@ -34,11 +34,11 @@ def check_negatives(config: Config, vocabulary: Vocab) -> None:
         )
 
 
-def make_hyper(config: Config, vocabulary: Vocab) -> Hyper:
+def make_hyper(config: Config, vocabulary: Vocab) -> HyperParams:
     """The traced values; distributions are normalised in float64 on the host."""
     keep = vocab.keep_probability(vocabulary.counts, config.subsample, config.subsample_rule)
     noise = vocab.noise_distribution(vocabulary.counts, config.noise_power)
-    return Hyper(
+    return HyperParams(
         learning_rate=jnp.float32(config.learning_rate),
         keep=jnp.asarray(keep, jnp.float32),
         noise=jnp.asarray(noise, jnp.float32),
@@ -52,7 +52,9 @@ def make_hyper(config: Config, vocabulary: Vocab) -> Hyper:
     )
 
 
-def initial_state(config: Config, vocab_size: int, key: jax.Array, hyper: Hyper) -> TrainState:
+def initial_state(
+    config: Config, vocab_size: int, key: jax.Array, hyper: HyperParams
+) -> TrainState:
     """The tables as `config.init` draws them by the run's key, and the optimiser's state."""
     init_key = jax.random.fold_in(key, 3)
     params = model.init_params(init_key, vocab_size, config.dim, config.init)

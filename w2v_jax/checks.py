@@ -1,4 +1,4 @@
-"""What the fields of a Static may be, and which go together: refused before anything is compiled.
+"""What the fields of a StaticConfig may be, and which go together: refused before compiling.
 
 Each rule follows from what the entries of the registries say of themselves.
 """
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
-from w2v_jax.types import Registry, Static, UserError
+from w2v_jax.types import Registry, StaticConfig, UserError
 
 
 class Engine(NamedTuple):
@@ -19,7 +19,7 @@ class Engine(NamedTuple):
     uses: tuple[str, ...] = ()  # flags that have an effect with it
 
 
-def _check_blocks(static: Static) -> None:
+def _check_blocks(static: StaticConfig) -> None:
     """What the blocks engine can't do is refused, not ignored."""
     allowed = {
         "loss": [name for name, loss in LOSSES.items() if loss.in_blocks],
@@ -61,14 +61,14 @@ NAMES = {  # fields whose values the code itself tells apart
 }
 
 
-def check_names(static: Static) -> None:
+def check_names(static: StaticConfig) -> None:
     """Raises UserError for a name that is none."""
     for field, names in {**NAMES, **REGISTRIES}.items():
         if getattr(static, field) not in names:
             raise UserError(f"`{field}={getattr(static, field)}`: not one of {', '.join(names)}")
 
 
-def check(static: Static) -> None:
+def check(static: StaticConfig) -> None:
     """Raises UserError for a name that is none, and for values that don't go together."""
     check_names(static)
     loss, law, chosen = LOSSES[static.loss], NOISE[static.noise], OPTIMIZERS[static.optimizer]
@@ -87,7 +87,7 @@ def check(static: Static) -> None:
         raise UserError(f"`noise={static.noise}` is skip-gram's: CBOW's contexts are inputs")
 
 
-def _check_expected_window(static: Static) -> None:
+def _check_expected_window(static: StaticConfig) -> None:
     """What depends on which windows were drawn, and not in proportion, has no expectation here."""
     loss = LOSSES[static.loss]
     drawn = {

@@ -12,7 +12,7 @@ from w2v_jax.losses import LOSSES
 from w2v_jax.model import INITS
 from w2v_jax.noise import NOISE
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
-from w2v_jax.types import Static, TextSettings, UserError
+from w2v_jax.types import StaticConfig, TextSettings, UserError
 
 PEERS = {  # other programs' names -> ours
     **dict.fromkeys(("vector_size", "size", "embed_size", "embedding_dim"), "dim"),
@@ -165,12 +165,12 @@ class Config:
         given = {name: getattr(self, name) for name in TextSettings._fields}
         return TextSettings(**{name: x for name, x in given.items() if x is not None})
 
-    def static(self) -> Static:
+    def static(self) -> StaticConfig:
         """What shapes the compiled program; where it is compiled it gets its devices' platform."""
-        values = {name: getattr(self, name) for name in Static._fields if name != "platform"}
+        values = {name: getattr(self, name) for name in StaticConfig._fields if name != "platform"}
         values["window"] = max(self.window, self.window_limit)
         values["negatives"] = max(self.negatives, self.negatives_limit)
-        return Static(**values)
+        return StaticConfig(**values)
 
 
 def make(config: Config | None, changes: dict[str, Any]) -> Config:

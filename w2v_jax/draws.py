@@ -3,12 +3,12 @@
 import jax
 import jax.numpy as jnp
 
-from w2v_jax.types import Hyper
+from w2v_jax.types import HyperParams
 
 CHOICE = 2**14  # the largest vocabulary that jax.random.choice draws from
 
 
-def independent(key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
+def independent(key: jax.Array, count: int, hyper: HyperParams) -> jax.Array:
     """Independent words of Pn: key -> [count] int32.
 
     Up to CHOICE words by jax.random.choice. That looks up one of 2^23 equally likely numbers in a
@@ -22,7 +22,7 @@ def independent(key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
     return of_bits(jax.random.bits(key, (count,), jnp.uint32), hyper)
 
 
-def of_bits(bits: jax.Array, hyper: Hyper) -> jax.Array:
+def of_bits(bits: jax.Array, hyper: HyperParams) -> jax.Array:
     """The word that each number of 32 bits draws: [..] uint32 -> [..] int32.
 
     Every word owns as many of the 2^32 numbers as Pn says, to the nearest: one of a probability

@@ -13,12 +13,12 @@ from w2v_jax import beginning, sampling, sweeping, training
 from w2v_jax.config import Config, make
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
-from w2v_jax.types import Hyper, Metrics, Params, Static
+from w2v_jax.types import HyperParams, Metrics, Params, StaticConfig
 
 ALL = 2**30  # more steps than a chunk has
 
 
-def make_hyper(corpus: Corpus, config: Config | None = None, **changes) -> Hyper:
+def make_hyper(corpus: Corpus, config: Config | None = None, **changes) -> HyperParams:
     """The traced hyperparameters of a config on a corpus: noise distribution, rates, windows.
 
     changes: fields of Config. Raises UserError for values that Config does not have.
@@ -26,14 +26,14 @@ def make_hyper(corpus: Corpus, config: Config | None = None, **changes) -> Hyper
     return beginning.make_hyper(resolve(make(config, changes), corpus), corpus.vocab)
 
 
-def stack(hypers: list[Hyper]) -> Hyper:
+def stack(hypers: list[HyperParams]) -> HyperParams:
     """Hyperparameters of several trainings as one, each leaf with a leading axis, for a vmap."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *hypers)
 
 
 def make_train(
     corpus: Corpus, config: Config | None = None, **changes
-) -> Callable[[jax.Array, Hyper], tuple[Params, Metrics]]:
+) -> Callable[[jax.Array, HyperParams], tuple[Params, Metrics]]:
     """A pure function of a key and hyperparameters: a whole training, of `config.epochs` epochs.
 
     train(key, hyper) -> (Params of [V, D] tables, Metrics of [epochs] sums), for texts that fit the
@@ -56,7 +56,7 @@ def make_train(
         )
     )
 
-    def train(key: jax.Array, hyper: Hyper) -> tuple[Params, Metrics]:
+    def train(key: jax.Array, hyper: HyperParams) -> tuple[Params, Metrics]:
         def epoch(state, number):
             order = training.chunk_order(key, number, len(sizes))
             progress = _progress(sizes, order, number, config.epochs, static.platform)
@@ -79,7 +79,7 @@ def make_train(
     return train
 
 
-def _chunk(static: Static) -> Callable:
+def _chunk(static: StaticConfig) -> Callable:
     """(state, stream, progress [2], hyper) -> state, sums: all steps of a chunk.
 
     Under vmap all trainings go on to the longest one's end, those at theirs stay.
@@ -101,7 +101,7 @@ def _chunk(static: Static) -> Callable:
     return chunk
 
 
-def _together(state, stream, progress, hyper, *, static: Static):
+def _together(state, stream, progress, hyper, *, static: StaticConfig):
     return sweeping.in_lanes(state, stream, progress, hyper, True, static)
 
 

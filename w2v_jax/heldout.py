@@ -23,7 +23,7 @@ from w2v_jax.data.vocab import EOS, UNK
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.table_ops import look_up
-from w2v_jax.types import Hyper, Params, Static, UserError, Vocab
+from w2v_jax.types import HyperParams, Params, StaticConfig, UserError, Vocab
 
 ROWS, WORDS = 128, 8192  # scores at a time, of so many centres with so many words: 4 MB
 PAIRS = 2**15  # pairs whose embeddings are gathered at a time
@@ -125,7 +125,11 @@ def mean(sums: np.ndarray) -> np.ndarray:
 
 
 def measure(
-    params: Params, hyper: Hyper, windows: Windows, static: Static, perplexity: bool = True
+    params: Params,
+    hyper: HyperParams,
+    windows: Windows,
+    static: StaticConfig,
+    perplexity: bool = True,
 ) -> ByLine:
     """Loss a positive and -log p of a held-out text, line by line: [lines, 2] each.
 
@@ -183,7 +187,7 @@ class _Vocabulary(NamedTuple):
 
 
 def _skipgram(
-    params: Params, hyper: Hyper, windows: Windows, static: Static, perplexity: bool
+    params: Params, hyper: HyperParams, windows: Windows, static: StaticConfig, perplexity: bool
 ) -> ByLine:
     """Sums of each place, [chunks, size, 2]: first what each centre word has with all others."""
 
@@ -209,7 +213,7 @@ def _skipgram(
 
 
 def _cbow(
-    params: Params, hyper: Hyper, windows: Windows, static: Static, perplexity: bool
+    params: Params, hyper: HyperParams, windows: Windows, static: StaticConfig, perplexity: bool
 ) -> ByLine:
     """Sums of each place, [chunks, size, 2], `ROWS` of them at a time."""
     reach = windows.contexts.shape[1] // 2
@@ -235,7 +239,7 @@ def _cbow(
 
 
 def _of_vocabulary(
-    h: jax.Array, output: jax.Array, hyper: Hyper, static: Static, perplexity: bool
+    h: jax.Array, output: jax.Array, hyper: HyperParams, static: StaticConfig, perplexity: bool
 ) -> _Vocabulary:
     """What hidden vectors [r, D] have with all words, WORDS of them at a time: [r] each."""
     size, loss_of = output.shape[0], losses.of(static)
@@ -274,8 +278,8 @@ def _sums(
     every: _Vocabulary,
     weights: jax.Array,
     kept: jax.Array,
-    hyper: Hyper,
-    static: Static,
+    hyper: HyperParams,
+    static: StaticConfig,
 ) -> ByLine:
     """Over the positives of each place, [r, P] -> [r, 2]: weighted sums and sums of weights.
 
@@ -303,7 +307,7 @@ def _sums(
     return ByLine(added(positive + hyper.negatives.astype(jnp.float32) * noise, kept), nats)
 
 
-def correction(hyper: Hyper, static: Static) -> jax.Array:
+def correction(hyper: HyperParams, static: StaticConfig) -> jax.Array:
     """What turns scores into log probabilities up to a constant: log Pn - log keep, [V].
 
     As loss and noise law say. Raises UserError where one of them has no such correction.
@@ -315,7 +319,7 @@ def correction(hyper: Hyper, static: Static) -> jax.Array:
     return LOSSES[static.loss].log_prob(log_noise(hyper.noise)) - jnp.log(hyper.keep)
 
 
-def without_perplexity(static: Static) -> str:
+def without_perplexity(static: StaticConfig) -> str:
     """The flag whose choice makes scores that aren't log probabilities; '' where they are."""
     loss = LOSSES[static.loss]
     if loss.log_prob is None:
@@ -325,7 +329,7 @@ def without_perplexity(static: Static) -> str:
     return ""
 
 
-def without_loss(static: Static) -> str:
+def without_loss(static: StaticConfig) -> str:
     """The flag whose choice leaves no expectation to take over noise words; '' where there is."""
     loss = LOSSES[static.loss]
     if loss.terms is None and loss.row is not losses.softmax:

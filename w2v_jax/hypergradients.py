@@ -14,7 +14,7 @@ import optax
 
 from w2v_jax import losses, model, update
 from w2v_jax.table_ops import look_up
-from w2v_jax.types import Batch, Hyper, Params, Static
+from w2v_jax.types import Batch, HyperParams, Params, StaticConfig
 
 
 class Unrolled(NamedTuple):
@@ -82,8 +82,8 @@ def train(
     batches: Batch,
     rates: jax.Array,
     noise: jax.Array,
-    hyper: Hyper,
-    static: Static,
+    hyper: HyperParams,
+    static: StaticConfig,
 ) -> Params:
     """The tables after one step of static.optimizer a batch, at each step's rate: rates [steps].
 
@@ -112,8 +112,8 @@ def loss_after_training(
     power: jax.Array,
     scoring_power: jax.Array,
     run: Unrolled,
-    hyper: Hyper,
-    static: Static,
+    hyper: HyperParams,
+    static: StaticConfig,
 ) -> jax.Array:
     """Held-out loss of a run, as a function of its rates, [] or [steps], and its noise power [].
 
@@ -153,7 +153,7 @@ def away_from_zero() -> optax.GradientTransformation:
     return optax.GradientTransformation(lambda params: optax.EmptyState(), apply)
 
 
-def _optimizer(static: Static, hyper: Hyper, rate: jax.Array, number: jax.Array):
+def _optimizer(static: StaticConfig, hyper: HyperParams, rate: jax.Array, number: jax.Array):
     transformation = update.optimizer(static, hyper, rate, number)
     if static.optimizer == "sgd":
         return transformation

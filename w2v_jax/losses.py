@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from w2v_jax.table_ops import look_up
-from w2v_jax.types import Registry, Static
+from w2v_jax.types import Registry, StaticConfig
 
 
 class Loss(NamedTuple):
@@ -26,7 +26,7 @@ class Loss(NamedTuple):
     linear: bool = False  # row is linear in its weights, so that windows may be expected ones
     log_prob: Callable | None = None  # log Pn [V] -> what scores lack to be log p(o) + constant
     chance: Callable | None = None  # (K, V) -> loss a positive where all scores are 0
-    constants: tuple[str, ...] = ()  # fields of Static that terms or row get by name
+    constants: tuple[str, ...] = ()  # fields of StaticConfig that terms or row get by name
 
     def __call__(self, scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
         """The loss of one row: []."""
@@ -135,7 +135,7 @@ LOSSES = Registry(
 )
 
 
-def of(static: Static) -> Loss:
+def of(static: StaticConfig) -> Loss:
     """The loss that static names, its constants filled in. Raises UserError for another name."""
     loss = LOSSES[static.loss]
     constants = {name: getattr(static, name) for name in loss.constants}

@@ -14,7 +14,9 @@ class Optimizer(NamedTuple):
     """An optax transformation of one table, and what follows from it."""
 
     make: Callable  # (learning_rate, **constants) -> optax.GradientTransformation
-    uses: tuple[str, ...] = ()  # its constants, fields of Hyper: `make` gets these and no others
+    uses: tuple[
+        str, ...
+    ] = ()  # its constants, fields of HyperParams: `make` gets these and no others
     sparse: bool = False  # treats elements or rows apart: update = sparse may show it some rows
     epsilon_hat: bool = False  # its epsilon may stand beside the root of the raw second moment
     above_zero: tuple[str, ...] = ()  # constants that must not be 0
@@ -24,7 +26,9 @@ class Schedule(NamedTuple):
     """How the rate changes."""
 
     shape: Callable  # (fraction of the words planned that is done, **constants) -> factor of it
-    uses: tuple[str, ...] = ()  # its constants, fields of Hyper: `shape` gets these and no others
+    uses: tuple[
+        str, ...
+    ] = ()  # its constants, fields of HyperParams: `shape` gets these and no others
 
 
 def sgd(learning_rate: jax.Array) -> optax.GradientTransformation:

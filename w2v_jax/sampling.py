@@ -13,7 +13,7 @@ from w2v_jax import draws
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE, Draws
 from w2v_jax.table_ops import look_up
-from w2v_jax.types import Batch, Hyper, Static, Stream
+from w2v_jax.types import Batch, HyperParams, StaticConfig, Stream
 
 NOISE_BLOCK = 4096  # centres whose noise is drawn at a time where all of it is drawn at once
 
@@ -24,8 +24,8 @@ def draw_stream(
     chunk: jax.Array,
     tokens: jax.Array,
     line: jax.Array,
-    hyper: Hyper,
-    static: Static,
+    hyper: HyperParams,
+    static: StaticConfig,
 ) -> Stream:
     """One epoch's view of one chunk: tokens [C] and their lines [C] (-1 in padding) -> Stream.
 
@@ -71,7 +71,7 @@ def draw_stream(
 
 
 def shuffle(
-    key: jax.Array, epoch: jax.Array, chunk: jax.Array, stream: Stream, static: Static
+    key: jax.Array, epoch: jax.Array, chunk: jax.Array, stream: Stream, static: StaticConfig
 ) -> jax.Array:
     """The order in which an epoch trains the centres of a view [C], or its blocks [C/L]."""
     order_key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, 1), epoch), chunk)
@@ -99,7 +99,7 @@ def order_of(rank: jax.Array, platform: str = "cpu") -> jax.Array:
         return (jnp.sort(both) & jnp.uint64(2**32 - 1)).astype(jnp.int32)
 
 
-def _shared_noise(stream: Stream, hyper: Hyper, static: Static) -> jax.Array:
+def _shared_noise(stream: Stream, hyper: HyperParams, static: StaticConfig) -> jax.Array:
     """The blocks engine's noise words for as many steps as a chunk may have, [steps, G, M].
 
     All at once: a step that drew its own would wait for a chain of small operations.
@@ -110,7 +110,7 @@ def _shared_noise(stream: Stream, hyper: Hyper, static: Static) -> jax.Array:
     return jax.vmap(lambda key: draw_words(key, groups, static.negatives_per_group, hyper))(keys)
 
 
-def _noise_of_all(stream: Stream, hyper: Hyper, static: Static) -> jax.Array:
+def _noise_of_all(stream: Stream, hyper: HyperParams, static: StaticConfig) -> jax.Array:
     """The noise words of every place [C, P K], in blocks, as make_batch would draw them."""
     size = stream.tokens.shape[0]
     block = min(NOISE_BLOCK, size)
@@ -126,7 +126,9 @@ def _noise_of_all(stream: Stream, hyper: Hyper, static: Static) -> jax.Array:
     return jax.lax.fori_loop(0, -(-kept // block), draw, start)
 
 
-def _noise_at(stream: Stream, place: jax.Array, hyper: Hyper, static: Static) -> jax.Array:
+def _noise_at(
+    stream: Stream, place: jax.Array, hyper: HyperParams, static: StaticConfig
+) -> jax.Array:
     """Noise words of the centres at these places, [n] -> [n, P, K]."""
     if static.model == "skipgram":
         positives, exists = windows(stream, place, static)
@@ -138,7 +140,7 @@ def _noise_at(stream: Stream, place: jax.Array, hyper: Hyper, static: Static) ->
     return draw_noise(keys, positives, exists, hyper, static)
 
 
-def _has_contexts(line: jax.Array, span: jax.Array, static: Static) -> jax.Array:
+def _has_contexts(line: jax.Array, span: jax.Array, static: StaticConfig) -> jax.Array:
     """Which places [C] have a context, or, with full_windows, all 2 x span of them."""
     at = jnp.arange(line.shape[0])
 
@@ -152,19 +154,19 @@ def _has_contexts(line: jax.Array, span: jax.Array, static: Static) -> jax.Array
     return same_line(1) | same_line(-1)
 
 
-def centres_of(stream: Stream, step: jax.Array, static: Static):
+def centres_of(stream: Stream, step: jax.Array, static: StaticConfig):
     """The centres of one step: places in the stream [T], and which slots hold one [T]."""
     slot = step * static.batch_size + jnp.arange(static.batch_size)
     return look_up(stream.order, slot), slot < stream.centres
 
 
-def _offsets(static: Static) -> jax.Array:
+def _offsets(static: StaticConfig) -> jax.Array:
     """Where the contexts of a centre stand, [2W]."""
     w = static.window
     return jnp.concatenate([jnp.arange(-w, 0), jnp.arange(1, w + 1)])
 
 
-def windows(stream: Stream, place: jax.Array, static: Static):
+def windows(stream: Stream, place: jax.Array, static: StaticConfig):
     """The windows of the centres at these places: contexts [n, 2W], and which exist [n, 2W]."""
     size = stream.tokens.shape[0]
     offsets = _offsets(static)
@@ -178,7 +180,7 @@ def windows(stream: Stream, place: jax.Array, static: Static):
     return look_up(stream.tokens, other), exists
 
 
-def context_weights(distance: jax.Array, window: jax.Array, static: Static) -> jax.Array:
+def context_weights(distance: jax.Array, window: jax.Array, static: StaticConfig) -> jax.Array:
     """Weight of a context at a distance of words, [..] both: 1, or P(a window holds it).
 
     With static.expected_window P(span >= distance) = 1 - (distance - 1) / window for a span of
@@ -190,14 +192,14 @@ def context_weights(distance: jax.Array, window: jax.Array, static: Static) -> j
     return jnp.maximum(1 - (distance - 1) / window, 0)
 
 
-def steps_of(centres, static: Static):
+def steps_of(centres, static: StaticConfig):
     """Steps of an epoch over a chunk with so many centres."""
     if static.drop_last:
         return centres // static.batch_size
     return -(-centres // static.batch_size)
 
 
-def make_batch(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) -> Batch:
+def make_batch(stream: Stream, step: jax.Array, hyper: HyperParams, static: StaticConfig) -> Batch:
     """The batch of a step. Skip-gram: centre -> its contexts; CBOW: contexts -> their centre.
 
     T rows; C = 1 and O = 2W (1 + K) for skip-gram, C = 2W and O = 1 + K for CBOW, where K is 0
@@ -253,7 +255,11 @@ def with_noise(
 
 
 def draw_noise(
-    keys: jax.Array, positives: jax.Array, exists: jax.Array, hyper: Hyper, static: Static
+    keys: jax.Array,
+    positives: jax.Array,
+    exists: jax.Array,
+    hyper: HyperParams,
+    static: StaticConfig,
 ) -> jax.Array:
     """K noise words for each positive, by the law static.noise.
 
@@ -272,7 +278,7 @@ def draw_noise(
     return law.draw(Draws(keys, hyper.noise, candidates), positives, exists, static.negatives)
 
 
-def draw_words(key: jax.Array, groups: int, size: int, hyper: Hyper) -> jax.Array:
+def draw_words(key: jax.Array, groups: int, size: int, hyper: HyperParams) -> jax.Array:
     """Noise words [groups, size], stratified: one from each of as many equal shares of Pn.
 
     The shares are turned by one random number (a rotation modulo 1, Cranley and Patterson 1976).

@@ -22,7 +22,7 @@ from jax.sharding import PartitionSpec as P
 from w2v_jax import checks, sampling, table_ops, training, update, xla_flags
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.losses import LOSSES
-from w2v_jax.types import Hyper, Metrics, Params, Static, TrainState
+from w2v_jax.types import HyperParams, Metrics, Params, StaticConfig, TrainState
 
 DRAWING = 12  # arrays as long as a chunk that drawing a stream takes beside it
 
@@ -32,7 +32,7 @@ class Members:
     """S members of a sweep, the leaves of all fields with a leading [S]."""
 
     key: jax.Array  # [S] keys, of each run's seed
-    hyper: Hyper
+    hyper: HyperParams
     state: TrainState
     alive: jax.Array  # [S] bool; false: stays as it is (diverged, stopped early, or padding)
 
@@ -59,7 +59,7 @@ def padded(count: int, devices: Sequence[jax.Device], lanes: int) -> int:
 
 
 def deal(
-    first: Callable[[int], tuple[jax.Array, Hyper, TrainState]],
+    first: Callable[[int], tuple[jax.Array, HyperParams, TrainState]],
     count: int,
     size: int,
     devices: Sequence[jax.Device],
@@ -185,7 +185,7 @@ def advance(
     text: Text,
     epoch: jax.Array,
     *,
-    static: Static,
+    static: StaticConfig,
     lanes: int,
 ) -> tuple[TrainState, jax.Array, Metrics]:
     """One chunk of one member: (state, member, chunk [], progress [2]) -> state, alive, sums.
@@ -245,7 +245,7 @@ def in_lanes(state, stream, progress, hyper, alive, static):
     return jax.lax.fori_loop(0, table_ops.most(total), one, start)
 
 
-def _moved(going: jax.Array, static: Static, new: jax.Array, old: jax.Array) -> jax.Array:
+def _moved(going: jax.Array, static: StaticConfig, new: jax.Array, old: jax.Array) -> jax.Array:
     """The new leaf, or the old one where the member has ended its chunk."""
     # Sparse: a batch without ids has left all rows as they are, and no table is selected.
     if static.update == "sparse" and new.ndim:
@@ -257,7 +257,9 @@ def _all_finite(tree: Any) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
-def compile_advance(members: Dealt, texts: Sequence[Text], static: Static, lanes: int) -> Callable:
+def compile_advance(
+    members: Dealt, texts: Sequence[Text], static: StaticConfig, lanes: int
+) -> Callable:
     """`advance`, compiled for as many members as these; `train_epoch` calls it.
 
     Raises UserError as `checks.check`.
@@ -319,10 +321,10 @@ def train_epoch(
 
 def memory_needed(
     count: int,
-    static: Static,
+    static: StaticConfig,
     vocab_size: int,
     dim: int,
-    hyper: Hyper,
+    hyper: HyperParams,
     size: int,
     chunks: int,
     devices: Sequence[jax.Device],
@@ -351,7 +353,7 @@ def memory_needed(
     return states * whole * (_bytes(state) + _bytes(hyper)) + len(devices) * (text + lanes * work)
 
 
-def _rows_of_a_step(static: Static) -> int:
+def _rows_of_a_step(static: StaticConfig) -> int:
     """Rows gathered for a batch."""
     if static.engine == "blocks":
         blocks_ = static.batch_size // static.block

@@ -17,7 +17,7 @@ import numpy as np
 from w2v_jax import checks, sampling, table_ops, update, xla_flags
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.engines import blocks
-from w2v_jax.types import Hyper, Metrics, Static, Stream, TrainState, UserError
+from w2v_jax.types import HyperParams, Metrics, StaticConfig, Stream, TrainState, UserError
 
 RUN = 64  # the most steps that an accelerator takes as one graph
 
@@ -62,8 +62,8 @@ def one_step(
     stream: Stream,
     step: jax.Array,
     progress: jax.Array,
-    hyper: Hyper,
-    static: Static,
+    hyper: HyperParams,
+    static: StaticConfig,
     trains: jax.Array | bool = True,
 ) -> tuple[TrainState, Metrics]:
     """Step number `step` of a chunk: its batch, its rate, its update.
@@ -79,7 +79,7 @@ def one_step(
 
 
 def rate_at(
-    step: jax.Array, stream: Stream, progress: jax.Array, hyper: Hyper, static: Static
+    step: jax.Array, stream: Stream, progress: jax.Array, hyper: HyperParams, static: StaticConfig
 ) -> jax.Array:
     """The learning rate of a chunk's step; progress [2] as in `advance`."""
     done = step / jnp.maximum(sampling.steps_of(stream.centres, static), 1)
@@ -91,9 +91,9 @@ def advance(
     stream: Stream,
     begin: jax.Array,
     progress: jax.Array,
-    hyper: Hyper,
+    hyper: HyperParams,
     *,
-    static: Static,
+    static: StaticConfig,
     steps: int,
 ) -> tuple[TrainState, Metrics, jax.Array]:
     """Steps begin .. begin + steps - 1 of a chunk, or up to its end; sums over them, last rate.
@@ -116,7 +116,7 @@ def advance(
     return state, sums, rate_at(end - 1, stream, progress, hyper, static)
 
 
-def in_runs(static: Static) -> bool:
+def in_runs(static: StaticConfig) -> bool:
     """Whether `advance_in_runs` takes the steps: on accelerators, where an empty batch is no step.
 
     A dense optimiser moves rows without a gradient too.
@@ -124,7 +124,7 @@ def in_runs(static: Static) -> bool:
     return static.platform != "cpu" and static.update == "sparse"
 
 
-def run_length(steps: int, size: int, static: Static) -> int:
+def run_length(steps: int, size: int, static: StaticConfig) -> int:
     """Steps of a run, for dispatches of so many steps of chunks of `size` tokens.
 
     Short enough that the steps left empty at the end of a chunk are few of its own.
@@ -139,8 +139,8 @@ def advance_in_runs(
     begin: jax.Array,
     end: jax.Array,
     progress: jax.Array,
-    hyper: Hyper,
-    static: Static,
+    hyper: HyperParams,
+    static: StaticConfig,
     length: int,
 ) -> tuple[TrainState, Metrics]:
     """Steps begin .. end - 1, in runs of `length` steps; sums over them.
@@ -166,7 +166,12 @@ def advance_in_runs(
 
 
 def compile_program(
-    state: TrainState, key: jax.Array, size: int, hyper: Hyper, static: Static, steps: int
+    state: TrainState,
+    key: jax.Array,
+    size: int,
+    hyper: HyperParams,
+    static: StaticConfig,
+    steps: int,
 ) -> Program:
     """Compiles all parts ahead of time for chunks of `size` tokens.
 
@@ -223,8 +228,8 @@ def visits(
     key: jax.Array,
     corpus: Corpus,
     program: Program,
-    hyper: Hyper,
-    static: Static,
+    hyper: HyperParams,
+    static: StaticConfig,
     epochs: int,
     start: Position = Position(),  # noqa: B008 (immutable)
     resident: int = 0,
@@ -256,7 +261,7 @@ def visits(
         raise UserError(nothing_trained(static, epochs))
 
 
-def nothing_trained(static: Static, epochs: int) -> str:
+def nothing_trained(static: StaticConfig, epochs: int) -> str:
     """What is said of a run whose epochs, all drawn, held no step."""
     passed = "1 epoch" if epochs == 1 else f"{epochs:,} epochs"
     full = f" full batch of `batch_size={static.batch_size}`" if static.drop_last else ""
@@ -269,8 +274,8 @@ def _streams(
     key: jax.Array,
     corpus: Corpus,
     program: Program,
-    hyper: Hyper,
-    static: Static,
+    hyper: HyperParams,
+    static: StaticConfig,
     epochs: int,
     start: Position,
     resident: int,
@@ -322,8 +327,8 @@ def train(
     key: jax.Array,
     corpus: Corpus,
     program: Program,
-    hyper: Hyper,
-    static: Static,
+    hyper: HyperParams,
+    static: StaticConfig,
     epochs: int,
     start: Position = Position(),  # noqa: B008 (immutable)
     words_before: int = 0,

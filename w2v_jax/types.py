@@ -99,7 +99,7 @@ class BlockBatch(NamedTuple):
         return BlockBatch(tokens, band, noise, noise_weights)
 
 
-class Static(NamedTuple):
+class StaticConfig(NamedTuple):
     """What shapes a compiled program: a change of any field compiles anew."""
 
     model: str = "skipgram"  # skipgram | cbow
@@ -127,7 +127,7 @@ class Static(NamedTuple):
 
 
 @struct.dataclass
-class Hyper:
+class HyperParams:
     """What may differ between members of one compiled program: traced, never static."""
 
     learning_rate: jax.Array  # [] float32, the rate that the schedule starts from

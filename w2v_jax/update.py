@@ -12,10 +12,12 @@ from w2v_jax import checks, sparse_update
 from w2v_jax.engines import blocks, pairs
 from w2v_jax.losses import LOSSES
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
-from w2v_jax.types import Batch, BlockBatch, Hyper, Metrics, Params, Static, TrainState
+from w2v_jax.types import Batch, BlockBatch, HyperParams, Metrics, Params, StaticConfig, TrainState
 
 
-def gradient(params: Params, batch: Batch | BlockBatch, static: Static) -> tuple[Params, Metrics]:
+def gradient(
+    params: Params, batch: Batch | BlockBatch, static: StaticConfig
+) -> tuple[Params, Metrics]:
     """d objective / d tables, [V, D] each, and the sums to report.
 
     jax.grad gives the gradients of the gathered rows; those of one id are added up. With
@@ -41,7 +43,7 @@ class _Work(NamedTuple):
     add: Callable  # (places, sums) -> sums, Metrics
 
 
-def _work(params: Params, batch: Batch | BlockBatch, static: Static) -> _Work:
+def _work(params: Params, batch: Batch | BlockBatch, static: StaticConfig) -> _Work:
     if isinstance(batch, BlockBatch):
         parts = [(blocks.gather(params, p, static), p) for p in blocks.parts(batch, static)]
 
@@ -61,13 +63,13 @@ def _work(params: Params, batch: Batch | BlockBatch, static: Static) -> _Work:
     return _Work(pairs.ids(in_use), _counted(batch, zero, zero, static).rows, add)
 
 
-def _counted(batch: Batch, total: jax.Array, loss: jax.Array, static: Static) -> Metrics:
+def _counted(batch: Batch, total: jax.Array, loss: jax.Array, static: StaticConfig) -> Metrics:
     positive = pairs.positives(batch, static)
     rows = jnp.sum(jnp.max(positive, axis=1))
     return no_metrics()._replace(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
 
 
-def _sampled(parts, loss: jax.Array, static: Static) -> Metrics:
+def _sampled(parts, loss: jax.Array, static: StaticConfig) -> Metrics:
     """The sums of a blocks batch's sample, of which `loss` is the loss."""
     count = blocks.sampled_blocks(len(parts), static)
     sample = [part._replace(band=part.band[:count]) for _, part in parts]
@@ -85,7 +87,7 @@ def _sampled(parts, loss: jax.Array, static: Static) -> Metrics:
     )
 
 
-def _reduced(grads: Params, count: jax.Array, static: Static) -> Params:
+def _reduced(grads: Params, count: jax.Array, static: StaticConfig) -> Params:
     if static.reduction == "sum":
         return grads
     return jax.tree.map(lambda g: g / jnp.maximum(count, 1), grads)
@@ -96,13 +98,13 @@ def no_metrics() -> Metrics:
     return Metrics(*[jnp.zeros((), jnp.float32)] * len(Metrics._fields))
 
 
-def rate(hyper: Hyper, static: Static, progress: jax.Array) -> jax.Array:
+def rate(hyper: HyperParams, static: StaticConfig, progress: jax.Array) -> jax.Array:
     """The learning rate when a fraction `progress` of the words planned is done."""
     schedule = SCHEDULES[static.schedule]
     return hyper.learning_rate * schedule.shape(progress, **_constants(hyper, schedule.uses))
 
 
-def _constants(hyper: Hyper, names: tuple[str, ...]) -> dict[str, jax.Array]:
+def _constants(hyper: HyperParams, names: tuple[str, ...]) -> dict[str, jax.Array]:
     return {name: getattr(hyper, name) for name in names}
 
 
@@ -126,7 +128,7 @@ def _promoting(make: Callable) -> Callable:
 
 @_promoting
 def optimizer(
-    static: Static, hyper: Hyper, learning_rate: jax.Array, step: jax.Array
+    static: StaticConfig, hyper: HyperParams, learning_rate: jax.Array, step: jax.Array
 ) -> optax.GradientTransformation:
     """Optax's transformation with its traced constants, for each table apart.
 
@@ -142,7 +144,7 @@ def optimizer(
     return chosen.make(learning_rate, **constants)
 
 
-def init_state(params: Params, hyper: Hyper, static: Static) -> TrainState:
+def init_state(params: Params, hyper: HyperParams, static: StaticConfig) -> TrainState:
     """The state before the first step."""
     step = jnp.zeros((), jnp.int32)
     transformation = optimizer(static, hyper, hyper.learning_rate, step)
@@ -157,8 +159,8 @@ def apply_batch(
     state: TrainState,
     batch: Batch | BlockBatch,
     learning_rate: jax.Array,
-    hyper: Hyper,
-    static: Static,
+    hyper: HyperParams,
+    static: StaticConfig,
 ) -> tuple[TrainState, Metrics]:
     """One step: (state, batch) -> (state, metrics).
 
@@ -173,7 +175,7 @@ def apply_batch(
     return TrainState(params=params, opt_state=opt_state, step=state.step + 1), metrics
 
 
-def _dense(state: TrainState, batch, transformation, static: Static):
+def _dense(state: TrainState, batch, transformation, static: StaticConfig):
     """New params and optimiser state, of all rows; metrics.
 
     A state a table: then each step's 1 - beta^t divides one table alone, and XLA makes a
@@ -188,7 +190,7 @@ def _dense(state: TrainState, batch, transformation, static: Static):
     return params, Params(*(own for _, own in moved)), metrics
 
 
-def _sparse(state: TrainState, batch, transformation, static: Static):
+def _sparse(state: TrainState, batch, transformation, static: StaticConfig):
     """New params and optimiser state, of which only the batch's rows differ; metrics."""
     params, opt_state = state.params, state.opt_state
     work = _work(params, batch, static)

@@ -21,7 +21,7 @@ from w2v_jax import hypergradients, model, sampling, update
 from w2v_jax.data import loader, vocab
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
-from w2v_jax.types import Batch, Hyper, Static, TextSettings, UserError
+from w2v_jax.types import Batch, HyperParams, StaticConfig, TextSettings, UserError
 
 CURVE_POINTS = 25
 LARGEST_STEP = (0.5, 0.15)  # of the descent, in log rate and in power
@@ -140,7 +140,7 @@ def read_corpus() -> Corpus:
     )
 
 
-def prepare(corpus: Corpus) -> tuple[hypergradients.Unrolled, Hyper]:
+def prepare(corpus: Corpus) -> tuple[hypergradients.Unrolled, HyperParams]:
     """Batches of the text's beginning and end, the tables they start from, counts, constants."""
     values = flags.FLAGS
     size, end = len(corpus.vocab.words), len(corpus.ids)
@@ -167,11 +167,11 @@ def prepare(corpus: Corpus) -> tuple[hypergradients.Unrolled, Hyper]:
     return hypergradients.Unrolled(start, batches, heldout, jnp.asarray(counts, jnp.float32)), hyper
 
 
-def make_hyper(counts: np.ndarray) -> Hyper:
+def make_hyper(counts: np.ndarray) -> HyperParams:
     """Constants of a run: nothing is subsampled, Adam's as usual. Rate and noise are not used."""
     values = flags.FLAGS
     noise = vocab.noise_distribution(counts, values.noise_power)
-    return Hyper(
+    return HyperParams(
         learning_rate=jnp.float32(values.learning_rate),
         keep=jnp.ones(len(counts), jnp.float32),
         noise=jnp.asarray(noise, jnp.float32),
@@ -186,12 +186,12 @@ def make_hyper(counts: np.ndarray) -> Hyper:
 
 
 def draw_batches(
-    corpus: Corpus, begin: int, end: int, rows: int, steps: int, hyper: Hyper
+    corpus: Corpus, begin: int, end: int, rows: int, steps: int, hyper: HyperParams
 ) -> tuple[Batch, int]:
     """The first batches of ids[begin:end], stacked, as training draws them; and its centres."""
     values = flags.FLAGS
     # Under the softmax a batch's outputs are the positives alone.
-    static = Static(loss="softmax", window=values.window, batch_size=rows)
+    static = StaticConfig(loss="softmax", window=values.window, batch_size=rows)
     tokens, line = map(jnp.asarray, corpus.arrays(begin, end, end - begin))
     key, first = jax.random.key(values.seed), jnp.int32(0)
 
@@ -221,9 +221,9 @@ def unigram_loss(run: hypergradients.Unrolled) -> jax.Array:
     return hypergradients.heldout_loss(zeros, run.heldout, log_pn)
 
 
-def compile_programs(optimizer: str, run: hypergradients.Unrolled, hyper: Hyper) -> Programs:
+def compile_programs(optimizer: str, run: hypergradients.Unrolled, hyper: HyperParams) -> Programs:
     """One optimiser's loss, and one backward pass for all its derivatives."""
-    static = Static(optimizer=optimizer)
+    static = StaticConfig(optimizer=optimizer)
     steps = run.batches.outputs.shape[0]
 
     def after(log_rates, power, scoring_power, run, hyper):
@@ -244,7 +244,7 @@ def compile_programs(optimizer: str, run: hypergradients.Unrolled, hyper: Hyper)
     return Programs(lambda at: float(forward(*arguments(at))), derivatives)
 
 
-def measure(optimizer: str, run: hypergradients.Unrolled, hyper: Hyper) -> dict:
+def measure(optimizer: str, run: hypergradients.Unrolled, hyper: HyperParams) -> dict:
     """All of one optimiser: its line of results."""
     values = flags.FLAGS
     console.say(

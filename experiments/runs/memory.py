@@ -8,7 +8,7 @@ import jax
 from experiments.cli.config import RunConfig
 from w2v_jax import sweeping
 from w2v_jax.data.corpus import Corpus
-from w2v_jax.types import Hyper, UserError
+from w2v_jax.types import HyperParams, UserError
 
 
 def room(memory_gb: float, devices, share: float = 1.0) -> int:
@@ -31,7 +31,7 @@ def _cgroup() -> int:
         return 2**63
 
 
-def check(config: RunConfig, corpus: Corpus, hyper: Hyper) -> int:
+def check(config: RunConfig, corpus: Corpus, hyper: HyperParams) -> int:
     """Chunks of the text that --resident_gb has room for, which stay on the device.
 
     Raises UserError where a run with them, and with two that come and go, needs more than there is.

@@ -36,7 +36,7 @@ from w2v_jax.data import loader, trainable
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import SIZED, resolve
-from w2v_jax.types import Hyper, UserError
+from w2v_jax.types import HyperParams, UserError
 from w2v_jax.vectors.word_vectors import WordVectors
 
 
@@ -166,7 +166,13 @@ def _untrained(config: RunConfig, corpus: Corpus, earlier) -> list[str]:
 
 
 def _beginning(
-    config: RunConfig, corpus: Corpus, key: jax.Array, hyper: Hyper, earlier, place, this: dict
+    config: RunConfig,
+    corpus: Corpus,
+    key: jax.Array,
+    hyper: HyperParams,
+    earlier,
+    place,
+    this: dict,
 ) -> Start:
     """Where a new run starts; earlier, place: what it goes on from (`joining`), or None twice."""
     state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)

@@ -23,7 +23,7 @@ from experiments.sweeps.plan import Member, Program
 from w2v_jax import beginning, heldout, sweeping
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.training import nothing_trained
-from w2v_jax.types import Params, Static, UserError
+from w2v_jax.types import Params, StaticConfig, UserError
 from w2v_jax.vectors import evaluation
 from w2v_jax.vectors.word_vectors import WordVectors
 
@@ -71,7 +71,7 @@ class Compiled:
         self.kind = program.kind, program.size
         return time.perf_counter() - started
 
-    def _measures(self, static: Static, members: sweeping.Dealt, lanes: int) -> None:
+    def _measures(self, static: StaticConfig, members: sweeping.Dealt, lanes: int) -> None:
         """Of all members: held-out loss and perplexity by line, heldout.ByLine [S, lines, 2]."""
 
         def measure(member, windows):

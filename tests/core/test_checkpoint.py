@@ -11,7 +11,7 @@ import pytest
 
 from w2v_jax import checkpoint, model
 from w2v_jax.checkpoint import Checkpoints, flat, names_of, unflat
-from w2v_jax.types import Static, UserError
+from w2v_jax.types import StaticConfig, UserError
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def restore(folder, tree):
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "row_adagrad", "sgd"])
 @pytest.mark.parametrize("update", ["dense", "sparse"])
 def test_a_state_comes_back_to_the_bit(folder, make_hyper, optimizer, update):
-    static = Static(optimizer=optimizer, update=update)
+    static = StaticConfig(optimizer=optimizer, update=update)
     params = model.init_params(jax.random.key(1), 6, 3, "xavier")
     state = update.init_state(params, make_hyper(np.ones(6)), static)
     save(folder, {"state": state}, 7)

@@ -12,15 +12,15 @@ from jax.test_util import check_grads
 from w2v_jax import core, sampling, update
 from w2v_jax.engines import blocks
 from w2v_jax.model import init_params
-from w2v_jax.types import Params, Static
+from w2v_jax.types import Params, StaticConfig
 
 V, D, K = 12, 5, 3
 KEY = jax.random.key(2)
 LINES = np.random.default_rng(1).integers(0, V, (9, 7)).astype(np.int32)
 ENGINE = {
-    "pairs": Static(window=2, negatives=K, batch_size=64, noise="with_replacement"),
+    "pairs": StaticConfig(window=2, negatives=K, batch_size=64, noise="with_replacement"),
     # As many shared negatives as K: each positive has its group's, with weight 1.
-    "blocks": Static(
+    "blocks": StaticConfig(
         engine="blocks", window=2, negatives=K, negatives_per_group=K, block=4, group_size=8,
         batch_size=64, noise="with_replacement",
     ),

@@ -10,7 +10,7 @@ from programs import equations
 
 from w2v_jax import draws, sampling
 from w2v_jax.data import vocab
-from w2v_jax.types import Hyper, Static, Stream
+from w2v_jax.types import HyperParams, StaticConfig, Stream
 
 SIZES = (10_000, draws.CHOICE, draws.CHOICE + 1, 10**6)
 
@@ -24,7 +24,7 @@ def hyper_of(pn):
     one, ones = jnp.float32(1), jnp.ones(len(pn), jnp.float32)
     table = jnp.asarray(vocab.cumulative(pn))
     counts = jnp.int32(2), jnp.int32(2)
-    return Hyper(one, ones, jnp.float32(pn), table, *counts, one, one, one, one)
+    return HyperParams(one, ones, jnp.float32(pn), table, *counts, one, one, one, one)
 
 
 def law_of(pn):
@@ -92,7 +92,7 @@ def test_beyond_choice_no_step_makes_anything_as_large_as_the_vocabulary(monkeyp
     hyper = hyper_of(zipf(size))
     ids = jnp.zeros(places, jnp.int32)
     stream = Stream(*[ids] * 5, jnp.int32(places), jax.random.key(0), ids[:, None][:, :0])
-    static = Static(noise=law, window=2, negatives=2, batch_size=16)
+    static = StaticConfig(noise=law, window=2, negatives=2, batch_size=16)
 
     def shapes():
         make = partial(sampling.make_batch, static=static)

@@ -16,7 +16,7 @@ from experiments.sweeps.compare import LOSS_KEYS
 from w2v_jax import beginning, checks, heldout, sampling, training, update
 from w2v_jax.data import loader
 from w2v_jax.data.sources import Source
-from w2v_jax.types import Params, Static, UserError, Vocab
+from w2v_jax.types import Params, StaticConfig, UserError, Vocab
 
 V, D = 13, 5
 LINES = [[0, 1, 2, 3, 0, 4, 1], [5], [0, 2, 0, 6, 7, 1, 2, 8], [3, 9, 0, 1, 10]]
@@ -133,7 +133,7 @@ def test_a_text_of_single_words_has_no_windows(make_corpus):
 def static_of(**fields):
     blocked = dict(block=2, group_size=4, negatives_per_group=3, batch_size=8)
     small = dict(batch_size=8) if fields.get("engine") != "blocks" else blocked
-    return Static(**{"window": 2, "negatives": 2, **small, **fields})
+    return StaticConfig(**{"window": 2, "negatives": 2, **small, **fields})
 
 
 @cache

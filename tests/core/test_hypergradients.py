@@ -14,7 +14,7 @@ from scripts import start
 from w2v_jax import hypergradients, sampling
 from w2v_jax.data import vocab
 from w2v_jax.engines import pairs
-from w2v_jax.types import Batch, Params, Static
+from w2v_jax.types import Batch, Params, StaticConfig
 
 V, D, T, STEPS, SLOTS, K = 9, 3, 6, 5, 4, 2
 RNG = np.random.default_rng(3)
@@ -59,7 +59,7 @@ def hyper(x64, make_hyper):
 
 @cache
 def compiled(optimizer):
-    static = Static(optimizer=optimizer)
+    static = StaticConfig(optimizer=optimizer)
     function = partial(hypergradients.loss_after_training, static=static)
     return jax.jit(function), jax.jit(jax.grad(function, argnums=(0, 1, 2)))
 
@@ -165,7 +165,7 @@ def test_training_is_sgd_on_the_formulas(run, hyper):
         jnp.asarray(rates),
         jnp.asarray(noise),
         hyper,
-        Static(optimizer="sgd"),
+        StaticConfig(optimizer="sgd"),
     )
     for a, b in zip(mine, params, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11)
@@ -176,7 +176,7 @@ def test_the_objective_is_the_mean_over_drawn_noise(make_hyper, make_corpus):
     ids = RNG.choice(V, 40, p=COUNTS / COUNTS.sum()).astype(np.int32)
     noise = vocab.noise_distribution(COUNTS, POWER)
     drawing = make_hyper(noise)
-    static = Static(window=2, negatives=K, noise="with_replacement", batch_size=T)
+    static = StaticConfig(window=2, negatives=K, noise="with_replacement", batch_size=T)
     first, lines = jnp.int32(0), jnp.zeros(40, jnp.int32)
     args = (jax.random.key(0), first, first, jnp.asarray(ids), lines, drawing)
     stream = jax.jit(partial(sampling.draw_stream, static=static))(*args)

@@ -15,11 +15,13 @@ from programs import equations
 
 from w2v_jax import heldout, hypergradients, sampling, sweeping, table_ops, training, update
 from w2v_jax.engines import blocks
-from w2v_jax.types import Batch, Params, Static
+from w2v_jax.types import Batch, Params, StaticConfig
 
 V, D, SIZE = 20, 4, 64
 PROMISE = jax.lax.GatherScatterMode.PROMISE_IN_BOUNDS
-SMALL = Static(batch_size=16, block=4, group_size=8, negatives_per_group=3, window=2, negatives=2)
+SMALL = StaticConfig(
+    batch_size=16, block=4, group_size=8, negatives_per_group=3, window=2, negatives=2
+)
 STEPS = [
     SMALL._replace(engine="pairs", noise="exclude_target"),
     SMALL._replace(engine="pairs", model="cbow", update="sparse", optimizer="row_adagrad"),

@@ -13,7 +13,7 @@ from scipy import stats
 
 from w2v_jax import draws, sampling
 from w2v_jax.data import vocab
-from w2v_jax.types import Static
+from w2v_jax.types import StaticConfig
 
 TALK = np.array([0.7, 0.29, 0.01]) ** 0.75 / np.sum(np.array([0.7, 0.29, 0.01]) ** 0.75)
 COUNTS = np.array([60, 25, 9, 4, 2])
@@ -33,7 +33,7 @@ def noise_of(request, make_hyper):
         exists = jnp.tile(jnp.asarray(True if exists is None else exists), (rows, 1))
         exists = jnp.broadcast_to(exists, positives.shape)
         keys = jax.random.split(jax.random.key(seed), rows)
-        static = Static(noise=law, negatives=k)
+        static = StaticConfig(noise=law, negatives=k)
         return np.asarray(draw_noise(keys, positives, exists, make_hyper(pn), static=static))
 
     with pytest.MonkeyPatch.context() as patch:

@@ -21,15 +21,17 @@ from experiments.runs import newest
 from w2v_jax import heldout, losses, model, sampling, sweeping, training, update
 from w2v_jax.checks import NAMES, REGISTRIES
 from w2v_jax.engines import pairs
-from w2v_jax.types import Batch, Params, Static
+from w2v_jax.types import Batch, Params, StaticConfig
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
-SMALL = Static(window=2, negatives=2, batch_size=8, block=4, group_size=8, negatives_per_group=6)
+SMALL = StaticConfig(
+    window=2, negatives=2, batch_size=8, block=4, group_size=8, negatives_per_group=6
+)
 
 # Names that are none, and choices that don't go together
 
 
-WORDS = [name for name, value in Static._field_defaults.items() if isinstance(value, str)]
+WORDS = [name for name, value in StaticConfig._field_defaults.items() if isinstance(value, str)]
 
 
 def test_every_field_that_is_a_name_is_checked():

@@ -15,7 +15,7 @@ from scipy import stats
 
 from w2v_jax import sampling
 from w2v_jax.data import vocab
-from w2v_jax.types import Static
+from w2v_jax.types import StaticConfig
 
 draw_stream = jax.jit(sampling.draw_stream, static_argnames="static")
 make_batch = jax.jit(sampling.make_batch, static_argnames="static")
@@ -24,7 +24,7 @@ KEY = jax.random.key(7)
 LENGTHS = (1, 2, 5, 3, 1, 9, 4)
 N = sum(LENGTHS)
 LINES = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
-PAIRS = Static(loss="softmax", window=3, batch_size=4, redraw="epoch")  # positives alone
+PAIRS = StaticConfig(loss="softmax", window=3, batch_size=4, redraw="epoch")  # positives alone
 # Fields that only streams, or only batches, depend on: a compilation less for each value.
 OF_STREAMS = {"dynamic_window": True, "full_windows": False, "redraw": "epoch"}
 
@@ -35,7 +35,7 @@ def stream_of(hyper, static, lines=LINES, tokens=None, epoch=0, chunk=0, key=KEY
     tokens = np.pad(tokens, (0, padding)).astype(np.int32)
     lines = np.pad(lines, (0, padding), constant_values=-1).astype(np.int32)
     if static.redraw == "epoch":
-        static = Static(**{name: getattr(static, name) for name in OF_STREAMS})
+        static = StaticConfig(**{name: getattr(static, name) for name in OF_STREAMS})
     return draw_stream(key, jnp.int32(epoch), jnp.int32(chunk), tokens, lines, hyper, static=static)
 
 
@@ -221,7 +221,7 @@ def noisy(make_hyper):
     return make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2)
 
 
-NOISY = Static(loss="negative_sampling", window=3, negatives=4, batch_size=8)
+NOISY = StaticConfig(loss="negative_sampling", window=3, negatives=4, batch_size=8)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import pytest
 
 from w2v_jax import model, sweeping, training, update
 from w2v_jax.data import corpus as corpora
-from w2v_jax.types import Static
+from w2v_jax.types import StaticConfig
 
 RATES = (0.5, 0.1, 0.3)
 EPOCHS = 2
 ROOM = ({}, {"window": 1}, {"negatives": 1})  # below what the program has room for
 PROGRAMS = {}  # compiled for the one corpus of this file
-SHORT = Static(window=2, negatives=2, batch_size=32, noise="exclude_target", optimizer="sgd")
+SHORT = StaticConfig(window=2, negatives=2, batch_size=32, noise="exclude_target", optimizer="sgd")
 BLOCKS = SHORT._replace(
     engine="blocks", block=8, group_size=16, negatives_per_group=4, update="sparse"
 )

@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from w2v_jax import model, sampling, training, update
 from w2v_jax.data import corpus as corpora
 from w2v_jax.data.corpus import Corpus
-from w2v_jax.types import Static, UserError
+from w2v_jax.types import StaticConfig, UserError
 from w2v_jax.vectors import similarity
 
 V, D = 30, 4
 KEY = jax.random.key(5)
 LENGTHS = (4, 7, 1, 11, 3, 2, 21, 5, 6)  # one word is alone, one line longer than a chunk of 16
 LINES = np.split(np.random.default_rng(0).integers(0, V, sum(LENGTHS)), np.cumsum(LENGTHS)[:-1])
-PLAIN = Static(noise="with_replacement", window=2, negatives=2, batch_size=8, schedule="linear")
+PLAIN = StaticConfig(
+    noise="with_replacement", window=2, negatives=2, batch_size=8, schedule="linear"
+)
 
 
 def start(hyper, static, vocab_size=V, dim=D):
@@ -372,7 +374,7 @@ def test_runs_of_steps_are_the_same_steps(make_corpus, make_hyper, name):
     """What accelerators take in runs of a static length has the bits of step after step."""
     rng = np.random.default_rng(3)
     corpus = make_corpus([rng.integers(0, 30, 12) for _ in range(60)])
-    static = Static(
+    static = StaticConfig(
         model=name, engine="blocks", block=8, group_size=16, negatives_per_group=4, batch_size=32,
         window=2, update="sparse", optimizer="row_adagrad", noise="with_replacement", negatives=2,
     )  # fmt: skip

@@ -12,7 +12,7 @@ import reference
 
 from w2v_jax import losses, model, sampling, update
 from w2v_jax.engines import pairs
-from w2v_jax.types import Batch, Params, Static
+from w2v_jax.types import Batch, Params, StaticConfig
 
 V, D, T, C, K = 9, 4, 7, 4, 2
 
@@ -80,7 +80,7 @@ CASES = [
 def test_gradient_in_parts_is_that_of_the_whole_tables_and_the_derivation(
     monkeypatch, name, loss, legacy
 ):
-    static = Static(negatives=K, model=name, loss=loss, cbow_legacy_gradient=legacy)
+    static = StaticConfig(negatives=K, model=name, loss=loss, cbow_legacy_gradient=legacy)
     params, batch = tables(), random_batch(name, loss)
     in_parts_of_three_pairs(monkeypatch, batch)
 
@@ -110,7 +110,7 @@ def test_pairs_in_use_are_the_positives_of_the_batch_in_order_and_nothing_else(m
     batch = random_batch(name, "negative_sampling")
     monkeypatch.setattr(pairs, "PART", 8 * (batch.inputs.shape[1] + 1 + K) * D)
     found, used = jax.tree.map(
-        np.asarray, pairs.pairs_in_use(batch, (V, D), Static(model=name, negatives=K))
+        np.asarray, pairs.pairs_in_use(batch, (V, D), StaticConfig(model=name, negatives=K))
     )
     by_pair = [x.reshape(T, -1, 1 + K) for x in (batch.outputs, batch.weights)]
     wanted = [
@@ -144,7 +144,7 @@ def test_the_derivation_is_the_slope_of_its_own_loss():
 
 @pytest.mark.parametrize("name", ["skipgram", "cbow"])
 def test_mean_over_full_windows_is_the_books_model(name):
-    static = Static(negatives=K, model=name, reduction="mean")
+    static = StaticConfig(negatives=K, model=name, reduction="mean")
     params, batch = tables(), random_batch(name, "negative_sampling", full=True)
     grads, metrics = gradient_of(static)(params, batch)
     if name == "cbow":
@@ -163,7 +163,7 @@ def test_mean_over_full_windows_is_the_books_model(name):
 def test_mean_divides_by_the_rows_that_have_a_positive(loss):
     batch = random_batch("skipgram", loss)
     of = {
-        reduction: gradient_of(Static(negatives=K, loss=loss, reduction=reduction))
+        reduction: gradient_of(StaticConfig(negatives=K, loss=loss, reduction=reduction))
         for reduction in ("sum", "mean")
     }
     (total, metrics), (mean, same) = (of[r](tables(), batch) for r in ("sum", "mean"))
@@ -173,7 +173,7 @@ def test_mean_divides_by_the_rows_that_have_a_positive(loss):
 
 
 def test_metrics_are_sums_and_counts_over_parts(monkeypatch):
-    static = Static(negatives=K, loss="masked_mean")
+    static = StaticConfig(negatives=K, loss="masked_mean")
     params, batch = tables(), random_batch("skipgram", "masked_mean")
     in_parts_of_three_pairs(monkeypatch, batch)
     _, metrics = jax.jit(partial(update.gradient, static=static))(params, batch)
@@ -190,7 +190,7 @@ def test_a_batch_without_a_positive_has_zero_gradient_and_counts_nothing():
     batch = batch._replace(
         input_weights=np.zeros_like(batch.input_weights), weights=np.zeros_like(batch.weights)
     )
-    static = Static(negatives=K, model="cbow", loss="masked_mean", reduction="mean")
+    static = StaticConfig(negatives=K, model="cbow", loss="masked_mean", reduction="mean")
     grads, metrics = gradient_of(static)(tables(), batch)
     assert not grads.input.any() and not grads.output.any()
     assert not any(map(float, metrics))
@@ -206,7 +206,7 @@ def step_of(static):
 
 def test_adam_with_epsilon_hat_is_the_books_over_many_steps(make_hyper):
     hyper = make_hyper(np.ones(V), learning_rate=0.05, epsilon=1e-3)
-    static = Static(negatives=K, model="cbow", reduction="mean", epsilon_hat=True)
+    static = StaticConfig(negatives=K, model="cbow", reduction="mean", epsilon_hat=True)
     start = tables(scale=0.1)
     state, step = update.init_state(start, hyper, static), step_of(static)
     book, own = reference.Adam(lr=0.05, eps=1e-3), in_float64(start)
@@ -224,7 +224,7 @@ def test_adam_with_epsilon_hat_is_the_books_over_many_steps(make_hyper):
 
 def test_100_steps_of_the_books_cbow_are_its_numpy_code_on_the_same_draws(make_hyper):
     rng, words, rows = np.random.default_rng(0), 40, 20
-    static = Static(
+    static = StaticConfig(
         model="cbow",
         reduction="mean",
         window=3,
@@ -275,10 +275,10 @@ def test_epsilon_hat_is_another_adam(make_hyper):
     batch = random_batch("skipgram", "negative_sampling")
     ends = []
     for hat in (False, True):
-        static = Static(negatives=K, epsilon_hat=hat)
+        static = StaticConfig(negatives=K, epsilon_hat=hat)
         state = update.init_state(tables(), hyper, static)
         ends.append(step_of(static)(state, batch, hyper.learning_rate, hyper)[0].params.output)
-    grads, _ = gradient_of(Static(negatives=K))(tables(), batch)
+    grads, _ = gradient_of(StaticConfig(negatives=K))(tables(), batch)
     moved = [tables().output - np.asarray(end) for end in ends]
     for epsilon, found in zip((0.1, 0.1 / np.sqrt(0.001)), moved, strict=True):
         g = np.asarray(grads.output)
@@ -288,7 +288,7 @@ def test_epsilon_hat_is_another_adam(make_hyper):
 @pytest.mark.parametrize("name", update.OPTIMIZERS)
 def test_a_state_a_table_moves_them_as_one_state_of_both_does(make_hyper, name):
     hyper = make_hyper(np.ones(V), learning_rate=0.1, weight_decay=0.1)
-    static = Static(negatives=K, optimizer=name)
+    static = StaticConfig(negatives=K, optimizer=name)
 
     @jax.jit
     def of_both(params, opt_state, grads, number):
@@ -311,7 +311,10 @@ def test_a_state_a_table_moves_them_as_one_state_of_both_does(make_hyper, name):
 
 @pytest.mark.parametrize("name", update.OPTIMIZERS)
 def test_every_optimizer_lowers_the_loss_of_a_fixed_batch(make_hyper, name):
-    hyper, static = make_hyper(np.ones(V), learning_rate=0.02), Static(negatives=K, optimizer=name)
+    hyper, static = (
+        make_hyper(np.ones(V), learning_rate=0.02),
+        StaticConfig(negatives=K, optimizer=name),
+    )
     batch, step = random_batch("skipgram", "negative_sampling"), step_of(static)
     state, found = update.init_state(tables(), hyper, static), []
     for _ in range(4):
@@ -323,7 +326,7 @@ def test_every_optimizer_lowers_the_loss_of_a_fixed_batch(make_hyper, name):
 def test_first_steps_of_the_optimizers_are_their_equations(make_hyper):
     hyper = make_hyper(np.ones(V), learning_rate=0.5, weight_decay=0.1)
     batch, start = random_batch("skipgram", "negative_sampling"), tables()
-    g = np.asarray(gradient_of(Static(negatives=K))(start, batch)[0].output)
+    g = np.asarray(gradient_of(StaticConfig(negatives=K))(start, batch)[0].output)
     sign = g / (np.abs(g) + 1e-8)
     wanted = {
         "sgd": g,
@@ -332,7 +335,7 @@ def test_first_steps_of_the_optimizers_are_their_equations(make_hyper):
         "adamw": sign + 0.1 * start.output,
     }
     for name, direction in wanted.items():
-        static = Static(negatives=K, optimizer=name)
+        static = StaticConfig(negatives=K, optimizer=name)
         state = update.init_state(start, hyper, static)
         end = step_of(static)(state, batch, hyper.learning_rate, hyper)[0].params.output
         np.testing.assert_allclose(start.output - end, 0.5 * direction, rtol=1e-4, atol=1e-4)
@@ -340,7 +343,7 @@ def test_first_steps_of_the_optimizers_are_their_equations(make_hyper):
 
 @pytest.mark.parametrize("name", ["skipgram", "cbow"])
 def test_a_step_of_sgd_moves_the_rows_of_the_batch_and_no_other(make_hyper, name):
-    hyper, static = make_hyper(np.ones(V)), Static(negatives=K, model=name, optimizer="sgd")
+    hyper, static = make_hyper(np.ones(V)), StaticConfig(negatives=K, model=name, optimizer="sgd")
     batch, start = random_batch(name, "negative_sampling", rows=2), tables()
     state = update.init_state(start, hyper, static)
     end = step_of(static)(state, batch, hyper.learning_rate, hyper)[0].params
@@ -367,6 +370,7 @@ def test_a_step_of_sgd_moves_the_rows_of_the_batch_and_no_other(make_hyper, name
 def test_rate_at_the_start_a_quarter_half_and_the_end(make_hyper, schedule, wanted):
     hyper = make_hyper(np.ones(V), learning_rate=0.5)
     rates = [
-        update.rate(hyper, Static(schedule=schedule), jnp.float32(p)) for p in (0, 0.25, 0.5, 1)
+        update.rate(hyper, StaticConfig(schedule=schedule), jnp.float32(p))
+        for p in (0, 0.25, 0.5, 1)
     ]
     np.testing.assert_allclose(rates, wanted, atol=1e-7)

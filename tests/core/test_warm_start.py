@@ -16,7 +16,7 @@ from w2v_jax.checkpoint import flat
 from w2v_jax.data import id_cache
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.vocab import load_counts
-from w2v_jax.types import Static, Vocab
+from w2v_jax.types import StaticConfig, Vocab
 from w2v_jax.vectors import io as vectors_io
 from w2v_jax.warm_start import Earlier
 
@@ -63,7 +63,7 @@ def states(make_hyper):
     """(static, earlier state of 3 words as arrays, first state of 5)."""
 
     def make(optimizer, update):
-        static = Static(optimizer=optimizer, update=update)
+        static = StaticConfig(optimizer=optimizer, update=update)
         found = []
         for seed, size in ((1, 3), (2, 5)):
             params = model.init_params(jax.random.key(seed), size, 2, "xavier")

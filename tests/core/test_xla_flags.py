@@ -9,7 +9,7 @@ from scripts import start
 
 import w2v_jax
 from w2v_jax import sweeping, training, xla_flags
-from w2v_jax.types import Static
+from w2v_jax.types import StaticConfig
 
 
 @pytest.fixture
@@ -98,7 +98,9 @@ def test_jax_itself_tells_that_it_has_started():
 
 
 def compile_a_run():
-    training.compile_program(None, None, 4, None, Static(), 1)  # refused before these are looked at
+    training.compile_program(
+        None, None, 4, None, StaticConfig(), 1
+    )  # refused before these are looked at
 
 
 def compile_a_sweep():

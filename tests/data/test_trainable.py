@@ -11,9 +11,9 @@ from scripts import QUICK, start
 from experiments.report import chance
 from w2v_jax import losses, sampling, training
 from w2v_jax.data import trainable
-from w2v_jax.types import Static, UserError
+from w2v_jax.types import StaticConfig, UserError
 
-PLAIN = Static(batch_size=4, noise="with_replacement", dynamic_window=False)
+PLAIN = StaticConfig(batch_size=4, noise="with_replacement", dynamic_window=False)
 
 
 def check(corpus, keep=1.0, window=2, epochs=1, **static):

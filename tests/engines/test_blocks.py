@@ -13,13 +13,13 @@ from jax.test_util import check_grads
 from w2v_jax import sampling, training, update
 from w2v_jax.data import corpus as corpora
 from w2v_jax.engines import blocks, pairs
-from w2v_jax.types import Params, Static
+from w2v_jax.types import Params, StaticConfig
 
 LENGTHS = (1, 2, 5, 3, 1, 9, 4, 12, 1)
 N, D = sum(LENGTHS), 4
 LINES = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
 KEY = jax.random.key(7)
-STATIC = Static(
+STATIC = StaticConfig(
     engine="blocks",
     window=3,
     negatives=2,
@@ -39,7 +39,7 @@ LAWS = [
 
 
 # Fields that only streams, or only batches, depend on: a compilation less for each value.
-OF_STREAMS = {*Static._fields} - {"model", "noise", "cbow_legacy_gradient"}
+OF_STREAMS = {*StaticConfig._fields} - {"model", "noise", "cbow_legacy_gradient"}
 OF_BATCHES = {"noise": "with_replacement", "dynamic_window": True, "expected_window": False}
 
 

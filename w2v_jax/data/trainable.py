@@ -4,13 +4,13 @@ import numpy as np
 from scipy.special import betainc
 
 from w2v_jax.data.corpus import Corpus, cut
-from w2v_jax.types import Static, UserError
+from w2v_jax.types import StaticConfig, UserError
 
 SPAN = 2**16  # tokens looked at a time; of most texts the first are enough
 RISK = 1e-6  # of a seed that draws no centre in a whole run
 
 
-def check(corpus: Corpus, keep: np.ndarray, static: Static, window: int, epochs: int) -> None:
+def check(corpus: Corpus, keep: np.ndarray, static: StaticConfig, window: int, epochs: int) -> None:
     """Raises UserError where a text holds no centre, or may give none in all epochs.
 
     A line gives centres where r of its tokens are kept, two or (full_windows) a window: one of n
@@ -59,7 +59,7 @@ def check(corpus: Corpus, keep: np.ndarray, static: Static, window: int, epochs:
         )
 
 
-def _least(static: Static, window: int) -> int:
+def _least(static: StaticConfig, window: int) -> int:
     """Tokens that a line must keep so that one of them is a centre."""
     if not static.full_windows:
         return 2

@@ -15,13 +15,15 @@ import jax.numpy as jnp
 from w2v_jax import losses, model, sampling, table_ops
 from w2v_jax.noise import NOISE
 from w2v_jax.table_ops import look_up
-from w2v_jax.types import Batch, BlockBatch, Hyper, Params, Static, Stream
+from w2v_jax.types import Batch, BlockBatch, HyperParams, Params, StaticConfig, Stream
 
 PARTS = 2  # independent halves of a step, which XLA may run beside one another on CPU cores
 MEASURED = 128  # centres of each step whose loss is taken: of all it costs a third of a step (CPU)
 
 
-def make_blocks(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) -> BlockBatch:
+def make_blocks(
+    stream: Stream, step: jax.Array, hyper: HyperParams, static: StaticConfig
+) -> BlockBatch:
     """The batch of a step: B blocks in the epoch's order, windows and noise as drawn.
 
     Every kept token is a centre of exactly one block; places past the end of the text, or of the
@@ -51,7 +53,7 @@ def make_blocks(stream: Stream, step: jax.Array, hyper: Hyper, static: Static) -
     return BlockBatch(tokens, band, noise, weights)
 
 
-def _noise_weights(tokens, band, noise, hyper: Hyper, static: Static) -> jax.Array:
+def _noise_weights(tokens, band, noise, hyper: HyperParams, static: StaticConfig) -> jax.Array:
     """K / M for each positive of a centre that the noise word may be drawn for, [G, T/G, M or 1].
 
     Times the law's ratio: how much more often than Pn it has the word beside the positive.
@@ -77,12 +79,12 @@ def _noise_weights(tokens, band, noise, hyper: Hyper, static: Static) -> jax.Arr
     return (weights * share).reshape(groups, -1, weights.shape[-1])
 
 
-def centres_of(blocked: jax.Array, static: Static) -> jax.Array:
+def centres_of(blocked: jax.Array, static: StaticConfig) -> jax.Array:
     """The part of [B, X, ..] that are the blocks' own places, [B, L, ..]."""
     return blocked[:, static.window : static.window + static.block]
 
 
-def ids(batch: BlockBatch, static: Static) -> Params:
+def ids(batch: BlockBatch, static: StaticConfig) -> Params:
     """Ids of the rows that each table's gradient touches, an occurrence each: [n] int32 each.
 
     Skip-gram: centres; contexts, then noise. CBOW: contexts; centres, then noise.
@@ -159,7 +161,7 @@ def objective(
     output_rows: jax.Array,
     noise_rows: jax.Array,
     batch: BlockBatch,
-    static: Static,
+    static: StaticConfig,
 ) -> jax.Array:
     """Sum of the loss over positives and weighted noise, as a function of the gathered rows.
 
@@ -171,7 +173,7 @@ def objective(
 
 
 def _objective_and_sample(
-    input_rows, output_rows, noise_rows, batch: BlockBatch, static: Static, count: int = 0
+    input_rows, output_rows, noise_rows, batch: BlockBatch, static: StaticConfig, count: int = 0
 ) -> tuple[jax.Array, jax.Array]:
     """`objective`, and what of it belongs to the first `count` blocks."""
     groups, dim = noise_rows.shape[0], noise_rows.shape[2]
@@ -198,7 +200,7 @@ def _loss(positive, weights, noise, noise_weights, *, terms) -> jax.Array:
     return jnp.sum(weights * terms(positive, ones)) + jnp.sum(noise_weights * terms(noise, zeros))
 
 
-def _hidden(rows: jax.Array, band: jax.Array, static: Static) -> jax.Array:
+def _hidden(rows: jax.Array, band: jax.Array, static: StaticConfig) -> jax.Array:
     """h of each centre: the mean of its contexts, [B, X, D] and [B, L, X] -> [B, L, D]."""
     share = band / jnp.maximum(jnp.sum(band, axis=-1, keepdims=True), 1)
     mean = _weighted_sums(share, rows)
@@ -208,7 +210,7 @@ def _hidden(rows: jax.Array, band: jax.Array, static: Static) -> jax.Array:
     return total + jax.lax.stop_gradient(mean - total)
 
 
-def positives(batch: BlockBatch, static: Static) -> jax.Array:
+def positives(batch: BlockBatch, static: StaticConfig) -> jax.Array:
     """Number of positive pairs (skip-gram) or of centres with a context (CBOW)."""
     if static.model == "skipgram":
         return jnp.sum(batch.band)
@@ -220,7 +222,7 @@ def centres(batch: BlockBatch) -> jax.Array:
     return jnp.sum(jnp.max(batch.band, axis=-1))
 
 
-def parts(batch: BlockBatch, static: Static) -> list[BlockBatch]:
+def parts(batch: BlockBatch, static: StaticConfig) -> list[BlockBatch]:
     """The batch as PARTS batches, a run of whole groups each, or as one."""
     groups = batch.noise.shape[0]
     count = PARTS if groups % PARTS == 0 and static.platform == "cpu" else 1
@@ -228,12 +230,12 @@ def parts(batch: BlockBatch, static: Static) -> list[BlockBatch]:
     return [jax.tree.map(lambda x: x[i], split) for i in range(count)]  # noqa: B023
 
 
-def sampled_blocks(parts: int, static: Static) -> int:
+def sampled_blocks(parts: int, static: StaticConfig) -> int:
     """How many blocks of each part have their loss taken: its first, as their order is random."""
     return min(-(-MEASURED // (static.block * parts)), static.batch_size // static.block // parts)
 
 
-def gather(params: Params, batch: BlockBatch, static: Static) -> tuple[jax.Array, ...]:
+def gather(params: Params, batch: BlockBatch, static: StaticConfig) -> tuple[jax.Array, ...]:
     """The rows that `objective` sees."""
     own = centres_of(batch.tokens, static)
     of_input, of_output = (own, batch.tokens) if static.model == "skipgram" else (batch.tokens, own)
@@ -248,7 +250,7 @@ def add_gradient(
     parts: list[tuple[tuple[jax.Array, ...], BlockBatch]],
     places: Params,
     sums: Params,
-    static: Static,
+    static: StaticConfig,
 ) -> tuple[Params, jax.Array]:
     """sums [n, D] each plus the gradient of each occurrence of the batch's `ids`, at its place.
 
@@ -270,7 +272,7 @@ def add_gradient(
     return sums, loss
 
 
-def expand(batch: BlockBatch, vocab_size: int, hyper: Hyper, static: Static) -> Batch:
+def expand(batch: BlockBatch, vocab_size: int, hyper: HyperParams, static: StaticConfig) -> Batch:
     """The same objective as the pairs engine's batch: a row a centre, M noise words a positive.
 
     For tests and reading: it is what this engine avoids.

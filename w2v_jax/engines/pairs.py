@@ -8,14 +8,14 @@ import jax.numpy as jnp
 from w2v_jax import losses, model, table_ops
 from w2v_jax.losses import LOSSES, Loss
 from w2v_jax.table_ops import look_up
-from w2v_jax.types import Batch, Params, Static
+from w2v_jax.types import Batch, Params, StaticConfig
 
 PART = 2**18  # gathered floats that a part of a batch may have: half and twice are slower (CPU)
 PART_ON_ACCELERATORS = 2**26  # where a step is too short for many small parts
 
 
 def objective(
-    input_rows: jax.Array, output_rows: jax.Array, batch: Batch, static: Static
+    input_rows: jax.Array, output_rows: jax.Array, batch: Batch, static: StaticConfig
 ) -> tuple[jax.Array, jax.Array]:
     """What is minimised, as a function of the gathered rows, and the loss to report, both sums.
 
@@ -45,7 +45,7 @@ def _weighed(batch: Batch, loss: Loss) -> Batch:
 
 
 def vocabulary_gradient(
-    params: Params, batch: Batch, static: Static
+    params: Params, batch: Batch, static: StaticConfig
 ) -> tuple[Params, jax.Array, jax.Array]:
     """d objective / d tables where it takes all words' scores, [V, D] each; objective and loss."""
     batch = _weighed(batch, LOSSES[static.loss])
@@ -56,18 +56,20 @@ def vocabulary_gradient(
     return Params(of_input, of_output), total, loss
 
 
-def part_size(pairs: int, inputs: int, dim: int, static: Static) -> int:
+def part_size(pairs: int, inputs: int, dim: int, static: StaticConfig) -> int:
     """Pairs that a part may have, of so many in all, with so many inputs a pair."""
     part = PART if static.platform == "cpu" else PART_ON_ACCELERATORS
     return min(pairs, max(1, part // ((inputs + 1 + static.negatives) * dim)))
 
 
-def positives(batch: Batch, static: Static) -> jax.Array:
+def positives(batch: Batch, static: StaticConfig) -> jax.Array:
     """Weights of the positives [T, P]."""
     return batch.weights[:, :: 1 + (0 if LOSSES[static.loss].vocabulary else static.negatives)]
 
 
-def pairs_in_use(batch: Batch, shape: tuple[int, int], static: Static) -> tuple[Batch, jax.Array]:
+def pairs_in_use(
+    batch: Batch, shape: tuple[int, int], static: StaticConfig
+) -> tuple[Batch, jax.Array]:
     """A row for each positive with its K noise words, those in use first, and their number.
 
     Windows are dynamic, so that nearly half the slots of a batch are empty. Rows after those in
@@ -114,7 +116,12 @@ def ids(pairs: Batch) -> Params:
 
 
 def add_gradient(
-    params: Params, pairs: Batch, used: jax.Array, places: Params, sums: Params, static: Static
+    params: Params,
+    pairs: Batch,
+    used: jax.Array,
+    places: Params,
+    sums: Params,
+    static: StaticConfig,
 ) -> tuple[Params, jax.Array, jax.Array]:
     """Sums [n, D] each plus the gradient of each occurrence of `ids`, at its place.
 

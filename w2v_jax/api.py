@@ -1,0 +1,79 @@
+"""The front door: what `import w2v_jax` gives, composed of the modules behind it."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from w2v_jax import runs
+from w2v_jax.config import Config, make
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.defaults import resolve
+from w2v_jax.types import TextSettings, UserError
+from w2v_jax.vectors import io
+from w2v_jax.vectors.measures import Measures, measures
+from w2v_jax.vectors.word_vectors import WordVectors
+
+Text = Corpus | str | Path | Iterable[Iterable[str]]
+
+
+def train(
+    text: Text,
+    config: Config | None = None,
+    *,
+    seed: int = 1,
+    progress: bool | Callable[[dict[str, Any]], None] | None = None,
+    **changes: Any,
+) -> runs.Run:
+    """Trains word vectors on sentences, files or a corpus.
+
+    text: sentences, each a list of words; a file or a glob of files, UTF-8, a sentence a line; or a
+    Corpus, whose vocabulary is fixed. config: a Config (None: its defaults), with the fields in
+    `changes`: train(text, dim=200, model="cbow"). progress: True, a bar; False, none; None, a bar
+    in a notebook or a terminal; or a function of each line of the history. Raises UserError, which
+    names the argument, for values that a Config can't have, and where there is nothing to train on.
+    """
+    config = make(config, changes)
+    corpus = corpus_of(text, config)
+    return runs.run(corpus, resolve(config, corpus), seed, progress)
+
+
+def corpus_of(text: Text, config: Config) -> Corpus:
+    """A text as a corpus by the config's fields; a Corpus as it is, if they are its own.
+
+    Raises UserError where a Corpus was made with another min_count, say, than the config has.
+    """
+    if isinstance(text, Corpus):
+        _check_same(text, config)
+        return text
+    settings = config.text_settings()
+    if isinstance(text, str | Path):
+        return Corpus.from_files(text, **settings._asdict())
+    for name in ("max_words", "max_types"):
+        if getattr(settings, name):
+            raise UserError(f"`{name}`: is for files; shorten the list of sentences")
+    made = {name: getattr(settings, name) for name in ("min_count", "max_vocab", "unk", "reading")}
+    return Corpus.from_sentences(text, **made)
+
+
+def _check_same(corpus: Corpus, config: Config) -> None:
+    for name in TextSettings._fields if corpus.settings else ():
+        given, own = getattr(config, name), getattr(corpus.settings, name)
+        if given is not None and given != own:
+            raise UserError(f"`{name}={given}`: the corpus was made with `{name}={own}`")
+
+
+def load(path: str | Path, limit: int | None = None) -> WordVectors:
+    """Vectors of any program: word2vec's text or binary format, or npz; plain or packed.
+
+    limit: the first so many words, the most frequent; no more is read of text and binary files.
+    Raises UserError, which names file and line.
+    """
+    return io.load(path, limit)
+
+
+def evaluate(vectors: WordVectors | runs.Run) -> Measures:
+    """WordSim-353, SimLex-999 (where it is installed) and Google's analogies, with coverage.
+
+    A figure of fewer than 20 covered items is None.
+    """
+    return measures(vectors.vectors if isinstance(vectors, runs.Run) else vectors)

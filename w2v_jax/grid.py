@@ -1,0 +1,192 @@
+"""Sweeps of the library: many trainings of one corpus, compared."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+from scipy.special import stdtrit
+
+from w2v_jax import beginning, sweeping
+from w2v_jax.config import Config, make
+from w2v_jax.data import trainable
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.defaults import resolve
+from w2v_jax.functional import make_train, stack
+from w2v_jax.types import UserError
+from w2v_jax.vectors.measures import Measures, measures
+from w2v_jax.vectors.word_vectors import WordVectors
+
+# Fields whose values trainings of one program may differ in: HyperParams holds what they make.
+TRACED = (
+    *("learning_rate", "noise_power", "subsample", "subsample_rule", "window", "negatives"),
+    *("beta1", "beta2", "epsilon", "weight_decay"),
+)
+LOSS = "loss"
+HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trial:
+    """One training of a sweep."""
+
+    values: dict[str, Any]  # the swept fields'
+    seed: int
+    config: Config
+    loss: float  # the last epoch's mean loss a positive
+    vectors: WordVectors
+
+    @cached_property
+    def measures(self) -> Measures:
+        """WordSim-353, SimLex-999 and Google's analogies; computed once."""
+        return measures(self.vectors)
+
+    def figure(self, name: str) -> float | None:
+        """Its loss, or a measure by its name, wordsim353 for short; None where it has no value."""
+        if name == LOSS:
+            return self.loss
+        whole = next((h for h in HEADLINES if h.startswith(name)), name)
+        return next((m.value for m in self.measures if m.name == whole), None)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sweep:
+    """Trainings at each setting of a grid, with each seed."""
+
+    trials: list[Trial]
+
+    @cached_property
+    def settings(self) -> list[dict[str, Any]]:
+        """The swept fields' values of each setting, in the grid's order."""
+        return list({tuple(t.values.items()): t.values for t in self.trials}.values())
+
+    def figures(self, setting: dict[str, Any], name: str) -> list[float]:
+        """A figure of each of a setting's trials that has it."""
+        found = [t.figure(name) for t in self.trials if t.values == setting]
+        return [value for value in found if value is not None]
+
+    def best(self, measure: str = "wordsim353") -> dict[str, Any]:
+        """The setting with the greatest mean of a measure over seeds, or the smallest "loss".
+
+        Raises UserError for a measure that no trial has.
+        """
+        means = [
+            (np.mean(found), i)
+            for i, setting in enumerate(self.settings)
+            if (found := self.figures(setting, measure))
+        ]
+        if not means:
+            raise UserError(f"`measure={measure}`: no trial has it")
+        return self.settings[(min if measure == LOSS else max)(means)[1]]
+
+    def table(self) -> str:
+        """A line a setting: mean and 95% interval over seeds (t of the seeds) of each figure."""
+        names = [LOSS, *(m.name for m in self.trials[0].measures if m.name in HEADLINES)]
+        head = [*self.settings[0], *names]
+        rows = [
+            [*map(str, setting.values()), *(_interval(self.figures(setting, n)) for n in names)]
+            for setting in self.settings
+        ]
+        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+        return "\n".join(
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            for row in (head, *rows)
+        )
+
+    def __repr__(self) -> str:
+        return f"Sweep({len(self.settings)} settings, {len(self.trials)} trials)"
+
+
+def _interval(values: list[float]) -> str:
+    """mean ± t s / sqrt(n), the mean alone of one value, a dash of none."""
+    if not values:
+        return "–"
+    n, mean = len(values), float(np.mean(values))
+    if n == 1:
+        return f"{mean:.3f}"
+    half = stdtrit(n - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(n)
+    return f"{mean:.3f} ± {half:.3f}"
+
+
+def sweep(
+    corpus: Corpus,
+    config: Config | None = None,
+    *,
+    seeds: int | Sequence[int] = 3,
+    vmap_width: int = 0,
+    **axes: Sequence[Any] | Any,
+) -> Sweep:
+    """Trains every setting of a grid with every seed.
+
+    axes: fields of Config, a list of values each, or one value: noise_power=[0, 0.75], dim=50.
+    seeds: how many (1, 2, ..), or which. Settings that differ in traced fields alone (rates, noise
+    power, subsampling, window, negatives ..) are one compiled program. vmap_width: trainings of it
+    at a time (0: one on a CPU, all on an accelerator). Each training is that of `make_train`.
+    Raises UserError for values that Config does not have, and where a setting has nothing to train on.
+    """
+    base = make(config, {})
+    values = {name: x if _is_list(x) else [x] for name, x in axes.items()}
+    seeds = range(1, seeds + 1) if isinstance(seeds, int) else list(seeds)
+    if not seeds or not all(values.values()):
+        empty = next((name for name, x in values.items() if not x), "seeds")
+        raise UserError(f"`{empty}`: holds no value")
+    grid = [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
+    jobs = [
+        (setting, seed, resolve(make(base, setting), corpus)) for setting in grid for seed in seeds
+    ]
+    for config_ in {job[2] for job in jobs}:
+        beginning.check(config_, corpus)
+    programs: dict[Config, list[int]] = {}
+    for i, (_, _, own) in enumerate(jobs):
+        programs.setdefault(_shared(own), []).append(i)
+    swept = [name for name, x in axes.items() if _is_list(x)]
+    trials: list[Trial | None] = [None] * len(jobs)
+    for members in programs.values():
+        for i, loss, table in _trained([jobs[i] for i in members], members, corpus, vmap_width):
+            setting, seed, own = jobs[i]
+            wv = WordVectors(corpus.vocab.words, table, _untrained(corpus))
+            trials[i] = Trial({n: setting[n] for n in swept}, seed, own, loss, wv)
+    return Sweep([trial for trial in trials if trial is not None])
+
+
+def _is_list(values: Any) -> bool:
+    return isinstance(values, Sequence | np.ndarray) and not isinstance(values, str)
+
+
+def _untrained(corpus: Corpus) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(trainable.without_context(corpus)).tolist())
+
+
+def _shared(config: Config) -> Config:
+    """What trainings of one program have in common: the config, its traced fields aside."""
+    plain = Config.__dataclass_fields__
+    fields = {name: plain[name].default for name in ("noise_power", "beta1", "beta2")}
+    fields |= {"learning_rate": 1.0, "subsample": 0.0, "epsilon": 1.0, "weight_decay": 0.0}
+    return dataclasses.replace(config, **fields, window=1, negatives=1, subsample_rule="paper")
+
+
+def _trained(jobs: list, numbers: list[int], corpus: Corpus, width: int):
+    """Number, last loss and vectors of each training of one program."""
+    limits = {
+        f"{name}_limit": max(getattr(own, name) for _, _, own in jobs)
+        for name in ("window", "negatives")
+    }
+    train = make_train(corpus, dataclasses.replace(jobs[0][2], **limits))
+    width = width or sweeping.default_lanes(len(jobs), jax.devices()[:1])
+    program = jax.jit(train if width == 1 else jax.vmap(train))
+    for first in range(0, len(jobs), width):
+        part = jobs[first : first + width]
+        part += part[-1:] * (width - len(part))  # one shape, one compilation
+        keys = [jax.random.key(seed) for _, seed, _ in part]
+        hypers = [beginning.make_hyper(own, corpus.vocab) for *_, own in part]
+        if width == 1:
+            params, metrics = jax.tree.map(lambda x: x[None], program(keys[0], hypers[0]))
+        else:
+            params, metrics = program(jax.numpy.stack(keys), stack(hypers))
+        loss = np.asarray(metrics.loss[:, -1]) / np.asarray(metrics.positives[:, -1])
+        tables = np.asarray(params.input)
+        for i, number in enumerate(numbers[first : first + width]):
+            yield number, float(loss[i]), tables[i]

@@ -1,0 +1,126 @@
+"""Trainings of the library: a run with its vectors, and its progress while it trains."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+import tqdm.auto
+import tqdm.notebook
+
+from w2v_jax import beginning, training
+from w2v_jax.config import Config
+from w2v_jax.data import trainable
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.metrics import loss_error, mean_loss
+from w2v_jax.types import Params, UserError
+from w2v_jax.vectors import io
+from w2v_jax.vectors.measures import Measures, measures
+from w2v_jax.vectors.word_vectors import WordVectors
+
+STEPS = 100  # a line of the history
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A training, done."""
+
+    config: Config  # resolved: no field is None
+    seed: int
+    vectors: WordVectors  # the input embeddings
+    params: Params = field(repr=False)  # both tables, [V, D]
+    history: list[dict[str, Any]] = field(repr=False)  # step, epoch, words, loss, learning_rate
+    loss: float  # the last epoch's mean negative-sampling loss a positive
+    loss_error: float | None  # half its 95% interval, where it is measured on a sample
+    train_sec: float  # without compilation
+
+    def most_similar(self, word: str, topn: int = 10) -> list[tuple[str, float]]:
+        """The words with the greatest cosine: [(word, cosine)], best first."""
+        return self.vectors.most_similar(word, topn)
+
+    def evaluate(self) -> Measures:
+        """WordSim-353, SimLex-999 (where it is installed) and Google's analogies."""
+        return measures(self.vectors)
+
+    def save(self, path) -> None:
+        """The vectors in a file: .npz, .bin (word2vec's binary), or else word2vec's text."""
+        io.save(path, self.vectors)
+
+
+def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | None) -> Run:
+    """Trains a resolved config; progress as of `w2v_jax.train`."""
+    beginning.check(config, corpus)
+    key = jax.random.key(_seed(seed))
+    hyper, static = beginning.make_hyper(config, corpus.vocab), config.static()
+    state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
+    program = training.compile_program(state, key, corpus.chunk_size, hyper, static, STEPS)
+    history, epoch, sums = [], 0, None
+    began = time.perf_counter()
+    with _shown(progress, corpus.words * config.epochs) as show:
+        reports = training.train(state, key, corpus, program, hyper, static, config.epochs)
+        for after, report in reports:
+            state = after
+            found = np.array(report.metrics)
+            if not np.isfinite(found).all():
+                raise UserError(
+                    f"the loss is not finite at step {report.step:,}: a smaller `learning_rate` "
+                    f"than {config.learning_rate:g} may help"
+                )
+            sums = found if report.epoch != epoch else sums + found
+            epoch = report.epoch
+            history.append(_line(report, found))
+            show(history[-1])
+    train_sec = time.perf_counter() - began
+    params = Params(*map(np.asarray, state.params))
+    never = tuple(np.flatnonzero(trainable.without_context(corpus)).tolist())
+    return Run(
+        config=config,
+        seed=seed,
+        vectors=WordVectors(corpus.vocab.words, params.input, never),
+        params=params,
+        history=history,
+        loss=mean_loss(sums),
+        loss_error=loss_error(sums),
+        train_sec=train_sec,
+    )
+
+
+def _seed(seed: int) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise UserError(f"`seed={seed}`: must be a whole number from 0 to 2^32 - 1")
+    return int(seed)
+
+
+def _line(report: training.Report, sums: np.ndarray) -> dict[str, Any]:
+    return {
+        "step": report.step,
+        "epoch": report.epoch,
+        "words": report.words,
+        "loss": mean_loss(sums),
+        "learning_rate": report.learning_rate,
+    }
+
+
+@contextmanager
+def _shown(progress: bool | Callable | None, words: int) -> Iterator[Callable[[dict], None]]:
+    """What is called with each line of the history: a bar, the user's function, or nothing."""
+    if callable(progress):
+        yield progress
+        return
+    notebook = issubclass(tqdm.auto.tqdm, tqdm.notebook.tqdm_notebook)
+    if progress is None:
+        progress = notebook or sys.stderr.isatty()
+    with tqdm.auto.tqdm(
+        total=words, unit="word", unit_scale=True, smoothing=0.1, disable=not progress
+    ) as bar:
+
+        def show(line: dict) -> None:
+            loss = line["loss"]
+            bar.set_postfix_str("" if loss is None else f"loss {loss:.4f}", False)
+            bar.update(line["words"] - bar.n)
+
+        yield show

@@ -1,0 +1,29 @@
+"""All measures of one table of vectors, as a table of their own."""
+
+from w2v_jax.vectors.evaluation import LEAST, Measure, standard
+from w2v_jax.vectors.word_vectors import WordVectors
+
+
+class Measures(tuple[Measure, ...]):
+    """Measures of one table of vectors; printed, a line each."""
+
+    def __getitem__(self, which):
+        """A measure by its name or its place."""
+        if isinstance(which, str):
+            return next(m for m in self if m.name == which)
+        return super().__getitem__(which)
+
+    def __repr__(self) -> str:
+        width = max((len(m.name) for m in self), default=0)
+        return "\n".join(_shown(m, width) for m in self)
+
+
+def _shown(m: Measure, width: int) -> str:
+    value = "  -  " if m.value is None else f"{m.value:5.3f}"
+    few = ": too few" if 0 < m.covered < LEAST else ""
+    return f"{m.name:<{width}}  {value}  ({m.covered:,} of {m.total:,} items{few})"
+
+
+def measures(wv: WordVectors) -> Measures:
+    """All of `standard`."""
+    return Measures(standard(wv))
