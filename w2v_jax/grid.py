@@ -125,7 +125,7 @@ def sweep(
     seeds: how many (1, 2, ..), or which. Settings that differ in traced fields alone (rates, noise
     power, subsampling, window, negatives ..) are one compiled program. vmap_width: trainings of it
     at a time (0: one on a CPU, all on an accelerator). Each training is that of `make_train`.
-    Raises UserError for values that Config does not have, and where a setting has nothing to train on.
+    Raises UserError for values that Config does not have, and for nothing to train on.
     """
     base = make(config, {})
     values = {name: x if _is_list(x) else [x] for name, x in axes.items()}
