@@ -9,7 +9,6 @@ from scripts import start
 from experiments.cli import earlier_flags
 from w2v_jax.config import Config
 from w2v_jax.defaults import CASES, SIZE, SIZED, resolve, steps
-from w2v_jax.vectors import io as vectors_io
 
 
 def planted(seed=0):
@@ -65,21 +64,6 @@ def test_a_text_of_17_million_words_has_the_plain_defaults(make_corpus):
 def test_a_batch_that_the_groups_do_not_divide_stays(make_corpus):
     made = resolve(Config(group_size=512), make_corpus([np.arange(900)]))
     assert made.batch_size == 1024
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("model", ["skipgram", "cbow"])
-def test_two_planted_groups_are_told_apart_by_the_defaults_on_five_seeds(tmp_path, model):
-    (tmp_path / "text.txt").write_text(planted())
-    for seed in range(1, 6):
-        out = tmp_path / str(seed)
-        args = f"--corpus={tmp_path / 'text.txt'}", f"--workdir={out}", f"--seed={seed}"
-        assert start("train_corpus", *args, f"--model={model}", "--noplots", "--noevaluate") == 0
-        wv = vectors_io.load(out / "vectors.txt")
-        unit = wv.vectors / np.linalg.norm(wv.vectors, axis=1, keepdims=True)
-        cosines, group = unit @ unit.T, np.array([word in "abc" for word in wv.words])
-        same = group[:, None] == group[None, :]
-        assert cosines[same].min() > 0.5 + cosines[~same].max()
 
 
 def test_what_the_size_made_is_recorded_said_and_the_same_run_goes_on(tmp_path, capsys):
