@@ -12,6 +12,7 @@ from experiments.cli import console
 from w2v_jax import resources, training
 from w2v_jax.data import corpus as corpora
 from w2v_jax.data.vocab import load_counts
+from w2v_jax.defaults import resolve
 from w2v_jax.engines import blocks
 from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io
@@ -290,7 +291,7 @@ def test_train_corpus_takes_the_rate_of_the_model_unless_told(place, monkeypatch
     from experiments.runs import run as wiring
 
     seen = []
-    monkeypatch.setattr(wiring, "run", lambda config, *_: seen.append(config))
+    monkeypatch.setattr(wiring, "run", lambda config, *_: seen.append(resolve(config)))
     text = f"--corpus={place / 'corpus.txt'}"
     for args in (
         [],
