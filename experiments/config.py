@@ -11,6 +11,7 @@ from absl import flags
 from experiments import quoted
 from w2v_jax import checks
 from w2v_jax.checks import ENGINES, NAMES, REGISTRIES
+from w2v_jax.corpus import DATASETS
 from w2v_jax.losses import LOSSES
 from w2v_jax.model import INITS
 from w2v_jax.noise import NOISE
@@ -37,7 +38,7 @@ class Config:
     """A run, resolved. Field names are flag names."""
 
     # The text
-    dataset: str = _flag("ptb", "Named corpus.", choices=("ptb", "wiki_sample"))
+    dataset: str = _flag("ptb", "Named corpus.", choices=DATASETS)
     fallback_dataset: str = _flag(
         "", "Dataset to use where PTB can't be had.", choices=("", "wiki_sample"), result=False
     )

@@ -1,4 +1,4 @@
-"""Defaults that depend on other flags or on the text's size: declared, shown and resolved here."""
+"""Defaults that depend on other flags, on the dataset or on the text's size: shown, resolved."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -34,13 +34,24 @@ class BySize(NamedTuple):
     epochs: int = 1000  # at most
 
 
+# Of a dataset, before a command's own: the book's, for its sentence of eight words.
+TOY = {"dataset": ("toy",)}
+OF_DATASET = {
+    "min_count": (Case(1, TOY),),
+    "unk": (Case("keep", TOY),),
+    "dim": (Case(5, TOY),),
+    "window": (Case(1, TOY),),
+    "subsample": (Case(0.0, TOY),),
+    "epochs": (Case(1000, TOY),),
+}
 SIZED = ("subsample", "learning_rate", "batch_size", "epochs")
+NONE: Mapping[str, tuple[Case, ...]] = {}
 ENOUGH = 1000  # updates below which a warning is due
 
 
-def show_in_help(cases: Mapping[str, tuple[Case, ...]], size: BySize | None = None) -> None:
+def show_in_help(cases: Mapping[str, tuple[Case, ...]] = NONE, size: BySize | None = None) -> None:
     """Sets what --help says of the defaults of flags that are defined."""
-    for name, own in cases.items():
+    for name, own in _with_datasets(cases).items():
         told = [f"{_text(case.value)} with {_conditions(case.given)}" for case in own]
         _say(name, "; ".join(told))
     if size:
@@ -74,21 +85,33 @@ def _text(value: object) -> str:
     )
 
 
-def of_flags(cases: Mapping[str, tuple[Case, ...]]) -> None:
-    """Sets flags that were not given to the first of their cases that holds."""
-    for name, own in cases.items():
-        for case in own:
-            holds = all(flags.FLAGS[n].value in values for n, values in case.given.items())
-            if holds and not flags.FLAGS[name].present:
-                flags.FLAGS.set_default(name, case.value)
-                break
+def of_flags(cases: Mapping[str, tuple[Case, ...]] = NONE) -> None:
+    """Sets flags that were not given to their first case that holds; a dataset's come first."""
+    for name, own in _with_datasets(cases).items():
+        case = next(filter(_holds, own), None)
+        if case and not flags.FLAGS[name].present:
+            flags.FLAGS.set_default(name, case.value)
+
+
+def _with_datasets(cases: Mapping[str, tuple[Case, ...]]) -> dict[str, tuple[Case, ...]]:
+    names = dict.fromkeys([*cases, *OF_DATASET])
+    return {name: (*OF_DATASET.get(name, ()), *cases.get(name, ())) for name in names}
+
+
+def _holds(case: Case) -> bool:
+    """Whether the flags are as given; a dataset beside --corpus is not read."""
+    values = {name: flags.FLAGS[name].value for name in case.given}
+    if flags.FLAGS.corpus:
+        values.pop("dataset", None)
+    return all(name in values and values[name] in case.given[name] for name in case.given)
 
 
 def open_by_size(config: Config) -> tuple[str, ...]:
-    """Flags that the text's size decides: those not given, of a run that begins anew."""
+    """Flags that the text's size decides: neither given nor the dataset's, of a run begun anew."""
     if config.continue_from:
         return ()
-    return tuple(name for name in SIZED if not flags.FLAGS[name].present)
+    settled = {name for name, own in OF_DATASET.items() if any(map(_holds, own))}
+    return tuple(n for n in SIZED if n not in settled and not flags.FLAGS[n].present)
 
 
 def of_size(config: Config, corpus: Corpus, names: Collection[str], size: BySize) -> Config:

@@ -7,17 +7,19 @@ The flags say the baseline, --sweep what varies. The same command again goes on 
 a program at a time. OUT/flags.cfg with a line's "flags" in results.jsonl is that member alone.
 """
 
-from experiments import ablation, axes, config, entry
+from experiments import ablation, axes, config, defaults, entry
 
 
 def main() -> None:
     """One sweep."""
+    defaults.of_flags()
     ablation.run(config.from_flags())
 
 
 if __name__ == "__main__":
     idle = ("overwrite", "resume", "resident_gb", "checkpoint_every_steps", *config.CONTINUED)
     config.define_flags(idle, model="skipgram")
+    defaults.show_in_help()
     axes.define_flags()
     ablation.define_flags()
     entry.start(main, __doc__)

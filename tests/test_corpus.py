@@ -132,7 +132,7 @@ def test_corpus_that_is_not_there(tmp_path):
 
 
 def test_unknown_names():
-    assert error_of(corpus.locate, "text8") == "--dataset=text8: not one of ptb, wiki_sample"
+    assert error_of(corpus.locate, "text8") == "--dataset=text8: not one of ptb, wiki_sample, toy"
     assert error_of(corpus.locate, "ptb", split="dev") == "ptb has no split 'dev'"
     message = error_of(corpus.locate, "wiki_sample", split="valid")
     assert message == "wiki_sample has no split 'valid'"
