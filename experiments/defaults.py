@@ -39,7 +39,7 @@ TOY = {"dataset": ("toy",)}
 OF_DATASET = {
     "min_count": (Case(1, TOY),),
     "unk": (Case("keep", TOY),),
-    "dim": (Case(5, TOY),),
+    "dim": (Case(10, TOY),),
     "window": (Case(1, TOY),),
     "subsample": (Case(0.0, TOY),),
     "epochs": (Case(1000, TOY),),

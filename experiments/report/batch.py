@@ -160,6 +160,7 @@ def _examples(vocab: Vocab, shown: Sequence[Example], static: Static) -> list[st
     shared = static.engine == "blocks"
     heads = ("centre", "contexts" if shared else "context")
     heads = heads if static.model == "skipgram" else ("contexts", "centre")
+    heads = tuple(h + "*weight" if shared and h == "contexts" else h for h in heads)
     cells = [(*heads, "weight of each negative" if shared else "negatives")]
     width = max((_width(vocab.words[i]) for one in shown for i, _ in one.negatives), default=0)
     for one in shown:
@@ -206,7 +207,7 @@ def _loss(config: Config, vocab: Vocab, step: Step) -> str:
     told = f"loss {metrics.loss / metrics.positives:.4f} a positive"
     if of_chance is not None:
         told += f" ({of_chance:.4f} where all scores are 0)"
-    if metrics.steps:
+    if metrics.steps and metrics.rows < _count(step.batch, config.static()):
         told += f", of {metrics.rows:.0f} of its centres"
     return f"{told}; learning rate {step.report.learning_rate:.4g}"
 
