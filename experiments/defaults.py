@@ -43,6 +43,7 @@ OF_DATASET = {
     "window": (Case(1, TOY),),
     "subsample": (Case(0.0, TOY),),
     "epochs": (Case(1000, TOY),),
+    "show_similar": (Case("you,i,say", TOY),),
 }
 SIZED = ("subsample", "learning_rate", "batch_size", "epochs")
 NONE: Mapping[str, tuple[Case, ...]] = {}
@@ -94,7 +95,8 @@ def of_flags(cases: Mapping[str, tuple[Case, ...]] = NONE) -> None:
 
 
 def _with_datasets(cases: Mapping[str, tuple[Case, ...]]) -> dict[str, tuple[Case, ...]]:
-    names = dict.fromkeys([*cases, *OF_DATASET])
+    """The cases of each flag that is defined, a dataset's first."""
+    names = [name for name in dict.fromkeys([*cases, *OF_DATASET]) if name in flags.FLAGS]
     return {name: (*OF_DATASET.get(name, ()), *cases.get(name, ())) for name in names}
 
 

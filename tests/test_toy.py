@@ -41,7 +41,9 @@ def test_it_trains_with_no_further_flag(tmp_path, capsys, args):
     assert summary["final_loss"] < 0.6 * summary["chance_loss"]
     near = nearest(tmp_path / "out" / "vectors.txt", "you", 3)
     assert "i" in near and len({"i", "goodbye", "hello"} & set(near)) >= 2
-    assert "warning: of 8 tokens little can be learned" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "warning: of 8 tokens little can be learned" in told.err
+    assert all(f"  {word} -> " in told.out for word in ("you", "i", "say"))
 
 
 def test_a_sweep_takes_the_same_defaults(tmp_path):
@@ -57,7 +59,11 @@ def test_a_sweep_takes_the_same_defaults(tmp_path):
 def test_help_shows_what_it_sets(capsys, script):
     assert start(script, "--help") == 0
     text = " ".join(capsys.readouterr().out.split())
+    assert "--subsample" in text and "--epochs" in text
     for name, (case,) in defaults.OF_DATASET.items():
+        if f"--{name}: " not in text:  # show_batch looks for no neighbours
+            assert (script, name) == ("show_batch", "show_similar")
+            continue
         shown = text.partition(f"--{name}: ")[2].partition("(default: ")[2].partition(")")[0]
         assert f"{defaults._text(case.value)} with --dataset=toy" in shown, name
 

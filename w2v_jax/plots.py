@@ -82,7 +82,7 @@ def plot_embedding(path, wv: WordVectors, count: int = 150) -> list[str]:
     words = [wv.words[i] for i in ids]
     fonts, bare = fonts_for(words)
     axes = figure.add_subplot()
-    title = f"{len(ids)} frequent words: what is near has similar contexts (cosine, t-SNE)"
+    title = f"{len(ids)} words: what is near has similar contexts (cosine, t-SNE)"
     axes.set_title(title, loc="left", color=INK, fontsize=13)
     axes.set_xticks([])
     axes.set_yticks([])
