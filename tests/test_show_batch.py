@@ -201,6 +201,33 @@ def test_the_rows_that_moved_are_those_of_the_batch(printed, model, engine):
     assert it.moved == [(len(inputs), size, inputs), (len(outputs), size, outputs)]
 
 
+@pytest.mark.parametrize("engine", ["pairs", "blocks"])
+def test_a_later_step_of_a_later_chunk_is_shown_with_its_own_batch(monkeypatch, tmp_path, engine):
+    """The batch is made anew: with it the tables before give those after."""
+    monkeypatch.setattr(training, "CHUNK", 16)
+    (tmp_path / "lines.txt").write_text("".join(f"a{i} b{i} c{i} d a{i} b{i}\n" for i in range(7)))
+    taken, own = [], shown.take
+    monkeypatch.setattr(
+        shown, "take", lambda *args: taken.append((args, own(*args))) or taken[0][1]
+    )
+    args = f"--corpus={tmp_path / 'lines.txt'}", *SMALL, f"--engine={engine}", "--epochs=3"
+    assert start("show_batch", *args, "--step=7") == 0
+    (((config, corpus, _), step),) = taken
+    assert step.report.step == 7 and step.report.position.place > 0
+    hyper = shown.run.make_hyper(config, corpus.vocab)
+    state = shown.run.initial_state(config, len(corpus.vocab.words), jax.random.key(1), hyper)
+    static = config.static()._replace(optimizer="sgd", platform="cpu")
+    before = state.replace(params=jax.tree.map(jnp.asarray, step.before))
+    batch = jax.tree.map(jnp.asarray, step.batch)
+    _, metrics = update.apply_batch(before, batch, jnp.float32(0), hyper, config.static())
+    assert float(metrics.loss) == pytest.approx(step.report.metrics.loss, rel=1e-5)
+    grads, _ = update.gradient(before.params, batch, static)
+    for old, new, grad in zip(step.before, step.after, grads, strict=True):
+        moved = np.any(old != new, axis=1)
+        assert np.all(np.any(np.asarray(grad) != 0, axis=1) == moved)
+        assert np.all(np.sum((new - old) * np.asarray(grad), axis=1)[moved] < 0)
+
+
 def test_the_first_step_moves_output_embeddings_alone(printed):
     assert [count for count, *_ in printed("skipgram", "pairs", "--step=1").moved] == [0, 7]
 
