@@ -8,7 +8,7 @@ from collections.abc import Callable
 from absl import flags
 from jax.errors import JaxRuntimeError
 
-from experiments.cli import earlier_arguments, peers_flags, programs, quiet, streams
+from experiments.cli import datasets, earlier_arguments, peers_flags, programs, quiet, streams
 from experiments.cli.errors import Diverged, Stopped, as_flags
 from w2v_jax import configure
 from w2v_jax.types import UserError
@@ -111,6 +111,7 @@ def _parse(argv: list[str], doc: str) -> None:
     for line in notes:
         print(f"note: {line}", file=sys.stderr)
     if flags.FLAGS.help:
+        datasets.show_in_help()
         print(f"{doc.strip()}\n\nflags:\n{_flags_help()}", flush=True)
         sys.exit(OK)
     if sum(map(os.path.exists, rest[1:])):

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 from absl import flags
 
-from experiments.cli import quoted
+from experiments.cli import datasets, quoted
 from experiments.cli.errors import as_flags
 from w2v_jax import config as checking
 from w2v_jax.checks import REGISTRIES
 from w2v_jax.config import Config, field
+from w2v_jax.data.sources import DATASETS
 from w2v_jax.types import TextSettings, UserError
 
 FLAGS = "flags.cfg"  # what a run calls the file of its own flags
@@ -49,7 +50,7 @@ class RunConfig(Config):
     subsample: float = _as_in_papers("subsample", 1e-4)
     subsample_rule: str = _as_in_papers("subsample_rule", "paper")
     # The text
-    dataset: str = field("ptb", "Named corpus.", choices=("ptb", "wiki_sample"))
+    dataset: str = field("ptb", "Named corpus.", choices=DATASETS)
     fallback_dataset: str = field(
         "", "Dataset to use where PTB can't be had.", choices=("", "wiki_sample"), result=False
     )
@@ -172,6 +173,13 @@ def define_flags(without: Iterable[str] = (), **defaults) -> None:
             flags.DEFINE_string(one.name, default, help_)
 
 
+def without_result() -> set[str]:
+    """Flags that have no effect where nothing is left behind."""
+    names = {f.name for f in dataclasses.fields(RunConfig) if not f.metadata["result"]}
+    own = {"objective", "export_vectors", *CONTINUED}
+    return (names | own) - {"cache_dir", "fallback_dataset"}
+
+
 def of_library() -> dict[str, object]:
     """The library's defaults where they are not those of RunConfig; None: by flags or text.
 
@@ -197,6 +205,7 @@ def _base(name: str) -> str:
 
 def from_flags() -> RunConfig:
     """The flags as a RunConfig, checked. Raises UserError for values that don't go together."""
+    datasets.set_defaults()
     values = {}
     for one in dataclasses.fields(RunConfig):
         if one.name not in flags.FLAGS:

@@ -133,7 +133,7 @@ def test_corpus_that_is_not_there(tmp_path):
 
 
 def test_unknown_names():
-    assert error_of(sources.locate, "text8") == "--dataset=text8: not one of ptb, wiki_sample"
+    assert error_of(sources.locate, "text8") == "--dataset=text8: not one of ptb, wiki_sample, toy"
     assert error_of(sources.locate, "ptb", split="dev") == "ptb has no split 'dev'"
     message = error_of(sources.locate, "wiki_sample", split="valid")
     assert message == "wiki_sample has no split 'valid'"

@@ -107,6 +107,12 @@ def test_words_of_a_map():
     assert plots.mapped_words(WordVectors(words, vectors), 6).tolist() == [2, 5, 9, 11]
     many = WordVectors(tuple(f"w{i}" for i in range(1000)), np.ones((1000, 2), np.float32))
     assert plots.mapped_words(many, 50).tolist() == list(range(100, 150))
+    words = tuple(
+        {101: "the", 103: "Would", 104: "wouldn"}.get(i, w) for i, w in enumerate(many.words)
+    )
+    assert plots.mapped_words(many._replace(words=words), 4).tolist() == [100, 102, 104, 105]
+    few = WordVectors(("you", "say", "goodbye", "and"), np.ones((4, 2), np.float32))
+    assert plots.mapped_words(few, 20).tolist() == [0, 1, 2, 3]  # a small text needs all it has
 
 
 def test_the_map_as_drawn_has_no_label_over_another(drawn):

@@ -15,7 +15,8 @@ from w2v_jax.data.files import UNREADABLE, reason_of
 from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError
 
-DATASETS = ("ptb", "wiki_sample")
+CARRIED = {"wiki_sample": "wiki_sample.txt.xz", "toy": "toy.txt"}  # datasets in the package
+DATASETS = ("ptb", *CARRIED)
 PTB_ADDRESS = "https://raw.githubusercontent.com/tomsercu/lstm/master/data/ptb.{split}.txt"
 PTB_SHA256 = {
     "train": "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
@@ -52,8 +53,8 @@ def locate(
     matches of each sorted, no file twice. `ptb` is looked for in `data_dir` or its folder ptb and
     never downloaded then; without `data_dir` it comes from the cache or is downloaded into it.
     `fallback` names the dataset to use where PTB cannot be downloaded. `wiki_sample`, 67
-    articles of Wikipedia, comes with the package. Only `ptb` has splits beside 'train'. `argument`
-    is what messages call `corpus`.
+    articles of Wikipedia, and `toy`, the sentence of Deep Learning from Scratch 2, come with the
+    package. Only `ptb` has splits beside 'train'. `argument` is what messages call `corpus`.
 
     Raises UserError where there is no such text.
     """
@@ -64,8 +65,8 @@ def locate(
         raise UserError(f"{f'`{argument}={corpus}`' if corpus else dataset} has no split '{split}'")
     if corpus:
         return Source("files", _match(corpus, argument), "")
-    if dataset == "wiki_sample":
-        return Source(dataset, (str(resources.carried("wiki_sample.txt.xz")),), "")
+    if dataset in CARRIED:
+        return Source(dataset, (str(resources.carried(CARRIED[dataset])),), "")
     if data_dir:
         return Source(dataset, (_in_folder(data_dir, f"ptb.{split}.txt"),), "")
     try:

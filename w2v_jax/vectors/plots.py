@@ -67,12 +67,12 @@ def _dotted(ends: Sequence[float]) -> str:
     return f" (dotted: {which})" if len(ends) else ""
 
 
-def plot_embedding(path, wv: WordVectors, count: int = 300) -> list[str]:
+def plot_embedding(path, wv: WordVectors, count: int = 150) -> list[str]:
     """A map of words: near on the map where their cosine is high, coloured by first two components.
 
-    The count most frequent words below the first 100 (from the first on in a small vocabulary),
-    without <unk>, <eos>, N and punctuation. Places are t-SNE's; hue is the angle in the plane of
-    the first two principal components, its strength the distance from their origin. Labels never
+    The count most frequent words below the first 100, without stop words (of a small vocabulary: of
+    all), without <unk>, <eos>, N and punctuation. Places are t-SNE's; hue is the angle in the plane
+    of the first two principal components, its strength the distance from their origin. Labels never
     overlap: those that do not fit are left out, and words that no registered font covers, which are
     returned. Raises UserError as plot_loss does.
     """
@@ -83,14 +83,15 @@ def plot_embedding(path, wv: WordVectors, count: int = 300) -> list[str]:
     words = [wv.words[i] for i in ids]
     fonts, bare = fonts_for(words)
     axes = figure.add_subplot()
-    axes.set_title(f"{len(ids)} words, placed by cosine (t-SNE)", loc="left", color=INK)
+    title = f"{len(ids)} words: what is near has similar contexts (cosine, t-SNE)"
+    axes.set_title(title, loc="left", color=INK, fontsize=13)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     axes.margins(0.05)
     places = tsne(unit)
     colours = _hues(principal_plane(unit))
-    dots = axes.scatter(*places.T, s=9, c=colours, linewidths=0)
+    dots = axes.scatter(*places.T, s=14, c=colours, linewidths=0)
     shown = _label(figure, axes, [None if w in bare else w for w in words], fonts, places, colours)
     if shown:
         dots.set_alpha(np.where(shown, 0.9, 0.3))  # faint where the word is left out
@@ -99,12 +100,24 @@ def plot_embedding(path, wv: WordVectors, count: int = 300) -> list[str]:
 
 
 def mapped_words(wv: WordVectors, count: int) -> np.ndarray:
-    """Ids of the words of a map: [<= count], most frequent first."""
+    """Ids of the words of a map: [<= count], most frequent first.
+
+    Stop words, scikit-learn's English ones, are left out of a large vocabulary: near everything.
+    """
     first = min(FUNCTION_WORDS, max(0, len(wv.words) - 2 * count))
+    stop = _stop_words() if first else frozenset()
     usable = np.isfinite(wv.vectors).all(axis=1) & wv.vectors.any(axis=1)
     ids = [i for i, word in enumerate(wv.words) if word[:1].isalpha() and word != "N" and usable[i]]
-    ids = [i for i in ids if i >= first] or ids
+    ids = [i for i in ids if i >= first and wv.words[i].lower() not in stop] or ids
     return np.array(ids[:count], np.int64)
+
+
+def _stop_words() -> frozenset[str]:
+    try:
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+    except ImportError:
+        return frozenset()
+    return ENGLISH_STOP_WORDS
 
 
 def principal_plane(rows: np.ndarray) -> np.ndarray:
@@ -211,7 +224,7 @@ def _label(figure, axes, words, fonts, places, colours) -> list[bool]:
 
     figure.draw_without_rendering()  # settles the limits that transData maps
     renderer = figure.canvas.get_renderer()
-    style = dict(fontsize=9, fontfamily=fonts, transform=IdentityTransform())
+    style = dict(fontsize=12, fontfamily=fonts, transform=IdentityTransform())
     style |= dict(parse_math=False, va="bottom")
     written = [i for i, word in enumerate(words) if word is not None]
     texts = [axes.text(0, 0, words[i], **style) for i in written]
