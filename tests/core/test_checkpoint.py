@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from w2v_jax import checkpoint, model
+from w2v_jax import checkpoint, model, update
 from w2v_jax.checkpoint import Checkpoints, flat, names_of, unflat
 from w2v_jax.types import StaticConfig, UserError
 
@@ -46,9 +46,9 @@ def restore(folder, tree):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "row_adagrad", "sgd"])
-@pytest.mark.parametrize("update", ["dense", "sparse"])
-def test_a_state_comes_back_to_the_bit(folder, make_hyper, optimizer, update):
-    static = StaticConfig(optimizer=optimizer, update=update)
+@pytest.mark.parametrize("rows_moved", ["dense", "sparse"])
+def test_a_state_comes_back_to_the_bit(folder, make_hyper, optimizer, rows_moved):
+    static = StaticConfig(optimizer=optimizer, update=rows_moved)
     params = model.init_params(jax.random.key(1), 6, 3, "xavier")
     state = update.init_state(params, make_hyper(np.ones(6)), static)
     save(folder, {"state": state}, 7)

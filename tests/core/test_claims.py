@@ -9,7 +9,7 @@ from scripts import ROOT, start
 from w2v_jax.defaults import LARGE, resolve
 
 EPOCHS = LARGE["epochs"]
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "experiments" / "results" / "README.md").read_text()
 WIKI = ROOT / "experiments" / "results" / "benchmark_wiki"
 
 
@@ -20,7 +20,7 @@ def test_readmes_rows_of_the_defaults_have_the_defaults_epochs():
 
 
 def test_the_commands_of_the_headline_train_so_many_epochs():
-    section = README.partition("beside gensim")[2].partition("\n### ")[0]
+    section = README.partition("beside gensim")[2].partition("\n## ")[0]
     assert set(re.findall(r"\bw2v_jax@(\d+)", section)) == {str(EPOCHS)}
 
 

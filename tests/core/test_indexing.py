@@ -64,7 +64,7 @@ def inputs(static, hyper):
     return update.init_state(params, hyper, static), hyper, tokens, line
 
 
-@pytest.mark.parametrize("static", STEPS, ids=lambda s: f"{s.engine}-{s.model}-{s.loss}-{s.rows}")
+@pytest.mark.parametrize("static", STEPS, ids=lambda s: f"{s.engine}-{s.model}-{s.loss}-{s.update}")
 def test_no_step_promises_that_ids_are_inside(hyper, static):
     count, found = promised(partial(epoch, static), *inputs(static, hyper))
     assert count > 5 and not found

@@ -246,7 +246,7 @@ def test_perplexity_takes_the_correction_of_loss_and_law_or_there_is_none(hyper)
 @of(names("optimizer"))
 def test_an_optimiser_that_takes_touched_rows_treats_rows_apart(hyper, name):
     static = SMALL._replace(optimizer=name, update="sparse")
-    if not OPTIMIZERS[name].touched:
+    if not OPTIMIZERS[name].sparse:
         with told(f"--optimizer={name}"):
             check(static)
         return

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from messages import told
 from scripts import QUICK, start
 
-from w2v_jax import model, warm_start
+from w2v_jax import model, update, warm_start
 from w2v_jax.checkpoint import flat
 from w2v_jax.data import id_cache
 from w2v_jax.data.corpus import Corpus
@@ -62,8 +62,8 @@ def test_the_text_is_the_same_words_in_the_joined_vocabulary(tmp_path):
 def states(make_hyper):
     """(static, earlier state of 3 words as arrays, first state of 5)."""
 
-    def make(optimizer, update):
-        static = StaticConfig(optimizer=optimizer, update=update)
+    def make(optimizer, rows_moved):
+        static = StaticConfig(optimizer=optimizer, update=rows_moved)
         found = []
         for seed, size in ((1, 3), (2, 5)):
             params = model.init_params(jax.random.key(seed), size, 2, "xavier")
@@ -75,9 +75,9 @@ def states(make_hyper):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "row_adagrad", "sgd"])
-@pytest.mark.parametrize("update", ["dense", "sparse"])
-def test_rows_are_carried_to_their_places_and_new_words_stay(states, optimizer, update):
-    arrays, first = states(optimizer, update)
+@pytest.mark.parametrize("rows_moved", ["dense", "sparse"])
+def test_rows_are_carried_to_their_places_and_new_words_stay(states, optimizer, rows_moved):
+    arrays, first = states(optimizer, rows_moved)
     place = np.array([4, 0, 2])
     earlier = Earlier(Vocab(("a", "b", "c"), np.ones(3)), arrays, 10, "")
     for with_optimizer in (False, True):

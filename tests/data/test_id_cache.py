@@ -9,6 +9,7 @@ import pytest
 from naive import check, error_of, load, written
 
 from w2v_jax.data import id_cache, loader
+from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.sources import Source
 
 
@@ -45,7 +46,7 @@ def test_a_second_start_maps_what_the_first_made(text, cache, monkeypatch):
     for corpus in (first, again):
         check(corpus, [b"a b a\n\nb c\n"], min_count=2)
         assert isinstance(corpus.ids, id_cache.Ids) and not corpus.line_ends.flags.writeable
-    tokens, lines = again.arrays(0, 5, 6)
+    tokens, lines = Corpus.of(again).arrays(0, 5, 6)
     assert tokens.tolist()[:5] == again.ids[:].tolist() and lines.tolist() == [0, 0, 0, 1, 1, -1]
     with pytest.raises(AssertionError):
         load(text, cache, min_count=1)

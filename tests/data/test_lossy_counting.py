@@ -195,7 +195,7 @@ def test_the_cache_tells_again_what_was_lost_and_keeps_nothing_else(tmp_path, mo
         patch.setattr(loader, "_scan", None)
         again = load(source, cache, max_types=50, note=notes.append)
     assert len(notes) == 2 and notes[0] == notes[1]
-    assert notes[0].startswith("--max_types=50: rare words were forgotten ")
+    assert notes[0].startswith("`max_types=50`: rare words were forgotten ")
     assert "occurrences of them became '<unk>'" in notes[0]
     np.testing.assert_array_equal(first.ids, again.ids)
     load(source, cache, max_types=51, unk="drop", note=notes.append)

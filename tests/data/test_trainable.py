@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scripts import QUICK, start
 
+from experiments.cli.errors import as_flags
 from experiments.report import chance
 from w2v_jax import losses, sampling, training
 from w2v_jax.data import trainable
@@ -34,7 +35,7 @@ def check(corpus, keep=1.0, window=2, epochs=1, **static):
 def test_what_no_draw_can_mend_is_refused(make_corpus, lines, static, told):
     with pytest.raises(UserError, match="nothing to train on") as caught:
         check(make_corpus([[1] * n for n in lines]), **static)
-    assert told in str(caught.value) and "\n" not in str(caught.value)
+    assert told in as_flags(str(caught.value)) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -248,13 +248,13 @@ def test_loss_and_gradient_equal_the_pairs_engines_and_the_derivations(
 
 
 @pytest.mark.parametrize(("model", "noise", "legacy"), LAWS)
-@pytest.mark.parametrize("update", ["dense", "sparse"])
-def test_a_step_of_both_engines_ends_at_the_same_tables(hyper, model, noise, legacy, update):
+@pytest.mark.parametrize("rows_moved", ["dense", "sparse"])
+def test_a_step_of_both_engines_ends_at_the_same_tables(hyper, model, noise, legacy, rows_moved):
     static = STATIC._replace(
         model=model,
         noise=noise,
         cbow_legacy_gradient=legacy,
-        update=update,
+        update=rows_moved,
         optimizer="row_adagrad",
     )
     hyper = hyper.replace(epsilon=jnp.float32(0.1))
@@ -374,7 +374,7 @@ def test_what_is_measured_changes_no_table(hyper, monkeypatch, reduction):
 
 def test_each_step_has_the_noise_of_its_own_key(hyper):
     stream, batches = batches_of(hyper, STATIC)
-    groups = STATIC.batch_size // STATIC.group
+    groups = STATIC.batch_size // STATIC.group_size
     for step, batch in enumerate(batches):
         key = jax.random.fold_in(stream.noise_key, step)
         np.testing.assert_array_equal(
