@@ -83,8 +83,8 @@ def picture(name, draw, columns=1):
 # *책 2.3.1 (`preprocess`), d2l 15.3.1*
 #
 # 서로 다른 단어마다 번호를 하나씩 붙입니다. 이 번호가 단어 ID입니다. 텍스트는 단어 ID의 배열이
-# 됩니다. 책의 말뭉치는 문장 하나입니다. 토큰은 8개이고 서로 다른 단어는 7개입니다. *say*가 두 번
-# 나오기 때문입니다.
+# 됩니다. 책의 첫 말뭉치는 문장 하나입니다. 토큰은 8개이고 서로 다른 단어는 7개입니다. *say*가 두
+# 번 나오기 때문입니다.
 
 # %%
 text = "you say goodbye and i say hello ."
@@ -169,8 +169,9 @@ assert not np.allclose(dW[say], assigned[say])
 #
 # *책 4.2.1, 4.2.2 (`EmbeddingDot`), d2l 15.1.3, 15.2*
 #
-# 모델은 은닉층의 벡터 $h$와 단어 $w$의 출력 측 벡터 $u_w$를 비교합니다. 점수는 두 벡터의
-# 내적입니다.
+# 모델에는 가중치가 두 개 있습니다. 입력 측 가중치에서는 은닉층의 벡터 $h$를 얻습니다.
+# skip-gram에서는 중심 단어의 행이고, CBOW에서는 맥락에 있는 행들의 평균입니다. 출력 측 가중치에는
+# 추측할 단어 $w$마다 행 $u_w$가 있습니다. $w$의 점수는 두 벡터의 내적입니다.
 #
 # $$s_w = u_w^\top h$$
 #
@@ -203,8 +204,8 @@ def rows_changed(loss):
     return int((jax.grad(loss)(U) != 0).any(axis=1).sum())
 
 
-for name, loss in (("소프트맥스", softmax_loss), ("네거티브 샘플링", sampled_loss)):
-    print(f"{name:12} 출력 측 {big_V:,}행 중 {rows_changed(loss):,}행을 바꿉니다")
+for name, loss in (("softmax", softmax_loss), ("negative sampling", sampled_loss)):
+    print(f"{name:18} 출력 측 {big_V:,}행 중 {rows_changed(loss):,}행을 바꿉니다")
 assert rows_changed(softmax_loss) == big_V
 assert rows_changed(sampled_loss) == 1 + K
 
@@ -337,8 +338,8 @@ np.testing.assert_allclose(jax.nn.softmax(best + jnp.log(Pn)), P, rtol=1e-5)
 # $$P_n(w) = \frac{\mathrm{count}(w)^{0.75}}{\sum_v \mathrm{count}(v)^{0.75}}$$
 #
 # 0.75제곱을 하면 드문 단어의 확률이 올라갑니다. 그러지 않으면 드문 단어는 네거티브 샘플로 거의
-# 뽑히지 않습니다. 그러면 모델은 그 단어가 무엇과 어울리지 *않는지* 거의 배우지 못합니다. 아래
-# 표에는 책에 나오는 세 확률을 씁니다.
+# 뽑히지 않습니다. 그러면 모델은 그 단어가 무엇과 어울리지 *않는지* 거의 배우지 못합니다. 책의
+# 예에는 확률이 0.7, 0.29, 0.01인 세 단어가 나옵니다.
 
 # %%
 counts = jnp.array([70.0, 29.0, 1.0])
@@ -451,9 +452,9 @@ for name, losses in (("CBOW", cbow_losses), ("skip-gram", skipgram_losses)):
 # %% [markdown]
 # **CBOW의 대답.** 6절에 따라 확률은 $\operatorname{softmax}(s + \log P_n)$입니다.
 #
-# 빈칸 여섯 개 가운데 네 개는 확실하게 맞힙니다. 나머지 두 개, *say ___ and*와 *and ___ say*에는
-# 확률이 반반입니다. CBOW는 맥락의 **평균**을 사용하고, 평균을 내면 순서가 사라집니다. 그래서
-# 모델에게 이 두 빈칸은 같은 문제이고, 정답은 *goodbye*와 *i* 두 가지입니다.
+# 빈칸 여섯 개 가운데 네 개는 거의 확실하게 맞힙니다. 나머지 두 개, *say ___ and*와 *and ___
+# say*에서는 두 단어가 반반으로 갈립니다. CBOW는 맥락의 **평균**을 사용하고, 평균을 내면 순서가
+# 사라집니다. 그래서 모델에게 이 두 빈칸은 같은 문제이고, 정답은 *goodbye*와 *i* 두 가지입니다.
 
 # %%
 h = jnp.mean(embed(cbow.input, contexts), axis=1)  # [6, D]
@@ -903,9 +904,16 @@ def draw(left, right):
 picture("noise_powers", draw, columns=2)
 
 # %% [markdown]
+# PTB에서 다섯 지수의 퍼플렉서티는 차례로 733, 709, 692, 687, 707이었습니다(시드 세 개의 평균이며,
+# 시드 사이의 차이는 7 이하입니다). 위키백과 글에서는 0.5와 0.75가 비슷했고, 둘 다 0이나 1보다
+# 나았습니다.
+#
+# 6절의 최적점에 이르면 어느 지수든 같은 $P$가 나옵니다. 학습은 그보다 훨씬 먼저 끝납니다.
+# 그때까지 어떤 점수가 먼저 맞게 되는지를 지수가 정합니다.
+#
 # 지수는 배열이므로, 더 촘촘하게 나누어도 코드는 늘지 않습니다. 학습률도 같은 방법으로 바꿔 볼 수
-# 있습니다. 라이브러리의 모든 설정을 시드에 따른 신뢰 구간과 함께 비교하려면
-# `python -m experiments.ptb_ablation --help`를 보십시오.
+# 있습니다. 라이브러리의 여러 설정을 시드에 따른 신뢰 구간과 함께 비교하는 방법은
+# `python -m experiments.ptb_ablation --help`에 있습니다.
 
 # %% [markdown]
 # ## 15. 무엇이 어디로 갔나
