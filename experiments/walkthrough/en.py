@@ -453,8 +453,8 @@ for name, losses in (("CBOW", cbow_losses), ("skip-gram", skipgram_losses)):
 # **What CBOW says.** By section 6 the probabilities are $\operatorname{softmax}(s + \log P_n)$.
 #
 # It fills four of the six gaps with near certainty. In two it wavers between two words: in
-# *say ___ and* and in *and ___ say*. CBOW takes the **mean** of the contexts, and a mean forgets their order. For the
-# model these two gaps are one, and it has seen two answers: *goodbye* and *i*.
+# *say ___ and* and in *and ___ say*. CBOW takes the **mean** of the contexts, and a mean forgets
+# their order. For the model these two gaps are one, and it has seen two answers: *goodbye* and *i*.
 
 # %%
 h = jnp.mean(embed(cbow.input, contexts), axis=1)  # [6, D]

@@ -7,7 +7,7 @@
 # - **d2l**: Zhang 외, *Dive into Deep Learning*, 15.1절부터 15.4절까지
 #
 # 이 파일은 `w2v_jax/core.py`의 80줄 남짓한 코드로 두 책을 절마다 따라갑니다. 책에서는 역전파를
-# 모두 손으로 구현합니다. 여기서는 `jax.grad`가 기울기를 유도합니다. 각 셀은 자신의 주장을
+# 모두 손으로 구현합니다. 여기서는 `jax.grad`가 기울기를 구합니다. 각 셀은 자신의 주장을
 # `assert`로 확인합니다. 파일이 끝까지 실행되면 모든 주장이 맞는 것입니다.
 #
 # 두 책이 바탕으로 삼은 논문은 Mikolov 외, *Efficient Estimation of Word Representations in Vector
@@ -100,7 +100,7 @@ assert V == 7 and len(corpus) == 8
 assert [words[i] for i in corpus] == sentence
 
 # %% [markdown]
-# ## 2. 원핫 벡터와 W의 곱은 행 추출이다
+# ## 2. 원핫 벡터와 W의 곱 = 행 추출
 #
 # *책 4.1.1 (`Embedding`), d2l 15.1.1, 15.4.1*
 #
@@ -127,7 +127,7 @@ assert (product == rows).all()
 # 개 들어 있습니다. 단어 ID로는 100개면 됩니다.
 
 # %% [markdown]
-# ## 3. 같은 행의 기울기는 더해진다
+# ## 3. 반복되는 행의 기울기 더하기
 #
 # *책 4.1.2 (`Embedding`의 역전파)*
 #
@@ -210,7 +210,7 @@ assert rows_changed(softmax_loss) == big_V
 assert rows_changed(sampled_loss) == 1 + K
 
 # %% [markdown]
-# ## 5. 시그모이드와 교차 엔트로피: 미분은 왜 y - t인가
+# ## 5. 시그모이드와 교차 엔트로피: 미분이 y - t인 이유
 #
 # *책 4.2.3 (`SigmoidWithLoss`), d2l 15.4.2 (`SigmoidBCELoss`)*
 #
@@ -219,7 +219,7 @@ assert rows_changed(sampled_loss) == 1 + K
 #
 # $$y = \sigma(s) = \frac{1}{1 + e^{-s}}, \qquad L = -t \log y - (1 - t) \log (1 - y)$$
 #
-# 연쇄 법칙에 따라 두 미분을 곱합니다. 두 번째 미분이 첫 번째 미분의 분모를 지웁니다.
+# 연쇄 법칙에 따라 두 미분을 곱합니다. 두 번째 미분이 첫 번째 미분의 분모를 상쇄합니다.
 #
 # $$\frac{\partial L}{\partial s}
 #   = \frac{\partial L}{\partial y}\,\frac{\partial y}{\partial s}
@@ -328,7 +328,7 @@ np.testing.assert_allclose(jax.grad(expected_loss)(best), 0, atol=1e-6)
 np.testing.assert_allclose(jax.nn.softmax(best + jnp.log(Pn)), P, rtol=1e-5)
 
 # %% [markdown]
-# ## 7. 무엇을 네거티브 샘플로 뽑을까: 출현 횟수의 0.75제곱
+# ## 7. 네거티브 샘플 고르기: 출현 횟수의 0.75제곱
 #
 # *책 4.2.6 (`UnigramSampler`), d2l 15.3.4 (`get_negatives`, `RandomGenerator`), Mikolov 외 2013b
 # 2.2절*
@@ -794,9 +794,9 @@ assert done.returncode == 0
 #
 # *두 책에는 없는 내용입니다. Mikolov 외 2013b의 2.2절은 3/4이 0이나 1보다 낫다고 보고합니다.*
 #
-# 아래의 `train`은 **순수 함수**입니다. 키와 지수가 같으면 결과도 같습니다. 그래서 `jax.vmap`은
-# 여러 지수와 여러 시드의 학습을 프로그램 하나로 실행할 수 있습니다. 함수는 한 줄도 고치지
-# 않습니다. `jax.lax.scan`은 스텝을 도는 반복문입니다.
+# 아래의 `train`은 **순수 함수**입니다. 난수 키와 지수가 같으면 결과도 같습니다. 그래서
+# `jax.vmap`은 여러 지수와 여러 시드의 학습을 프로그램 하나로 실행할 수 있습니다. 함수는 한 줄도
+# 고치지 않습니다. `jax.lax.scan`은 스텝을 도는 반복문입니다.
 #
 # 손실로는 지수들을 비교할 수 없습니다. 지수마다 문제가 다르고, 문제가 쉬우면 손실이 작기
 # 때문입니다. 공정한 척도는 6절에 있습니다. $P_n$이 무엇이든
@@ -916,7 +916,7 @@ picture("noise_powers", draw, columns=2)
 # `python -m experiments.ptb_ablation --help`에 있습니다.
 
 # %% [markdown]
-# ## 15. 무엇이 어디로 갔나
+# ## 15. 두 책과 이 파일의 대응표
 #
 # | 책 | 절 | 여기 |
 # | --- | --- | --- |
