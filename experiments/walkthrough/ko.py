@@ -23,8 +23,6 @@
 # %%
 import hashlib
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -34,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-import w2v_jax
+import w2v_jax as w2v
 from w2v_jax.core import (
     batch_loss,
     cbow_loss,
@@ -46,7 +44,7 @@ from w2v_jax.core import (
     skipgram_loss,
     train_step,
 )
-from w2v_jax.corpus import locate, read_lines
+from w2v_jax.data.sources import locate, read_lines
 from w2v_jax.types import Params
 
 try:
@@ -770,24 +768,28 @@ if not SMALL:
     assert frequent_length < rare_length
 
 # %% [markdown]
-# ## 13. 같은 계산을 더 빠르게
+# ## 13. 같은 학습을 한 줄로, 더 빠르게
 #
 # `core.py`는 읽기 위한 코드입니다. 라이브러리에는 같은 손실을 계산하는 엔진이 `pairs`와 `blocks`
-# 두 가지 더 있습니다. 두 엔진의 결과가 `core.py`와 같은지는 테스트가 확인합니다. `blocks`는
-# 이웃한 중심 단어들의 내적을 작은 행렬 곱으로 묶습니다.
-#
-# 다음 셀은 이 패키지의 quickstart를 실행합니다. `blocks`로 학습하는 명령입니다.
+# 두 가지 있습니다. 두 엔진의 결과가 `core.py`와 같은지는 테스트가 확인합니다. `blocks`는 이웃한
+# 중심 단어들의 내적을 작은 행렬 곱으로 묶습니다. 따로 지정하지 않으면 `w2v.train`은 `blocks`를
+# 씁니다.
 
 # %%
-command = [sys.executable, "-m", "experiments.ptb_skipgram"]
-command += ["--flagfile=experiments/flagfiles/quickstart.cfg", "--overwrite", "--noevaluate"]
-command += [f"--workdir={(OUT / 'quickstart').resolve()}", "--show_similar=year,car,two,french"]
-if SMALL:
-    command += ["--dataset=wiki_sample", "--max_words=60000", "--epochs=1", "--dim=16", "--noplots"]
-root = Path(w2v_jax.__file__).parent.parent
-done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-print(done.stdout, done.stderr if done.returncode else "")
-assert done.returncode == 0
+run = w2v.train(sentences, dim=D, window=WINDOW, epochs=EPOCHS, min_count=MIN_COUNT, progress=False)
+rate = EPOCHS * len(np.concatenate(lines)) / run.train_sec
+print(f"{run.train_sec:.1f}초, 1초에 {rate:,.0f}단어, 손실 {run.loss:.3f}")
+for word in ("year", "car", "chip", "two", "french", "government", "church"):
+    if word in run.vectors:
+        near = run.most_similar(word, topn=5)
+        print(f"{word:11}", ", ".join(f"{other} {cosine:.2f}" for other, cosine in near))
+print("he : his = she :", run.vectors.analogy("he", "his", "she", topn=3))
+
+assert list(run.vectors.words) == words  # 10절의 어휘와 같습니다
+alike = mean_cosine(run.vectors.vectors, numbers)
+by_chance = mean_cosine(run.vectors.vectors, random_words)
+print(f"평균 코사인 유사도: 수 단어 {alike:.2f}, 무작위 단어 {by_chance:.2f}")
+assert alike > by_chance + (0 if SMALL else 0.1)
 
 # %% [markdown]
 # ## 14. 지수 다섯 개를 프로그램 하나로
@@ -912,8 +914,8 @@ picture("noise_powers", draw, columns=2)
 # 그때까지 어떤 점수가 먼저 맞게 되는지를 지수가 정합니다.
 #
 # 지수는 배열이므로, 더 촘촘하게 나누어도 코드는 늘지 않습니다. 학습률도 같은 방법으로 바꿔 볼 수
-# 있습니다. 라이브러리의 여러 설정을 시드에 따른 신뢰 구간과 함께 비교하는 방법은
-# `python -m experiments.ptb_ablation --help`에 있습니다.
+# 있습니다. 라이브러리에는 두 가지가 모두 있습니다. `w2v.make_train`은 빠른 엔진을 쓰는 순수
+# 함수를 만들고, `w2v.sweep`은 여러 설정을 시드마다 학습해 비교합니다.
 
 # %% [markdown]
 # ## 15. 두 책과 이 파일의 대응표
@@ -921,7 +923,7 @@ picture("noise_powers", draw, columns=2)
 # | 책 | 절 | 여기 |
 # | --- | --- | --- |
 # | `preprocess` | 2.3.1 | 1절 |
-# | `most_similar` | 2.3.6 | `most_similar`, 12절 |
+# | `most_similar` | 2.3.6 | `most_similar`, 12절; `run.most_similar` |
 # | `create_contexts_target` | 3.3.1 | `contexts`와 `target`, 8절 |
 # | `convert_one_hot` | 3.3.2 | 필요 없음: `embed`가 단어 ID를 받음 |
 # | `Embedding` | 4.1 | `embed` |
@@ -932,7 +934,7 @@ picture("noise_powers", draw, columns=2)
 # | `CBOW`, `SkipGram` | 4.3.1 | `cbow_loss`, `skipgram_loss` |
 # | 모든 `backward` | | `train_step` 안의 `jax.value_and_grad` |
 # | `Adam`, `Trainer` | 4.3.2 | `optax.adam`, `train_step` |
-# | `analogy` | 4.3.3 | `analogy`, 12절 |
+# | `analogy` | 4.3.3 | `analogy`, 12절; `run.vectors.analogy` |
 #
 # | d2l | 절 | 여기 |
 # | --- | --- | --- |
