@@ -785,7 +785,8 @@ for word in ("year", "car", "chip", "two", "french", "government", "church"):
     if word in run.vectors:
         near = run.most_similar(word, topn=5)
         print(f"{word:11}", ", ".join(f"{other} {cosine:.2f}" for other, cosine in near))
-print("he : his = she :", run.vectors.analogy("he", "his", "she", topn=3))
+best = run.vectors.analogy("he", "his", "she", topn=3)
+print("he : his = she :", ", ".join(f"{word} {cosine:.2f}" for word, cosine in best))
 
 assert list(run.vectors.words) == words  # the vocabulary of section 10
 alike = mean_cosine(run.vectors.vectors, numbers)
@@ -882,8 +883,10 @@ measured = jax.lax.map(
 context_counts = np.bincount(training[1], minlength=TOP) + 1
 without_centre = np.exp(-np.mean(np.log(context_counts / context_counts.sum())[held_out[1]]))
 print(f"without looking at the centre, a perplexity of {without_centre:,.0f}")
-for power, ppl, loss in zip(POWERS, measured, losses[:, :, -STEPS // 10 :].mean(2), strict=True):
-    print(f"power {power:4}  loss {loss.mean():.3f}  perplexity {np.round(ppl, 1)}")
+final_losses = losses[:, :, -STEPS // 10 :].mean(axis=(1, 2))
+for power, loss, of_seeds in zip(POWERS, final_losses, measured.tolist(), strict=True):
+    shown = ", ".join(f"{one:.1f}" for one in of_seeds)
+    print(f"power {power:4}  loss {loss:.3f}  perplexity {shown}")
 if not SMALL:
     mean = measured.mean(axis=1)
     assert mean.max() < without_centre

@@ -783,7 +783,8 @@ for word in ("year", "car", "chip", "two", "french", "government", "church"):
     if word in run.vectors:
         near = run.most_similar(word, topn=5)
         print(f"{word:11}", ", ".join(f"{other} {cosine:.2f}" for other, cosine in near))
-print("he : his = she :", run.vectors.analogy("he", "his", "she", topn=3))
+best = run.vectors.analogy("he", "his", "she", topn=3)
+print("he : his = she :", ", ".join(f"{word} {cosine:.2f}" for word, cosine in best))
 
 assert list(run.vectors.words) == words  # 10절의 어휘와 같습니다
 alike = mean_cosine(run.vectors.vectors, numbers)
@@ -880,8 +881,10 @@ measured = jax.lax.map(
 context_counts = np.bincount(training[1], minlength=TOP) + 1
 without_centre = np.exp(-np.mean(np.log(context_counts / context_counts.sum())[held_out[1]]))
 print(f"중심 단어를 보지 않을 때의 퍼플렉서티 {without_centre:,.0f}")
-for power, ppl, loss in zip(POWERS, measured, losses[:, :, -STEPS // 10 :].mean(2), strict=True):
-    print(f"지수 {power:4}  손실 {loss.mean():.3f}  퍼플렉서티 {np.round(ppl, 1)}")
+final_losses = losses[:, :, -STEPS // 10 :].mean(axis=(1, 2))
+for power, loss, of_seeds in zip(POWERS, final_losses, measured.tolist(), strict=True):
+    shown = ", ".join(f"{one:.1f}" for one in of_seeds)
+    print(f"지수 {power:4}  손실 {loss:.3f}  퍼플렉서티 {shown}")
 if not SMALL:
     mean = measured.mean(axis=1)
     assert mean.max() < without_centre
