@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import custom_vmap, sequential_vmap
 
-from w2v_jax import beginning, sampling, sweeping, training
+from w2v_jax import beginning, sampling, sweeping, training, visits
 from w2v_jax.config import Config, make
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
@@ -58,7 +58,7 @@ def make_train(
 
     def train(key: jax.Array, hyper: HyperParams) -> tuple[Params, Metrics]:
         def epoch(state, number):
-            order = training.chunk_order(key, number, len(sizes))
+            order = visits.chunk_order(key, number, len(sizes))
             progress = _progress(sizes, order, number, config.epochs, static.platform)
 
             def visit(place, carry):

@@ -4,9 +4,8 @@ Knows nothing of files, flags, evaluation or plots: whoever iterates decides wha
 two dispatches. A dispatch is one loop over `steps` steps; the host only starts it.
 """
 
-import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -17,29 +16,10 @@ import numpy as np
 from w2v_jax import checks, sampling, table_ops, update, xla_flags
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.engines import blocks
-from w2v_jax.types import HyperParams, Metrics, StaticConfig, Stream, TrainState, UserError
+from w2v_jax.types import HyperParams, Metrics, StaticConfig, Stream, TrainState
+from w2v_jax.visits import Position, Program, visits
 
 RUN = 64  # the most steps that an accelerator takes as one graph
-
-
-class Program(NamedTuple):
-    """A training run, compiled."""
-
-    draw: Callable  # (key, epoch, chunk, tokens, line, hyper) -> Stream
-    shuffle: Callable  # (key, epoch, chunk, stream) -> order
-    advance: Callable  # (state, stream, begin, progress, hyper) -> state, Metrics, rate
-    steps: int  # S, steps a dispatch
-    compile_sec: float
-
-
-class Position(NamedTuple):
-    """Where a training stands between two dispatches: what its state doesn't tell."""
-
-    epoch: int = 0  # from 0
-    place: int = 0  # of the chunk in the epoch's order
-    begin: int = 0  # tokens of the epoch done before the chunk's first step
-    done: int = 0  # steps of the chunk done
-    step: int = 0  # updates made before the chunk
 
 
 class Report(NamedTuple):
@@ -202,124 +182,6 @@ def platform_of(tree) -> str:
     sharding = jax.tree.leaves(tree)[0].sharding
     devices = sharding.device_set if sharding else jax.devices()
     return next(iter(devices)).platform
-
-
-class Visit(NamedTuple):
-    """One chunk in one epoch."""
-
-    epoch: int  # from 0
-    place: int  # of the chunk in the epoch's order
-    stream: Stream
-    steps: int  # at least 1
-    begin: int  # tokens of the epoch done before it
-    end: int  # and after it
-
-
-class Drawn(NamedTuple):
-    """One chunk's view in one epoch."""
-
-    epoch: int
-    place: int
-    stream: Stream
-    end: int  # tokens of the epoch through this chunk
-
-
-def visits(
-    key: jax.Array,
-    corpus: Corpus,
-    program: Program,
-    hyper: HyperParams,
-    static: StaticConfig,
-    epochs: int,
-    start: Position = Position(),  # noqa: B008 (immutable)
-    resident: int = 0,
-) -> Iterator[Visit]:
-    """The chunks of each epoch, in a permutation of (seed, epoch), drawn; from `start` on.
-
-    resident: of how many chunks the text stays on the device once it is there.
-
-    A chunk without a step counts with the one before, so that no word is lost from the count; an
-    epoch without one is passed over. Raises UserError where the whole run holds no step.
-    """
-    streams = _ahead(_streams(key, corpus, program, hyper, static, epochs, start, resident))
-    trained = start.step + start.done > 0
-    for epoch, of_epoch in itertools.groupby(streams, key=lambda drawn: drawn.epoch):
-        waiting, begin = None, start.begin if epoch == start.epoch else 0
-        for drawn in of_epoch:
-            steps = int(sampling.steps_of(int(drawn.stream.centres), static))
-            if not steps:
-                waiting = waiting and waiting._replace(end=drawn.end)
-                continue
-            if waiting:
-                yield waiting
-                begin = waiting.end
-            waiting = Visit(epoch, drawn.place, drawn.stream, steps, begin, drawn.end)
-        if waiting:
-            trained = True
-            yield waiting
-    if not trained:
-        raise UserError(nothing_trained(static, epochs))
-
-
-def nothing_trained(static: StaticConfig, epochs: int) -> str:
-    """What is said of a run whose epochs, all drawn, held no step."""
-    passed = "1 epoch" if epochs == 1 else f"{epochs:,} epochs"
-    full = f" full batch of `batch_size={static.batch_size}`" if static.drop_last else ""
-    return f"nothing to train on: {passed} drew no{full or ' pair of centre and context'}: " + (
-        "no `drop_last`, or a smaller batch" if full else "try a larger `subsample`, or 0"
-    )
-
-
-def _streams(
-    key: jax.Array,
-    corpus: Corpus,
-    program: Program,
-    hyper: HyperParams,
-    static: StaticConfig,
-    epochs: int,
-    start: Position,
-    resident: int,
-) -> Iterator[Drawn]:
-    """Each chunk's view in each epoch. The device draws while the host goes on.
-
-    The view of a text of a single chunk where all is drawn once is kept: later epochs only
-    shuffle it.
-    """
-    bounds, size = corpus.bounds, corpus.chunk_size
-    kept, texts = None, {}
-    for epoch in range(start.epoch, epochs):
-        order, done = np.asarray(chunk_order(key, epoch, len(bounds) - 1)), 0
-        for place, chunk in enumerate(order):
-            begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
-            done += end - begin
-            if epoch == start.epoch and place < start.place:
-                continue
-            address = key, jnp.int32(epoch), jnp.int32(chunk)
-            if kept:
-                stream = kept._replace(order=program.shuffle(*address, kept))
-            else:
-                text = texts.get(chunk) or jax.device_put(corpus.arrays(begin, end, size))
-                if len(texts) < resident:
-                    texts[chunk] = text
-                stream = program.draw(*address, *text, hyper)
-            if static.redraw == "once" and len(bounds) == 2:
-                kept = stream
-            yield Drawn(epoch, place, stream, done)
-
-
-def chunk_order(key: jax.Array, epoch: int, chunks: int) -> jax.Array:
-    """The permutation [chunks] in which an epoch visits the chunks, by (seed, epoch)."""
-    return jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, 2), epoch), chunks)
-
-
-def _ahead(items: Iterator) -> Iterator:
-    """The same items, each asked for before the one before it is used."""
-    items = iter(items)
-    one = next(items, None)
-    while one is not None:
-        following = next(items, None)
-        yield one
-        one = following
 
 
 def train(

@@ -16,7 +16,7 @@ from experiments.cli.config import RunConfig
 from experiments.report import chance
 from experiments.report.tables import counted
 from experiments.runs import run
-from w2v_jax import beginning, sampling, training
+from w2v_jax import beginning, sampling, training, visits
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
 from w2v_jax.engines import blocks, pairs
@@ -74,7 +74,7 @@ def take(config: RunConfig, corpus: Corpus, number: int) -> Step:
             before = _copy(state.params)
     if taken < number:
         raise UserError(f"--step={number}: the training has {counted(taken, 'step')}")
-    visit = next(training.visits(*given, start=report.position))
+    visit = next(visits.visits(*given, start=report.position))
     make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
     in_chunk = jnp.int32(report.position.done - 1)
     batch = jax.jit(make, static_argnames="static")(visit.stream, in_chunk, hyper, static=static)

@@ -15,8 +15,9 @@ from experiments.runs import fingerprint, rundir
 from experiments.runs.metrics import Ledger
 from w2v_jax import checkpoint
 from w2v_jax.checkpoint import Checkpoints
-from w2v_jax.training import Position, Report
+from w2v_jax.training import Report
 from w2v_jax.types import TrainState, UserError
+from w2v_jax.visits import Position
 
 _COST = 0.01  # share of the time that copies of a good state may take
 

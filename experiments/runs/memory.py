@@ -6,8 +6,8 @@ from pathlib import Path
 import jax
 
 from experiments.cli.config import RunConfig
-from w2v_jax import sweeping
 from w2v_jax.data.corpus import Corpus
+from w2v_jax.memory import memory_needed
 from w2v_jax.types import HyperParams, UserError
 
 
@@ -42,7 +42,7 @@ def check(config: RunConfig, corpus: Corpus, hyper: HyperParams) -> int:
     chunks = len(corpus.bounds) - 1
     resident = min(int(config.resident_gb * 1e9) // (8 * size), chunks)
     states = 3 if device.platform == "cpu" else 0  # where copies that are saved lie too
-    needed = sweeping.memory_needed(
+    needed = memory_needed(
         1, config.static(), vocab_size, config.dim, hyper, size, resident + 2, [device], 1, states
     )
     there = room(config.memory_gb, [device])

@@ -31,7 +31,7 @@ from experiments.runs import (
 from experiments.runs.checkpointing import Start
 from experiments.runs.metrics import Ledger
 from experiments.runs.newest import exported
-from w2v_jax import beginning, training, warm_start
+from w2v_jax import beginning, training, visits, warm_start
 from w2v_jax.data import loader, trainable
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
@@ -181,7 +181,7 @@ def _beginning(
         state = warm_start.carried(state, earlier, place, config.continue_schedule)
         earlier.arrays.clear()  # they may be as large as the state
         before = earlier.words if config.continue_schedule else 0
-    return Start(state, training.Position(), None, None, 0, before, this)
+    return Start(state, visits.Position(), None, None, 0, before, this)
 
 
 def read_corpus(

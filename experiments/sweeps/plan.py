@@ -8,6 +8,7 @@ import jax
 from experiments.cli.config import RunConfig, resolved, to_flagfile
 from w2v_jax import sweeping
 from w2v_jax.beginning import make_hyper
+from w2v_jax.memory import memory_needed
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import UserError, Vocab
 
@@ -123,7 +124,7 @@ def needed(
     """Bytes that `count` members like this one take while they train."""
     hyper = jax.eval_shape(lambda: make_hyper(config, vocabulary))
     lanes = lanes or sweeping.default_lanes(count, devices)
-    return sweeping.memory_needed(
+    return memory_needed(
         count,
         config.static(),
         len(vocabulary.words),

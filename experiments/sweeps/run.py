@@ -22,10 +22,10 @@ from experiments.sweeps import checkpointing as sweep_checkpointing
 from experiments.sweeps.plan import Member, Program
 from w2v_jax import beginning, heldout, sweeping
 from w2v_jax.data.corpus import Corpus
-from w2v_jax.training import nothing_trained
 from w2v_jax.types import Params, StaticConfig, UserError
 from w2v_jax.vectors import evaluation
 from w2v_jax.vectors.word_vectors import WordVectors
+from w2v_jax.visits import nothing_trained
 
 HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
 

@@ -144,7 +144,12 @@ def changed(tmp_path_factory, place):
     folder = tmp_path_factory.mktemp("changed")
     for package in ("w2v_jax", "experiments"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.pyc"))
-    section = (ROOT / "w2v_jax" / "README.md").read_text().partition("## Change it")[2].partition("\n## ")[0]
+    section = (
+        (ROOT / "w2v_jax" / "README.md")
+        .read_text()
+        .partition("## Change it")[2]
+        .partition("\n## ")[0]
+    )
     added = re.findall(r"```python\n# (\S+)\n(.*?)```", section, re.DOTALL)
     assert len(added) == 4
     for path, code in added:

@@ -9,6 +9,7 @@ import pytest
 
 from w2v_jax import model, sweeping, training, update
 from w2v_jax.data import corpus as corpora
+from w2v_jax.memory import memory_needed
 from w2v_jax.types import StaticConfig
 
 RATES = (0.5, 0.1, 0.3)
@@ -238,7 +239,7 @@ def test_memory_is_estimated(make_corpus, make_hyper, static, lanes):
     kinds = ("argument", "output", "temp")
     real = sum(getattr(compiled.memory_analysis(), f"{kind}_size_in_bytes") for kind in kinds)
     size = corpus.chunk_size
-    told = sweeping.memory_needed(8, static, 3000, 8, members[0][1], size, 1, devices, lanes)
+    told = memory_needed(8, static, 3000, 8, members[0][1], size, 1, devices, lanes)
     assert 0.7 * real < told < 3 * real
 
 

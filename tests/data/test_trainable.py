@@ -10,7 +10,7 @@ from scripts import QUICK, start
 
 from experiments.cli.errors import as_flags
 from experiments.report import chance
-from w2v_jax import losses, sampling, training
+from w2v_jax import losses, sampling, training, visits
 from w2v_jax.data import trainable
 from w2v_jax.types import StaticConfig, UserError
 
@@ -171,7 +171,7 @@ def test_an_epoch_without_a_centre_is_passed_over(make_corpus, make_hyper):
     draw = jax.jit(lambda *args: sampling.draw_stream(*args, static))
     text = [jnp.asarray(x) for x in corpus.arrays(0, 2, 2)]
     program = training.Program(draw, None, None, 1, 0.0)
-    found = [v.epoch for v in training.visits(key, corpus, program, hyper, static, 60)]
+    found = [v.epoch for v in visits.visits(key, corpus, program, hyper, static, 60)]
     drawn = [epoch for epoch in range(60) if draw(key, epoch, 0, *text, hyper).centres]
     assert found == drawn and 0 < len(found) < 60
 

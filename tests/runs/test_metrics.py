@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from experiments.runs.metrics import Ledger, loss_error, mean_loss
-from w2v_jax.training import Position, Report
+from w2v_jax.training import Report
 from w2v_jax.types import Metrics
+from w2v_jax.visits import Position
 
 BLOCKS, SHARE = 64, 1 / 8  # blocks a step, of which so many are measured
 

@@ -335,8 +335,8 @@ def test_the_carried_sets_are_gensims():
 
 def test_other_packages_are_found_but_not_imported():
     program = (
-        "import sys, numpy as np; from w2v_jax import evaluation, types;"
-        "wv = types.WordVectors(('love', 'sex', 'tiger'), np.eye(3, dtype='f'));"
+        "import sys, numpy as np; from w2v_jax.vectors import evaluation, word_vectors;"
+        "wv = word_vectors.WordVectors(('love', 'sex', 'tiger'), np.eye(3, dtype='f'));"
         "assert next(evaluation.standard(wv)).covered == 2;"  # love-sex, tiger-tiger
         "sys.exit(any(name in sys.modules for name in ('gensim', 'svd2vec', 'pandas')))"
     )

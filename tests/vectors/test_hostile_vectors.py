@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripts import start
 
+from w2v_jax.data import writing
 from w2v_jax.types import UserError
-from w2v_jax.vectors import io as vectors_io
-from w2v_jax.vectors import similarity
+from w2v_jax.vectors import npz, similarity
 from w2v_jax.vectors.io import load, save_binary, save_npz, save_text
 from w2v_jax.vectors.word_vectors import WordVectors
 
@@ -47,9 +47,7 @@ def ends_soon():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            vectors_io.os, "fsync", lambda descriptor: None
-        )  # thousands of them take long
+        patch.setattr(writing.os, "fsync", lambda descriptor: None)  # thousands of them take long
         yield tmp_path_factory.mktemp("vectors")
 
 
@@ -308,7 +306,7 @@ def test_words_of_ten_megabytes_are_kept_by_every_format(tmp_path):
 
 
 def test_long_and_short_words_share_an_npz_in_memory_of_their_own_size(tmp_path, monkeypatch):
-    monkeypatch.setattr(vectors_io, "MOST_UNICODE", 4 * 3 * 20)
+    monkeypatch.setattr(npz, "MOST_UNICODE", 4 * 3 * 20)
     for longest, kind in ((20, "U"), (21, "u")):
         words = ("a" * longest, "木", "b")
         save_npz(tmp_path / "x.npz", words, vectors=ONES)

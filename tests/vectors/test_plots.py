@@ -1,5 +1,6 @@
 """The arithmetic of the figures, and that what is drawn is legible."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -110,7 +111,12 @@ def test_words_of_a_map():
     words = tuple(
         {101: "the", 103: "Would", 104: "wouldn"}.get(i, w) for i, w in enumerate(many.words)
     )
-    assert plots.mapped_words(many._replace(words=words), 4).tolist() == [100, 102, 104, 105]
+    assert plots.mapped_words(dataclasses.replace(many, words=words), 4).tolist() == [
+        100,
+        102,
+        104,
+        105,
+    ]
     few = WordVectors(("you", "say", "goodbye", "and"), np.ones((4, 2), np.float32))
     assert plots.mapped_words(few, 20).tolist() == [0, 1, 2, 3]  # a small text needs all it has
 

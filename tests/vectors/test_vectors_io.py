@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from w2v_jax.data import writing
 from w2v_jax.types import UserError
-from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors.io import load, save_binary, save_npz, save_projector, save_text
 from w2v_jax.vectors.word_vectors import WordVectors
 
@@ -228,9 +228,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, suffix
     path = tmp_path / f"x{suffix}"
     SAVERS[suffix](path, small())
     old = path.read_bytes()
-    monkeypatch.setattr(
-        vectors_io.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full"))
-    )
+    monkeypatch.setattr(writing.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(UserError, match=rf"x\{suffix}: cannot be written \(full\)"):
         SAVERS[suffix](path, WordVectors(("other",), np.ones((1, 2), np.float32)))
     assert path.read_bytes() == old and list(tmp_path.iterdir()) == [path]

@@ -4,33 +4,25 @@ What is saved loads again bit for bit. Files appear whole or not at all. What a 
 size is believed as far as the bytes that are there.
 """
 
-import io
-import math
-import os
 import re
-import warnings
-import zipfile
 from codecs import BOM_UTF8
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from numpy.lib import format as npy
 
 from w2v_jax.data import kinds
 from w2v_jax.data.files import opened
 from w2v_jax.data.writing import whole_file
 from w2v_jax.types import UserError
+from w2v_jax.vectors import npz
 from w2v_jax.vectors.word_vectors import WordVectors
 
 EXACT = "%.9g"  # nine significant digits tell any two float32 apart
-MOST_UNICODE = 1 << 30  # bytes of a table of words in which each has room for the longest
 READ = 1 << 20  # bytes of a binary file read at a time
-UNPACKED, PACKING = 1 << 26, 100  # bytes that an npz may unpack to anyhow; how often its own size
 _HEADER = re.compile(rb"\s*(\d{1,12})[ \t]+(\d{1,12})\s*\n")
 _NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)")
-_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def save_text(path, wv: WordVectors) -> None:
@@ -73,7 +65,7 @@ def save_npz(path, words: Sequence[str], **arrays) -> None:
     if any(array.dtype.hasobject for array in arrays.values()):
         raise TypeError("an array of Python objects cannot be saved without pickle")
     with whole_file(path) as file:
-        np.savez(file, words=_packed(words), **arrays)
+        np.savez(file, words=npz.packed(words), **arrays)
 
 
 def save_projector(folder, wv: WordVectors) -> None:
@@ -119,7 +111,7 @@ def load(path, limit: int | None = None) -> WordVectors:
     with opened(path, vectors=True) as file:
         head = file.peek(kinds.HEAD)[: kinds.HEAD]
         if kinds.is_zip(head):
-            return _first(_read_npz(path, file), limit)
+            return _first(_checked(path, *npz.read(path, file), "row", 1), limit)
         if kinds.is_html(head):
             raise UserError(f"{path}: is a web page: give the file that it links to")
         suffix = Path(path).suffix.lower()
@@ -221,63 +213,7 @@ def load_npz(path) -> WordVectors:
     is more. Raises UserError, which names the row at fault.
     """
     with opened(path, vectors=True) as file:
-        return _read_npz(path, file)
-
-
-def _read_npz(path, file: BinaryIO) -> WordVectors:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # NumPy's and Python's about an odd header
-        if not isinstance(file.raw, io.FileIO):  # a pipe's, or unpacked: the table is at the end
-            file = io.BytesIO(file.read())
-        limit = max(UNPACKED, PACKING * file.seek(0, os.SEEK_END))
-        try:
-            with zipfile.ZipFile(file) as archive:
-                if not {"words.npy", "vectors.npy"} <= set(archive.namelist()):
-                    raise UserError(f"{path}: no array named words, or none named vectors")
-                words, vectors = (_array(archive, name, limit) for name in ("words", "vectors"))
-                words = _unpacked(words)
-        except UserError:
-            raise
-        except Exception as error:  # whatever zipfile, its packers and NumPy's header parser raise
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(f"{path}: not an npz of words and vectors: {reason[:200]}") from error
-    if vectors.ndim != 2 or vectors.dtype.kind != "f" or not vectors.size:
-        raise UserError(f"{path}: vectors must be a table of floats [V, D]")
-    if words is None or len(words) != len(vectors):
-        raise UserError(f"{path}: words must be text, one a row of vectors")
-    with np.errstate(over="ignore"):
-        return _checked(path, words, vectors.astype(np.float32), "row", 1)
-
-
-def _packed(words: Sequence[str]) -> np.ndarray:
-    """Words as save_npz keeps them."""
-    large = 4 * len(words) * max(map(len, words), default=0) > MOST_UNICODE
-    if large or any(word.endswith("\0") for word in words):
-        return np.frombuffer("\n".join(words).encode(), np.uint8)
-    return np.array(words, np.str_)
-
-
-def _unpacked(words: np.ndarray) -> list[str] | None:
-    """What _packed made an array of; None for another array. Raises where it is no text."""
-    if words.ndim == 1 and words.dtype == np.uint8:
-        return words.tobytes().decode().split("\n")
-    if words.ndim == 1 and words.dtype.kind == "U":
-        return words.tolist()
-    return None
-
-
-def _array(archive: zipfile.ZipFile, name: str, limit: int) -> np.ndarray:
-    """An array of an npz. Raises ValueError before it unpacks more than limit bytes."""
-    about = archive.getinfo(f"{name}.npy")
-    with archive.open(about) as member:
-        read_header = _HEADERS.get(npy.read_magic(member))
-        if read_header is None:
-            raise ValueError(f"{name} is of an npy version that holds no plain array")
-        shape, _, dtype = read_header(member)
-    if about.file_size > limit or math.prod(shape) * max(dtype.itemsize, 1) > about.file_size:
-        raise ValueError(f"{name} claims more than the file holds: {dtype} {list(shape)}"[:200])
-    with archive.open(about) as member:
-        return npy.read_array(member, allow_pickle=False)
+        return _checked(path, *npz.read(path, file), "row", 1)
 
 
 def _header(wv: WordVectors) -> bytes:
