@@ -67,3 +67,24 @@ def test_the_commands_of_the_readmes_have_these_flags(command, arguments, monkey
     finally:
         for name in set(flags.FLAGS) - before:
             delattr(flags.FLAGS, name)
+
+
+def structure(name):
+    """Code, targets of links and pictures, levels of headings, figures of the tables' rows."""
+    code = re.compile(r"^```.*?^```$|^ {4}[^\n]*$", re.M | re.S)
+    text = (ROOT / name).read_text(encoding="utf-8")
+    prose = code.sub("", text)
+    return {
+        "code": code.findall(text),
+        "targets": re.findall(r"(!?)\[[^\]]*\]\(([^)]*)\)", prose),
+        "headings": re.findall(r"^#+(?= )", prose, re.M),
+        "rows": [re.findall(r"\||[\d.]*\d", row) for row in re.findall(r"^\|.*", prose, re.M)],
+    }
+
+
+def test_the_korean_readme_shows_what_the_english_one_shows():
+    english, korean = structure("README.md"), structure("README.ko.md")
+    assert all(english.values())
+    other = {"README.ko.md": "README.md"}  # each links the other in the same place
+    english["targets"] = [(mark, other.get(to, to)) for mark, to in english["targets"]]
+    assert korean == english
