@@ -55,7 +55,7 @@ def make_hyper():
         noise = np.asarray(noise, np.float64)
         values = {
             "learning_rate": 0.01,
-            "keep": np.ones(len(noise)),
+            "keep_prob": np.ones(len(noise)),
             "noise": noise / noise.sum(),
             "beta1": 0.9,
             "beta2": 0.999,

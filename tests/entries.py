@@ -11,7 +11,7 @@ from w2v_jax.checks import REGISTRIES
 from w2v_jax.engines import blocks
 from w2v_jax.losses import Loss
 from w2v_jax.model import INITS
-from w2v_jax.noise import NoiseLaw, first_good
+from w2v_jax.noise import NegativeDistribution, first_good
 from w2v_jax.optimizers import Optimizer, Schedule
 from w2v_jax.types import Params, StaticConfig
 
@@ -69,8 +69,8 @@ ADDED = {
         "scaled": Loss(terms=scaled_terms, constants=("group_size",)),
     },
     "noise": {
-        "distinct": NoiseLaw(distinct, lambda window, k: k),
-        "uniform": NoiseLaw(
+        "distinct": NegativeDistribution(distinct, lambda window, k: k),
+        "uniform": NegativeDistribution(
             uniform,
             lambda window, k: 1,
             ratio=uniform_ratio,
@@ -125,8 +125,8 @@ def drawing(static):
     @jax.jit
     def drawn(hyper):
         zero = jnp.int32(0)
-        stream = sampling.draw_stream(KEY, zero, zero, tokens, lines, hyper, static)
+        sampled = sampling.sample_chunk(KEY, zero, zero, tokens, lines, hyper, static)
         make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
-        return jax.lax.map(lambda step: make(stream, step, hyper, static), jnp.arange(4))
+        return jax.lax.map(lambda step: make(sampled, step, hyper, static), jnp.arange(4))
 
     return drawn

@@ -22,7 +22,7 @@ def hyper_of_noise(pn):
     return HyperParams(
         noise=jnp.asarray(pn, jnp.float32),
         noise_cdf=jnp.asarray(cumulative(pn)),
-        keep=jnp.ones(len(pn)),
+        keep_prob=jnp.ones(len(pn)),
         window=jnp.int32(2),
         negatives=jnp.int32(2),
         **dict.fromkeys(("learning_rate", "beta1", "beta2", "epsilon", "weight_decay"), one),

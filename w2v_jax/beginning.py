@@ -40,7 +40,7 @@ def make_hyper(config: Config, vocabulary: Vocab) -> HyperParams:
     noise = vocab.noise_distribution(vocabulary.counts, config.noise_power)
     return HyperParams(
         learning_rate=jnp.float32(config.learning_rate),
-        keep=jnp.asarray(keep, jnp.float32),
+        keep_prob=jnp.asarray(keep, jnp.float32),
         noise=jnp.asarray(noise, jnp.float32),
         noise_cdf=jnp.asarray(vocab.cumulative(noise)),
         window=jnp.int32(config.window),

@@ -21,6 +21,7 @@ import numpy as np
 from w2v_jax.types import UserError
 
 FORMAT = 3  # of what a checkpoint holds; a newer one is refused
+_STORED = {"representative": "owner"}  # fields by the names that formats up to 3 have
 _ARRAYS, _ABOUT = "state", "about"
 _UNFINISHED = ".orbax-checkpoint-tmp"
 _NOT_DAMAGE = (errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -249,7 +250,8 @@ def names_of(tree: Any) -> list[str]:
 
 
 def _name(path) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator=".")
+    whole = jax.tree_util.keystr(path, simple=True, separator=".")
+    return ".".join(_STORED.get(part, part) for part in whole.split("."))
 
 
 def checksum(arrays: dict[str, np.ndarray], about: dict) -> str:

@@ -14,7 +14,7 @@ from w2v_jax.noise import NOISE
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import StaticConfig, TextSettings, UserError
 
-PEERS = {  # other programs' names -> ours
+BASELINES = {  # other programs' names -> ours
     **dict.fromkeys(("vector_size", "size", "embed_size", "embedding_dim"), "dim"),
     **dict.fromkeys(("epoch", "iter", "num_epochs", "max_epoch"), "epochs"),
     **dict.fromkeys(("negative", "num_noise_words", "ns_k"), "negatives"),
@@ -177,7 +177,7 @@ def make(config: Config | None, changes: dict[str, Any]) -> Config:
     """A config with some fields changed. Raises UserError for a name that is no field."""
     for name in changes:
         if name not in Config.__dataclass_fields__:
-            hint = f": it is `{PEERS[name]}` here" if name in PEERS else ""
+            hint = f": it is `{BASELINES[name]}` here" if name in BASELINES else ""
             raise UserError(f"`{name}` is not a field of Config{hint}")
     return dataclasses.replace(config or Config(), **changes)
 

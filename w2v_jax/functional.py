@@ -51,7 +51,7 @@ def make_train(
     sizes = np.diff(bounds)
     chunk = _chunk(static)
     draw = sequential_vmap(
-        lambda key, epoch, index, hyper: sampling.draw_stream(
+        lambda key, epoch, index, hyper: sampling.sample_chunk(
             *(key, epoch, index, text.tokens[index], text.line[index], hyper), static=static
         )
     )
@@ -64,8 +64,8 @@ def make_train(
             def visit(place, carry):
                 state, sums = carry
                 index = order[place]
-                stream = draw(key, number, index, hyper)
-                state, metrics = chunk(state, stream, progress[place], hyper)
+                sampled = draw(key, number, index, hyper)
+                state, metrics = chunk(state, sampled, progress[place], hyper)
                 return state, jax.tree.map(jnp.add, sums, metrics)
 
             start = state, training.update.no_metrics()
@@ -86,9 +86,9 @@ def _chunk(static: StaticConfig) -> Callable:
     """
 
     @custom_vmap
-    def chunk(state, stream, progress, hyper):
-        state, sums, _ = training.advance(
-            state, stream, jnp.int32(0), progress, hyper, static=static, steps=ALL
+    def chunk(state, sampled, progress, hyper):
+        state, sums, _ = training.train_steps(
+            state, sampled, jnp.int32(0), progress, hyper, static=static, steps=ALL
         )
         return state, sums
 
@@ -101,8 +101,8 @@ def _chunk(static: StaticConfig) -> Callable:
     return chunk
 
 
-def _together(state, stream, progress, hyper, *, static: StaticConfig):
-    return sweeping.in_lanes(state, stream, progress, hyper, True, static)
+def _together(state, sampled, progress, hyper, *, static: StaticConfig):
+    return sweeping.vmapped_chunk(state, sampled, progress, hyper, True, static)
 
 
 def _repeated(count: int, leaf: jax.Array, batched: bool) -> jax.Array:

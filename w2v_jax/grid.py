@@ -144,8 +144,8 @@ def sweep(
         programs.setdefault(_shared(own), []).append(i)
     swept = [name for name, x in axes.items() if _is_list(x)]
     trials: list[Trial | None] = [None] * len(jobs)
-    for members in programs.values():
-        for i, loss, table in _trained([jobs[i] for i in members], members, corpus, vmap_width):
+    for trials in programs.values():
+        for i, loss, table in _trained([jobs[i] for i in trials], trials, corpus, vmap_width):
             setting, seed, own = jobs[i]
             wv = WordVectors(corpus.vocab.words, table, _untrained(corpus))
             trials[i] = Trial({n: setting[n] for n in swept}, seed, own, loss, wv)
@@ -175,7 +175,7 @@ def _trained(jobs: list, numbers: list[int], corpus: Corpus, width: int):
         for name in ("window", "negatives")
     }
     train = make_train(corpus, dataclasses.replace(jobs[0][2], **limits))
-    width = width or sweeping.default_lanes(len(jobs), jax.devices()[:1])
+    width = width or sweeping.default_vmap_width(len(jobs), jax.devices()[:1])
     program = jax.jit(train if width == 1 else jax.vmap(train))
     for first in range(0, len(jobs), width):
         part = jobs[first : first + width]

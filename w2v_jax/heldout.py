@@ -203,7 +203,11 @@ def _skipgram(
         centres, row, contexts, weights = part
         h, rows = model.gather(params.input, centres), model.gather(params.output, contexts)
         of_centre = jax.tree.map(lambda x: look_up(x, row)[:, None], every)
-        kept = weights * look_up(hyper.keep, centres)[:, None] * look_up(hyper.keep, contexts)
+        kept = (
+            weights
+            * look_up(hyper.keep_prob, centres)[:, None]
+            * look_up(hyper.keep_prob, contexts)
+        )
         scores = jax.vmap(model.dot_scores)(h, rows)
         return _sums(scores, contexts, of_centre, weights, kept, hyper, static)
 
@@ -230,7 +234,7 @@ def _cbow(
         own = jnp.sum(h * model.gather(params.output, centres), axis=1, keepdims=True)
         every = _of_vocabulary(h, params.output, hyper, static, perplexity)
         every = jax.tree.map(lambda x: x[:, None], every)
-        kept = real * look_up(hyper.keep, centres)[:, None]
+        kept = real * look_up(hyper.keep_prob, centres)[:, None]
         return _sums(own, centres[:, None], every, real, kept, hyper, static)
 
     return jax.lax.map(
@@ -316,7 +320,7 @@ def correction(hyper: HyperParams, static: StaticConfig) -> jax.Array:
     if cause := without_perplexity(static):
         raise UserError(f"{cause}: has no perplexity, for its scores are no log probabilities")
     log_noise = NOISE[static.noise].log_noise or jnp.log
-    return LOSSES[static.loss].log_prob(log_noise(hyper.noise)) - jnp.log(hyper.keep)
+    return LOSSES[static.loss].log_prob(log_noise(hyper.noise)) - jnp.log(hyper.keep_prob)
 
 
 def without_perplexity(static: StaticConfig) -> str:

@@ -51,11 +51,11 @@ def expected_objective(
     """
 
     def row(scores, positives, weights):  # every word of the vocabulary as K Pn(v) noise words
-        noise_weights = jnp.sum(weights) * negatives * noise
+        negative_weights = jnp.sum(weights) * negatives * noise
         all_scores = jnp.concatenate([look_up(scores, positives), scores])
         labels = jnp.concatenate([jnp.ones_like(weights), jnp.zeros_like(scores)])
         return losses.negative_sampling(
-            all_scores, labels, jnp.concatenate([weights, noise_weights])
+            all_scores, labels, jnp.concatenate([weights, negative_weights])
         )
 
     return jnp.sum(jax.vmap(row)(_scores(params, batch), batch.outputs, batch.weights))

@@ -24,7 +24,7 @@ def memory_needed(
     size: int,
     chunks: int,
     devices: Sequence[jax.Device],
-    lanes: int,
+    vmap_width: int,
     states: int = 2,
 ) -> int:
     """Bytes, all devices together, of training `count` members: an estimate before compilation.
@@ -37,16 +37,18 @@ def memory_needed(
     state = jax.eval_shape(partial(update.init_state, static=static), Params(tables, tables), hyper)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
     index, key = jax.ShapeDtypeStruct((), jnp.int32), jax.eval_shape(lambda: jax.random.key(0))
-    draw = partial(sampling.draw_stream, static=static)
-    stream = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
+    draw = partial(sampling.sample_chunk, static=static)
+    sampled = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
     rows = 4 * dim * _rows_of_a_step(static)
     gradients = 3 * _bytes(state.params) if static.update == "dense" else rows
     scores = 3 * 4 * static.batch_size * vocab_size if LOSSES[static.loss].vocabulary else 0
-    copies = _bytes(state) * (1 if lanes == 1 else 3)  # vmapped choices compute both sides
-    work = 2 * _bytes(stream) + DRAWING * _bytes(ids) + copies + rows + gradients + scores
-    whole = padded(count, devices, lanes)
+    copies = _bytes(state) * (1 if vmap_width == 1 else 3)  # vmapped choices compute both sides
+    work = 2 * _bytes(sampled) + DRAWING * _bytes(ids) + copies + rows + gradients + scores
+    whole = padded(count, devices, vmap_width)
     text = 2 * chunks * _bytes(ids)
-    return states * whole * (_bytes(state) + _bytes(hyper)) + len(devices) * (text + lanes * work)
+    return states * whole * (_bytes(state) + _bytes(hyper)) + len(devices) * (
+        text + vmap_width * work
+    )
 
 
 def _rows_of_a_step(static: StaticConfig) -> int:

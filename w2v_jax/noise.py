@@ -19,7 +19,7 @@ class Draws(NamedTuple):
     words: Callable  # (round, n) -> [T, P, n] int32: independent draws of Pn, others each round
 
 
-class NoiseLaw(NamedTuple):
+class NegativeDistribution(NamedTuple):
     """How K noise words are drawn for a positive, and what follows from it."""
 
     draw: Callable  # (Draws, positives [T, P], exists [T, P], K) -> [T, P, K] int32
@@ -131,24 +131,24 @@ def but_the_target(positives: jax.Array, words: jax.Array, noise: jax.Array) -> 
 
 NOISE = Registry(
     "noise",
-    with_replacement=NoiseLaw(
+    with_replacement=NegativeDistribution(
         with_replacement, lambda window, k: 1, ratio=as_drawn, log_noise=jnp.log, hits_target=True
     ),
-    exclude_target=NoiseLaw(
+    exclude_target=NegativeDistribution(
         exclude_target,
         lambda window, k: 2,
         ratio=but_the_target,
         log_noise=jnp.log,
         hits_target=False,
     ),
-    exclude_contexts=NoiseLaw(
+    exclude_contexts=NegativeDistribution(
         exclude_contexts,
         lambda window, k: 2 + 2 * window,
         by_row=True,
         log_noise=jnp.log,
         hits_target=False,
     ),
-    without_replacement=NoiseLaw(
+    without_replacement=NegativeDistribution(
         without_replacement, lambda window, k: 1 + k, log_noise=jnp.log, hits_target=False
     ),
 )

@@ -13,12 +13,12 @@ from w2v_jax import draws
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE, Draws
 from w2v_jax.table_ops import look_up
-from w2v_jax.types import Batch, HyperParams, StaticConfig, Stream
+from w2v_jax.types import Batch, HyperParams, SampledChunk, StaticConfig
 
 NOISE_BLOCK = 4096  # centres whose noise is drawn at a time where all of it is drawn at once
 
 
-def draw_stream(
+def sample_chunk(
     key: jax.Array,
     epoch: jax.Array,
     chunk: jax.Array,
@@ -26,10 +26,10 @@ def draw_stream(
     line: jax.Array,
     hyper: HyperParams,
     static: StaticConfig,
-) -> Stream:
+) -> SampledChunk:
     """One epoch's view of one chunk: tokens [C] and their lines [C] (-1 in padding) -> Stream.
 
-    A token is kept with probability hyper.keep of its word; windows are laid over what is left
+    A token is kept with probability hyper.keep_prob of its word; windows are laid over what is left
     (Dive into Deep Learning 15.3; word2vec.c) and stop at line ends. Every kept token with at
     least one context is a centre exactly once; with static.full_windows, every one with all. The
     blocks engine takes every kept token in a block; one without a context weighs nothing there.
@@ -38,51 +38,51 @@ def draw_stream(
     size = tokens.shape[0]
     drawn = jnp.where(static.redraw == "once", 0, epoch)
     draw_key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, 0), drawn), chunk)
-    keep_key, window_key, noise_key = jax.random.split(draw_key, 3)
+    keep_key, window_key, negatives_key = jax.random.split(draw_key, 3)
 
-    keep = (line >= 0) & (jax.random.uniform(keep_key, (size,)) < look_up(hyper.keep, tokens))
+    keep = (line >= 0) & (jax.random.uniform(keep_key, (size,)) < look_up(hyper.keep_prob, tokens))
     if static.dynamic_window and not static.expected_window:
-        span = jax.random.randint(window_key, (size,), 1, hyper.window + 1)
+        window = jax.random.randint(window_key, (size,), 1, hyper.window + 1)
     else:
-        span = jnp.full((size,), hyper.window)
+        window = jnp.full((size,), hyper.window)
     place = jnp.where(keep, jnp.cumsum(keep) - 1, size)
     position = jnp.zeros((size,), jnp.int32).at[place].set(jnp.arange(size), mode="drop")
     kept = jnp.arange(size) < jnp.sum(keep)
     line = jnp.where(kept, look_up(line, position), -1)
-    span = look_up(span, position)
+    window = look_up(window, position)
 
-    has_contexts = kept & _has_contexts(line, span, static)
+    has_contexts = kept & _has_contexts(line, window, static)
     centre = kept & jnp.any(has_contexts) if static.engine == "blocks" else has_contexts
-    stream = Stream(
+    sampled = SampledChunk(
         tokens=look_up(tokens, position),
         line=line,
         position=position,
-        span=span,
-        order=jnp.zeros((0,), jnp.int32),
+        window=window,
+        centre_order=jnp.zeros((0,), jnp.int32),
         centres=jnp.sum(centre).astype(jnp.int32),
-        noise_key=noise_key,
-        noise=jnp.zeros((size, 0), jnp.int32),
+        negatives_key=negatives_key,
+        negatives=jnp.zeros((size, 0), jnp.int32),
     )
     if static.engine == "blocks":
-        stream = stream._replace(noise=_shared_noise(stream, hyper, static))
+        sampled = sampled._replace(negatives=_shared_negatives(sampled, hyper, static))
     elif static.redraw == "once" and not LOSSES[static.loss].vocabulary:
-        stream = stream._replace(noise=_noise_of_all(stream, hyper, static))
-    return stream._replace(order=shuffle(key, epoch, chunk, stream, static))
+        sampled = sampled._replace(negatives=_all_negatives(sampled, hyper, static))
+    return sampled._replace(centre_order=shuffle(key, epoch, chunk, sampled, static))
 
 
 def shuffle(
-    key: jax.Array, epoch: jax.Array, chunk: jax.Array, stream: Stream, static: StaticConfig
+    key: jax.Array, epoch: jax.Array, chunk: jax.Array, sampled: SampledChunk, static: StaticConfig
 ) -> jax.Array:
     """The order in which an epoch trains the centres of a view [C], or its blocks [C/L]."""
     order_key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, 1), epoch), chunk)
     if static.engine == "blocks":
-        block = jnp.arange(-(-stream.line.shape[0] // static.block))
+        block = jnp.arange(-(-sampled.line.shape[0] // static.block))
         bits = jax.random.bits(order_key, block.shape, jnp.uint32)
-        rank = jnp.where(block * static.block < stream.centres, bits >> 1, jnp.uint32(2**31))
+        rank = jnp.where(block * static.block < sampled.centres, bits >> 1, jnp.uint32(2**31))
         return order_of(rank, static.platform)
-    centre = (stream.line >= 0) & _has_contexts(stream.line, stream.span, static)
+    centre = (sampled.line >= 0) & _has_contexts(sampled.line, sampled.window, static)
     # One sort: centres first, in random order (ties of 31 random bits stay in text order).
-    bits = jax.random.bits(order_key, stream.line.shape, jnp.uint32)
+    bits = jax.random.bits(order_key, sampled.line.shape, jnp.uint32)
     return order_of(jnp.where(centre, bits >> 1, jnp.uint32(2**31)), static.platform)
 
 
@@ -99,48 +99,48 @@ def order_of(rank: jax.Array, platform: str = "cpu") -> jax.Array:
         return (jnp.sort(both) & jnp.uint64(2**32 - 1)).astype(jnp.int32)
 
 
-def _shared_noise(stream: Stream, hyper: HyperParams, static: StaticConfig) -> jax.Array:
+def _shared_negatives(sampled: SampledChunk, hyper: HyperParams, static: StaticConfig) -> jax.Array:
     """The blocks engine's noise words for as many steps as a chunk may have, [steps, G, M].
 
     All at once: a step that drew its own would wait for a chain of small operations.
     """
-    steps = jnp.arange(-(-stream.tokens.shape[0] // static.batch_size))
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(stream.noise_key, steps)
+    steps = jnp.arange(-(-sampled.tokens.shape[0] // static.batch_size))
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(sampled.negatives_key, steps)
     groups = static.batch_size // static.group_size
     return jax.vmap(lambda key: draw_words(key, groups, static.negatives_per_group, hyper))(keys)
 
 
-def _noise_of_all(stream: Stream, hyper: HyperParams, static: StaticConfig) -> jax.Array:
+def _all_negatives(sampled: SampledChunk, hyper: HyperParams, static: StaticConfig) -> jax.Array:
     """The noise words of every place [C, P K], in blocks, as make_batch would draw them."""
-    size = stream.tokens.shape[0]
+    size = sampled.tokens.shape[0]
     block = min(NOISE_BLOCK, size)
 
     def draw(i, drawn):
         place = jnp.minimum(i * block, size - block) + jnp.arange(block)
-        noise = _noise_at(stream, place, hyper, static).reshape(block, -1)
+        noise = _negatives_at(sampled, place, hyper, static).reshape(block, -1)
         return jax.lax.dynamic_update_slice_in_dim(drawn, noise, place[0], axis=0)
 
     slots = (2 * static.window if static.model == "skipgram" else 1) * static.negatives
-    kept = jnp.sum(stream.line >= 0)
+    kept = jnp.sum(sampled.line >= 0)
     start = jnp.zeros((size, slots), jnp.int32)
     return jax.lax.fori_loop(0, -(-kept // block), draw, start)
 
 
-def _noise_at(
-    stream: Stream, place: jax.Array, hyper: HyperParams, static: StaticConfig
+def _negatives_at(
+    sampled: SampledChunk, place: jax.Array, hyper: HyperParams, static: StaticConfig
 ) -> jax.Array:
     """Noise words of the centres at these places, [n] -> [n, P, K]."""
     if static.model == "skipgram":
-        positives, exists = windows(stream, place, static)
+        positives, exists = windows(sampled, place, static)
     else:
-        positives = look_up(stream.tokens, place)[:, None]
+        positives = look_up(sampled.tokens, place)[:, None]
         exists = jnp.ones_like(positives, bool)
-    position = look_up(stream.position, place)
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(stream.noise_key, position)
-    return draw_noise(keys, positives, exists, hyper, static)
+    position = look_up(sampled.position, place)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(sampled.negatives_key, position)
+    return draw_negatives(keys, positives, exists, hyper, static)
 
 
-def _has_contexts(line: jax.Array, span: jax.Array, static: StaticConfig) -> jax.Array:
+def _has_contexts(line: jax.Array, window: jax.Array, static: StaticConfig) -> jax.Array:
     """Which places [C] have a context, or, with full_windows, all 2 x span of them."""
     at = jnp.arange(line.shape[0])
 
@@ -150,14 +150,14 @@ def _has_contexts(line: jax.Array, span: jax.Array, static: StaticConfig) -> jax
         return inside & (look_up(line, jnp.maximum(other, 0)) == line)
 
     if static.full_windows:
-        return same_line(span) & same_line(-span)
+        return same_line(window) & same_line(-window)
     return same_line(1) | same_line(-1)
 
 
-def centres_of(stream: Stream, step: jax.Array, static: StaticConfig):
+def centres_of(sampled: SampledChunk, step: jax.Array, static: StaticConfig):
     """The centres of one step: places in the stream [T], and which slots hold one [T]."""
     slot = step * static.batch_size + jnp.arange(static.batch_size)
-    return look_up(stream.order, slot), slot < stream.centres
+    return look_up(sampled.centre_order, slot), slot < sampled.centres
 
 
 def _offsets(static: StaticConfig) -> jax.Array:
@@ -166,18 +166,18 @@ def _offsets(static: StaticConfig) -> jax.Array:
     return jnp.concatenate([jnp.arange(-w, 0), jnp.arange(1, w + 1)])
 
 
-def windows(stream: Stream, place: jax.Array, static: StaticConfig):
+def windows(sampled: SampledChunk, place: jax.Array, static: StaticConfig):
     """The windows of the centres at these places: contexts [n, 2W], and which exist [n, 2W]."""
-    size = stream.tokens.shape[0]
+    size = sampled.tokens.shape[0]
     offsets = _offsets(static)
     at = place[:, None] + offsets[None, :]
     other = jnp.clip(at, 0, size - 1)
     exists = (
-        (jnp.abs(offsets)[None, :] <= look_up(stream.span, place)[:, None])
+        (jnp.abs(offsets)[None, :] <= look_up(sampled.window, place)[:, None])
         & (at == other)
-        & (look_up(stream.line, other) == look_up(stream.line, place)[:, None])
+        & (look_up(sampled.line, other) == look_up(sampled.line, place)[:, None])
     )
-    return look_up(stream.tokens, other), exists
+    return look_up(sampled.tokens, other), exists
 
 
 def context_weights(distance: jax.Array, window: jax.Array, static: StaticConfig) -> jax.Array:
@@ -199,15 +199,17 @@ def steps_of(centres, static: StaticConfig):
     return -(-centres // static.batch_size)
 
 
-def make_batch(stream: Stream, step: jax.Array, hyper: HyperParams, static: StaticConfig) -> Batch:
+def make_batch(
+    sampled: SampledChunk, step: jax.Array, hyper: HyperParams, static: StaticConfig
+) -> Batch:
     """The batch of a step. Skip-gram: centre -> its contexts; CBOW: contexts -> their centre.
 
     T rows; C = 1 and O = 2W (1 + K) for skip-gram, C = 2W and O = 1 + K for CBOW, where K is 0
     for a loss over the vocabulary.
     """
-    place, real = centres_of(stream, step, static)
-    contexts, exists = windows(stream, place, static)
-    centre = look_up(stream.tokens, place)[:, None]
+    place, real = centres_of(sampled, step, static)
+    contexts, exists = windows(sampled, place, static)
+    centre = look_up(sampled.tokens, place)[:, None]
     distance = jnp.abs(_offsets(static))
     exists = (exists & real[:, None]).astype(jnp.float32)
     exists *= context_weights(distance, hyper.window, static)[None, :]
@@ -222,22 +224,22 @@ def make_batch(stream: Stream, step: jax.Array, hyper: HyperParams, static: Stat
     if LOSSES[static.loss].vocabulary:
         return Batch(inputs, input_weights, positives, jnp.ones_like(weights), weights)
     rows = static.batch_size
-    if stream.noise.shape[1]:
-        noise = look_up(stream.noise, place).reshape(rows, -1, static.negatives)
+    if sampled.negatives.shape[1]:
+        noise = look_up(sampled.negatives, place).reshape(rows, -1, static.negatives)
     else:
-        noise = _noise_at(stream, place, hyper, static)  # [T, P, K]
+        noise = _negatives_at(sampled, place, hyper, static)  # [T, P, K]
     used = (jnp.arange(static.negatives) < hyper.negatives).astype(jnp.float32)
-    noise_weights = weights[:, :, None] * used[None, None, :]
-    return with_noise(inputs, input_weights, positives, weights, noise, noise_weights)
+    negative_weights = weights[:, :, None] * used[None, None, :]
+    return with_negatives(inputs, input_weights, positives, weights, noise, negative_weights)
 
 
-def with_noise(
+def with_negatives(
     inputs: jax.Array,
     input_weights: jax.Array,
     positives: jax.Array,
     weights: jax.Array,
     noise: jax.Array,
-    noise_weights: jax.Array,
+    negative_weights: jax.Array,
 ) -> Batch:
     """Each positive [T, P] with its noise words [T, P, K] behind it, as one batch's outputs."""
 
@@ -249,12 +251,12 @@ def with_noise(
         inputs=inputs,
         input_weights=input_weights,
         outputs=joined(positives, noise),
-        labels=joined(jnp.ones_like(weights), jnp.zeros_like(noise_weights)),
-        weights=joined(weights, noise_weights),
+        labels=joined(jnp.ones_like(weights), jnp.zeros_like(negative_weights)),
+        weights=joined(weights, negative_weights),
     )
 
 
-def draw_noise(
+def draw_negatives(
     keys: jax.Array,
     positives: jax.Array,
     exists: jax.Array,

@@ -15,26 +15,26 @@ class RowState:
     """What rows remember between steps."""
 
     inner: Any  # optax's state of the whole table: leaves [V, ..] are a row's, others shared
-    owner: jax.Array  # [V] int32, scratch: the occurrence that speaks for a row in this step
+    representative: jax.Array  # [V] int32, scratch: the occurrence of a row that counts
 
 
 def init(table: jax.Array, transformation: optax.GradientTransformation) -> RowState:
     """The state before the first step; table [V, D]."""
-    owner = jnp.zeros(table.shape[:1], jnp.int32)
-    return RowState(inner=transformation.init(table), owner=owner)
+    representative = jnp.zeros(table.shape[:1], jnp.int32)
+    return RowState(inner=transformation.init(table), representative=representative)
 
 
-def claim(owner: jax.Array, ids: jax.Array) -> tuple[jax.Array, jax.Array]:
+def deduplicate(representative: jax.Array, ids: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Makes one occurrence of each id its owner: owner [V], ids [n] -> owner [V], places [n].
 
     places[i] is where in a slab of n rows the gradient of occurrence i is to be added: at the
     occurrence that owns ids[i]. Ids of V and more own nothing: their place is n, outside the slab.
     Nothing of size V is made or read.
     """
-    size, count = owner.shape[0], ids.shape[0]
-    owner = table_ops.scatter_set(owner, ids, jnp.arange(count, dtype=jnp.int32))
+    size, count = representative.shape[0], ids.shape[0]
+    representative = table_ops.scatter_set(representative, ids, jnp.arange(count, dtype=jnp.int32))
     # Were they to share a place, a GPU would add their zeros there one after the other.
-    return owner, jnp.where(ids < size, table_ops.gather(owner, ids), count)
+    return representative, jnp.where(ids < size, table_ops.gather(representative, ids), count)
 
 
 def update(
@@ -53,8 +53,8 @@ def update(
     a zero gradient moves nothing (sgd, adagrad, row_adagrad), not where momentum or decay would
     (adam, adamw).
     """
-    speaks = places == jnp.arange(ids.shape[0])
-    written = jnp.where(speaks, ids, table.shape[0])  # the others fall outside
+    is_representative = places == jnp.arange(ids.shape[0])
+    written = jnp.where(is_representative, ids, table.shape[0])  # the others fall outside
 
     def is_rows(leaf):
         return jnp.ndim(leaf) > 0 and leaf.shape[0] == table.shape[0]

@@ -25,16 +25,16 @@ from w2v_jax.types import HyperParams, Metrics, StaticConfig, TrainState
 
 
 @struct.dataclass
-class Members:
+class Trials:
     """S members of a sweep, the leaves of all fields with a leading [S]."""
 
     key: jax.Array  # [S] keys, of each run's seed
     hyper: HyperParams
     state: TrainState
-    alive: jax.Array  # [S] bool; false: stays as it is (diverged, stopped early, or padding)
+    active: jax.Array  # [S] bool; false: stays as it is (diverged, stopped early, or padding)
 
 
-Dealt = tuple[Members, ...]  # one for each device, of equal size
+Sharded = tuple[Trials, ...]  # one for each device, of equal size
 
 
 class Text(NamedTuple):
@@ -44,38 +44,38 @@ class Text(NamedTuple):
     line: jax.Array  # [chunks, C] int32, -1 in the padding
 
 
-def default_lanes(count: int, devices: Sequence[jax.Device]) -> int:
+def default_vmap_width(count: int, devices: Sequence[jax.Device]) -> int:
     """Members a device takes at a time: on CPU one, on accelerators all that it has."""
     return 1 if devices[0].platform == "cpu" else -(-count // len(devices))
 
 
-def padded(count: int, devices: Sequence[jax.Device], lanes: int) -> int:
+def padded(count: int, devices: Sequence[jax.Device], vmap_width: int) -> int:
     """The next number of members that devices and lanes divide."""
-    step = len(devices) * lanes
+    step = len(devices) * vmap_width
     return -(-count // step) * step
 
 
-def deal(
+def shard(
     first: Callable[[int], tuple[jax.Array, HyperParams, TrainState]],
     count: int,
     size: int,
     devices: Sequence[jax.Device],
-) -> Dealt:
+) -> Sharded:
     """`size` members, a run of them on each device, made there one by one.
 
     first: number of a member, below `count` -> its key, hyper and state. Those past the end repeat
     the last, and are not alive.
     """
-    share, dealt = size // len(devices), []
+    share, sharded = size // len(devices), []
     for d, device in enumerate(devices):
         numbers = range(d * share, (d + 1) * share)
         with jax.default_device(device):
             made = [first(min(number, count - 1)) for number in numbers]
             key, hyper, state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *made)
-            alive = jnp.array([number < count for number in numbers])
-        dealt.append(jax.device_put(Members(key, hyper, state, alive), device))
+            active = jnp.array([number < count for number in numbers])
+        sharded.append(jax.device_put(Trials(key, hyper, state, active), device))
         del made
-    return tuple(dealt)
+    return tuple(sharded)
 
 
 def split(leaves: Any, devices: Sequence[jax.Device]) -> tuple:
@@ -103,7 +103,7 @@ def text_of(corpus: Corpus, devices: Sequence[jax.Device]) -> tuple[Text, ...]:
 
 
 def compile_over(
-    function: Callable, arguments: Sequence[tuple], lanes: int, *, donates: bool = False
+    function: Callable, arguments: Sequence[tuple], vmap_width: int, *, donates: bool = False
 ) -> Callable:
     """function(one member's leaves, *shared) -> leaves, compiled for all members on all devices.
 
@@ -112,11 +112,11 @@ def compile_over(
     side. donates: the first of the leaves is gone after a call, its memory the result's.
     """
 
-    def local(members, *shared):
-        if lanes == 1:
-            return jax.lax.map(lambda member: function(member, *shared), members)
+    def local(trials, *shared):
+        if vmap_width == 1:
+            return jax.lax.map(lambda trial: function(trial, *shared), trials)
         one = partial(jax.vmap, in_axes=(0, *[None] * len(shared)))(function)
-        grouped = jax.tree.map(lambda x: x.reshape(-1, lanes, *x.shape[1:]), members)
+        grouped = jax.tree.map(lambda x: x.reshape(-1, vmap_width, *x.shape[1:]), trials)
         result = jax.lax.map(lambda group: one(group, *shared), grouped)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), result)
 
@@ -177,13 +177,13 @@ def _parted(tree: Any, devices: Sequence[jax.Device]) -> list:
     return [jax.tree.map(partial(share, device), tree) for device in devices]
 
 
-def advance(
-    work: tuple[TrainState, Members, jax.Array, jax.Array],
+def train_chunk(
+    work: tuple[TrainState, Trials, jax.Array, jax.Array],
     text: Text,
     epoch: jax.Array,
     *,
     static: StaticConfig,
-    lanes: int,
+    vmap_width: int,
 ) -> tuple[TrainState, jax.Array, Metrics]:
     """One chunk of one member: (state, member, chunk [], progress [2]) -> state, alive, sums.
 
@@ -192,49 +192,49 @@ def advance(
     A member that ends the chunk with a loss or a row that is not finite is put back to where it
     began it, and is not alive any more.
     """
-    state, member, chunk, progress = work
+    state, trial, chunk, progress = work
     # Under vmap one member's after the other: an axis of members at the end of a chunk's arrays
     # would be padded to the width of a TPU's registers.
-    draw = sequential_vmap(partial(sampling.draw_stream, static=static))
-    run = _alone if lanes == 1 else in_lanes
+    draw = sequential_vmap(partial(sampling.sample_chunk, static=static))
+    run = lone_chunk if vmap_width == 1 else vmapped_chunk
 
     def go(state):
         tokens, line = text.tokens[chunk], text.line[chunk]
-        stream = draw(member.key, epoch, chunk, tokens, line, member.hyper)
-        new, sums = run(state, stream, progress, member.hyper, member.alive, static)
+        sampled = draw(trial.key, epoch, chunk, tokens, line, trial.hyper)
+        new, sums = run(state, sampled, progress, trial.hyper, trial.active, static)
         finite = _all_finite((new.params, sums))
         return jax.tree.map(partial(jnp.where, finite), new, state), finite, sums
 
     def stay(state):
         return state, jnp.array(False), update.no_metrics()
 
-    return jax.lax.cond(member.alive, go, stay, state)
+    return jax.lax.cond(trial.active, go, stay, state)
 
 
-def _alone(state, stream, progress, hyper, alive, static):
+def lone_chunk(state, sampled, progress, hyper, active, static):
     """All steps of the chunk, as a run outside a sweep takes them."""
-    del alive
+    del active
     begin, all_of_them = jnp.int32(0), 2**30
-    state, sums, _ = training.advance(
-        state, stream, begin, progress, hyper, static=static, steps=all_of_them
+    state, sums, _ = training.train_steps(
+        state, sampled, begin, progress, hyper, static=static, steps=all_of_them
     )
     return state, sums
 
 
-def in_lanes(state, stream, progress, hyper, alive, static):
+def vmapped_chunk(state, sampled, progress, hyper, active, static):
     """The same under vmap: all members go on to the longest one's end, those at theirs stay."""
-    total = jnp.where(alive, sampling.steps_of(stream.centres, static), 0)
+    total = jnp.where(active, sampling.steps_of(sampled.centres, static), 0)
     if training.in_runs(static):
-        length = training.run_length(training.RUN, stream.tokens.shape[0], static)
+        length = training.run_length(training.RUN, sampled.tokens.shape[0], static)
         begin = jnp.int32(0)
-        return training.advance_in_runs(
-            state, stream, begin, total, progress, hyper, static, length
+        return training.train_steps_in_runs(
+            state, sampled, begin, total, progress, hyper, static, length
         )
 
     def one(step, carry):
         state, sums = carry
         going = step < total
-        new, metrics = training.one_step(state, stream, step, progress, hyper, static, going)
+        new, metrics = training.train_step(state, sampled, step, progress, hyper, static, going)
         state = jax.tree.map(partial(_moved, going, static), new, state)
         return state, jax.tree.map(jnp.add, sums, metrics)
 
@@ -254,37 +254,37 @@ def _all_finite(tree: Any) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
-def compile_advance(
-    members: Dealt, texts: Sequence[Text], static: StaticConfig, lanes: int
+def compile_train_chunk(
+    trials: Sharded, texts: Sequence[Text], static: StaticConfig, vmap_width: int
 ) -> Callable:
     """`advance`, compiled for as many members as these; `train_epoch` calls it.
 
     Raises UserError as `checks.check`.
     """
     checks.check(static)
-    count = members[0].alive.shape[0]
+    count = trials[0].active.shape[0]
     empty = np.zeros((count,), np.int32), np.zeros((count, 2), np.float32)
     arguments = [
-        ((*_apart(m), *jax.device_put(empty, m.alive.device)), text, jnp.int32(0))
-        for m, text in zip(members, texts, strict=True)
+        ((*_apart(m), *jax.device_put(empty, m.active.device)), text, jnp.int32(0))
+        for m, text in zip(trials, texts, strict=True)
     ]
-    static = static._replace(platform=members[0].alive.device.platform)
-    function = partial(advance, static=static, lanes=lanes)
-    return compile_over(function, arguments, lanes, donates=True)
+    static = static._replace(platform=trials[0].active.device.platform)
+    function = partial(train_chunk, static=static, vmap_width=vmap_width)
+    return compile_over(function, arguments, vmap_width, donates=True)
 
 
-def _apart(members: Members) -> tuple[TrainState, Members]:
-    return members.state, members.replace(state=None)
+def _apart(trials: Trials) -> tuple[TrainState, Trials]:
+    return trials.state, trials.replace(state=None)
 
 
 def train_epoch(
-    members: Dealt,
+    trials: Sharded,
     corpus: Corpus,
     texts: Sequence[Text],
     program: Callable,
     epoch: int,
     epochs: int,
-) -> tuple[Dealt, Metrics]:
+) -> tuple[Sharded, Metrics]:
     """One epoch of each member, its chunks in its own order; the sums of its steps, leaves [S].
 
     The same as `train.train` alone, but where a text of several chunks has one without a step:
@@ -293,24 +293,24 @@ def train_epoch(
     bounds = corpus.bounds
     tokens, chunks = len(corpus.ids), len(bounds) - 1
     order = jax.vmap(partial(visits.chunk_order, epoch=epoch, chunks=chunks))
-    orders = np.concatenate([np.asarray(order(m.key)) for m in members]).astype(np.int32)
+    orders = np.concatenate([np.asarray(order(m.key)) for m in trials]).astype(np.int32)
     done, sums = np.full(len(orders), epoch * tokens), []
-    devices = [m.alive.device for m in members]
+    devices = [m.active.device for m in trials]
     # Copied once: the members given stay as they are, and each chunk takes the state of the last.
-    members = tuple(m.replace(state=jax.tree.map(jnp.copy, m.state)) for m in members)
+    trials = tuple(m.replace(state=jax.tree.map(jnp.copy, m.state)) for m in trials)
     for chunk in orders.T:
         after = done + bounds[chunk + 1] - bounds[chunk]
         progress = (np.stack([done, after], axis=1) / (epochs * tokens)).astype(np.float32)
         addresses = split((chunk, progress), devices)
         work = [
             ((*_apart(m), *address), text, jnp.int32(epoch))
-            for m, address, text in zip(members, addresses, texts, strict=True)
+            for m, address, text in zip(trials, addresses, texts, strict=True)
         ]
         after_it = program(work)
-        members = tuple(
-            m.replace(state=state, alive=alive)
-            for m, (state, alive, _) in zip(members, after_it, strict=True)
+        trials = tuple(
+            m.replace(state=state, active=active)
+            for m, (state, active, _) in zip(trials, after_it, strict=True)
         )
         sums.append(joined([metrics for _, _, metrics in after_it]))
         done = after
-    return members, jax.tree.map(lambda *chunks: np.sum(chunks, axis=0), *sums)
+    return trials, jax.tree.map(lambda *chunks: np.sum(chunks, axis=0), *sums)

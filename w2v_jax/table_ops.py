@@ -34,9 +34,9 @@ def _folds(plain: Callable) -> Callable:
         table, ids, *values = whole
         rows = table.shape[1]
         folded = table.reshape(count * rows, *table.shape[2:])
-        member = jnp.arange(count, dtype=ids.dtype).reshape(count, *[1] * (ids.ndim - 1))
+        trial = jnp.arange(count, dtype=ids.dtype).reshape(count, *[1] * (ids.ndim - 1))
         # Members are never mixed: a product of 0 and a neighbour's NaN would be NaN.
-        inside = jnp.minimum(ids, rows - 1) + member * rows
+        inside = jnp.minimum(ids, rows - 1) + trial * rows
         if not values:
             return op(folded, inside), True
         ids = jnp.where(ids < rows, inside, count * rows)

@@ -16,7 +16,7 @@ import numpy as np
 from w2v_jax import checks, sampling, table_ops, update, xla_flags
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.engines import blocks
-from w2v_jax.types import HyperParams, Metrics, StaticConfig, Stream, TrainState
+from w2v_jax.types import HyperParams, Metrics, SampledChunk, StaticConfig, TrainState
 from w2v_jax.visits import Position, Program, visits
 
 RUN = 64  # the most steps that an accelerator takes as one graph
@@ -37,9 +37,9 @@ class Report(NamedTuple):
     position: Position  # behind it: `train` goes on from there
 
 
-def one_step(
+def train_step(
     state: TrainState,
-    stream: Stream,
+    sampled: SampledChunk,
     step: jax.Array,
     progress: jax.Array,
     hyper: HyperParams,
@@ -51,24 +51,28 @@ def one_step(
     trains: where it is false the batch is emptied, so that it touches no row.
     """
     make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
-    batch = make(stream, step, hyper, static)
+    batch = make(sampled, step, hyper, static)
     if trains is not True:
         batch = batch.where(trains, hyper.noise.shape[0])
-    rate = rate_at(step, stream, progress, hyper, static)
-    return update.apply_batch(state, batch, rate, hyper, static)
+    rate = rate_at(step, sampled, progress, hyper, static)
+    return update.update_step(state, batch, rate, hyper, static)
 
 
 def rate_at(
-    step: jax.Array, stream: Stream, progress: jax.Array, hyper: HyperParams, static: StaticConfig
+    step: jax.Array,
+    sampled: SampledChunk,
+    progress: jax.Array,
+    hyper: HyperParams,
+    static: StaticConfig,
 ) -> jax.Array:
     """The learning rate of a chunk's step; progress [2] as in `advance`."""
-    done = step / jnp.maximum(sampling.steps_of(stream.centres, static), 1)
+    done = step / jnp.maximum(sampling.steps_of(sampled.centres, static), 1)
     return update.rate(hyper, static, progress[0] + (progress[1] - progress[0]) * done)
 
 
-def advance(
+def train_steps(
     state: TrainState,
-    stream: Stream,
+    sampled: SampledChunk,
     begin: jax.Array,
     progress: jax.Array,
     hyper: HyperParams,
@@ -84,16 +88,18 @@ def advance(
 
     def one(step, carry):
         state, sums = carry
-        state, metrics = one_step(state, stream, step, progress, hyper, static)
+        state, metrics = train_step(state, sampled, step, progress, hyper, static)
         return state, jax.tree.map(jnp.add, sums, metrics)
 
-    end = jnp.minimum(begin + steps, sampling.steps_of(stream.centres, static))
+    end = jnp.minimum(begin + steps, sampling.steps_of(sampled.centres, static))
     if in_runs(static):
-        length = run_length(steps, stream.tokens.shape[0], static)
-        state, sums = advance_in_runs(state, stream, begin, end, progress, hyper, static, length)
+        length = run_length(steps, sampled.tokens.shape[0], static)
+        state, sums = train_steps_in_runs(
+            state, sampled, begin, end, progress, hyper, static, length
+        )
     else:
         state, sums = jax.lax.fori_loop(begin, end, one, (state, update.no_metrics()))
-    return state, sums, rate_at(end - 1, stream, progress, hyper, static)
+    return state, sums, rate_at(end - 1, sampled, progress, hyper, static)
 
 
 def in_runs(static: StaticConfig) -> bool:
@@ -113,9 +119,9 @@ def run_length(steps: int, size: int, static: StaticConfig) -> int:
     return -(-steps // -(-steps // longest))
 
 
-def advance_in_runs(
+def train_steps_in_runs(
     state: TrainState,
-    stream: Stream,
+    sampled: SampledChunk,
     begin: jax.Array,
     end: jax.Array,
     progress: jax.Array,
@@ -133,7 +139,7 @@ def advance_in_runs(
     def one(step, carry):
         state, sums = carry
         trains = step < end
-        new, metrics = one_step(state, stream, step, progress, hyper, static, trains)
+        new, metrics = train_step(state, sampled, step, progress, hyper, static, trains)
         new = new.replace(step=state.step + trains.astype(jnp.int32))
         return new, jax.tree.map(jnp.add, sums, metrics)
 
@@ -163,15 +169,15 @@ def compile_program(
     xla_flags.warn_of_slow_scatter(static.platform)
     index = jax.ShapeDtypeStruct((), jnp.int32)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
-    draw = jax.jit(partial(sampling.draw_stream, static=static))
-    stream = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
+    draw = jax.jit(partial(sampling.sample_chunk, static=static))
+    sampled = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
     shuffle = jax.jit(partial(sampling.shuffle, static=static))
     progress = jax.ShapeDtypeStruct((2,), jnp.float32)
-    run = jax.jit(partial(advance, static=static, steps=steps), donate_argnums=0)
+    run = jax.jit(partial(train_steps, static=static, steps=steps), donate_argnums=0)
     return Program(
         draw=draw.lower(key, index, index, ids, ids, hyper).compile(),
-        shuffle=shuffle.lower(key, index, index, stream).compile(),
-        advance=run.lower(state, stream, index, progress, hyper).compile(),
+        shuffle=shuffle.lower(key, index, index, sampled).compile(),
+        train_steps=run.lower(state, sampled, index, progress, hyper).compile(),
         steps=steps,
         compile_sec=time.perf_counter() - started,
     )
@@ -209,8 +215,8 @@ def train(
         done = before + visit.epoch * tokens + np.array([visit.begin, visit.end])
         progress = jnp.float32(done / (before + epochs * tokens))
         for first in range(begun, visit.steps, program.steps):
-            state, metrics, rate = program.advance(
-                state, visit.stream, jnp.int32(first), progress, hyper
+            state, metrics, rate = program.train_steps(
+                state, visit.sampled, jnp.int32(first), progress, hyper
             )
             last = min(first + program.steps, visit.steps)
             metrics, rate = jax.device_get((metrics, rate))  # asked for at once, not one by one

@@ -86,17 +86,17 @@ class Batch(NamedTuple):
 class BlockBatch(NamedTuple):
     """The blocks engine's batch: windows as bands, noise words shared by a group of centres."""
 
-    tokens: jax.Array  # [B, X] int32 ids, each block with its halo; V where there is no token
-    band: jax.Array  # [B, L, X] float32, weight of a context in a centre's window, 0 outside
-    noise: jax.Array  # [G, M] int32 ids
-    noise_weights: jax.Array  # [G, T/G, M or 1] float32, K/M for each positive it may be drawn for
+    tokens: jax.Array  # [B, X] int32 ids, each block with its margin; V where there is no token
+    context_weights: jax.Array  # [B, L, X] float32, of each in a window, 0 outside
+    negatives: jax.Array  # [G, M] int32 ids
+    negative_weights: jax.Array  # [G, T/G, M or 1] float32, K/M a positive
 
     def where(self, trains: jax.Array, vocab_size: int) -> "BlockBatch":
         """The batch, or where `trains` [] is false one without a token and a noise word."""
-        ids = (jnp.where(trains, x, vocab_size) for x in (self.tokens, self.noise))
-        weights = (jnp.where(trains, x, 0) for x in (self.band, self.noise_weights))
-        (tokens, noise), (band, noise_weights) = ids, weights
-        return BlockBatch(tokens, band, noise, noise_weights)
+        ids = (jnp.where(trains, x, vocab_size) for x in (self.tokens, self.negatives))
+        weights = (jnp.where(trains, x, 0) for x in (self.context_weights, self.negative_weights))
+        (tokens, noise), (context_weights, negative_weights) = ids, weights
+        return BlockBatch(tokens, context_weights, noise, negative_weights)
 
 
 class StaticConfig(NamedTuple):
@@ -131,7 +131,7 @@ class HyperParams:
     """What may differ between members of one compiled program: traced, never static."""
 
     learning_rate: jax.Array  # [] float32, the rate that the schedule starts from
-    keep: jax.Array  # [V] float32, probability that subsampling keeps an occurrence
+    keep_prob: jax.Array  # [V] float32, probability that subsampling keeps an occurrence
     noise: jax.Array  # [V] float32, noise distribution Pn, sums to 1
     noise_cdf: jax.Array  # [V] uint32, Pn summed up to each word, in units of 2^-32
     window: jax.Array  # [] int32, at most W
@@ -142,17 +142,17 @@ class HyperParams:
     weight_decay: jax.Array  # [] float32, AdamW's
 
 
-class Stream(NamedTuple):
+class SampledChunk(NamedTuple):
     """A chunk of the corpus as one epoch sees it: subsampled, windows drawn, centres in order."""
 
     tokens: jax.Array  # [C] int32, the kept tokens, in text order, then padding
     line: jax.Array  # [C] int32, line of each; -1 in the padding
     position: jax.Array  # [C] int32, place in the chunk before subsampling
-    span: jax.Array  # [C] int32, window of each as a centre
-    order: jax.Array  # [C] int32, places of the centres in the order of training, or [C/L], blocks
+    window: jax.Array  # [C] int32, window of each as a centre
+    centre_order: jax.Array  # [C] int32, where the centres stand, as trained; or [C/L], blocks
     centres: jax.Array  # [] int32, number of centres (blocks: of kept tokens)
-    noise_key: jax.Array  # [] key of the noise words; a centre (blocks: a step) folds its number in
-    noise: jax.Array  # int32 ids: blocks, [steps, G, M]; pairs, [C, P K] with redraw = once
+    negatives_key: jax.Array  # [] folded with a centre's number (blocks: a step's)
+    negatives: jax.Array  # int32 ids: blocks, [steps, G, M]; pairs, [C, P K] with redraw = once
 
 
 @struct.dataclass

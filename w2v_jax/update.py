@@ -72,7 +72,7 @@ def _counted(batch: Batch, total: jax.Array, loss: jax.Array, static: StaticConf
 def _sampled(parts, loss: jax.Array, static: StaticConfig) -> Metrics:
     """The sums of a blocks batch's sample, of which `loss` is the loss."""
     count = blocks.sampled_blocks(len(parts), static)
-    sample = [part._replace(band=part.band[:count]) for _, part in parts]
+    sample = [part._replace(context_weights=part.context_weights[:count]) for _, part in parts]
     positives = sum(blocks.positives(part, static) for part in sample)
     rows = sum(map(blocks.centres, sample))
     metrics = no_metrics()._replace(loss=loss, positives=positives, objective=loss, rows=rows)
@@ -155,7 +155,7 @@ def init_state(params: Params, hyper: HyperParams, static: StaticConfig) -> Trai
     return TrainState(params=params, opt_state=opt_state, step=step)
 
 
-def apply_batch(
+def update_step(
     state: TrainState,
     batch: Batch | BlockBatch,
     learning_rate: jax.Array,
@@ -194,16 +194,21 @@ def _sparse(state: TrainState, batch, transformation, static: StaticConfig):
     """New params and optimiser state, of which only the batch's rows differ; metrics."""
     params, opt_state = state.params, state.opt_state
     work = _work(params, batch, static)
-    claims = [sparse_update.claim(s.owner, ids) for s, ids in zip(opt_state, work.ids, strict=True)]
-    places = Params(*(place for _, place in claims))
+    deduplicated = [
+        sparse_update.deduplicate(s.representative, ids)
+        for s, ids in zip(opt_state, work.ids, strict=True)
+    ]
+    places = Params(*(place for _, place in deduplicated))
     dim = params.input.shape[1]
-    slabs = Params(*(jnp.zeros((len(ids), dim), jnp.float32) for ids in work.ids))
-    slabs, metrics = work.add(places, slabs)
-    slabs = _reduced(slabs, work.rows, static)
+    row_grads = Params(*(jnp.zeros((len(ids), dim), jnp.float32) for ids in work.ids))
+    row_grads, metrics = work.add(places, row_grads)
+    row_grads = _reduced(row_grads, work.rows, static)
     moved = [
-        sparse_update.update(table, s.replace(owner=owner), ids, place, slab, transformation)
-        for table, s, (owner, place), ids, slab in zip(
-            params, opt_state, claims, work.ids, slabs, strict=True
+        sparse_update.update(
+            table, s.replace(representative=own), ids, place, row_grad, transformation
+        )
+        for table, s, (own, place), ids, row_grad in zip(
+            params, opt_state, deduplicated, work.ids, row_grads, strict=True
         )
     ]
     return Params(*(m[0] for m in moved)), Params(*(m[1] for m in moved)), metrics

@@ -10,7 +10,7 @@ import numpy as np
 
 from w2v_jax import sampling
 from w2v_jax.data.corpus import Corpus
-from w2v_jax.types import HyperParams, StaticConfig, Stream, UserError
+from w2v_jax.types import HyperParams, SampledChunk, StaticConfig, UserError
 
 
 class Program(NamedTuple):
@@ -18,7 +18,7 @@ class Program(NamedTuple):
 
     draw: Callable  # (key, epoch, chunk, tokens, line, hyper) -> Stream
     shuffle: Callable  # (key, epoch, chunk, stream) -> order
-    advance: Callable  # (state, stream, begin, progress, hyper) -> state, Metrics, rate
+    train_steps: Callable  # (state, stream, begin, progress, hyper) -> state, Metrics, rate
     steps: int  # S, steps a dispatch
     compile_sec: float
 
@@ -38,7 +38,7 @@ class Visit(NamedTuple):
 
     epoch: int  # from 0
     place: int  # of the chunk in the epoch's order
-    stream: Stream
+    sampled: SampledChunk
     steps: int  # at least 1
     begin: int  # tokens of the epoch done before it
     end: int  # and after it
@@ -49,7 +49,7 @@ class Drawn(NamedTuple):
 
     epoch: int
     place: int
-    stream: Stream
+    sampled: SampledChunk
     end: int  # tokens of the epoch through this chunk
 
 
@@ -70,19 +70,21 @@ def visits(
     A chunk without a step counts with the one before, so that no word is lost from the count; an
     epoch without one is passed over. Raises UserError where the whole run holds no step.
     """
-    streams = _ahead(_streams(key, corpus, program, hyper, static, epochs, start, resident))
+    sampled_chunks = _ahead(
+        _sampled_chunks(key, corpus, program, hyper, static, epochs, start, resident)
+    )
     trained = start.step + start.done > 0
-    for epoch, of_epoch in itertools.groupby(streams, key=lambda drawn: drawn.epoch):
+    for epoch, of_epoch in itertools.groupby(sampled_chunks, key=lambda drawn: drawn.epoch):
         waiting, begin = None, start.begin if epoch == start.epoch else 0
         for drawn in of_epoch:
-            steps = int(sampling.steps_of(int(drawn.stream.centres), static))
+            steps = int(sampling.steps_of(int(drawn.sampled.centres), static))
             if not steps:
                 waiting = waiting and waiting._replace(end=drawn.end)
                 continue
             if waiting:
                 yield waiting
                 begin = waiting.end
-            waiting = Visit(epoch, drawn.place, drawn.stream, steps, begin, drawn.end)
+            waiting = Visit(epoch, drawn.place, drawn.sampled, steps, begin, drawn.end)
         if waiting:
             trained = True
             yield waiting
@@ -99,7 +101,7 @@ def nothing_trained(static: StaticConfig, epochs: int) -> str:
     )
 
 
-def _streams(
+def _sampled_chunks(
     key: jax.Array,
     corpus: Corpus,
     program: Program,
@@ -125,15 +127,15 @@ def _streams(
                 continue
             address = key, jnp.int32(epoch), jnp.int32(chunk)
             if kept:
-                stream = kept._replace(order=program.shuffle(*address, kept))
+                sampled = kept._replace(centre_order=program.shuffle(*address, kept))
             else:
                 text = texts.get(chunk) or jax.device_put(corpus.arrays(begin, end, size))
                 if len(texts) < resident:
                     texts[chunk] = text
-                stream = program.draw(*address, *text, hyper)
+                sampled = program.draw(*address, *text, hyper)
             if static.redraw == "once" and len(bounds) == 2:
-                kept = stream
-            yield Drawn(epoch, place, stream, done)
+                kept = sampled
+            yield Drawn(epoch, place, sampled, done)
 
 
 def chunk_order(key: jax.Array, epoch: int, chunks: int) -> jax.Array:

@@ -13,7 +13,7 @@ from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import TrainState, UserError, Vocab
 
 
-class Earlier(NamedTuple):
+class Pretrained(NamedTuple):
     """What a training goes on from."""
 
     vocab: Vocab  # V words, counts 0 where they are not known
@@ -25,7 +25,7 @@ class Earlier(NamedTuple):
 INPUT, OUTPUT = "params.input", "params.output"
 
 
-def join(old: Vocab, new: Vocab) -> tuple[Vocab, np.ndarray, np.ndarray]:
+def merged(old: Vocab, new: Vocab) -> tuple[Vocab, np.ndarray, np.ndarray]:
     """Both vocabularies as one: counts added, most frequent first, ties old before new.
 
     Returns (vocab [V], place of each old word [V_old], place of each new word [V_new]), int32.
@@ -45,9 +45,9 @@ def join(old: Vocab, new: Vocab) -> tuple[Vocab, np.ndarray, np.ndarray]:
     return vocab, place[: len(old.words)], place[of_new]
 
 
-def joined(corpus: Corpus, earlier: Earlier) -> tuple[Corpus, np.ndarray]:
+def merge_vocabs(corpus: Corpus, earlier: Pretrained) -> tuple[Corpus, np.ndarray]:
     """The corpus in the joined vocabulary, and the place of each earlier word in it [V_old]."""
-    vocab, old_place, new_place = join(earlier.vocab, corpus.vocab)
+    vocab, old_place, new_place = merged(earlier.vocab, corpus.vocab)
     if isinstance(corpus.ids, id_cache.Ids):
         ids = corpus.ids.renumbered(new_place)
     else:
@@ -55,7 +55,9 @@ def joined(corpus: Corpus, earlier: Earlier) -> tuple[Corpus, np.ndarray]:
     return dataclasses.replace(corpus, ids=ids, vocab=vocab), old_place
 
 
-def carried(state: TrainState, earlier: Earlier, place: np.ndarray, optimizer: bool) -> TrainState:
+def transfer_rows(
+    state: TrainState, earlier: Pretrained, place: np.ndarray, optimizer: bool
+) -> TrainState:
     """A first state with the earlier rows in their places; the other words stay as they are.
 
     place [V_old]: of the earlier words' rows. optimizer: the optimiser's state is carried too,

@@ -99,7 +99,7 @@ def main() -> None:
     text = _sentences(path) if jobs else []
     for number, job in enumerate(jobs, 1):
         line = _keep(job, text, results)
-        console.say(f"{number} of {len(jobs)}: {_sentence(line)}")
+        console.log(f"{number} of {len(jobs)}: {_sentence(line)}")
 
 
 def _training_file() -> str:

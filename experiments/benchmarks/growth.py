@@ -124,7 +124,7 @@ def measured(turn: int, point: Point, settings: RunConfig, results: Results) -> 
     if line != found:
         results.add(line)
     rate = line["words_per_sec"]
-    console.say(f"round {turn}, {at(point)}: {f'{rate:,.0f} words/s' if rate else line['reason']}")
+    console.log(f"round {turn}, {at(point)}: {f'{rate:,.0f} words/s' if rate else line['reason']}")
     return line
 
 

@@ -136,7 +136,7 @@ def read_corpus() -> Corpus:
         source,
         settings,
         cache_dir=values.cache_dir,
-        note=lambda line: console.say(f"note: {line}"),
+        note=lambda line: console.log(f"note: {line}"),
     )
 
 
@@ -197,7 +197,7 @@ def draw_batches(
 
     @jax.jit
     def draw(tokens, line):
-        stream = sampling.draw_stream(key, first, first, tokens, line, hyper, static)
+        stream = sampling.sample_chunk(key, first, first, tokens, line, hyper, static)
         make = partial(sampling.make_batch, stream, hyper=hyper, static=static)
         return jax.vmap(make)(jnp.arange(steps)), stream.centres
 
@@ -247,7 +247,7 @@ def compile_programs(optimizer: str, run: hypergradients.Unrolled, hyper: HyperP
 def measure(optimizer: str, run: hypergradients.Unrolled, hyper: HyperParams) -> dict:
     """All of one optimiser: its line of results."""
     values = flags.FLAGS
-    console.say(
+    console.log(
         f"{optimizer}: a run of {counted(values.steps, 'step')}, and the way back through it"
     )
     programs = compile_programs(optimizer, run, hyper)

@@ -91,7 +91,7 @@ def _work(
     folder.mkdir(parents=True, exist_ok=True)
     whole, log = folder / "whole", folder / "log"
     pace = yield from killed_runs.uninterrupted(command, whole, log)
-    console.say(f"{name}: {pace.training:.1f} s of training undisturbed")
+    console.log(f"{name}: {pace.training:.1f} s of training undisturbed")
     done = run = 0
     while done < kills:
         count = min(KILLS_A_RUN, kills - done)
@@ -114,7 +114,7 @@ def _work(
         )
         done, run = done + len(result.kills), run + 1
         told = "; ".join(result.differences) or "the same bits"
-        console.say(f"{name}: {done} of {kills} kills, {told}")
+        console.log(f"{name}: {done} of {kills} kills, {told}")
         if not result.kills:
             raise UserError(f"{name}: a run ended before it could be killed ({log})")
         if not result.differences:

@@ -19,13 +19,13 @@ def draw(path: Path, lines: Sequence[dict], task: Task) -> None:
 
     Raises UserError without matplotlib or where path cannot be written.
     """
-    peers = by_peer(lines)
-    styles = {peer: (COLOURS[i % 8], MARKERS[i % 8]) for i, peer in enumerate(peers)}
+    baselines = by_peer(lines)
+    styles = {baseline: (COLOURS[i % 8], MARKERS[i % 8]) for i, baseline in enumerate(baselines)}
     figure = new_figure(11, 7.5)
     panels = figure.subplots(2, 2).ravel()
-    _bars(panels[0], peers, styles)
+    _bars(panels[0], baselines, styles)
     for axes, (field, name) in zip(panels[1:], QUALITY.items(), strict=True):
-        _against_time(axes, peers, styles, field)
+        _against_time(axes, baselines, styles, field)
         axes.set_title(name, loc="left", color=INK)
     marks = [_mark(panels[1], *style) for style in styles.values()]
     columns = -(-len(marks) // -(-len(marks) // 6))  # rows as full as each other
@@ -42,15 +42,21 @@ def _mark(axes, colour: str, marker: str):
     return axes.plot([], [], marker, color=colour)[0]
 
 
-def _bars(axes, peers: dict, styles: dict) -> None:
+def _bars(axes, baselines: dict, styles: dict) -> None:
     from matplotlib.ticker import EngFormatter
 
-    names = [peer for peer in peers if any(run["words_per_sec"] for run in peers[peer])][::-1]
-    for place, peer in enumerate(names):
-        rates = np.array([run["words_per_sec"] for run in peers[peer] if run["words_per_sec"]])
+    names = [
+        baseline
+        for baseline in baselines
+        if any(run["words_per_sec"] for run in baselines[baseline])
+    ][::-1]
+    for place, baseline in enumerate(names):
+        rates = np.array(
+            [run["words_per_sec"] for run in baselines[baseline] if run["words_per_sec"]]
+        )
         middle = np.median(rates)
         reach = [[middle - rates.min()], [rates.max() - middle]]
-        axes.barh(place, middle, color=styles[peer][0], height=0.62, alpha=0.85)
+        axes.barh(place, middle, color=styles[baseline][0], height=0.62, alpha=0.85)
         axes.errorbar(middle, place, xerr=reach, color=INK, capsize=3, linewidth=1)
         axes.annotate(
             EngFormatter(places=1, sep="")(middle),
@@ -70,12 +76,12 @@ def _bars(axes, peers: dict, styles: dict) -> None:
     axes.set_axisbelow(True)
 
 
-def _against_time(axes, peers: dict, styles: dict, field: str) -> None:
-    for peer, runs in peers.items():
+def _against_time(axes, baselines: dict, styles: dict, field: str) -> None:
+    for baseline, runs in baselines.items():
         known = [run for run in runs if run["train_sec"] and run[field] is not None]
         if not known:
             continue
-        colour, marker = styles[peer]
+        colour, marker = styles[baseline]
         seconds = np.array([run["train_sec"] for run in known])
         mean, half = interval([run[field] for run in known])
         axes.plot(seconds, [run[field] for run in known], ".", color=colour, alpha=0.35, ms=4)

@@ -74,7 +74,7 @@ def add_measured(turn: int, variant: str, size: int, results: Results) -> None:
     line = {"round": turn, **point, **measure(variant, size, expected)}
     if line != found:
         results.add(line)
-    console.say(f"round {turn}, V {size:,}, {variant}: {cell([line])}")
+    console.log(f"round {turn}, V {size:,}, {variant}: {cell([line])}")
 
 
 @cache

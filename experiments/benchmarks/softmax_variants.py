@@ -83,7 +83,7 @@ def gather_softmax(params: Params, batch: Centres, rate: jax.Array):
 
 def gather_sampling(params: Params, batch: Centres, rate: jax.Array):
     """W_in[contexts], negative sampling; no work depends on V."""
-    ids = jnp.concatenate([batch.targets, batch.noise], axis=1)
+    ids = jnp.concatenate([batch.targets, batch.negatives], axis=1)
     rows, outputs = model.gather(params.input, batch.contexts), model.gather(params.output, ids)
     grad = jax.value_and_grad(sampling_loss, argnums=(0, 1))
     loss, (of_rows, of_outputs) = grad(rows, outputs, batch)

@@ -9,8 +9,8 @@ from absl import flags
 
 from experiments.benchmarks import child_process, plain_corpus
 from experiments.benchmarks import table as benchmark_table
-from experiments.benchmarks.baselines.commands import PEERS, Run, Task, Tools
-from experiments.benchmarks.baselines.entries import Entrant, entrant, order, particular, same
+from experiments.benchmarks.baselines.commands import BASELINES, Run, Task, Tools
+from experiments.benchmarks.baselines.entries import Entry, entry, order, particular, same
 from experiments.cli import console
 from experiments.report import item_files
 from experiments.runs.store import Results, cpus, machine
@@ -33,7 +33,7 @@ class Plan:
 
     task: Task
     tools: Tools
-    entrants: list[Entrant]
+    entries: list[Entry]
     seeds: int
     folder: Path
 
@@ -47,7 +47,7 @@ def define_flags() -> None:
     flags.DEFINE_list(
         "peers",
         [f"w2v_jax@{LARGE['epochs']}", "gensim@5"],  # each by its own default
-        f"Of {', '.join(PEERS)}; NAME@EPOCHS for other epochs, w2v_jax:FLAGFILE for other flags.",
+        f"Of {', '.join(BASELINES)}; NAME@EPOCHS: other epochs, w2v_jax:FLAGFILE: other flags.",
     )
     flags.DEFINE_integer("seeds", 6, "Runs of each peer, seeds 1 to this.", 1)
     flags.DEFINE_string("workdir", "", "Folder of the results; runs found there are kept.")
@@ -79,13 +79,13 @@ def main() -> None:
     shared = plan.task._asdict()
     del shared["epochs"]  # every run has its own
     results = Results(plan.folder, shared)
-    for seed, racer in order(plan.entrants, plan.seeds):
+    for seed, racer in order(plan.entries, plan.seeds):
         own = particular(racer, plan.tools)
-        found = results.find(peer=racer.label, seed=seed)
+        found = results.find(baseline=racer.label, seed=seed)
         if found is None:
             line = measure(plan, racer, seed)
             results.add({**line, "flags": own})
-            console.say(benchmark_table.sentence(line))
+            console.log(benchmark_table.sentence(line))
         elif found["epochs"] != racer.epochs or not same(racer, found.get("flags", ""), own):
             raise UserError(
                 f"--workdir={plan.folder}: holds {racer.label} with other epochs or flags; "
@@ -117,8 +117,8 @@ def make_plan() -> Plan:
         raise UserError("give either --corpus=FILE or --dataset=NAME")
     if values.threads > cpus():
         raise UserError(f"--threads={values.threads}: this process may use {cpus()} CPUs")
-    if len(set(values.peers)) < len(values.peers):
-        raise UserError(f"--peers={','.join(values.peers)}: one is named twice")
+    if len(set(values.baselines)) < len(values.baselines):
+        raise UserError(f"--peers={','.join(values.baselines)}: one is named twice")
     tools = Tools(
         ours=values.ours,
         ours_flags=tuple(values.ours_flag),
@@ -126,21 +126,21 @@ def make_plan() -> Plan:
     )
     own = {name: values[name].value for name in Task._fields if name in values}
     task = Task(**{**own, "corpus": "", "corpus_sha256": "", "words": 0, "lines": 0})
-    entrants = []
-    for label in values.peers:
-        one = entrant(label, task, tools)
-        if reason := PEERS[one.name].missing(tools, task):
+    entries = []
+    for label in values.baselines:
+        one = entry(label, task, tools)
+        if reason := BASELINES[one.name].missing(tools, task):
             if values["peers"].present:
                 raise UserError(f"--peers={label}: {reason}")
-            console.say(f"note: {label} is left out: {reason}")
+            console.log(f"note: {label} is left out: {reason}")
         else:
-            entrants.append(one)
+            entries.append(one)
     console.missing_sets()
     folder = Path(values.workdir).expanduser().absolute()
     text = plain_corpus.plain(source(), values.max_words, folder)
     task = task._replace(corpus=str(text.path), corpus_sha256=text.sha256)
     task = task._replace(words=text.words, lines=text.lines)
-    return Plan(task, tools, entrants, values.seeds, folder)
+    return Plan(task, tools, entries, values.seeds, folder)
 
 
 def source() -> corpora.Source:
@@ -152,22 +152,22 @@ def source() -> corpora.Source:
     return corpora.locate(values.dataset, corpus=values.corpus, data_dir=data_dir)
 
 
-def measure(plan: Plan, racer: Entrant, seed: int) -> dict:
+def measure(plan: Plan, racer: Entry, seed: int) -> dict:
     """One run: a line of results. Raises UserError where the process fails."""
-    peer = PEERS[racer.name]
+    baseline = BASELINES[racer.name]
     name = benchmark_table.run_name(racer.label, seed)
     folder = plan.folder / "runs" / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     run = Run(plan.task, plan.tools, racer.epochs, racer.flagfile, seed, folder)
     log = folder / "log.txt"
-    child = child_process.run(peer.command(run), log, plan.task.threads)
+    child = child_process.run(baseline.command(run), log, plan.task.threads)
     if child.status:
         last = (child.output.strip().splitlines() or ["it printed nothing"])[-1]
         raise UserError(f"--peers={racer.label}: exit status {child.status}: {last} ({log})")
-    times = peer.times(run, child.output)
+    times = baseline.times(run, child.output)
     words = plan.task.words * racer.epochs
-    wv = vectors_io.load(folder / peer.vectors)
+    wv = vectors_io.load(folder / baseline.vectors)
     items = evaluation.standard_items(wv)
     item_files.write(plan.folder, name, items)
     found = dict.fromkeys(MEASURES, evaluation.Measure("", None, 0, 0))

@@ -61,7 +61,7 @@ def _measured(number: int, folder: Path) -> dict:
     sides = {name: way(folder) for name, way in ways[:: 1 if number % 2 else -1]}
     losses = zip(sides["in turn"].loss, sides["sweep"].loss, strict=True)
     if not all(math.isclose(a, b, rel_tol=1e-6) for a, b in losses):
-        console.say("note: the members' losses are not those of the runs in turn")
+        console.log("note: the members' losses are not those of the runs in turn")
     return {name: side._asdict() for name, side in sides.items()}
 
 

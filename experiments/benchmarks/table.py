@@ -49,13 +49,13 @@ def speed(lines: Sequence[dict]) -> str:
     header = ["", "epochs", "runs", "words/s", *(f"{x}, s" for x in TIMES.values()), "peak MB"]
     header += ["x words/s", *(f"x {x}" for x in TIMES.values())]
     rows = []
-    for peer, runs in by_peer(lines).items():
+    for baseline, runs in by_peer(lines).items():
         mark = "~" if any(run.get("estimated") for run in runs) else ""
-        factors = [ratios(lines, base, peer, "words_per_sec")]
-        factors += [ratios(lines, peer, base, field) for field in TIMES]
-        if peer == base:  # 1, without a range
+        factors = [ratios(lines, base, baseline, "words_per_sec")]
+        factors += [ratios(lines, baseline, base, field) for field in TIMES]
+        if baseline == base:  # 1, without a range
             factors = [factor[:1] for factor in factors]
-        row = [peer, str(runs[0]["epochs"]), str(len(runs))]
+        row = [baseline, str(runs[0]["epochs"]), str(len(runs))]
         for field, digits in DIGITS.items():
             estimated = mark if field in ("words_per_sec", "train_sec") else ""
             row.append(estimated + spread([run[field] for run in runs], digits))
@@ -66,8 +66,8 @@ def speed(lines: Sequence[dict]) -> str:
 def quality(lines: Sequence[dict]) -> str:
     """Means and intervals of the measures, with the items that the vocabulary covers."""
     rows = []
-    for peer, runs in by_peer(lines).items():
-        row = [peer, str(runs[0]["epochs"]), str(len(runs))]
+    for baseline, runs in by_peer(lines).items():
+        row = [baseline, str(runs[0]["epochs"]), str(len(runs))]
         for field in QUALITY:
             covered = sorted({run[f"{field}_covered"] for run in runs})
             text = mean_and_interval([run[field] for run in runs])
@@ -76,9 +76,9 @@ def quality(lines: Sequence[dict]) -> str:
     return markdown(["", "epochs", "runs", *QUALITY.values()], rows)
 
 
-def run_name(peer: str, seed: int) -> str:
+def run_name(baseline: str, seed: int) -> str:
     """A run's, as its files are named."""
-    return f"{peer.replace('/', '_')}-seed{seed}"
+    return f"{baseline.replace('/', '_')}-seed{seed}"
 
 
 def gaps(lines: Sequence[dict], items: Mapping[str, over_items.Items]) -> str:
@@ -87,13 +87,13 @@ def gaps(lines: Sequence[dict], items: Mapping[str, over_items.Items]) -> str:
     items: of the runs, by `run_name`.
     """
     base, rows = reference(lines), []
-    peers = by_peer(lines)
-    for peer, runs in peers.items():
-        row = [peer]
+    baselines = by_peer(lines)
+    for baseline, runs in baselines.items():
+        row = [baseline]
         for field in QUALITY:
-            sides = [known(some, field) for some in (runs, peers.get(base, []))]
+            sides = [known(some, field) for some in (runs, baselines.get(base, []))]
             row += _gap(*sides, items.get(ITEMS.get(field, field))) if all(sides) else ["–", "–"]
-        rows += [row] if peer != base else []
+        rows += [row] if baseline != base else []
     header = [cell for name in QUALITY.values() for cell in (name, "over items too")]
     return markdown([f"minus {base}", *header], rows)
 

@@ -24,7 +24,7 @@ SOON = 1.0  # seconds of compiling that nothing is said of: a program that was k
 NEVER = "(never had a context: untrained)"  # in place of neighbours
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """A line for whoever watches, on stderr, so that stdout stays the closing screen."""
     print(as_flags(text), file=sys.stderr, flush=True)
 
@@ -32,7 +32,7 @@ def say(text: str) -> None:
 def missing_sets() -> None:
     """Says which of the standard word pairs are not installed."""
     if not resources.simlex999():
-        say(f"note: {resources.NO_SIMLEX}")
+        log(f"note: {resources.NO_SIMLEX}")
 
 
 def progress_bar(total_words: int, done: int = 0) -> tqdm:
@@ -59,7 +59,7 @@ def compiling() -> Iterator[None]:
         if ended.wait(SOON):
             return
         if not sys.stderr.isatty():
-            say("compiling ..")
+            log("compiling ..")
             return
         with tqdm(bar_format="compiling .. {elapsed}", leave=False) as bar:
             bar.start_t -= SOON

@@ -52,17 +52,17 @@ def tell(config: RunConfig, corpus: Corpus) -> None:
     """Says what is trained on, and warns where it is little."""
     tokens, left, each = len(corpus.ids), kept(config, corpus), steps(config, corpus)
     updates = each * config.epochs
-    console.say(
+    console.log(
         f"about {left:,.0f} of {counted(tokens, 'token')} kept an epoch "
         f"(--subsample={config.subsample:g}); {counted(each, 'step')} of {config.batch_size} x "
         f"{counted(config.epochs, 'epoch')}: {counted(updates, 'update')}"
     )
     if updates < ENOUGH:
-        console.say(
+        console.log(
             f"warning: {counted(updates, 'update')}: vectors may stay near their random start; "
             "more --epochs or a smaller --batch_size make more"
         )
     if tokens < SIZE.tiny:
-        console.say(
+        console.log(
             f"warning: of {counted(tokens, 'token')} little can be learned but frequent words"
         )

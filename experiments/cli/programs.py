@@ -21,7 +21,7 @@ def keep() -> None:
     if given == NO_CACHE:
         return
     folder = os.path.expanduser(given) or cache_folder()
-    kept = compilation_cache.keep_programs(folder, lambda line: console.say(f"note: {line}"))
+    kept = compilation_cache.keep_programs(folder, lambda line: console.log(f"note: {line}"))
     if kept:
         warnings.filterwarnings("always", _FAILED.pattern)  # not the first of equal ones alone
         warnings.showwarning = functools.partial(_shown, warnings.showwarning, kept, [])
@@ -41,4 +41,4 @@ def _shown(others, folder: str, told: list, message, *where, **more) -> None:
     if not told:
         told.append(name)
         what = "is compiled anew" if how == "reading" else "is not kept"
-        console.say(f"note: {folder}: a program {what}: {reason}")
+        console.log(f"note: {folder}: a program {what}: {reason}")

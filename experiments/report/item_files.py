@@ -14,9 +14,9 @@ ITEMS, OVER_ITEMS = "items", "over_items.npz"
 DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
-def write(folder: Path, member: Hashable, items: Mapping[str, np.ndarray]) -> None:
+def write(folder: Path, trial: Hashable, items: Mapping[str, np.ndarray]) -> None:
     """A member's results item by item."""
-    path = _path(folder, member)
+    path = _path(folder, trial)
     path.parent.mkdir(exist_ok=True)
     np.savez_compressed(path, **items)
 
@@ -30,14 +30,14 @@ def read(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: damaged, or no results of a member") from error
 
 
-def of_folder(folder: Path, members: Iterable[Hashable]) -> dict[str, over_items.Items]:
+def of_folder(folder: Path, trials: Iterable[Hashable]) -> dict[str, over_items.Items]:
     """What the members' items tell; without their files, what an earlier call has left of them.
 
     Leaves it as OVER_ITEMS, a few hundred kB of which tables and plots can be made again without
     items. Raises UserError where a file is damaged.
     """
-    files = {member: _path(folder, member) for member in members}
-    items = {member: read(file) for member, file in files.items() if file.exists()}
+    files = {trial: _path(folder, trial) for trial in trials}
+    items = {trial: read(file) for trial, file in files.items() if file.exists()}
     kept = folder / OVER_ITEMS
     if items:
         found = over_items.measured(items)
@@ -49,5 +49,5 @@ def of_folder(folder: Path, members: Iterable[Hashable]) -> dict[str, over_items
         raise UserError(f"{kept}: damaged, or not written by a report") from error
 
 
-def _path(folder: Path, member: Hashable) -> Path:
-    return folder / ITEMS / f"{member}.npz"
+def _path(folder: Path, trial: Hashable) -> Path:
+    return folder / ITEMS / f"{trial}.npz"

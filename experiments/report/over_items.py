@@ -24,7 +24,7 @@ BLOCKS = 20  # of a held-out text; more of them give shorter intervals on PTB, f
 class Items(NamedTuple):
     """What the items of one measure tell."""
 
-    members: tuple[Hashable, ...]  # S of them
+    trials: tuple[Hashable, ...]  # S of them
     covariance: np.ndarray  # [S, S] of the members' figures, over items drawn anew
     freedom: float  # its degrees of freedom; below 1: too few items to tell
 
@@ -163,12 +163,12 @@ def _influences(name: str, of: Mapping[Hashable, np.ndarray]) -> tuple[dict, np.
     """Influences by member, and the groups [N, k] of the measure's items."""
     if name in evaluation.PAIR_SETS:
         people = evaluation.standard_people([name])[name]
-        each = {member: correlation_influences(values, people) for member, values in of.items()}
+        each = {trial: correlation_influences(values, people) for trial, values in of.items()}
     elif name in evaluation.ANALOGY_SETS:
-        each = {member: accuracy_influences(answers) for member, answers in of.items()}
+        each = {trial: accuracy_influences(answers) for trial, answers in of.items()}
     else:
         exp = name == "perplexity"
-        each = {member: loss_influences(sums, exp) for member, sums in of.items()}
+        each = {trial: loss_influences(sums, exp) for trial, sums in of.items()}
         return each, line_blocks(next(iter(of.values()))[:, 1])
     return each, evaluation.standard_words()[name]
 
@@ -188,13 +188,13 @@ def with_items(
     if base is not None and ours.keys() & base.keys():
         seeds = ours.keys() & base.keys()
         sides = [{seed: of[seed] for seed in seeds} for of in sides]
-    place = {member: i for i, member in enumerate(items.members)} if items else {}
-    known = all(member in place for side in sides for member in side.values())
+    place = {trial: i for i, trial in enumerate(items.trials)} if items else {}
+    known = all(trial in place for side in sides for trial in side.values())
     if items is None or not known or estimate.seeds < stats.MIN_SEEDS:
         return None
     if items.freedom < 1:
         return stats.over_items_too(estimate, np.inf, 1.0)
-    rows = [{seed: place[member] for seed, member in side.items()} for side in sides]
+    rows = [{seed: place[trial] for seed, trial in side.items()} for side in sides]
     return stats.over_items_too(estimate, _variance(items.covariance, *rows), items.freedom)
 
 
@@ -220,8 +220,8 @@ def save(path: Path, every: Mapping[str, Items]) -> None:
     """Writes them; a covariance as its lower triangle."""
     arrays = {}
     for field, items in every.items():
-        arrays[f"{field}.members"] = np.array(items.members)
-        arrays[f"{field}.covariance"] = items.covariance[np.tril_indices(len(items.members))]
+        arrays[f"{field}.members"] = np.array(items.trials)
+        arrays[f"{field}.covariance"] = items.covariance[np.tril_indices(len(items.trials))]
         arrays[f"{field}.freedom"] = np.array(items.freedom)
     file = BytesIO()
     np.savez_compressed(file, **arrays)
@@ -236,9 +236,9 @@ def load(path: Path) -> dict[str, Items]:
 
 
 def _loaded(file: Mapping, field: str) -> Items:
-    members = tuple(file[f"{field}.members"].tolist())
-    covariance = np.zeros((len(members),) * 2)
-    lower = np.tril_indices(len(members))
+    trials = tuple(file[f"{field}.members"].tolist())
+    covariance = np.zeros((len(trials),) * 2)
+    lower = np.tril_indices(len(trials))
     covariance[lower] = file[f"{field}.covariance"]
     covariance.T[lower] = file[f"{field}.covariance"]
-    return Items(members, covariance, float(file[f"{field}.freedom"]))
+    return Items(trials, covariance, float(file[f"{field}.freedom"]))

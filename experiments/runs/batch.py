@@ -77,7 +77,7 @@ def take(config: RunConfig, corpus: Corpus, number: int) -> Step:
     visit = next(visits.visits(*given, start=report.position))
     make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
     in_chunk = jnp.int32(report.position.done - 1)
-    batch = jax.jit(make, static_argnames="static")(visit.stream, in_chunk, hyper, static=static)
+    batch = jax.jit(make, static_argnames="static")(visit.sampled, in_chunk, hyper, static=static)
     return Step(jax.device_get(batch), before, _copy(state.params), report)
 
 
@@ -111,10 +111,10 @@ def _of_blocks(batch: BlockBatch, static: StaticConfig) -> Iterator[Example]:
     for number in range(static.batch_size):
         block, place = divmod(number, static.block)
         group, row = divmod(number, static.group_size)
-        contexts = _weighted(batch.tokens[block], batch.band[block, place])
+        contexts = _weighted(batch.tokens[block], batch.context_weights[block, place])
         centre = [(int(batch.tokens[block, static.window + place]), 1.0)]
-        noise = batch.noise[group]
-        weights = np.broadcast_to(batch.noise_weights[group, row], noise.shape)
+        noise = batch.negatives[group]
+        weights = np.broadcast_to(batch.negative_weights[group, row], noise.shape)
         negatives = list(zip(noise.tolist(), weights.tolist(), strict=True))
         if contexts and static.model == "skipgram":
             yield Example(centre, contexts, negatives)
@@ -154,7 +154,7 @@ def _head(config: RunConfig, step: Step, shown: int) -> str:
 def _count(batch: Batch | BlockBatch, static: StaticConfig) -> int:
     """How many examples a batch has."""
     if isinstance(batch, BlockBatch):
-        return np.count_nonzero(batch.band.any(axis=-1))
+        return np.count_nonzero(batch.context_weights.any(axis=-1))
     return np.count_nonzero(pairs.positives(batch, static))
 
 

@@ -12,7 +12,7 @@ from experiments.cli import console
 from experiments.cli.config import RunConfig
 from experiments.cli.errors import Diverged
 from experiments.runs import fingerprint, rundir
-from experiments.runs.metrics import Ledger
+from experiments.runs.metrics import MetricAccumulator
 from w2v_jax import checkpoint
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.training import Report
@@ -27,7 +27,7 @@ class Start(NamedTuple):
 
     state: TrainState
     position: Position
-    ledger: dict | None  # `Ledger.saved`
+    accumulator: dict | None  # `Ledger.saved`
     metrics_bytes: int | None  # of metrics.jsonl, what belongs to it; None: a new file
     resumes: int  # how often the run has been taken up
     words_before: int  # of an earlier training, whose schedule goes on
@@ -35,7 +35,7 @@ class Start(NamedTuple):
     ended: bool = False  # all epochs are done
 
 
-class Keeper:
+class CheckpointPolicy:
     """Saves a run's state when it is due, on a signal, and at its end."""
 
     def __init__(
@@ -43,13 +43,13 @@ class Keeper:
         config: RunConfig,
         workdir: Path,
         key: jax.Array,
-        ledger: Ledger,
+        accumulator: MetricAccumulator,
         metrics: rundir.MetricsFile,
         start: Start,
         total: int,
     ):
         """total: words of all epochs, behind which a state is the run's end."""
-        self._config, self._key, self._ledger, self._metrics = config, key, ledger, metrics
+        self._config, self._key, self._ledger, self._metrics = config, key, accumulator, metrics
         self._start, self._total = start, total
         self._checkpoints = opened(workdir, config)
         self._time = self._copied = time.perf_counter()
@@ -152,11 +152,11 @@ def resumed(config: RunConfig, workdir: Path, first: Start, key: jax.Array, tota
     """
     checkpoints, like = opened(workdir, config), jax.eval_shape(_saved_of, first.state, key)
     saved = checkpoints.restore(
-        checkpoint.names_of(like), lambda line: console.say(f"note: {line}")
+        checkpoint.names_of(like), lambda line: console.log(f"note: {line}")
     )
     checkpoints.close()
     if saved is None:
-        console.say("no checkpoint: the run begins anew")
+        console.log("no checkpoint: the run begins anew")
         return first
     fingerprint.check(
         f"{checkpoints.folder}/{saved.step}", saved.about["identity"], first.fingerprint
@@ -167,7 +167,7 @@ def resumed(config: RunConfig, workdir: Path, first: Start, key: jax.Array, tota
     jax.tree.map(lambda leaf: leaf.delete(), first.state)  # two would take twice the memory
     ended = saved.about["ledger"]["words"] == total
     said = "trained to its end, step" if ended else "going on from step"
-    console.say(f"{said} {saved.step:,} ({checkpoints.folder}/{saved.step})")
+    console.log(f"{said} {saved.step:,} ({checkpoints.folder}/{saved.step})")
     return Start(
         jax.tree.map(jnp.array, found["state"]),
         Position(**saved.about["position"]),

@@ -15,7 +15,9 @@ from experiments.runs.checkpointing import Start
 from w2v_jax.data.corpus import Corpus
 
 
-def follow(config: RunConfig, workdir: Path, corpus: Corpus, reports, key, ledger, start: Start):
+def train_loop(
+    config: RunConfig, workdir: Path, corpus: Corpus, reports, key, accumulator, start: Start
+):
     """Consumes the reports: each a line of metrics, a move of the bar and perhaps a checkpoint.
 
     Returns the last state, the seconds of training, all processes' together, without what saving
@@ -24,17 +26,17 @@ def follow(config: RunConfig, workdir: Path, corpus: Corpus, reports, key, ledge
     """
     state, report, unsaved, total = start.state, None, "", corpus.words * config.epochs
     metrics = rundir.MetricsFile(workdir, start.metrics_bytes)
-    keep = checkpointing.Keeper(config, workdir, key, ledger, metrics, start, total)
+    keep = checkpointing.CheckpointPolicy(config, workdir, key, accumulator, metrics, start, total)
     with (
         contextlib.closing(metrics),
         contextlib.closing(keep),
         events.writer(workdir, config.tensorboard) as event,
-        console.progress_bar(total, ledger.last_words) as bar,
+        console.progress_bar(total, accumulator.last_words) as bar,
         signals.watched() as asked,
     ):
         try:
             for state, report in reports:
-                line = ledger.line(report, time.perf_counter())
+                line = accumulator.line(report, time.perf_counter())
                 metrics.write(line)
                 event(line)
                 bar.set_postfix_str(console.beside_bar(line), False)
@@ -44,7 +46,7 @@ def follow(config: RunConfig, workdir: Path, corpus: Corpus, reports, key, ledge
                 keep.after(state, report)
             if report and not asked.number:
                 _check_finite(state)
-            train_sec = time.perf_counter() - ledger.began
+            train_sec = time.perf_counter() - accumulator.began
             if report and not asked.number:
                 unsaved = keep.end(state, report)
             if report and asked.number:  # also while the end was saved

@@ -13,7 +13,7 @@ _NONE = [0.0] * len(Metrics._fields)
 _NOTHING = {"elapsed_sec": 0.0, "words": 0, "epoch": 0, "epoch_sums": _NONE, "run_sums": _NONE}
 
 
-class Ledger:
+class MetricAccumulator:
     """Sums in float64 since the last line, the start of the epoch and the start of the run."""
 
     def __init__(self, objective: str, now: float, saved: dict | None = None):

@@ -40,7 +40,7 @@ def of_run(run: Path, table: str = "") -> Newest:
         for path in rundir.vectors_paths(run):
             return Newest(rundir.with_untrained(run, vectors_io.load(path)), None, None)
     checkpoints = Checkpoints(str(run / rundir.CHECKPOINTS), None)
-    saved = checkpoints.newest(lambda line: console.say(f"note: {line}"))
+    saved = checkpoints.newest(lambda line: console.log(f"note: {line}"))
     checkpoints.close()
     if saved is None and not trained:
         raise UserError(f"--run={run}: no finished run ({rundir.SUMMARY}) and no checkpoint of one")
@@ -54,7 +54,7 @@ def of_run(run: Path, table: str = "") -> Newest:
     ended = saved.about.get("ended", trained)
     epoch = saved.about["position"]["epoch"] + 1
     if not ended:
-        console.say(
+        console.log(
             f"note: {run} has not ended; this is its state at step {saved.step:,}, epoch {epoch}"
         )
     words = load_counts(str(run / rundir.VOCAB)).words

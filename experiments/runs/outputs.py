@@ -40,13 +40,13 @@ def make_missing(config: RunConfig, workdir: Path) -> None:
     summary = rundir.read_summary(workdir)
     complete = summary.get("complete", False)
     told = "complete; --overwrite runs it again" if complete else "trained, but not complete"
-    console.say(f"{workdir} holds this very run, {told}")
+    console.log(f"{workdir} holds this very run, {told}")
     with _told(workdir):
         wv = newest.of_run(workdir).wv
         there = rundir.formats_there(workdir)
         formats = [name for name in ("text", *config.export_formats) if name not in there]
         for path in rundir.write_vectors(workdir, wv, formats):
-            console.say(f"written to {path}")
+            console.log(f"written to {path}")
         before = 0.0 if complete else summary["total_sec"]
         plots_asked = config.plots and not _plots_there(workdir)
         _rest(config, workdir, summary, wv, before, plots_asked, [])
@@ -83,7 +83,7 @@ def _rest(
         write()
     print(console.closing_screen(config, workdir, summary, of_json(summary["evaluation"]), wv))
     for line in _unknown(config, wv):
-        console.say(f"note: {line}")
+        console.log(f"note: {line}")
     if failed:
         raise UserError(f"{'; '.join(failed)}; all else is there")
 
@@ -96,7 +96,7 @@ def _told(workdir: Path) -> Iterator[None]:
     except (SystemExit, KeyboardInterrupt):
         saved = rundir.is_trained(workdir) or (workdir / rundir.CHECKPOINTS).exists()
         goes_on = "the same command makes what is missing" if saved else "its state is not saved"
-        console.say(f"stopped: the training in {workdir} has ended; {goes_on}")
+        console.log(f"stopped: the training in {workdir} has ended; {goes_on}")
         raise
 
 
@@ -135,7 +135,7 @@ def draw_plots(
     name = {"skipgram": "skip-gram", "cbow": "CBOW"}[model]
     plots.plot_loss(place / LOSS, words, loss, f"{name}, loss a positive", epoch_ends)
     if bare := plots.plot_embedding(place / EMBEDDING, wv):
-        console.say(
+        console.log(
             f"note: {EMBEDDING} leaves out {len(bare):,} words that no font here has all letters "
             f"of, such as {bare[0]}: install one, as Noto Sans, and clear matplotlib's font cache"
         )

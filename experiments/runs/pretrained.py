@@ -13,7 +13,7 @@ from w2v_jax.checkpoint import Checkpoints, checksum
 from w2v_jax.data.vocab import counts_text, load_counts
 from w2v_jax.types import UserError, Vocab
 from w2v_jax.vectors import io as vectors_io
-from w2v_jax.warm_start import INPUT, Earlier
+from w2v_jax.warm_start import INPUT, Pretrained
 
 
 def absolute(config: RunConfig) -> RunConfig:
@@ -24,7 +24,7 @@ def absolute(config: RunConfig) -> RunConfig:
     return dataclasses.replace(config, continue_from=path)
 
 
-def earlier(config: RunConfig) -> Earlier | None:
+def earlier(config: RunConfig) -> Pretrained | None:
     """What --continue_from names; None without it. Raises UserError where it can't be used."""
     if not config.continue_from:
         return None
@@ -44,20 +44,20 @@ def earlier(config: RunConfig) -> Earlier | None:
     return found
 
 
-def _of_run(path: Path, config: RunConfig) -> Earlier:
+def _of_run(path: Path, config: RunConfig) -> Pretrained:
     """A run directory: its newest checkpoint, or its vectors where it has none."""
     rundir.identity_of(path)  # or it is of a newer format
     if not (path / rundir.VOCAB).exists():
         raise UserError(f"--continue_from={path}: holds no run ({rundir.VOCAB})")
     vocab = load_counts(str(path / rundir.VOCAB))
     checkpoints = Checkpoints(str(path / rundir.CHECKPOINTS), None)
-    saved = checkpoints.newest(lambda line: console.say(f"note: {line}"))
+    saved = checkpoints.newest(lambda line: console.log(f"note: {line}"))
     checkpoints.close()
     if saved is None:
-        console.say(f"note: {path} has no checkpoint: its vectors alone are carried over")
+        console.log(f"note: {path} has no checkpoint: its vectors alone are carried over")
         return _of_vectors(rundir.vectors_path(path), vocab)
     if rundir.is_trained(path) and not saved.about.get("ended", True):
-        console.say(
+        console.log(
             f"note: the newest checkpoint of {path} is of step {saved.step:,}, not of its end"
         )
     arrays = {name.removeprefix("state."): array for name, array in saved.arrays.items()}
@@ -68,7 +68,7 @@ def _of_run(path: Path, config: RunConfig) -> Earlier:
     return _earlier(vocab, arrays, words)
 
 
-def _of_vectors(path, vocab: Vocab | None) -> Earlier:
+def _of_vectors(path, vocab: Vocab | None) -> Pretrained:
     """A file of vectors; their counts, where they are known."""
     wv = vectors_io.load(path)
     if vocab is None:
@@ -78,6 +78,6 @@ def _of_vectors(path, vocab: Vocab | None) -> Earlier:
     return _earlier(vocab, {INPUT: wv.vectors}, 0)
 
 
-def _earlier(vocab: Vocab, arrays: dict, words: int) -> Earlier:
+def _earlier(vocab: Vocab, arrays: dict, words: int) -> Pretrained:
     text = f"{words} {checksum(arrays, {})} ".encode() + counts_text(vocab)
-    return Earlier(vocab, arrays, words, hashlib.sha256(text).hexdigest())
+    return Pretrained(vocab, arrays, words, hashlib.sha256(text).hexdigest())

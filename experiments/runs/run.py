@@ -29,7 +29,7 @@ from experiments.runs import (
     signals,
 )
 from experiments.runs.checkpointing import Start
-from experiments.runs.metrics import Ledger
+from experiments.runs.metrics import MetricAccumulator
 from experiments.runs.newest import exported
 from w2v_jax import beginning, training, visits, warm_start
 from w2v_jax.data import loader, trainable
@@ -77,7 +77,7 @@ def _run(
 ) -> None:
     """Trains and leaves the run's files; this: its identity."""
     untrained = _untrained(config, corpus, earlier)
-    corpus, place = warm_start.joined(corpus, earlier) if earlier else (corpus, None)
+    corpus, place = warm_start.merge_vocabs(corpus, earlier) if earlier else (corpus, None)
     beginning.check(config, corpus)
     defaults.tell(config, corpus)
     hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
@@ -86,10 +86,15 @@ def _run(
     if resumes:
         start = checkpointing.resumed(config, workdir, start, key, corpus.words * config.epochs)
     if start.ended:  # and the process with it, before the vectors were written
-        ledger = Ledger(config.objective, 0.0, start.ledger)
-        state, train_sec, compile_sec, unsaved = start.state, start.ledger["elapsed_sec"], 0.0, ""
+        accumulator = MetricAccumulator(config.objective, 0.0, start.accumulator)
+        state, train_sec, compile_sec, unsaved = (
+            start.state,
+            start.accumulator["elapsed_sec"],
+            0.0,
+            "",
+        )
     else:
-        state, ledger, train_sec, compile_sec, unsaved = _trained(
+        state, accumulator, train_sec, compile_sec, unsaved = _trained(
             *(config, workdir, corpus, hyper, key, resident, start, resumes),
             untrained=untrained,
         )
@@ -105,10 +110,10 @@ def _run(
         "train_sec": train_sec,
         "compile_sec": compile_sec,
         "words_per_sec": corpus.words * config.epochs / train_sec,
-        "final_loss": ledger.final_loss(),
-        "final_loss_error": ledger.final_loss_error(),
+        "final_loss": accumulator.final_loss(),
+        "final_loss_error": accumulator.final_loss_error(),
         "chance_loss": chance.of(config.loss, config.negatives, len(corpus.vocab.words)),
-        "objective": ledger.final_objective(),
+        "objective": accumulator.final_objective(),
         "resumes": start.resumes,
         "devices": [d.device_kind for d in jax.devices()],
         "versions": versions(),
@@ -135,21 +140,21 @@ def _trained(
         program = training.compile_program(
             start.state, key, size, hyper, static, config.log_every_steps
         )
-    ledger = Ledger(config.objective, time.perf_counter(), start.ledger)
+    accumulator = MetricAccumulator(config.objective, time.perf_counter(), start.accumulator)
     reports = training.train(
         *(start.state, key, corpus, program, hyper, static, config.epochs),
         *(start.position, start.words_before, resident),
     )
-    if start.ledger is None:
+    if start.accumulator is None:
         first = next(reports)  # what cannot be trained leaves the run that it was to replace
-        ledger.check(first[1])
+        accumulator.check(first[1])
         reports = itertools.chain([first], reports)
         flagfile = to_flagfile(resolved(config))
         replace = config.overwrite or resumes
         rundir.create(workdir, replace, flagfile, start.fingerprint, corpus.vocab, untrained)
-    follow = loop.follow(config, workdir, corpus, reports, key, ledger, start)
-    state, train_sec, unsaved = follow
-    return state, ledger, train_sec, program.compile_sec, unsaved
+    train_loop = loop.train_loop(config, workdir, corpus, reports, key, accumulator, start)
+    state, train_sec, unsaved = train_loop
+    return state, accumulator, train_sec, program.compile_sec, unsaved
 
 
 def _untrained(config: RunConfig, corpus: Corpus, earlier) -> list[str]:
@@ -178,7 +183,7 @@ def _beginning(
     state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
     before = 0
     if earlier:
-        state = warm_start.carried(state, earlier, place, config.continue_schedule)
+        state = warm_start.transfer_rows(state, earlier, place, config.continue_schedule)
         earlier.arrays.clear()  # they may be as large as the state
         before = earlier.words if config.continue_schedule else 0
     return Start(state, visits.Position(), None, None, 0, before, this)
@@ -199,7 +204,7 @@ def read_corpus(
         cache_dir="" if config.cache_dir == loader.NO_CACHE else config.cache_dir,
     )
     if source.note:
-        console.say(f"note: {source.note}")
+        console.log(f"note: {source.note}")
     if config.corpus:  # absolute, so that flags.cfg means the same from any folder
         one = Path(config.corpus).exists()  # a name may hold a comma
         names = [config.corpus] if one else [n.strip() for n in config.corpus.split(",")]
@@ -215,17 +220,17 @@ def read_corpus(
             source,
             config.text_settings(),
             cache_dir=config.cache_dir,
-            note=lambda line: console.say(f"note: {line}"),
+            note=lambda line: console.log(f"note: {line}"),
             progress=bar.update,
             known=known,
         )
-    console.say(
+    console.log(
         f"{source.name}: {counted(corpus.words, 'word')}, of which {len(corpus.ids):,} are in the "
         f"vocabulary of {counted(len(corpus.vocab.words), 'type')}"
     )
     never = int(np.sum(trainable.without_context(corpus)))
     if never:
-        console.say(
+        console.log(
             f"note: {counted(never, 'type')} without a context (alone on every line): untrained, "
             "and left out where neighbours are looked for"
         )
@@ -245,7 +250,7 @@ def without_missing_extras(config: RunConfig) -> RunConfig:
             missing = f"{package} is missing (pip install 'w2v_jax[eval]')"
             if flag in flags.FLAGS and flags.FLAGS[flag].present:
                 raise UserError(f"--{flag}: {missing}")
-            console.say(f"note: no --{flag}: {missing}")
+            console.log(f"note: no --{flag}: {missing}")
             config = dataclasses.replace(config, **{flag: False})
     if config.evaluate:
         console.missing_sets()

@@ -162,7 +162,7 @@ class Results:
         """Adds the line of this key, and tells it, where it is not there yet."""
         if self.find(**key) is None:
             self.add({**key, **measure()})
-            console.say(json.dumps(self.lines[-1]))
+            console.log(json.dumps(self.lines[-1]))
 
     def write(self, name: str, text: str) -> None:
         """Writes a file beside the results."""

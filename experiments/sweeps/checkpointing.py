@@ -11,7 +11,7 @@ import numpy as np
 from experiments.cli import console, earlier_flags
 from experiments.cli.config import RunConfig
 from experiments.runs import rundir
-from experiments.sweeps.plan import Member, Program
+from experiments.sweeps.plan import Program, Trial
 from w2v_jax import checkpoint, sweeping
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError
@@ -27,7 +27,7 @@ class Saves:
         self._seconds, self._time = config.checkpoint_every_sec, time.perf_counter()
         self._program, self._base = program, earlier_flags.of(config)
         # What else decides which member is where.
-        self._members = [m.flags(config) + f" #{m.index}" for m in program.members]
+        self._members = [m.flags(config) + f" #{m.index}" for m in program.trials]
 
     def after(self, now) -> None:
         """Saves if it is due."""
@@ -50,7 +50,7 @@ class Saves:
                 self.save(now)
             self.wait()
         except UserError as error:
-            console.say(f"note: {error}")
+            console.log(f"note: {error}")
 
     def wait(self) -> None:
         """Until what was saved is on the disk."""
@@ -71,7 +71,7 @@ class Saves:
             yield
         except (SystemExit, KeyboardInterrupt):
             if self._checkpoints.last is not None:
-                console.say(
+                console.log(
                     "stopped behind the end of a training, which is saved; the same command goes on"
                 )
             raise
@@ -79,20 +79,20 @@ class Saves:
     def restore(self, now) -> None:
         """Makes a program's beginning the newest checkpoint's progress, where there is one."""
         tree = _tree(now)
-        note = lambda line: console.say(f"note: {line}")  # noqa: E731
+        note = lambda line: console.log(f"note: {line}")  # noqa: E731
         saved = self._checkpoints.restore(checkpoint.names_of(tree), note)
         if saved is None:
             return
         if not self._are_these(saved.about["members"]):
-            console.say(f"note: {self._folder}: of a program of other members, so it begins anew")
+            console.log(f"note: {self._folder}: of a program of other members, so it begins anew")
             self.clear()
             return
         found = checkpoint.unflat(saved.arrays, tree)
-        devices = [m.alive.device for m in now.members]
+        devices = [m.active.device for m in now.trials]
         parts = sweeping.split((found["state"], found["alive"]), devices)
-        now.members = tuple(
-            m.replace(state=state, alive=alive)
-            for m, (state, alive) in zip(now.members, parts, strict=True)
+        now.trials = tuple(
+            m.replace(state=state, active=active)
+            for m, (state, active) in zip(now.trials, parts, strict=True)
         )
         for name in ("frozen", "stopped", "loss"):
             setattr(now, name, found[name])
@@ -100,18 +100,18 @@ class Saves:
             now.best.params = list(sweeping.split(found["best"].pop("params"), devices))
             vars(now.best).update(found["best"])
         now.epoch, now.seconds = saved.about["epoch"], saved.about["seconds"]
-        console.say(f"going on after epoch {now.epoch} ({self._folder})")
+        console.log(f"going on after epoch {now.epoch} ({self._folder})")
 
-    def _are_these(self, members: list[str]) -> bool:
+    def _are_these(self, trials: list[str]) -> bool:
         """Whether members, as a checkpoint of any version names them, are the program's."""
-        own = self._program.members
-        return len(members) == len(own) and all(map(self._is_this, members, own))
+        own = self._program.trials
+        return len(trials) == len(own) and all(map(self._is_this, trials, own))
 
-    def _is_this(self, text: str, member: Member) -> bool:
+    def _is_this(self, text: str, trial: Trial) -> bool:
         written, _, index = text.rpartition("#")
         there = {**self._base, **earlier_flags.stored(written)}
-        differ = earlier_flags.differences(there, earlier_flags.of(member.config))
-        return index == str(member.index) and not differ
+        differ = earlier_flags.differences(there, earlier_flags.of(trial.config))
+        return index == str(trial.index) and not differ
 
     def clear(self) -> None:
         """Removes the checkpoints: the program's results are written."""
@@ -125,9 +125,9 @@ class Saves:
 def _tree(now) -> dict:
     """All of a sweep_run.Progress that changes, on the host; members in their order."""
     tree = {
-        "state": sweeping.joined([m.state for m in now.members]),
-        "alive": sweeping.joined([m.alive for m in now.members]),
-        "frozen": now.frozen,
+        "state": sweeping.joined([m.state for m in now.trials]),
+        "alive": sweeping.joined([m.active for m in now.trials]),
+        "frozen": now.diverged,
         "stopped": now.stopped,
         "loss": now.loss,
     }

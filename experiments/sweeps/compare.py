@@ -50,7 +50,7 @@ class Group(NamedTuple):
         """The figures of a field that there are."""
         return {run["seed"]: run[field] for run in self.runs if run.get(field) is not None}
 
-    def members(self, field: str) -> dict[int, int]:
+    def trials(self, field: str) -> dict[int, int]:
         """The members that have the field's figure, by seed."""
         return {run["seed"]: run["member"] for run in self.runs if run.get(field) is not None}
 
@@ -181,8 +181,8 @@ def comparisons(
 def _estimates(group: Group, base: Group, measure: Measure, items: Mapping) -> tuple:
     """The difference over seeds, and over seeds and items; None where there is none."""
     alone = stats.difference(group.by_seed(measure.field), base.by_seed(measure.field))
-    members = group.members(measure.field), base.members(measure.field)
-    return alone, alone and over_items.with_items(alone, items.get(measure.items), *members)
+    trials = group.trials(measure.field), base.trials(measure.field)
+    return alone, alone and over_items.with_items(alone, items.get(measure.items), *trials)
 
 
 def _corrected(estimates: Sequence[stats.Estimate]) -> list[float | None]:

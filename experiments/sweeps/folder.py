@@ -78,11 +78,11 @@ def run(base: RunConfig) -> None:
         console.missing_sets()
     base, source, corpus = wiring.read_corpus(base)
     held = _heldout(base, source, corpus)
-    members = plan.members_of(base, settings, seeds, flags.FLAGS.common_random_numbers)
+    trials = plan.trials_of(base, settings, seeds, flags.FLAGS.common_random_numbers)
     if held:
-        _say_what_is_not_measured(members)
-    programs = _plan(members, corpus, devices)
-    for config in {m.config for p in programs for m in p.members}:
+        _say_what_is_not_measured(trials)
+    programs = _plan(trials, corpus, devices)
+    for config in {m.config for p in programs for m in p.trials}:
         beginning.check(config, corpus)
     with lock.held(folder):
         shared = _settings(base, corpus, held, values, settings)
@@ -93,22 +93,22 @@ def run(base: RunConfig) -> None:
         results.write(FLAGS, to_flagfile(resolved(base)))
         sweep_outputs.make_missing(results, base)
         done = {line["member"] for line in results.lines}
-        left = [p for p in programs if not {m.index for m in p.members} <= done]
+        left = [p for p in programs if not {m.index for m in p.trials} <= done]
         if left and held:
             _check_measure(folder)
-        console.say(_described(members, programs, left, corpus, devices))
+        console.log(_described(trials, programs, left, corpus, devices))
         _train_all(left, base, corpus, held, devices, results)
         report(results, base.plots)
 
 
-def _say_what_is_not_measured(members: list[plan.Member]) -> None:
-    statics = [member.config.static() for member in members]
+def _say_what_is_not_measured(trials: list[plan.Trial]) -> None:
+    statics = [trial.config.static() for trial in trials]
     for cause in sorted({heldout.without_perplexity(static) for static in statics} - {""}):
-        console.say(f"note: no perplexity with {cause}, whose scores are no log probabilities")
+        console.log(f"note: no perplexity with {cause}, whose scores are no log probabilities")
     for cause in sorted({heldout.without_loss(static) for static in statics} - {""}):
         if flags.FLAGS.early_stopping:
             raise UserError(f"--early_stopping: no held-out loss with {cause}")
-        console.say(f"note: no held-out loss with {cause}: it has no expectation over noise words")
+        console.log(f"note: no held-out loss with {cause}: it has no expectation over noise words")
 
 
 def _check_measure(folder: Path) -> None:
@@ -120,9 +120,9 @@ def _check_measure(folder: Path) -> None:
         )
 
 
-def _devices(members: int) -> list[jax.Device]:
+def _devices(trials: int) -> list[jax.Device]:
     """On CPU a device a core, so that members are trained side by side; else what there is."""
-    count = flags.FLAGS.cpu_devices or min(cpus(), members)
+    count = flags.FLAGS.cpu_devices or min(cpus(), trials)
     with contextlib.suppress(RuntimeError):  # JAX has started already: with the devices it has
         jax.config.update("jax_num_cpu_devices", count)
     devices = jax.devices()
@@ -145,7 +145,7 @@ def report(results: Results, plots: bool) -> None:
     print("\n".join(f"written to {path}" for path in written))
 
 
-def _plan(members, corpus: Corpus, devices) -> list[plan.Program]:
+def _plan(trials, corpus: Corpus, devices) -> list[plan.Program]:
     for name in flags.FLAGS.static_axes:
         if name not in plan.TRACED:
             raise UserError(f"--static_axes={name}: one of {', '.join(plan.TRACED)}")
@@ -155,37 +155,37 @@ def _plan(members, corpus: Corpus, devices) -> list[plan.Program]:
     def fits(config, count):
         return _needed(config, count, corpus, devices) <= room
 
-    return plan.plan(members, tuple(flags.FLAGS.static_axes), fits, devices, flags.FLAGS.vmap_width)
+    return plan.plan(trials, tuple(flags.FLAGS.static_axes), fits, devices, flags.FLAGS.vmap_width)
 
 
 def _needed(config: RunConfig, count: int, corpus: Corpus, devices) -> int:
     chunks = len(corpus.bounds) - 1
     size = corpus.chunk_size
     bytes_ = plan.needed(config, count, corpus.vocab, size, chunks, devices, flags.FLAGS.vmap_width)
-    types, lanes = (
+    types, vmap_width = (
         len(corpus.vocab.words),
-        flags.FLAGS.vmap_width or sweeping.default_lanes(count, devices),
+        flags.FLAGS.vmap_width or sweeping.default_vmap_width(count, devices),
     )
     tables = count * 8 * types * config.dim  # once more to be measured, twice to keep the best
-    scores = len(devices) * lanes * 8 * heldout.ROWS * min(heldout.WORDS, types)
+    scores = len(devices) * vmap_width * 8 * heldout.ROWS * min(heldout.WORDS, types)
     return bytes_ + scores + tables * (3 if flags.FLAGS.early_stopping else 1)
 
 
-def _described(members, programs, left, corpus: Corpus, devices) -> str:
+def _described(trials, programs, left, corpus: Corpus, devices) -> str:
     """The plan: what is trained together, and what memory it takes."""
-    settings = len({tuple(m.setting.items()) for m in members})
-    kinds = len({p.kind for p in programs})
+    settings = len({tuple(m.setting.items()) for m in trials})
+    kinds = len({p.configuration for p in programs})
     lines = [
-        f"plan: {counted(len(members), 'member')} ({counted(settings, 'setting')}), "
+        f"plan: {counted(len(trials), 'member')} ({counted(settings, 'setting')}), "
         f"{counted(len(programs), 'program')}, {counted(kinds, 'compilation')}, "
         f"{counted(len(devices), f'{devices[0].platform} device')}"
     ]
     for program in programs:
-        config = program.members[0].config
+        config = program.trials[0].config
         need = _needed(config, program.size, corpus, devices) / 1e9
         state = "" if program in left else ", done before"
         lines.append(
-            f"  program {program.number}: {counted(len(program.members), 'member')} of "
+            f"  program {program.number}: {counted(len(program.trials), 'member')} of "
             f"{config.model}, {config.engine}, D {config.dim}, {config.optimizer}, "
             f"{counted(config.epochs, 'epoch')}; "
             f"about {need:.1f} GB{state}"
@@ -223,7 +223,7 @@ def _heldout(base: RunConfig, source, corpus: Corpus) -> sweep_run.Heldout | Non
     elif given.early_stopping:
         raise UserError("--early_stopping needs a held-out text: --heldout=FILE")
     else:
-        console.say("note: no held-out loss and no perplexity: give --heldout=FILE")
+        console.log("note: no held-out loss and no perplexity: give --heldout=FILE")
         return None
     eos = base.reading == "stream"
     text = heldout.read(found.paths, corpus.vocab, unk=base.unk, eos=eos)
@@ -233,16 +233,16 @@ def _heldout(base: RunConfig, source, corpus: Corpus) -> sweep_run.Heldout | Non
 
 def _keep(result: sweep_run.Result, program, base: RunConfig, cost: dict, results: Results) -> None:
     """A member's files, then its line, so that a line tells that all is there."""
-    member = result.member
+    trial = result.trial
     wanted = sweep_outputs.formats(base)
-    sweep_outputs.write(results.folder, member.index, result.items, result.wv, wanted)
+    sweep_outputs.write(results.folder, trial.index, result.items, result.wv, wanted)
     results.add(
         {
-            "member": member.index,
+            "member": trial.index,
             "program": program.number,
-            "setting": member.setting,
-            "seed": member.config.seed,
-            "flags": member.flags(base),
+            "setting": trial.setting,
+            "seed": trial.config.seed,
+            "flags": trial.flags(base),
             **result.line,
             **cost,
         }
@@ -260,7 +260,7 @@ def _train(program, base: RunConfig, compiled: sweep_run.Compiled, results: Resu
     saves = Saves(results.folder, program, base)
     trained = sweep_run.train(program, compiled, flags.FLAGS.early_stopping, saves)
     cost = {
-        "program_members": len(program.members),
+        "program_members": len(program.trials),
         "program_train_sec": trained.train_sec,
         "program_compile_sec": trained.compile_sec,
     }
@@ -269,9 +269,9 @@ def _train(program, base: RunConfig, compiled: sweep_run.Compiled, results: Resu
         for result in sweep_run.results(program, trained, compiled, base.evaluate, done):
             _keep(result, program, base, cost, results)
     saves.clear()
-    diverged = int(trained.frozen.sum())
-    console.say(
-        f"program {program.number}: {counted(len(program.members), 'member')}, "
+    diverged = int(trained.diverged.sum())
+    console.log(
+        f"program {program.number}: {counted(len(program.trials), 'member')}, "
         f"{trained.train_sec:.1f} s training, {trained.compile_sec:.1f} s compilation, "
         f"{time.perf_counter() - started:.1f} s in all"
         + (f", {diverged} diverged" if diverged else "")

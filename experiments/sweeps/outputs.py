@@ -35,15 +35,15 @@ def check(base: RunConfig, axes: dict) -> None:
     if flags.FLAGS["plots"].present and base.plots and not axes:
         idle.append("plots")  # they are of what is swept
     if idle:
-        console.say(f"note: no effect here: {', '.join(f'--{name}' for name in idle)}")
+        console.log(f"note: no effect here: {', '.join(f'--{name}' for name in idle)}")
 
 
-def write(folder: Path, member: int, items: dict, wv: WordVectors, formats: Iterable[str]) -> None:
+def write(folder: Path, trial: int, items: dict, wv: WordVectors, formats: Iterable[str]) -> None:
     """What is known of a member beside its line; formats: of its vectors."""
     if items:
-        item_files.write(folder, member, items)
+        item_files.write(folder, trial, items)
     for name in dict.fromkeys(formats):
-        path = _path(folder, member, name)
+        path = _path(folder, trial, name)
         if name == "text":
             vectors_io.save_text(path, wv)
         elif name == "binary":
@@ -70,18 +70,18 @@ def make_missing(results: Results, base: RunConfig) -> None:
         "save_vectors": [x["member"] for x in results.lines if asked and not _there(folder, x)],
         "evaluate": [x["member"] for x in unmeasured if not _there(folder, x)],
     }
-    for flag, members in lost.items():
-        if members:
-            named = ", ".join(map(str, members[:5])) + (", .." if len(members) > 5 else "")
+    for flag, trials in lost.items():
+        if trials:
+            named = ", ".join(map(str, trials[:5])) + (", .." if len(trials) > 5 else "")
             raise UserError(
                 f"--{flag}: --workdir={folder} has members that were trained without it ({named}), "
                 f"and a sweep keeps no tables: another folder, or --no{flag}"
             )
     for line in results.lines:
-        member = line["member"]
-        missing = [name for name in asked if not _path(folder, member, name).exists()]
+        trial = line["member"]
+        missing = [name for name in asked if not _path(folder, trial, name).exists()]
         if missing:
-            write(folder, member, {}, vectors_io.load(_there(folder, line)[0]), missing)
+            write(folder, trial, {}, vectors_io.load(_there(folder, line)[0]), missing)
     for line in unmeasured:
         wv = vectors_io.load(_there(folder, line)[0])
         items = evaluation.standard_items(wv)
@@ -91,8 +91,8 @@ def make_missing(results: Results, base: RunConfig) -> None:
         results.rewrite()
 
 
-def _path(folder: Path, member: int, name: str) -> Path:
-    return folder / VECTORS / f"{member}{_SUFFIXES[name]}"
+def _path(folder: Path, trial: int, name: str) -> Path:
+    return folder / VECTORS / f"{trial}{_SUFFIXES[name]}"
 
 
 def _there(folder: Path, line: dict) -> list[Path]:

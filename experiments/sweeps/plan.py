@@ -19,7 +19,7 @@ TRACED = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Member:
+class Trial:
     """A run of a sweep."""
 
     index: int
@@ -38,36 +38,36 @@ class Program:
     """Members that are trained together."""
 
     number: int
-    members: tuple[Member, ...]
+    trials: tuple[Trial, ...]
     size: int  # members that it is compiled for
-    lanes: int  # members that a device takes at a time
-    kind: int  # programs of one kind are one compilation
+    vmap_width: int  # members that a device takes at a time
+    configuration: int  # programs of one kind are one compilation
 
 
-def members_of(base: RunConfig, settings: list[dict], seeds: int, common: bool) -> list[Member]:
+def trials_of(base: RunConfig, settings: list[dict], seeds: int, common: bool) -> list[Trial]:
     """Each setting with each seed; without common random numbers no seed occurs twice."""
     found = []
     for setting in settings:
         for j in range(seeds):
             index = len(found)
             seed = base.seed + (j if common else index)
-            found.append(Member(index, setting, dataclasses.replace(base, **setting, seed=seed)))
+            found.append(Trial(index, setting, dataclasses.replace(base, **setting, seed=seed)))
     return found
 
 
 def plan(
-    members: list[Member], static_axes: tuple[str, ...], fits, devices, lanes: int
+    trials: list[Trial], static_axes: tuple[str, ...], fits, devices, vmap_width: int
 ) -> list[Program]:
     """Programs: a kind for each combination of what shapes a program, split where it won't fit.
 
     fits(config, count) tells whether so many members of a kind fit the memory. Raises UserError
     where one doesn't. lanes: members a device takes at a time, 0: `sweep.default_lanes`.
     """
-    kinds: dict[tuple, list[Member]] = {}
-    for member in members:
-        kinds.setdefault(shape_of(member.config, static_axes), []).append(member)
+    kinds: dict[tuple, list[Trial]] = {}
+    for trial in trials:
+        kinds.setdefault(shape_of(trial.config, static_axes), []).append(trial)
     programs = []
-    for kind, alike in enumerate(kinds.values()):
+    for configuration, alike in enumerate(kinds.values()):
         limits = {
             f"{n}_limit": max(getattr(m.config.static(), n) for m in alike)
             for n in ("window", "negatives")
@@ -76,11 +76,11 @@ def plan(
         count = _largest(len(alike), partial(fits, alike[0].config))
         parts = -(-len(alike) // count)
         size = -(-len(alike) // parts)
-        width = lanes or sweeping.default_lanes(size, devices)
+        width = vmap_width or sweeping.default_vmap_width(size, devices)
         size = sweeping.padded(size, devices, width)
         for begin in range(0, len(alike), size):
             part = tuple(alike[begin : begin + size])
-            programs.append(Program(len(programs), part, size, width, kind))
+            programs.append(Program(len(programs), part, size, width, configuration))
     return programs
 
 
@@ -108,22 +108,22 @@ def shape_of(config: RunConfig, static_axes: tuple[str, ...]) -> tuple:
     )
 
 
-def _limited(member: Member, limits: dict) -> Member:
+def _limited(trial: Trial, limits: dict) -> Trial:
     """With the room that its program has, where that is more than its own."""
     own = {
         n: limit
         for n, limit in limits.items()
-        if limit > getattr(member.config, n.removesuffix("_limit"))
+        if limit > getattr(trial.config, n.removesuffix("_limit"))
     }
-    return dataclasses.replace(member, config=dataclasses.replace(member.config, **own))
+    return dataclasses.replace(trial, config=dataclasses.replace(trial.config, **own))
 
 
 def needed(
-    config: RunConfig, count: int, vocabulary: Vocab, size: int, chunks: int, devices, lanes
+    config: RunConfig, count: int, vocabulary: Vocab, size: int, chunks: int, devices, vmap_width
 ):
     """Bytes that `count` members like this one take while they train."""
     hyper = jax.eval_shape(lambda: make_hyper(config, vocabulary))
-    lanes = lanes or sweeping.default_lanes(count, devices)
+    vmap_width = vmap_width or sweeping.default_vmap_width(count, devices)
     return memory_needed(
         count,
         config.static(),
@@ -133,5 +133,5 @@ def needed(
         size,
         chunks,
         devices,
-        lanes,
+        vmap_width,
     )

@@ -19,7 +19,7 @@ from experiments.runs import metrics
 from experiments.runs.newest import exported
 from experiments.runs.signals import at_once, watched
 from experiments.sweeps import checkpointing as sweep_checkpointing
-from experiments.sweeps.plan import Member, Program
+from experiments.sweeps.plan import Program, Trial
 from w2v_jax import beginning, heldout, sweeping
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import Params, StaticConfig, UserError
@@ -41,9 +41,9 @@ class Heldout(NamedTuple):
 class Trained(NamedTuple):
     """What training a program's members gave; arrays [S]."""
 
-    members: sweeping.Dealt
+    trials: sweeping.Sharded
     loss: np.ndarray  # the last epoch's, a positive; NaN where no step was measured
-    frozen: np.ndarray  # bool: diverged, and put back to its last good state
+    diverged: np.ndarray  # bool: diverged, and put back to its last good state
     stopped: np.ndarray  # epoch after which it was stopped early, 0 where it was not
     best_epoch: np.ndarray  # whose tables and loss these are, 0: the last's
     compile_sec: float
@@ -56,32 +56,34 @@ class Compiled:
     def __init__(self, devices, corpus: Corpus, held: Heldout | None):
         self.devices, self.corpus, self.held = devices, corpus, held
         self.texts = sweeping.text_of(corpus, devices)
-        self.kind = None
+        self.configuration = None
 
-    def prepare(self, program: Program, members: sweeping.Dealt) -> float:
+    def prepare(self, program: Program, trials: sweeping.Sharded) -> float:
         """Compiles what this kind needs, unless the last one was of it; seconds that it took."""
         started = time.perf_counter()
-        if self.kind == (program.kind, program.size):
+        if self.configuration == (program.configuration, program.size):
             return 0.0
-        static = program.members[0].config.static()
-        lanes = program.lanes
-        self.advance = sweeping.compile_advance(members, self.texts, static, lanes)
+        static = program.trials[0].config.static()
+        vmap_width = program.vmap_width
+        self.train_chunk = sweeping.compile_train_chunk(trials, self.texts, static, vmap_width)
         if self.held:
-            self._measures(static, members, lanes)
-        self.kind = program.kind, program.size
+            self._measures(static, trials, vmap_width)
+        self.configuration = program.configuration, program.size
         return time.perf_counter() - started
 
-    def _measures(self, static: StaticConfig, members: sweeping.Dealt, lanes: int) -> None:
+    def _measures(self, static: StaticConfig, trials: sweeping.Sharded, vmap_width: int) -> None:
         """Of all members: held-out loss and perplexity by line, heldout.ByLine [S, lines, 2]."""
 
-        def measure(member, windows):
-            params, perplexity = member.state.params, self.held.perplexity
-            return heldout.measure(params, member.hyper, windows, static, perplexity)
+        def measure(trial, windows):
+            params, perplexity = trial.state.params, self.held.perplexity
+            return heldout.measure(params, trial.hyper, windows, static, perplexity)
 
         texts = [jax.device_put(self.held.windows, device) for device in self.devices]
-        work = list(zip(members, texts, strict=True))
-        compiled = sweeping.compile_over(measure, work, lanes)
-        self.heldout = lambda dealt: sweeping.joined(compiled(list(zip(dealt, texts, strict=True))))
+        work = list(zip(trials, texts, strict=True))
+        compiled = sweeping.compile_over(measure, work, vmap_width)
+        self.heldout = lambda sharded: sweeping.joined(
+            compiled(list(zip(sharded, texts, strict=True)))
+        )
 
 
 @dataclasses.dataclass
@@ -89,8 +91,8 @@ class Progress:
     """A program's members between two epochs; arrays [S]."""
 
     epoch: int  # epochs done
-    members: sweeping.Dealt
-    frozen: np.ndarray
+    trials: sweeping.Sharded
+    diverged: np.ndarray
     stopped: np.ndarray
     loss: np.ndarray
     best: "_Best | None"
@@ -98,12 +100,12 @@ class Progress:
 
     def trained(self, compile_sec: float) -> Trained:
         """What there is at the end."""
-        members, loss = self.members, self.loss
+        trials, loss = self.trials, self.loss
         if self.best:
-            members, loss = self.best.restored(members, loss)
+            trials, loss = self.best.restored(trials, loss)
         epochs = self.best.epoch if self.best else np.zeros(len(loss), np.int64)
-        members = jax.block_until_ready(members)
-        return Trained(members, loss, self.frozen, self.stopped, epochs, compile_sec, self.seconds)
+        trials = jax.block_until_ready(trials)
+        return Trained(trials, loss, self.diverged, self.stopped, epochs, compile_sec, self.seconds)
 
 
 def train(
@@ -114,17 +116,17 @@ def train(
     Goes on with what `saves` holds of it. Raises Stopped where a signal asks to end.
     """
     corpus, size = compiled.corpus, program.size
-    members = _first(program, corpus, compiled.devices)
+    trials = _first(program, corpus, compiled.devices)
     with console.compiling(), at_once():
-        compile_sec = compiled.prepare(program, members)
-    config, count = program.members[0].config, len(program.members)
-    best = _Best(members, early_stopping) if early_stopping else None
+        compile_sec = compiled.prepare(program, trials)
+    config, count = program.trials[0].config, len(program.trials)
+    best = _Best(trials, early_stopping) if early_stopping else None
     none, at = np.zeros(size, bool), np.zeros(size, np.int64)
-    now = Progress(0, members, none, at, np.full(size, np.nan), best, 0.0)
+    now = Progress(0, trials, none, at, np.full(size, np.nan), best, 0.0)
     saves.restore(now)
     words = corpus.words * count
     with console.progress_bar(words * config.epochs, words * now.epoch) as bar, watched() as asked:
-        while now.epoch < config.epochs and _alive(now.members).any():
+        while now.epoch < config.epochs and _active(now.trials).any():
             began = time.perf_counter()
             new = asked.while_doing(partial(_epoch, now, program, compiled))
             if asked.number:
@@ -133,7 +135,7 @@ def train(
                 raise Stopped(asked.number, saves.told(), at_once=new is None)
             now = new
             now.seconds += time.perf_counter() - began
-            going = int(_alive(now.members).sum())
+            going = int(_active(now.trials).sum())
             bar.set_postfix_str(f"epoch {now.epoch}, {going} of {count} go on", False)
             bar.update(words)
             saves.after(now)
@@ -143,92 +145,92 @@ def train(
 
 def _epoch(old: Progress, program: Program, compiled: Compiled) -> Progress:
     """An epoch more of all members."""
-    epochs, epoch = program.members[0].config.epochs, old.epoch
-    before, best = _alive(old.members), old.best
-    members, sums = sweeping.train_epoch(
-        old.members, compiled.corpus, compiled.texts, compiled.advance, epoch, epochs
+    epochs, epoch = program.trials[0].config.epochs, old.epoch
+    before, best = _active(old.trials), old.best
+    trials, sums = sweeping.train_epoch(
+        old.trials, compiled.corpus, compiled.texts, compiled.train_chunk, epoch, epochs
     )
-    alive, stopped = _alive(members), old.stopped
+    active, stopped = _active(trials), old.stopped
     new = [metrics.mean_loss(m) for m in np.array(sums, float).T]
     new = np.array(new, float)  # NaN of an epoch without a positive, which is no training
-    loss = np.where(alive & ~np.isnan(new), new, old.loss)
+    loss = np.where(active & ~np.isnan(new), new, old.loss)
     if epoch + 1 == epochs:
-        _check_steps(program, members)
+        _check_steps(program, trials)
     if best:
-        of_heldout = heldout.mean(compiled.heldout(members).loss)
-        members, best = best.update(members, of_heldout, loss, epoch + 1)
+        of_heldout = heldout.mean(compiled.heldout(trials).loss)
+        trials, best = best.update(trials, of_heldout, loss, epoch + 1)
         if epoch + 1 < epochs:
-            stopped = np.where(alive & ~_alive(members), epoch + 1, stopped)
-    frozen = old.frozen | (before & ~alive)
-    return Progress(epoch + 1, members, frozen, stopped, loss, best, old.seconds)
+            stopped = np.where(active & ~_active(trials), epoch + 1, stopped)
+    diverged = old.diverged | (before & ~active)
+    return Progress(epoch + 1, trials, diverged, stopped, loss, best, old.seconds)
 
 
-def _check_steps(program: Program, members: sweeping.Dealt) -> None:
+def _check_steps(program: Program, trials: sweeping.Sharded) -> None:
     """Raises UserError for a member that has nothing to train on, as a run alone does."""
-    idle = _alive(members) & (sweeping.joined([m.state.step for m in members]) == 0)
+    idle = _active(trials) & (sweeping.joined([m.state.step for m in trials]) == 0)
     if idle.any():
-        member = program.members[int(np.argmax(idle))]
-        shown = to_flagfile(member.setting.items()).split()
-        told = nothing_trained(member.config.static(), member.config.epochs)
+        trial = program.trials[int(np.argmax(idle))]
+        shown = to_flagfile(trial.setting.items()).split()
+        told = nothing_trained(trial.config.static(), trial.config.epochs)
         raise UserError(f"the setting {' '.join(shown)}: {told}")
 
 
-def _first(program: Program, corpus: Corpus, devices) -> sweeping.Dealt:
+def _first(program: Program, corpus: Corpus, devices) -> sweeping.Sharded:
     """Keys, distributions and first states of a program's members, on the devices."""
 
     def first(number):
-        config = program.members[number].config
+        config = program.trials[number].config
         key, hyper = jax.random.key(config.seed), beginning.make_hyper(config, corpus.vocab)
         return key, hyper, beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
 
-    return sweeping.deal(first, len(program.members), program.size, devices)
+    return sweeping.shard(first, len(program.trials), program.size, devices)
 
 
-def _alive(members: sweeping.Dealt) -> np.ndarray:
-    return sweeping.joined([m.alive for m in members])
+def _active(trials: sweeping.Sharded) -> np.ndarray:
+    return sweeping.joined([m.active for m in trials])
 
 
 class _Best:
     """Each member's tables where its held-out loss was lowest, and the training loss there."""
 
-    def __init__(self, members: sweeping.Dealt, patience: int):
-        self.params, self.patience = [m.state.params for m in members], patience
-        size = _alive(members).shape
+    def __init__(self, trials: sweeping.Sharded, patience: int):
+        self.params, self.patience = [m.state.params for m in trials], patience
+        size = _active(trials).shape
         self.loss, self.training_loss = np.full(size, np.inf), np.full(size, np.nan)
         self.worse, self.epoch = np.zeros(size, int), np.zeros(size, int)  # 0: never measured
 
     def update(
-        self, members: sweeping.Dealt, loss: np.ndarray, training_loss: np.ndarray, epoch: int
+        self, trials: sweeping.Sharded, loss: np.ndarray, training_loss: np.ndarray, epoch: int
     ) -> "tuple[sweeping.Dealt, _Best]":
         """With what is better; members that were worse `patience` times on end don't go on."""
-        alive, new = _alive(members), copy.copy(self)
-        better = alive & (loss < self.loss)
+        active, new = _active(trials), copy.copy(self)
+        better = active & (loss < self.loss)
         new.loss = np.where(better, loss, self.loss)
         new.training_loss = np.where(better, training_loss, self.training_loss)
         new.epoch = np.where(better, epoch, self.epoch)
-        new.worse = np.where(better, 0, self.worse + alive)
-        goes_on = alive & (new.worse < self.patience)
-        parts = sweeping.split((better, goes_on), [m.alive.device for m in members])
+        new.worse = np.where(better, 0, self.worse + active)
+        goes_on = active & (new.worse < self.patience)
+        parts = sweeping.split((better, goes_on), [m.active.device for m in trials])
         new.params = [
             _where(is_better, m.state.params, old)
-            for (is_better, _), m, old in zip(parts, members, self.params, strict=True)
+            for (is_better, _), m, old in zip(parts, trials, self.params, strict=True)
         ]
-        going = tuple(m.replace(alive=on) for m, (_, on) in zip(members, parts, strict=True))
+        going = tuple(m.replace(active=on) for m, (_, on) in zip(trials, parts, strict=True))
         return going, new
 
     def restored(
-        self, members: sweeping.Dealt, loss: np.ndarray
-    ) -> tuple[sweeping.Dealt, np.ndarray]:
+        self, trials: sweeping.Sharded, loss: np.ndarray
+    ) -> tuple[sweeping.Sharded, np.ndarray]:
         """The members with their best tables, those that were ever measured; their losses."""
         found = self.epoch > 0
-        parts = sweeping.split(found, [m.alive.device for m in members])
+        parts = sweeping.split(found, [m.active.device for m in trials])
         tables = [
             _where(is_found, best, m.state.params)
-            for is_found, best, m in zip(parts, self.params, members, strict=True)
+            for is_found, best, m in zip(parts, self.params, trials, strict=True)
         ]
         restored = tuple(
             m.replace(state=m.state.replace(params=params))
-            for m, params in zip(members, tables, strict=True)
+            for m, params in zip(trials, tables, strict=True)
         )
         return restored, np.where(found, self.training_loss, loss)
 
@@ -241,7 +243,7 @@ def _where(chosen, new, old):
 class Result(NamedTuple):
     """What is known of a member at its end."""
 
-    member: Member
+    trial: Trial
     line: dict  # its measures
     items: dict[str, np.ndarray]  # its results item by item
     wv: WordVectors
@@ -256,38 +258,38 @@ def results(
 ) -> Iterator[Result]:
     """Each member that isn't done measured: held-out loss, perplexity, word pairs, analogies."""
     corpus, held = compiled.corpus, compiled.held
-    by_line = compiled.heldout(trained.members) if held else None
-    steps = sweeping.joined([m.state.step for m in trained.members])
-    params = sweeping.joined([m.state.params for m in trained.members])
-    for i, member in enumerate(program.members):
-        if member.index in done:
+    by_line = compiled.heldout(trained.trials) if held else None
+    steps = sweeping.joined([m.state.step for m in trained.trials])
+    params = sweeping.joined([m.state.params for m in trained.trials])
+    for i, trial in enumerate(program.trials):
+        if trial.index in done:
             continue
         measures, items, of_text = {}, {}, _sums(by_line, i)
         tables = Params(params.input[i], params.output[i])
-        wv = WordVectors(corpus.vocab.words, exported(tables, member.config.export_vectors))
+        wv = WordVectors(corpus.vocab.words, exported(tables, trial.config.export_vectors))
         if evaluate:
             items = evaluation.standard_items(wv)
             measures = {m.name: m for m in evaluation.standard(wv, items)}
         line = {
-            "epochs": member.config.epochs,
+            "epochs": trial.config.epochs,
             "steps": int(steps[i]),
-            "frozen_step": int(steps[i]) if trained.frozen[i] else None,
+            "frozen_step": int(steps[i]) if trained.diverged[i] else None,
             "stopped_epoch": int(trained.stopped[i]) or None,
             "best_epoch": int(trained.best_epoch[i]) or None,
             "loss": _finite(trained.loss[i]),
             "chance_loss": chance.of(
-                member.config.loss, member.config.negatives, len(corpus.vocab.words)
+                trial.config.loss, trial.config.negatives, len(corpus.vocab.words)
             ),
             **_figures(of_text),
             **headlines(measures),
         }
-        yield Result(member, line, items | of_text, wv)
+        yield Result(trial, line, items | of_text, wv)
 
 
-def _sums(by_line: heldout.ByLine | None, member: int) -> dict[str, np.ndarray]:
+def _sums(by_line: heldout.ByLine | None, trial: int) -> dict[str, np.ndarray]:
     """A member's held-out measures, those that there are, by line: [lines, 2] float64 each."""
     found = {"heldout_loss": by_line.loss, "perplexity": by_line.nats} if by_line else {}
-    return {name: x[member].astype(np.float64) for name, x in found.items() if x is not None}
+    return {name: x[trial].astype(np.float64) for name, x in found.items() if x is not None}
 
 
 def headlines(measures: Mapping[str, evaluation.Measure]) -> dict:

@@ -29,7 +29,7 @@ class Half(NamedTuple):
     used: dict[str, np.ndarray]  # [N] bool: in this half, and known to the members
 
 
-class Member(NamedTuple):
+class Trial(NamedTuple):
     """One training of a search, or one that judges it."""
 
     line: dict  # of results.jsonl
@@ -40,14 +40,14 @@ class Member(NamedTuple):
 class Search(NamedTuple):
     """A search, and what judges its choice."""
 
-    tried: list[Member]  # in their order
+    tried: list[Trial]  # in their order
     choosing: np.ndarray  # [tried] score on the choosing half, NaN where it can't be chosen
     judging: np.ndarray  # [tried] the same on the judging half
     best: int  # place of the chosen one
-    judges: list[Member]  # its setting with other seeds
+    judges: list[Trial]  # its setting with other seeds
 
     @property
-    def runs(self) -> list[Member]:
+    def runs(self) -> list[Trial]:
         """What the judgement rests on: the other seeds, or the chosen member where none are."""
         return self.judges or [self.tried[self.best]]
 
@@ -102,7 +102,7 @@ def read(folders: Mapping[str, tuple[str, str]]) -> tuple[dict[str, Search], Hal
             raise UserError(f"--{name}={folder}: holds no members of a search")
         if judge:
             extra[name] = _members(f"--{name}_judge", judge)
-    every = [m for members in tried.values() for m in members]
+    every = [m for trials in tried.values() for m in trials]
     known = {n: np.any([np.isfinite(m.cosines[n]) for m in every], axis=0) for n in MEASURES}
     choosing, judging = halves(known)
     searches = {}
@@ -122,7 +122,7 @@ def read(folders: Mapping[str, tuple[str, str]]) -> tuple[dict[str, Search], Hal
 
 
 def choose(
-    tried: Sequence[Member], extra: Sequence[Member], choosing: Half, judging: Half
+    tried: Sequence[Trial], extra: Sequence[Trial], choosing: Half, judging: Half
 ) -> Search | None:
     """The member of the largest sum of both rho on the choosing half; None where none has one.
 
@@ -141,13 +141,13 @@ def choose(
     return Search(list(tried), scores, later, best, judges)
 
 
-def _alike(a: Member, b: Member) -> bool:
+def _alike(a: Trial, b: Trial) -> bool:
     """Of one setting, as far as both folders tell."""
     shared = (a.setting.keys() & b.setting.keys()) - set(APART)
     return bool(shared) and all(a.setting[name] == b.setting[name] for name in shared)
 
 
-def _members(flag: str, folder: str) -> list[Member]:
+def _members(flag: str, folder: str) -> list[Trial]:
     """A folder's members, the last line of each. Raises UserError where there are none."""
     path = Path(folder).expanduser()
     try:
@@ -169,13 +169,13 @@ def _members(flag: str, folder: str) -> list[Member]:
         raise UserError(f"{flag}={folder}: items of its members can't be read: {error}") from error
 
 
-def _member(path: Path, line: dict, settings: dict) -> Member:
+def _member(path: Path, line: dict, settings: dict) -> Trial:
     with np.load(path / "items" / f"{int(line['member'])}.npz", allow_pickle=False) as file:
         cosines = {name: file[name] for name in MEASURES}
     if "flags" not in settings:
-        return Member(line, cosines, line["setting"])
+        return Trial(line, cosines, line["setting"])
     setting = earlier_flags.stored(f"{settings['flags']}\n{line.get('flags', '')}")
-    return Member(line, cosines, {**earlier_flags.lacking(setting), **setting})
+    return Trial(line, cosines, {**earlier_flags.lacking(setting), **setting})
 
 
 class Gap(NamedTuple):
@@ -196,17 +196,17 @@ def gaps(searches: Mapping[str, Search], judging: Half) -> dict[str, Gap]:
             for side in SEARCHES
         ]
         estimate = stats.welch(*(list(side.values()) for side in sides))
-        members = [{key: key for key in side} for side in sides]
-        found[name] = Gap(estimate, over_items.with_items(estimate, items[name], *members))
+        trials = [{key: key for key in side} for side in sides]
+        found[name] = Gap(estimate, over_items.with_items(estimate, items[name], *trials))
     return found
 
 
-def _numbered(side: str, search: Search) -> dict[tuple[str, int], Member]:
+def _numbered(side: str, search: Search) -> dict[tuple[str, int], Trial]:
     """The runs by names of their own: seeds of two programs have nothing in common."""
-    return {(side, number): member for number, member in enumerate(search.runs)}
+    return {(side, number): trial for number, trial in enumerate(search.runs)}
 
 
-def _items(runs: Mapping[tuple, Member], judging: Half) -> dict[str, over_items.Items]:
+def _items(runs: Mapping[tuple, Trial], judging: Half) -> dict[str, over_items.Items]:
     """What the judging half's items tell of each of MEASURES and of the sum."""
     words, each = evaluation.standard_words(), {}
     for name in MEASURES:

@@ -85,8 +85,8 @@ def _likeness(group: Group) -> float:
 
 
 def _head(every: Sequence[Group], base: Group | None, settings: dict) -> str:
-    members = sum(len(group.runs) + len(group.diverged) for group in every)
-    text = f"{counted(len(every), 'setting')}, {counted(members, 'member')}."
+    trials = sum(len(group.runs) + len(group.diverged) for group in every)
+    text = f"{counted(len(every), 'setting')}, {counted(trials, 'member')}."
     if base is None:
         return text + " The baseline is not among the settings: nothing is compared with it.\n"
     values = ", ".join(f"{name}={shown(base.setting[name])}" for name in names(every, settings))
@@ -223,14 +223,14 @@ def _lost(every: Sequence[Group], settings: dict) -> list[str]:
         text.append(f"Training loss no better than chance, nothing learned: {_some(idle)}.\n")
     ends = [r["stopped_epoch"] for g in every for r in g.runs if r.get("stopped_epoch") is not None]
     if ends:
-        members = counted(len(ends), "member")
-        text.append(f"Stopped early: {members}, at epochs {min(ends)} to {max(ends)}.\n")
+        trials = counted(len(ends), "member")
+        text.append(f"Stopped early: {trials}, at epochs {min(ends)} to {max(ends)}.\n")
     return text
 
 
-def _some(members: list[str]) -> str:
-    more = len(members) - LOST_NAMED
-    return "; ".join(members[:LOST_NAMED] + ([f"and {more} more"] if more > 0 else []))
+def _some(trials: list[str]) -> str:
+    more = len(trials) - LOST_NAMED
+    return "; ".join(trials[:LOST_NAMED] + ([f"and {more} more"] if more > 0 else []))
 
 
 def _left_out(every: Sequence[Group], shown_rows: int) -> str:

@@ -15,8 +15,8 @@ from scripts import start, text_of
 from experiments.benchmarks import child_process, plain_corpus
 from experiments.benchmarks import table as benchmark_table
 from experiments.benchmarks.baselines import gensim_training
-from experiments.benchmarks.baselines.commands import PEERS, Run, Task, Tools
-from experiments.benchmarks.baselines.entries import entrant, order, particular
+from experiments.benchmarks.baselines.commands import BASELINES, Run, Task, Tools
+from experiments.benchmarks.baselines.entries import entry, order, particular
 from experiments.report import over_items, tables
 from experiments.runs.store import Results
 from w2v_jax.data.sources import Source
@@ -51,8 +51,8 @@ def test_markdown_pads_its_cells():
 
 
 def test_the_order_turns_round_from_seed_to_seed():
-    entrants = [entrant(name, TASK, Tools()) for name in ("w2v_jax", "gensim", "d2l")]
-    seen = [(seed, one.name) for seed, one in order(entrants, 3)]
+    entries = [entry(name, TASK, Tools()) for name in ("w2v_jax", "gensim", "d2l")]
+    seen = [(seed, one.name) for seed, one in order(entries, 3)]
     there = ["w2v_jax", "gensim", "d2l"]
     assert seen == [(s, n) for s in (1, 2, 3) for n in (there[::-1] if s == 2 else there)]
 
@@ -60,15 +60,15 @@ def test_the_order_turns_round_from_seed_to_seed():
 def test_peers_are_named_with_epochs_and_flagfiles(tmp_path):
     path = tmp_path / "a.cfg"
     path.write_text("# about\n--dim=3\n")
-    assert entrant("gensim@7", TASK, Tools()) == ("gensim@7", "gensim", "", 7)
-    assert entrant("w2v_jax", TASK, Tools(ours=str(path)))[2:] == (str(path), 5)
-    one = entrant(f"w2v_jax:{path}@2", TASK, Tools())
+    assert entry("gensim@7", TASK, Tools()) == ("gensim@7", "gensim", "", 7)
+    assert entry("w2v_jax", TASK, Tools(ours=str(path)))[2:] == (str(path), 5)
+    one = entry(f"w2v_jax:{path}@2", TASK, Tools())
     assert one[1:] == ("w2v_jax", str(path), 2)
     own = particular(one, Tools(ours_flags=("--batch_size=8",)))
     assert own == "--dim=3 --batch_size=8"
     for wrong in ("glove", "gensim@0", "gensim:a.cfg", "w2v_jax:absent.cfg", ""):
         with told("--peers"):
-            entrant(wrong, TASK, Tools())
+            entry(wrong, TASK, Tools())
 
 
 def test_times_are_read_from_what_the_c_programs_print(tmp_path):
@@ -76,20 +76,20 @@ def test_times_are_read_from_what_the_c_programs_print(tmp_path):
     printed = "Vocab size: 9\nWords in train file: 1050\n"
     printed += "\rAlpha: 0.02  Progress: 1.00%  Words/thread/sec: 9.00k  "
     printed += "\rAlpha: 0.01  Progress: 90.00%  Words/thread/sec: 0.35k  "
-    found = PEERS["word2vec_c"].times(run, printed)
+    found = BASELINES["word2vec_c"].times(run, printed)
     assert found == {"train_sec": pytest.approx(1050 * 4 / 700), "estimated": True}
     printed = "Read 0M words\rProgress:   1.0% words/sec/thread:     7 lr:  0.02\r"
     printed += "Progress: 100.0% words/sec/thread:     420 lr:  0.0 avg.loss:  4.1 ETA: 0h\n"
-    found = PEERS["fasttext"].times(run, printed)
+    found = BASELINES["fasttext"].times(run, printed)
     assert found == {"train_sec": pytest.approx(4 * 1050 / 840), "estimated": True}
     for name in ("word2vec_c", "fasttext"):
-        assert PEERS[name].times(run, "it printed nothing of use") == {"train_sec": None}
+        assert BASELINES[name].times(run, "it printed nothing of use") == {"train_sec": None}
 
 
 def test_commands_hold_the_shared_settings(tmp_path):
     run = Run(TASK, Tools(word2vec_c="w2v", fasttext="ft", torch_python="py"), 3, "", 8, tmp_path)
-    for peer in PEERS.values():
-        line = " ".join(peer.command(run))
+    for baseline in BASELINES.values():
+        line = " ".join(baseline.command(run))
         for spellings in (
             ("--dim=10", "-size 10", "-dim 10"),
             ("--epochs=3", "-iter 3", "-epoch 3"),
@@ -99,9 +99,9 @@ def test_commands_hold_the_shared_settings(tmp_path):
             ("--window=5", "-window 5", "-ws 5"),
         ):
             assert any(spelling in line for spelling in spellings), (line, spellings)
-    assert "--cache_dir=none" in PEERS["w2v_jax"].command(run)  # raw text, as the peers read it
-    assert "skip-gram" in PEERS["d2l"].missing(Tools(), TASK._replace(model="cbow"))
-    assert PEERS["fasttext"].missing(Tools(), TASK) == "no --fasttext=PATH"
+    assert "--cache_dir=none" in BASELINES["w2v_jax"].command(run)  # raw text, as the peers read it
+    assert "skip-gram" in BASELINES["d2l"].missing(Tools(), TASK._replace(model="cbow"))
+    assert BASELINES["fasttext"].missing(Tools(), TASK) == "no --fasttext=PATH"
 
 
 def test_gensims_export_is_its_input_rows_or_both_tables_summed(tmp_path, monkeypatch):
@@ -118,11 +118,11 @@ def test_gensims_export_is_its_input_rows_or_both_tables_summed(tmp_path, monkey
     task = task._replace(dim=4, min_count=1, model="skipgram")
     for export_, rows in expected.items():
         run = Run(task, Tools(gensim_export=export_), 2, "", 3, tmp_path)
-        monkeypatch.setattr(sys, "argv", PEERS["gensim"].command(run)[2:])
+        monkeypatch.setattr(sys, "argv", BASELINES["gensim"].command(run)[2:])
         gensim_training.main()
         np.testing.assert_array_equal(vectors_io.load(tmp_path / "vectors.bin").vectors, rows)
     assert not np.array_equal(*expected.values())
-    one = entrant("gensim", TASK, Tools())
+    one = entry("gensim", TASK, Tools())
     assert particular(one, Tools()) == "sentences"
     assert particular(one, Tools(gensim_export="sum")) == "sentences export=sum"
 
@@ -130,8 +130,8 @@ def test_gensims_export_is_its_input_rows_or_both_tables_summed(tmp_path, monkey
 # Tables
 
 
-def line_of(peer, seed, train_sec, total_sec, quality, epochs=5, **more):
-    line = {"peer": peer, "seed": seed, "epochs": epochs, "peak_mb": 100.0 * seed}
+def line_of(baseline, seed, train_sec, total_sec, quality, epochs=5, **more):
+    line = {"peer": baseline, "seed": seed, "epochs": epochs, "peak_mb": 100.0 * seed}
     line |= {"words_per_sec": 1000 * epochs / train_sec if train_sec else None}
     line |= {"train_sec": train_sec, "total_sec": total_sec, **more}
     for field in benchmark_table.QUALITY:
@@ -229,7 +229,7 @@ def test_results_go_on_where_they_stopped(tmp_path):
         file.write('{"peer": "a", "se')  # cut off in the middle
     results = Results(tmp_path, {"dim": 3})
     assert results.lines == [{"peer": "a", "seed": 1}]
-    assert results.find(peer="a", seed=1) and not results.find(peer="a", seed=2)
+    assert results.find(baseline="a", seed=1) and not results.find(baseline="a", seed=2)
     results.add({"peer": "a", "seed": 2})
     assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 2
     with told(r"--workdir=.*dim = 3, not 4"):
@@ -285,12 +285,12 @@ def test_a_benchmark_runs_all_that_is_there_and_goes_on(place, capsys, monkeypat
     args = [f"--corpus={place / 'text.txt'}", f"--workdir={place / 'out'}", "--threads=1"]
     args += ["--dim=4", "--window=2", "--negatives=2", "--subsample=0", "--min_count=1"]
     args += ["--epochs=2", f"--word2vec_c={place / 'word2vec'}", "--peers"]
-    peers = "gensim,word2vec_c"
+    baselines = "gensim,word2vec_c"
     ours = ["--ours_flag=--batch_size=128", "--ours_flag=--noise=with_replacement"]
-    assert start("benchmark", *args, f"{peers},fasttext", "--seeds=1") == 1
+    assert start("benchmark", *args, f"{baselines},fasttext", "--seeds=1") == 1
     assert "error: --peers=fasttext: no --fasttext=PATH" in capsys.readouterr().err
     assert not (place / "out").exists()
-    assert start("benchmark", *args, f"{peers},w2v_jax@1", *ours, "--seeds=1") == 0
+    assert start("benchmark", *args, f"{baselines},w2v_jax@1", *ours, "--seeds=1") == 0
     told = capsys.readouterr()
     assert (place / "out" / "table.md").read_text() in told.out
     assert (place / "out" / "benchmark.png").stat().st_size > 10_000

@@ -54,7 +54,7 @@ def test_the_softmax_loss_is_the_books(params, batch):
 
 def test_sampling_moves_the_touched_rows_by_the_gradient_of_whole_tables(params, batch):
     def of_tables(params):
-        ids = jnp.concatenate([batch.targets, batch.noise], axis=1)
+        ids = jnp.concatenate([batch.targets, batch.negatives], axis=1)
         h = jnp.mean(params.input[batch.contexts], axis=1)
         signs = jnp.where(jnp.arange(5) == 0, 1.0, -1.0)[None, :]
         scores = jnp.einsum("td,tod->to", h, params.output[ids])

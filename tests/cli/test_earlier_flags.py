@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from interrupted import arguments, metrics_of, signalled
 from scripts import QUICK, contents, start
 
-from experiments.benchmarks.baselines.entries import Entrant, same
+from experiments.benchmarks.baselines.entries import Entry, same
 from experiments.cli import command, earlier_flags
 from experiments.cli.config import RunConfig, of_library, resolved, to_flagfile
 from experiments.cli.earlier_flags import Renamed
@@ -406,9 +406,9 @@ def test_a_benchmark_goes_on_with_an_older_folder(script, tmp_path, capsys):
     ],
 )
 def test_a_peers_flags_are_compared_as_flags(there, here, alike):
-    ours = Entrant("w2v_jax", "w2v_jax", "", 1)
+    ours = Entry("w2v_jax", "w2v_jax", "", 1)
     assert same(ours, there, here) is alike and same(ours, here, there) is alike
-    assert same(Entrant("gensim", "gensim", "", 1), there, here) == (there == here)
+    assert same(Entry("gensim", "gensim", "", 1), there, here) == (there == here)
 
 
 def test_the_scripts_own_defaults_are_known():

@@ -95,9 +95,9 @@ def drawn(static, hyper):
     """The whole text as one batch."""
     line = np.repeat(np.arange(len(LINES), dtype=np.int32), LINES.shape[1])
     zero = jnp.int32(0)
-    stream = sampling.draw_stream(KEY, zero, zero, LINES.ravel(), line, hyper, static)
+    sampled = sampling.sample_chunk(KEY, zero, zero, LINES.ravel(), line, hyper, static)
     make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
-    return jax.tree.map(np.asarray, make(stream, zero, hyper, static))
+    return jax.tree.map(np.asarray, make(sampled, zero, hyper, static))
 
 
 def examples_of(batch, static):
@@ -118,9 +118,11 @@ def of_pairs(batch):
 
 def of_blocks(batch, static):
     w = static.window
-    for number, (tokens, band) in enumerate(zip(batch.tokens, batch.band, strict=True)):
-        negatives = batch.noise[number * static.block // static.group_size]
-        for at, weights in enumerate(band):
+    for number, (tokens, context_weights) in enumerate(
+        zip(batch.tokens, batch.context_weights, strict=True)
+    ):
+        negatives = batch.negatives[number * static.block // static.group_size]
+        for at, weights in enumerate(context_weights):
             contexts, centre = tokens[weights > 0], tokens[w + at]
             if static.model == "cbow" and len(contexts):
                 yield contexts, centre, negatives

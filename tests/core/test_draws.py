@@ -10,7 +10,7 @@ from programs import equations
 
 from w2v_jax import draws, sampling
 from w2v_jax.data import vocab
-from w2v_jax.types import HyperParams, StaticConfig, Stream
+from w2v_jax.types import HyperParams, SampledChunk, StaticConfig
 
 SIZES = (10_000, draws.CHOICE, draws.CHOICE + 1, 10**6)
 
@@ -91,12 +91,12 @@ def test_beyond_choice_no_step_makes_anything_as_large_as_the_vocabulary(monkeyp
     size, places = draws.CHOICE + 1, 64
     hyper = hyper_of(zipf(size))
     ids = jnp.zeros(places, jnp.int32)
-    stream = Stream(*[ids] * 5, jnp.int32(places), jax.random.key(0), ids[:, None][:, :0])
+    sampled = SampledChunk(*[ids] * 5, jnp.int32(places), jax.random.key(0), ids[:, None][:, :0])
     static = StaticConfig(noise=law, window=2, negatives=2, batch_size=16)
 
     def shapes():
         make = partial(sampling.make_batch, static=static)
-        made = jax.make_jaxpr(make)(stream, jnp.int32(0), hyper)
+        made = jax.make_jaxpr(make)(sampled, jnp.int32(0), hyper)
         return {var.aval.shape for eqn in equations(made.jaxpr) for var in eqn.outvars}
 
     assert (16, 4, 2) in shapes() and (size,) not in shapes()

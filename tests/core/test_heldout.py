@@ -165,7 +165,7 @@ def positives(params, hyper, line, window, static):
 def naive_measure(params, hyper, window, static):
     """A positive and a word at a time, in float64: loss and -log p, [lines, 2]."""
     output = np.asarray(params.output, np.float64)
-    keep, noise = np.asarray(hyper.keep, np.float64), np.asarray(hyper.noise, np.float64)
+    keep, noise = np.asarray(hyper.keep_prob, np.float64), np.asarray(hyper.noise, np.float64)
     softmax = static.loss == "softmax"
     loss, nats = np.zeros((len(LINES), 2)), np.zeros((len(LINES), 2))
     for i, line in enumerate(LINES):
@@ -208,7 +208,7 @@ def test_measures_in_parts_are_those_of_each_positive(
     of_text = heldout.windows(text, 3)
     measure = jax.jit(partial(heldout.measure, static=static))
     for window, k, power in ((2, 2, 0.75), (1, 2, 0.75), (2, 7, 0.75), (2, 2, 0.1)):
-        hyper = make_hyper(COUNTS**power, keep=KEEP, window=window, negatives=k)
+        hyper = make_hyper(COUNTS**power, keep_prob=KEEP, window=window, negatives=k)
         found = measure(params, hyper, of_text)
         expected = naive_measure(params, hyper, 3, static)
         for ours, theirs in zip(found, expected, strict=True):
@@ -233,7 +233,7 @@ APART = [
 def test_equal_tables_have_equal_measures_however_they_are_trained(
     params, text, make_hyper, architecture
 ):
-    of_text, hyper = heldout.windows(text, 3), make_hyper(COUNTS**0.75, keep=KEEP)
+    of_text, hyper = heldout.windows(text, 3), make_hyper(COUNTS**0.75, keep_prob=KEEP)
 
     def program(**fields):
         static = static_of(model=architecture, **fields)
@@ -246,7 +246,7 @@ def test_equal_tables_have_equal_measures_however_they_are_trained(
     for fields in (dict(noise="with_replacement"), dict(loss="softmax")):
         assert program(**fields) != program()
     of_training = dict(learning_rate=9.0, beta1=0.1, beta2=0.2, epsilon=1.0, weight_decay=1.0)
-    other = make_hyper(COUNTS**0.75, keep=KEEP, window=1, **of_training)
+    other = make_hyper(COUNTS**0.75, keep_prob=KEEP, window=1, **of_training)
     measure = measure_of(static_of(model=architecture))
     for a, b in zip(*(measure(params, h, of_text) for h in (hyper, other)), strict=True):
         assert a.tolist() == b.tolist()
@@ -297,23 +297,23 @@ def test_settings_compare_by_the_loss_unless_it_depends_on_what_they_differ_in(p
 
 def test_members_under_vmap_are_measured_as_alone(params, text, make_hyper):
     static = static_of(noise="with_replacement")
-    members = [make_hyper(COUNTS, keep=k, negatives=n) for k, n in ((KEEP, 2), (KEEP / 3, 1))]
+    trials = [make_hyper(COUNTS, keep_prob=k, negatives=n) for k, n in ((KEEP, 2), (KEEP / 3, 1))]
     tables = [params, Params(*(x / 2 for x in params))]
     of_text = heldout.windows(text, 2)
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(tables, members, strict=True))
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(tables, trials, strict=True))
 
     @jax.jit
     @jax.vmap
-    def both(member):
-        return heldout.measure(*member, of_text, static)
+    def both(trial):
+        return heldout.measure(*trial, of_text, static)
 
-    alone = [measure_of(static)(p, h, of_text) for p, h in zip(tables, members, strict=True)]
+    alone = [measure_of(static)(p, h, of_text) for p, h in zip(tables, trials, strict=True)]
     for name, x in both(stacked)._asdict().items():
         np.testing.assert_allclose(x, [getattr(a, name) for a in alone], rtol=1e-5)
 
 
 def test_the_loss_alone_is_the_same(params, text, make_hyper):
-    of_text, hyper = heldout.windows(text, 3), make_hyper(COUNTS, keep=KEEP)
+    of_text, hyper = heldout.windows(text, 3), make_hyper(COUNTS, keep_prob=KEEP)
     alone, both = (measure_of(static_of(), p)(params, hyper, of_text) for p in (False, True))
     assert alone.nats is None
     np.testing.assert_allclose(alone.loss, both.loss, rtol=1e-6)
@@ -329,16 +329,20 @@ def test_the_loss_alone_is_the_same(params, text, make_hyper):
 )
 def test_the_loss_is_what_training_reports_on_average(params, text, make_hyper, fields):
     """400 epochs at rate 0, at 4 standard errors: one such test in 16,000 fails by chance."""
-    one_step = dict(batch_size=24, group_size=8, block=8, negatives_per_group=5, window=3)
-    static = static_of(**{**one_step, "optimizer": "sgd", **fields})
+    train_step = dict(batch_size=24, group_size=8, block=8, negatives_per_group=5, window=3)
+    static = static_of(**{**train_step, "optimizer": "sgd", **fields})
     hyper = make_hyper(COUNTS**0.75, window=3, learning_rate=0.0)
     tokens, line = map(jnp.asarray, text.arrays(0, len(text.ids), len(text.ids)))
     state = update.init_state(params, hyper, static)
 
     def epoch(seed):
         zero, progress = jnp.int32(0), jnp.zeros(2)
-        stream = sampling.draw_stream(jax.random.key(seed), zero, zero, tokens, line, hyper, static)
-        _, sums, _ = training.advance(state, stream, zero, progress, hyper, static=static, steps=9)
+        sampled = sampling.sample_chunk(
+            jax.random.key(seed), zero, zero, tokens, line, hyper, static
+        )
+        _, sums, _ = training.train_steps(
+            state, sampled, zero, progress, hyper, static=static, steps=9
+        )
         return sums.loss, sums.positives
 
     loss, count = (np.asarray(x, float) for x in jax.jit(jax.vmap(epoch))(jnp.arange(400)))
@@ -393,7 +397,7 @@ def test_at_the_optimum_any_noise_and_subsampling_give_the_true_perplexity(make_
     noise = COUNTS**power / np.sum(COUNTS**power)
     perplexity = perplexity_of(static_of())
     for keep in (np.ones(V), KEEP):
-        tables, hyper = optimum(p, keep, noise, 5), make_hyper(noise, keep=keep)
+        tables, hyper = optimum(p, keep, noise, 5), make_hyper(noise, keep_prob=keep)
         value = perplexity(tables, hyper, of_p)
         assert value == pytest.approx(true, rel=1e-5)
         uncorrected = perplexity(tables, make_hyper(np.ones(V)), of_p)

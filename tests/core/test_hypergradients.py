@@ -179,19 +179,19 @@ def test_the_objective_is_the_mean_over_drawn_noise(make_hyper, make_corpus):
     static = StaticConfig(window=2, negatives=K, noise="with_replacement", batch_size=T)
     first, lines = jnp.int32(0), jnp.zeros(40, jnp.int32)
     args = (jax.random.key(0), first, first, jnp.asarray(ids), lines, drawing)
-    stream = jax.jit(partial(sampling.draw_stream, static=static))(*args)
+    sampled = jax.jit(partial(sampling.sample_chunk, static=static))(*args)
     start = jax.tree.map(partial(jnp.asarray, dtype=jnp.float32), TABLES)
 
     @jax.jit
     @jax.vmap
     def drawn(key):
-        batch = sampling.make_batch(stream._replace(noise_key=key), first, drawing, static)
+        batch = sampling.make_batch(sampled._replace(negatives_key=key), first, drawing, static)
         rows = start.input[batch.inputs], start.output[batch.outputs]
         return pairs.objective(*rows, batch, static)[0]
 
     sample = np.asarray(drawn(jax.random.split(jax.random.key(1), 1000)), np.float64)
     of_positives = partial(sampling.make_batch, static=static._replace(loss="softmax"))
-    positives = jax.jit(of_positives)(stream, first, drawing)
+    positives = jax.jit(of_positives)(sampled, first, drawing)
     objective = jax.jit(hypergradients.expected_objective)
     exact = float(objective(start, positives, jnp.asarray(noise, jnp.float32), jnp.float32(K)))
     error = sample.std(ddof=1) / np.sqrt(len(sample))

@@ -49,8 +49,8 @@ def promised(function, *args):
 def epoch(static, state, hyper, tokens, line):
     """A chunk from its text to the tables."""
     zero, progress = jnp.int32(0), jnp.zeros(2)
-    stream = sampling.draw_stream(jax.random.key(0), zero, zero, tokens, line, hyper, static)
-    return training.advance(state, stream, zero, progress, hyper, static=static, steps=3)
+    sampled = sampling.sample_chunk(jax.random.key(0), zero, zero, tokens, line, hyper, static)
+    return training.train_steps(state, sampled, zero, progress, hyper, static=static, steps=3)
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +74,10 @@ def test_no_step_promises_that_ids_are_inside(hyper, static):
 def test_nor_do_members_of_a_sweep(hyper, static):
     state, hyper, tokens, line = inputs(static, hyper)
     two = jax.tree.map(lambda x: jnp.stack([x, x]), (state, hyper))
-    members = sweeping.Members(jax.random.split(jax.random.key(0)), two[1], None, jnp.ones(2, bool))
+    trials = sweeping.Trials(jax.random.split(jax.random.key(0)), two[1], None, jnp.ones(2, bool))
     text = sweeping.Text(tokens[None], line[None])
-    work = two[0], members, jnp.zeros(2, jnp.int32), jnp.zeros((2, 2))
-    over = jax.vmap(partial(sweeping.advance, static=static, lanes=2), (0, None, None))
+    work = two[0], trials, jnp.zeros(2, jnp.int32), jnp.zeros((2, 2))
+    over = jax.vmap(partial(sweeping.train_steps, static=static, vmap_width=2), (0, None, None))
     count, found = promised(over, work, text, jnp.int32(0))
     assert count > 5 and not found
 
@@ -94,8 +94,10 @@ def test_nor_does_what_is_differentiated_or_read(hyper):
 
     def expanded(tokens, line):
         zero = jnp.int32(0)
-        stream = sampling.draw_stream(jax.random.key(0), zero, zero, tokens, line, hyper, STEPS[9])
-        return blocks.expand(blocks.make_blocks(stream, 0, hyper, STEPS[9]), V, hyper, STEPS[9])
+        sampled = sampling.sample_chunk(
+            jax.random.key(0), zero, zero, tokens, line, hyper, STEPS[9]
+        )
+        return blocks.expand(blocks.make_blocks(sampled, 0, hyper, STEPS[9]), V, hyper, STEPS[9])
 
     one = jnp.float32(0.5)
     for function, args in (

@@ -26,7 +26,7 @@ def noise_of(request, make_hyper):
 
     As words are drawn up to draws.CHOICE, and beyond.
     """
-    draw_noise = jax.jit(partial(sampling.draw_noise), static_argnames="static")
+    draw_negatives = jax.jit(partial(sampling.draw_negatives), static_argnames="static")
 
     def drawn(law, positives, pn, k, exists=None, rows=4000, seed=0):
         positives = jnp.tile(jnp.int32(positives), (rows, 1))
@@ -34,7 +34,7 @@ def noise_of(request, make_hyper):
         exists = jnp.broadcast_to(exists, positives.shape)
         keys = jax.random.split(jax.random.key(seed), rows)
         static = StaticConfig(noise=law, negatives=k)
-        return np.asarray(draw_noise(keys, positives, exists, make_hyper(pn), static=static))
+        return np.asarray(draw_negatives(keys, positives, exists, make_hyper(pn), static=static))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(draws, "CHOICE", 0 if request.param == "table" else draws.CHOICE)

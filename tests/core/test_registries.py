@@ -47,7 +47,7 @@ def program(static):
         def step(i, state):
             rate = update.rate(hyper, static, i / 12)
             batch = jax.tree.map(lambda x: x[i % 4], batches)
-            return update.apply_batch(state, batch, rate, hyper, static)[0]
+            return update.update_step(state, batch, rate, hyper, static)[0]
 
         return jax.lax.fori_loop(0, 12, step, update.init_state(params, hyper, static)).params
 

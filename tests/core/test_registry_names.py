@@ -62,8 +62,8 @@ def test_a_static_made_by_hand_is_refused_before_anything_is_compiled(fields, sa
     static = SMALL._replace(**fields)
     for build in (
         lambda: training.compile_program(None, None, None, None, static, None),
-        lambda: sweeping.compile_advance(None, None, static, None),
-        lambda: update.apply_batch(None, None, None, None, static),
+        lambda: sweeping.compile_train_chunk(None, None, static, None),
+        lambda: update.update_step(None, None, None, None, static),
         lambda: update.gradient(None, None, static),
     ):
         with told(re.escape(said)) as caught:
@@ -83,7 +83,7 @@ def test_an_unknown_name_is_refused_by_every_function_that_looks_it_up(make_hype
             lambda static: heldout.correction(hyper, static),
         ],
         "noise": [
-            lambda static: sampling.draw_noise(None, jnp.ones((1, 1)), None, None, static),
+            lambda static: sampling.draw_negatives(None, jnp.ones((1, 1)), None, None, static),
             lambda static: heldout.correction(hyper, static),
         ],
         "optimizer": [

@@ -17,7 +17,7 @@ from w2v_jax import sampling
 from w2v_jax.data import vocab
 from w2v_jax.types import StaticConfig
 
-draw_stream = jax.jit(sampling.draw_stream, static_argnames="static")
+sample_chunk = jax.jit(sampling.sample_chunk, static_argnames="static")
 make_batch = jax.jit(sampling.make_batch, static_argnames="static")
 
 KEY = jax.random.key(7)
@@ -36,27 +36,29 @@ def stream_of(hyper, static, lines=LINES, tokens=None, epoch=0, chunk=0, key=KEY
     lines = np.pad(lines, (0, padding), constant_values=-1).astype(np.int32)
     if static.redraw == "epoch":
         static = StaticConfig(**{name: getattr(static, name) for name in OF_STREAMS})
-    return draw_stream(key, jnp.int32(epoch), jnp.int32(chunk), tokens, lines, hyper, static=static)
+    return sample_chunk(
+        key, jnp.int32(epoch), jnp.int32(chunk), tokens, lines, hyper, static=static
+    )
 
 
-def batches_of(stream, hyper, static):
-    steps = int(sampling.steps_of(int(stream.centres), static))
+def batches_of(sampled, hyper, static):
+    steps = int(sampling.steps_of(int(sampled.centres), static))
     static = static._replace(**OF_STREAMS, drop_last=False)
     return [
-        jax.tree.map(np.asarray, make_batch(stream, jnp.int32(s), hyper, static=static))
+        jax.tree.map(np.asarray, make_batch(sampled, jnp.int32(s), hyper, static=static))
         for s in range(steps)
     ]
 
 
-def rows_of(stream, hyper, static):
+def rows_of(sampled, hyper, static):
     """The batches of an epoch as one."""
-    columns = zip(*batches_of(stream, hyper, static), strict=True)
+    columns = zip(*batches_of(sampled, hyper, static), strict=True)
     return [np.concatenate(column) for column in columns]
 
 
-def pairs_of(stream, hyper, static):
+def pairs_of(sampled, hyper, static):
     """(centre, context) of every row and slot that weighs."""
-    inputs, input_weights, outputs, _, weights = rows_of(stream, hyper, static)
+    inputs, input_weights, outputs, _, weights = rows_of(sampled, hyper, static)
     found = Counter()
     for row in range(len(inputs)):
         for i, o in itertools.product(*(np.flatnonzero(w[row]) for w in (input_weights, weights))):
@@ -65,18 +67,18 @@ def pairs_of(stream, hyper, static):
     return found
 
 
-def enumerated(stream, full=False):
+def enumerated(sampled, full=False):
     """The pairs and centres of the kept tokens, by the definition: windows stop at line ends."""
     kept = [
-        (int(t), int(line), int(span))
-        for t, line, span in zip(stream.tokens, stream.line, stream.span, strict=True)
+        (int(t), int(line), int(window))
+        for t, line, window in zip(sampled.tokens, sampled.line, sampled.window, strict=True)
         if line >= 0
     ]
     pairs, centres = Counter(), Counter()
-    for i, (word, line, span) in enumerate(kept):
-        near = [j for j in range(i - span, i + span + 1) if j != i and 0 <= j < len(kept)]
+    for i, (word, line, window) in enumerate(kept):
+        near = [j for j in range(i - window, i + window + 1) if j != i and 0 <= j < len(kept)]
         near = [j for j in near if kept[j][1] == line]
-        if near and not (full and len(near) < 2 * span):
+        if near and not (full and len(near) < 2 * window):
             centres[word] += 1
             pairs.update((word, kept[j][0]) for j in near)
     return pairs, centres
@@ -95,20 +97,20 @@ def even(make_hyper):
 @pytest.mark.parametrize("dynamic", [True, False])
 def test_every_pair_of_the_drawn_windows_once_and_none_across_a_line_end(even, model, dynamic):
     static = PAIRS._replace(model=model, dynamic_window=dynamic)
-    stream = stream_of(even, static)
-    wanted, centres = enumerated(stream)
-    assert pairs_of(stream, even, static) == wanted
-    assert int(stream.centres) == len(centres) and int(stream.centres) % static.batch_size
+    sampled = stream_of(even, static)
+    wanted, centres = enumerated(sampled)
+    assert pairs_of(sampled, even, static) == wanted
+    assert int(sampled.centres) == len(centres) and int(sampled.centres) % static.batch_size
 
 
 def test_windows_are_laid_over_what_subsampling_leaves(make_hyper):
-    hyper = make_hyper(np.ones(N), window=3, keep=np.full(N, 0.6))
+    hyper = make_hyper(np.ones(N), window=3, keep_prob=np.full(N, 0.6))
     for epoch in range(5):
-        stream = stream_of(hyper, PAIRS, epoch=epoch)
-        wanted, _ = enumerated(stream)
-        kept = np.asarray(stream.tokens)[np.asarray(stream.line) >= 0]
+        sampled = stream_of(hyper, PAIRS, epoch=epoch)
+        wanted, _ = enumerated(sampled)
+        kept = np.asarray(sampled.tokens)[np.asarray(sampled.line) >= 0]
         assert 0 < len(kept) < N and (np.diff(kept) > 0).all()
-        assert pairs_of(stream, hyper, PAIRS) == wanted
+        assert pairs_of(sampled, hyper, PAIRS) == wanted
 
 
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
@@ -134,19 +136,19 @@ def test_cbow_weighs_the_contexts_of_a_row_equally_to_a_sum_of_one(even):
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
 def test_full_windows_has_the_centres_whose_window_is_whole(even, model):
     static = PAIRS._replace(model=model, full_windows=True, dynamic_window=False)
-    stream = stream_of(even, static, lines=np.zeros(N, np.int32))
-    places = np.asarray(stream.order)[: int(stream.centres)]
+    sampled = stream_of(even, static, lines=np.zeros(N, np.int32))
+    places = np.asarray(sampled.centre_order)[: int(sampled.centres)]
     np.testing.assert_array_equal(np.sort(places), np.arange(3, N - 3))
-    pairs = pairs_of(stream, even, static)
+    pairs = pairs_of(sampled, even, static)
     assert len(pairs) == (N - 6) * 6
-    assert pairs == enumerated(stream, full=True)[0]
+    assert pairs == enumerated(sampled, full=True)[0]
 
 
 def test_drop_last_leaves_out_the_batch_that_is_not_full(even):
     static = PAIRS._replace(drop_last=True)
-    stream = stream_of(even, static)
-    batches = batches_of(stream, even, static)
-    assert len(batches) == int(stream.centres) // 4 == len(batches_of(stream, even, PAIRS)) - 1
+    sampled = stream_of(even, static)
+    batches = batches_of(sampled, even, static)
+    assert len(batches) == int(sampled.centres) // 4 == len(batches_of(sampled, even, PAIRS)) - 1
     assert all((batch.input_weights == 1).all() for batch in batches)
 
 
@@ -163,8 +165,8 @@ def test_order_of_a_rank_is_numpys_stable_one(monkeypatch, backend):
 
 
 def test_centres_come_in_a_random_order(even):
-    stream = stream_of(even, PAIRS, lines=np.zeros(6000, np.int32), tokens=np.zeros(6000, int))
-    order = np.asarray(stream.order)[: int(stream.centres)]
+    sampled = stream_of(even, PAIRS, lines=np.zeros(6000, np.int32), tokens=np.zeros(6000, int))
+    order = np.asarray(sampled.centre_order)[: int(sampled.centres)]
     assert sorted(order) == list(range(6000))
     assert abs(np.corrcoef(order, np.arange(6000))[0, 1]) < 4 / np.sqrt(2000)
     assert abs(np.mean(np.diff(order) > 0) - 0.5) < 5 * np.sqrt(1 / 12 / 6000)
@@ -176,8 +178,8 @@ def test_centres_come_in_a_random_order(even):
 @pytest.mark.parametrize("window", [1, 2, 3])
 def test_windows_are_uniform_up_to_the_traced_window(make_hyper, window):
     hyper = make_hyper(np.ones(N), window=window)
-    stream = stream_of(hyper, PAIRS, lines=np.zeros(6000, np.int32), tokens=np.zeros(6000, int))
-    counts = np.bincount(np.asarray(stream.span)[:6000], minlength=5)
+    sampled = stream_of(hyper, PAIRS, lines=np.zeros(6000, np.int32), tokens=np.zeros(6000, int))
+    counts = np.bincount(np.asarray(sampled.window)[:6000], minlength=5)
     assert counts[1 : window + 1].sum() == 6000
     if window > 1:
         assert stats.chisquare(counts[1 : window + 1]).pvalue > 1e-3
@@ -186,8 +188,8 @@ def test_windows_are_uniform_up_to_the_traced_window(make_hyper, window):
 @pytest.mark.parametrize("window", [1, 3])
 def test_fixed_windows_are_the_traced_window(make_hyper, window):
     hyper = make_hyper(np.ones(N), window=window)
-    stream = stream_of(hyper, PAIRS._replace(dynamic_window=False))
-    assert (np.asarray(stream.span) == window).all()
+    sampled = stream_of(hyper, PAIRS._replace(dynamic_window=False))
+    assert (np.asarray(sampled.window) == window).all()
 
 
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
@@ -203,10 +205,10 @@ def test_words_are_kept_at_the_rate_of_the_rule(make_hyper, rule):
     counts = np.array([4500, 1100, 350, 50])
     f, t = counts / 6000, 0.02
     wanted = np.sqrt(t / f) + (t / f if rule == "word2vec_c" else 0)
-    hyper = make_hyper(counts, window=3, keep=vocab.keep_probability(counts, t, rule))
+    hyper = make_hyper(counts, window=3, keep_prob=vocab.keep_probability(counts, t, rule))
     tokens = np.random.default_rng(0).permutation(np.repeat(np.arange(4), counts))
-    stream = stream_of(hyper, PAIRS, lines=np.zeros(6000, np.int32), tokens=tokens)
-    kept = np.bincount(np.asarray(stream.tokens)[np.asarray(stream.line) >= 0], minlength=4)
+    sampled = stream_of(hyper, PAIRS, lines=np.zeros(6000, np.int32), tokens=tokens)
+    kept = np.bincount(np.asarray(sampled.tokens)[np.asarray(sampled.line) >= 0], minlength=4)
     wanted = np.minimum(wanted, 1)
     assert (np.abs(kept - counts * wanted) <= 5 * np.sqrt(counts * wanted * (1 - wanted))).all()
     assert kept[3] == 50 and wanted[3] == 1
@@ -229,8 +231,8 @@ NOISY = StaticConfig(loss="negative_sampling", window=3, negatives=4, batch_size
 )
 def test_each_positive_has_the_traced_number_of_noise_words_behind_it(noisy, model, noise):
     static = NOISY._replace(model=model, noise=noise)
-    stream = stream_of(noisy, static)
-    _, _, outputs, labels, weights = rows_of(stream, noisy, static)
+    sampled = stream_of(noisy, static)
+    _, _, outputs, labels, weights = rows_of(sampled, noisy, static)
     slots = 6 if model == "skipgram" else 1
     assert outputs.shape[1] == slots * 5
     outputs, labels, weights = (x.reshape(-1, slots, 5) for x in (outputs, labels, weights))
@@ -239,7 +241,7 @@ def test_each_positive_has_the_traced_number_of_noise_words_behind_it(noisy, mod
     words, used = outputs[:, :, 1:], weights[:, :, 1:] > 0
     assert (words != outputs[:, :, :1])[used].all() and used.any()
     positives = NOISY._replace(model=model, loss="softmax")
-    np.testing.assert_array_equal(outputs[:, :, 0], rows_of(stream, noisy, positives)[2])
+    np.testing.assert_array_equal(outputs[:, :, 0], rows_of(sampled, noisy, positives)[2])
 
 
 def test_the_noise_words_used_follow_the_law(make_hyper):
@@ -247,8 +249,8 @@ def test_the_noise_words_used_follow_the_law(make_hyper):
     hyper = make_hyper(pn, window=3, negatives=2)
     static = NOISY._replace(noise="with_replacement", batch_size=1000)
     tokens = np.random.default_rng(0).integers(0, 5, 6000)
-    stream = stream_of(hyper, static, lines=np.zeros(6000, np.int32), tokens=tokens)
-    _, _, outputs, labels, weights = rows_of(stream, hyper, static)
+    sampled = stream_of(hyper, static, lines=np.zeros(6000, np.int32), tokens=tokens)
+    _, _, outputs, labels, weights = rows_of(sampled, hyper, static)
     words = outputs[(labels == 0) & (weights > 0)]
     assert chi_square(np.bincount(words, minlength=5), pn * len(words)) > 1e-3
 
@@ -264,9 +266,9 @@ def test_no_noise_word_is_a_context_of_its_centre(noisy):
 # What a draw is a function of
 
 
-def by_centre(stream, hyper, static):
+def by_centre(sampled, hyper, static):
     """The rows that weigh, in the order of their centres, and the centres as they came."""
-    rows = rows_of(stream, hyper, static)
+    rows = rows_of(sampled, hyper, static)
     filled = rows[1][:, 0] > 0
     rows = [column[filled] for column in rows]
     order = np.argsort(rows[0][:, 0])
@@ -275,7 +277,7 @@ def by_centre(stream, hyper, static):
 
 @pytest.mark.bits
 def test_redraw_once_gives_the_same_draws_in_another_order(make_hyper):
-    hyper = make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2, keep=np.full(N, 0.8))
+    hyper = make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2, keep_prob=np.full(N, 0.8))
     static = NOISY._replace(redraw="once")
     first, order = by_centre(stream_of(hyper, static), hyper, static)
     second, other_order = by_centre(stream_of(hyper, static, epoch=1), hyper, static)
@@ -291,15 +293,15 @@ def test_noise_drawn_once_for_all_is_what_each_step_would_draw(
     make_hyper, monkeypatch, model, block
 ):
     monkeypatch.setattr(sampling, "NOISE_BLOCK", block)
-    hyper = make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2, keep=np.full(N, 0.8))
+    hyper = make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2, keep_prob=np.full(N, 0.8))
     static = NOISY._replace(redraw="once", model=model, noise="exclude_target")
     tokens, lines = jnp.arange(N), jnp.int32(LINES)
 
     @jax.jit
     def both(epoch):
-        stream = sampling.draw_stream(KEY, epoch, 0, tokens, lines, hyper, static)
-        unstored = stream._replace(noise=stream.noise[:, :0])
-        return [sampling.make_batch(s, 1, hyper, static) for s in (stream, unstored)]
+        sampled = sampling.sample_chunk(KEY, epoch, 0, tokens, lines, hyper, static)
+        unstored = sampled._replace(noise=sampled.negatives[:, :0])
+        return [sampling.make_batch(s, 1, hyper, static) for s in (sampled, unstored)]
 
     for epoch in (0, 1):
         stored, drawn = both(jnp.int32(epoch))
@@ -313,12 +315,12 @@ def test_noise_drawn_once_for_all_is_what_each_step_would_draw(
 
 
 def test_redraw_epoch_draws_subsampling_windows_and_noise_anew(make_hyper):
-    hyper = make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2, keep=np.full(N, 0.8))
+    hyper = make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2, keep_prob=np.full(N, 0.8))
     one, other = (stream_of(hyper, NOISY, epoch=epoch) for epoch in (0, 1))
     assert set(np.asarray(one.position)) != set(np.asarray(other.position))
     whole = make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2)
     one, other = (stream_of(whole, NOISY, epoch=epoch) for epoch in (0, 1))
-    assert (np.asarray(one.span) != np.asarray(other.span)).any()
+    assert (np.asarray(one.window) != np.asarray(other.window)).any()
     (first, _), (second, _) = (by_centre(s, whole, NOISY) for s in (one, other))
     first, second = (column[2].reshape(-1, 6, 5) for column in (first, second))
     assert (first[:, :, 1:] != second[:, :, 1:]).any()
@@ -327,7 +329,7 @@ def test_redraw_epoch_draws_subsampling_windows_and_noise_anew(make_hyper):
 def test_the_noise_of_a_centre_does_not_depend_on_what_subsampling_leaves(make_hyper):
     static, drawn = NOISY._replace(model="cbow", noise="exclude_contexts"), []
     for keep in (1.0, 0.7):
-        hyper = make_hyper(np.arange(N, 0, -1.0), window=3, keep=np.full(N, keep))
+        hyper = make_hyper(np.arange(N, 0, -1.0), window=3, keep_prob=np.full(N, keep))
         _, input_weights, outputs, _, _ = rows_of(stream_of(hyper, static), hyper, static)
         filled = outputs[input_weights.any(axis=1)]
         drawn.append({row[0]: row[1:].tolist() for row in filled})
@@ -338,16 +340,16 @@ def test_the_noise_of_a_centre_does_not_depend_on_what_subsampling_leaves(make_h
 
 def test_windows_and_order_differ_by_key_epoch_and_chunk(noisy):
     addresses = [{}, {"key": jax.random.key(8)}, {"epoch": 1}, {"chunk": 1}]
-    streams = [stream_of(noisy, NOISY, **address) for address in addresses]
-    for field in ("span", "order"):
-        found = {tuple(np.asarray(getattr(stream, field)).tolist()) for stream in streams}
+    sampled_chunks = [stream_of(noisy, NOISY, **address) for address in addresses]
+    for field in ("window", "centre_order"):
+        found = {tuple(np.asarray(getattr(sampled, field)).tolist()) for sampled in sampled_chunks}
         assert len(found) == len(addresses)
 
 
 def test_a_batch_is_a_function_of_key_epoch_chunk_and_step(noisy):
     def batch(key=KEY, epoch=1, chunk=2, step=1):
-        stream = stream_of(noisy, NOISY, key=key, epoch=epoch, chunk=chunk)
-        drawn = make_batch(stream, jnp.int32(step), noisy, static=NOISY)
+        sampled = stream_of(noisy, NOISY, key=key, epoch=epoch, chunk=chunk)
+        drawn = make_batch(sampled, jnp.int32(step), noisy, static=NOISY)
         return [np.asarray(column) for column in drawn]
 
     first = batch()

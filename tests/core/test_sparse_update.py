@@ -36,9 +36,9 @@ def step_of(name):
     @jax.jit
     def step(values, state, ids, grads):
         with jax.numpy_dtype_promotion("standard"):  # optax's Adam
-            owner, places = sparse_update.claim(state.owner, ids)
+            representative, places = sparse_update.deduplicate(state.representative, ids)
             summed = jnp.zeros_like(grads).at[places].add(grads, mode="drop")
-            state = state.replace(owner=owner)
+            state = state.replace(representative=representative)
             return sparse_update.update(values, state, ids, places, summed, transformation)
 
     return step
@@ -105,7 +105,7 @@ def test_each_row_sees_its_summed_gradient_once(ids, seed):
     grads[ids >= V] = 0
     state = sparse_update.init(table(), TRANSFORMATIONS["sgd"])
     state = state.replace(
-        owner=jnp.asarray(np.random.default_rng(seed).integers(0, 7, V), jnp.int32)
+        representative=jnp.asarray(np.random.default_rng(seed).integers(0, 7, V), jnp.int32)
     )
     values, state = step_of("sgd")(table(), state, ids, grads)
     wanted = np.asarray(table()).copy()

@@ -44,11 +44,11 @@ def chunked(monkeypatch):
     monkeypatch.setattr(corpora, "CHUNK", 100)
 
 
-def member(make_hyper, corpus, static, seed, rate, **fields):
+def trial(make_hyper, corpus, static, seed, rate, **fields):
     key = jax.random.key(seed)
     size = len(corpus.vocab.words)
     keep = np.linspace(0.5, 1, size)
-    hyper = make_hyper(corpus.vocab.counts + 1, learning_rate=rate, keep=keep, **fields)
+    hyper = make_hyper(corpus.vocab.counts + 1, learning_rate=rate, keep_prob=keep, **fields)
     tables = model.init_params(jax.random.fold_in(key, 3), size, 8, "xavier")
     return key, hyper, update.init_state(tables, hyper, static)
 
@@ -64,31 +64,31 @@ def alone(key, hyper, state, corpus, static):
     return last
 
 
-def together(members, corpus, static, lanes=1, devices=1, epochs=(0, EPOCHS)):
+def together(trials, corpus, static, vmap_width=1, devices=1, epochs=(0, EPOCHS)):
     used = jax.devices()[:devices]
-    dealt = deal(members, sweeping.padded(len(members), used, lanes), used)
+    sharded = shard(trials, sweeping.padded(len(trials), used, vmap_width), used)
     text = sweeping.text_of(corpus, used)
-    program, sums = compiled(dealt, text, static, lanes), []
+    program, sums = compiled(sharded, text, static, vmap_width), []
     for epoch in range(*epochs):
-        dealt, metrics = sweeping.train_epoch(dealt, corpus, text, program, epoch, EPOCHS)
+        sharded, metrics = sweeping.train_epoch(sharded, corpus, text, program, epoch, EPOCHS)
         sums.append(metrics)
-    return of_all(dealt), sums
+    return of_all(sharded), sums
 
 
-def compiled(dealt, text, static, lanes):
-    shape = static, lanes, len(dealt), len(dealt[0].alive), text[0].tokens.shape
+def compiled(sharded, text, static, vmap_width):
+    shape = static, vmap_width, len(sharded), len(sharded[0].active), text[0].tokens.shape
     if shape not in PROGRAMS:
-        PROGRAMS[shape] = sweeping.compile_advance(dealt, text, static, lanes)
+        PROGRAMS[shape] = sweeping.compile_train_chunk(sharded, text, static, vmap_width)
     return PROGRAMS[shape]
 
 
-def deal(members, size, devices):
-    return sweeping.deal(members.__getitem__, len(members), size, devices)
+def shard(trials, size, devices):
+    return sweeping.shard(trials.__getitem__, len(trials), size, devices)
 
 
-def of_all(dealt):
+def of_all(sharded):
     """State and alive of all members."""
-    return sweeping.joined([m.replace(key=None) for m in dealt])
+    return sweeping.joined([m.replace(key=None) for m in sharded])
 
 
 def of(whole, i):
@@ -104,10 +104,10 @@ def equal(a, b):
 def test_a_member_has_the_bits_of_the_run_alone(corpus, chunked, make_hyper, kind):
     static = KINDS[kind]
     rates = enumerate(RATES)
-    members = [member(make_hyper, corpus, static, i, rate, **ROOM[i]) for i, rate in rates]
-    whole, _ = together(members, corpus, static)
-    assert whole.alive.all()
-    for i, (key, hyper, state) in enumerate(members):
+    trials = [trial(make_hyper, corpus, static, i, rate, **ROOM[i]) for i, rate in rates]
+    whole, _ = together(trials, corpus, static)
+    assert whole.active.all()
+    for i, (key, hyper, state) in enumerate(trials):
         expected = alone(key, hyper, state, corpus, static)
         equal(of(whole, i).params, expected.params)
         equal(of(whole, i).step, expected.step)
@@ -116,9 +116,9 @@ def test_a_member_has_the_bits_of_the_run_alone(corpus, chunked, make_hyper, kin
 @pytest.mark.parametrize("kind", ["pairs, cbow, touched adam", "blocks"])
 def test_lanes_differ_by_rounding_alone(corpus, chunked, make_hyper, kind):
     static = KINDS[kind]
-    members = [member(make_hyper, corpus, static, i, rate) for i, rate in enumerate(RATES)]
-    one, sums = together(members, corpus, static)
-    three, sums_of_three = together(members, corpus, static, lanes=3)
+    trials = [trial(make_hyper, corpus, static, i, rate) for i, rate in enumerate(RATES)]
+    one, sums = together(trials, corpus, static)
+    three, sums_of_three = together(trials, corpus, static, vmap_width=3)
     close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
     jax.tree.map(close, one.state.params, three.state.params)
     jax.tree.map(close, sums, sums_of_three)
@@ -128,11 +128,11 @@ def test_lanes_differ_by_rounding_alone(corpus, chunked, make_hyper, kind):
 @pytest.mark.bits
 def test_two_devices_give_the_bits_of_one(corpus, chunked, make_hyper):
     static = KINDS["blocks, cbow, dense adam"]
-    members = [member(make_hyper, corpus, static, i, rate) for i, rate in enumerate(RATES)]
-    one, sums = together(members, corpus, static)
-    two, sums_of_two = together(members, corpus, static, devices=2)
+    trials = [trial(make_hyper, corpus, static, i, rate) for i, rate in enumerate(RATES)]
+    one, sums = together(trials, corpus, static)
+    two, sums_of_two = together(trials, corpus, static, devices=2)
     equal(one.state.params, jax.tree.map(lambda x: x[:3], two.state.params))
-    assert two.alive.tolist() == [True] * 3 + [False]  # the padding
+    assert two.active.tolist() == [True] * 3 + [False]  # the padding
     equal(sums, jax.tree.map(lambda x: x[:3], sums_of_two))
     assert len(jax.devices()) >= 2
 
@@ -144,38 +144,38 @@ def test_all_devices_share_one_compilation(make_hyper, corpus):
         seen.append(event)
 
     devices = jax.devices()[:4]
-    members = [member(make_hyper, corpus, SHORT, i, rate) for i, rate in enumerate(RATES)]
-    dealt, texts = deal(members, 4, devices), sweeping.text_of(corpus, devices)
-    shared = [(m, text) for m, text in zip(dealt, texts, strict=True)]
+    trials = [trial(make_hyper, corpus, SHORT, i, rate) for i, rate in enumerate(RATES)]
+    sharded, texts = shard(trials, 4, devices), sweeping.text_of(corpus, devices)
+    shared = [(m, text) for m, text in zip(sharded, texts, strict=True)]
     jax.monitoring.register_event_duration_secs_listener(count)
     try:
         rows = sweeping.compile_over(lambda m, text: text.tokens[0, m.hyper.window] + 1, shared, 1)
     finally:
         jax.monitoring.unregister_event_duration_listener(count)
     assert seen.count("/jax/core/compile/backend_compile_duration") == 1
-    expected = texts[0].tokens[0, members[0][1].window] + 1
+    expected = texts[0].tokens[0, trials[0][1].window] + 1
     assert sweeping.joined(rows(shared)).tolist() == [int(expected)] * 4
     assert [part.device for part in rows(shared)] == devices
 
 
 @pytest.mark.parametrize(
-    ("kind", "lanes"),
+    ("kind", "vmap_width"),
     [("pairs, cbow, touched adam", 3), ("blocks, cbow, dense adam", 1), ("blocks", 3)],
 )
 def test_a_diverged_member_stays_where_it_was_and_the_others_go_on(
-    corpus, chunked, make_hyper, kind, lanes
+    corpus, chunked, make_hyper, kind, vmap_width
 ):
     static = KINDS[kind]
     rates = (0.1, 0.1, 0.2)
-    good = [member(make_hyper, corpus, static, i, rate) for i, rate in enumerate(rates)]
+    good = [trial(make_hyper, corpus, static, i, rate) for i, rate in enumerate(rates)]
     key, hyper, state = good[1]
     nan = state.params.input.at[3, 2].set(jnp.nan)
     bad = key, hyper, state.replace(params=state.params._replace(input=nan))
     wild = key, hyper.replace(learning_rate=jnp.float32(jnp.inf)), state
-    expected, _ = together(good, corpus, static, lanes)
+    expected, _ = together(good, corpus, static, vmap_width)
     for diverging, begins in ((wild, state), (bad, bad[2])):
-        whole, _ = together([good[0], diverging, good[2]], corpus, static, lanes)
-        assert whole.alive.tolist() == [True, False, True]
+        whole, _ = together([good[0], diverging, good[2]], corpus, static, vmap_width)
+        assert whole.active.tolist() == [True, False, True]
         for i in (0, 2):
             equal(of(whole, i).params, of(expected, i).params)
         equal(of(whole, 1).params, begins.params)
@@ -185,23 +185,23 @@ def test_a_diverged_member_stays_where_it_was_and_the_others_go_on(
 def test_the_last_good_state_is_that_of_the_chunk_before(corpus, make_hyper):
     """Under SGD at a rate of 100 the rows grow until they overflow, some epochs on."""
     static = BLOCKS._replace(optimizer="sgd", batch_size=64)
-    members = [member(make_hyper, corpus, static, i, rate) for i, rate in enumerate((100, 0.1))]
-    states = [together(members, corpus, static, epochs=(0, n)) for n in range(1, 12)]
-    alive = [whole.alive[0] for whole, _ in states]
-    end = alive.index(False)
-    assert end > 0 and not any(alive[end:])
+    trials = [trial(make_hyper, corpus, static, i, rate) for i, rate in enumerate((100, 0.1))]
+    states = [together(trials, corpus, static, epochs=(0, n)) for n in range(1, 12)]
+    active = [whole.active[0] for whole, _ in states]
+    end = active.index(False)
+    assert end > 0 and not any(active[end:])
     for whole, _ in states[end:]:
         equal(of(whole, 0), of(states[end - 1][0], 0))
-        assert whole.alive[1]
+        assert whole.active[1]
 
 
 def test_a_member_that_does_not_go_on_keeps_its_state(corpus, chunked, make_hyper):
     static = KINDS["blocks"]
-    members = [member(make_hyper, corpus, static, i, 0.1) for i in range(3)]
+    trials = [trial(make_hyper, corpus, static, i, 0.1) for i in range(3)]
     devices = jax.devices()[:1]
-    (whole,), text = deal(members, 3, devices), sweeping.text_of(corpus, devices)
-    stopped = (whole.replace(alive=jnp.array([True, False, True])),)
-    program = compiled(stopped, text, static, lanes=1)
+    (whole,), text = shard(trials, 3, devices), sweeping.text_of(corpus, devices)
+    stopped = (whole.replace(active=jnp.array([True, False, True])),)
+    program = compiled(stopped, text, static, vmap_width=1)
     (after,), sums = sweeping.train_epoch(stopped, corpus, text, program, 0, 1)
     equal(of(after, 1), of(whole, 1))
     assert sums.positives[1] == 0 < min(sums.positives[0], sums.positives[2])
@@ -210,7 +210,7 @@ def test_a_member_that_does_not_go_on_keeps_its_state(corpus, chunked, make_hype
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("static", "lanes"),
+    ("static", "vmap_width"),
     [
         (SHORT._replace(optimizer="adam", reduction="mean", epsilon_hat=True), 1),
         (SHORT._replace(loss="softmax", model="cbow", optimizer="adagrad"), 1),
@@ -218,20 +218,20 @@ def test_a_member_that_does_not_go_on_keeps_its_state(corpus, chunked, make_hype
     ],
     ids=["pairs", "softmax", "blocks"],
 )
-def test_memory_is_estimated(make_corpus, make_hyper, static, lanes):
+def test_memory_is_estimated(make_corpus, make_hyper, static, vmap_width):
     """Within a factor of what the compiler says, and never far below it."""
     static = static._replace(batch_size=256)
     rng = np.random.default_rng(0)
     corpus = make_corpus(rng.integers(0, 3000, (2000, 10)), vocab_size=3000)
-    members = [member(make_hyper, corpus, static, i, 0.1) for i in range(8)]
+    trials = [trial(make_hyper, corpus, static, i, 0.1) for i in range(8)]
     devices = jax.devices()[:1]
-    (whole,), (text,) = deal(members, 8, devices), sweeping.text_of(corpus, devices)
+    (whole,), (text,) = shard(trials, 8, devices), sweeping.text_of(corpus, devices)
     epoch = jnp.int32(0)
 
     def run(*work):
-        one = partial(sweeping.advance, static=static, lanes=lanes)
-        each = jax.lax.map if lanes == 1 else lambda f, xs: jax.vmap(f)(xs)
-        return each(lambda member: one(member, text, epoch), work)
+        one = partial(sweeping.train_chunk, static=static, vmap_width=vmap_width)
+        each = jax.lax.map if vmap_width == 1 else lambda f, xs: jax.vmap(f)(xs)
+        return each(lambda trial: one(trial, text, epoch), work)
 
     progress = jnp.zeros((8, 2), jnp.float32)
     own = whole.state, whole.replace(state=None)
@@ -239,11 +239,11 @@ def test_memory_is_estimated(make_corpus, make_hyper, static, lanes):
     kinds = ("argument", "output", "temp")
     real = sum(getattr(compiled.memory_analysis(), f"{kind}_size_in_bytes") for kind in kinds)
     size = corpus.chunk_size
-    told = memory_needed(8, static, 3000, 8, members[0][1], size, 1, devices, lanes)
+    told = memory_needed(8, static, 3000, 8, trials[0][1], size, 1, devices, vmap_width)
     assert 0.7 * real < told < 3 * real
 
 
 def test_lanes_and_padding():
     devices = jax.devices()[:4]
-    assert sweeping.default_lanes(9, devices) == 1
+    assert sweeping.default_vmap_width(9, devices) == 1
     assert [sweeping.padded(n, devices, 2) for n in (1, 8, 9)] == [8, 8, 16]

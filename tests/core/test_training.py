@@ -97,17 +97,17 @@ def chunked(monkeypatch, of_chunks):
 
 def test_every_token_is_a_centre_once_an_epoch_over_all_chunks(chunked):
     corpus, hyper, programs = chunked
-    streams = []
+    sampled_chunks = []
 
     def draw(*args):
-        streams.append((int(args[1]), programs[7].draw(*args)))
-        return streams[-1][1]
+        sampled_chunks.append((int(args[1]), programs[7].draw(*args)))
+        return sampled_chunks[-1][1]
 
     _, reports = trained(corpus, programs[7]._replace(draw=draw), hyper, PLAIN, 2)
     once = Counter(np.concatenate([line for line in LINES if len(line) > 1]).tolist())
     for epoch in (0, 1):
-        own = [stream for e, stream in streams if e == epoch]
-        centres = [np.asarray(s.tokens)[np.asarray(s.order)[: int(s.centres)]] for s in own]
+        own = [sampled for e, sampled in sampled_chunks if e == epoch]
+        centres = [np.asarray(s.tokens)[np.asarray(s.centre_order)[: int(s.centres)]] for s in own]
         assert Counter(np.concatenate(centres).tolist()) == once
         rows = sum(r.metrics.rows for r in reports if r.epoch == epoch + 1)
         assert rows == sum(once.values())
@@ -168,7 +168,7 @@ def test_a_training_goes_on_from_any_dispatch_to_the_same_bits(
         monkeypatch.setattr(corpora, "CHUNK", 16)
     lines = [*LINES[:4], *[[i] for i in range(16)], *LINES[4:]]  # a chunk without a step
     corpus, static = make_corpus(lines, words=110, vocab_size=V), GOING_ON[name]
-    hyper = make_hyper(np.ones(V), keep=np.full(V, 0.8), learning_rate=0.1)
+    hyper = make_hyper(np.ones(V), keep_prob=np.full(V, 0.8), learning_rate=0.1)
     program = compiled(corpus, hyper, static, steps=2)
     arguments = (KEY, corpus, program, hyper, static, 2)
     seen = [
@@ -279,7 +279,7 @@ def test_nothing_is_compiled_after_the_first_epoch(chunked, compilations):
 @pytest.mark.bits
 def test_a_text_of_one_chunk_that_is_drawn_once_is_only_shuffled_anew(make_corpus, make_hyper):
     corpus = make_corpus(LINES, vocab_size=V)
-    hyper = make_hyper(np.ones(V), keep=np.full(V, 0.8))
+    hyper = make_hyper(np.ones(V), keep_prob=np.full(V, 0.8))
     static = PLAIN._replace(redraw="once")
     program, made = compiled(corpus, hyper, static, 3), Counter()
     tokens, line = corpus.arrays(0, sum(LENGTHS), corpus.chunk_size)
@@ -291,8 +291,8 @@ def test_a_text_of_one_chunk_that_is_drawn_once_is_only_shuffled_anew(make_corpu
 
         return call
 
-    def drawn_again(key, epoch, chunk, stream):
-        return program.draw(key, epoch, chunk, tokens, line, hyper).order
+    def drawn_again(key, epoch, chunk, sampled):
+        return program.draw(key, epoch, chunk, tokens, line, hyper).centre_order
 
     counting = program._replace(draw=counted("draw"), shuffle=counted("shuffle"))
     one, _ = trained(corpus, counting, hyper, static, 3)
@@ -300,7 +300,7 @@ def test_a_text_of_one_chunk_that_is_drawn_once_is_only_shuffled_anew(make_corpu
     other, _ = trained(corpus, program._replace(shuffle=drawn_again), hyper, static, 3)
     np.testing.assert_array_equal(one.input, other.input)
     unshuffled, _ = trained(
-        corpus, program._replace(shuffle=lambda *args: args[3].order), hyper, static, 3
+        corpus, program._replace(shuffle=lambda *args: args[3].centre_order), hyper, static, 3
     )
     assert (one.input != unshuffled.input).any()
 
@@ -378,17 +378,17 @@ def test_runs_of_steps_are_the_same_steps(make_corpus, make_hyper, name):
         model=name, engine="blocks", block=8, group_size=16, negatives_per_group=4, batch_size=32,
         window=2, update="sparse", optimizer="row_adagrad", noise="with_replacement", negatives=2,
     )  # fmt: skip
-    hyper = make_hyper(corpus.vocab.counts, keep=np.full(30, 0.85), learning_rate=0.1)
+    hyper = make_hyper(corpus.vocab.counts, keep_prob=np.full(30, 0.85), learning_rate=0.1)
     tokens, line = map(jnp.asarray, corpus.arrays(0, 720, 720))
     zero = jnp.int32(0)
-    stream = sampling.draw_stream(KEY, zero, zero, tokens, line, hyper, static)
-    total = int(sampling.steps_of(int(stream.centres), static))
+    sampled = sampling.sample_chunk(KEY, zero, zero, tokens, line, hyper, static)
+    total = int(sampling.steps_of(int(sampled.centres), static))
     assert total % 8 and total > 8
     progress = jnp.array([0.0, 1.0])
-    advance = partial(training.advance, static=static, steps=total)
-    plain, sums, _ = jax.jit(advance)(start(hyper, static, 30), stream, zero, progress, hyper)
-    in_runs = jax.jit(partial(training.advance_in_runs, static=static, length=8))
+    train_steps = partial(training.train_steps, static=static, steps=total)
+    plain, sums, _ = jax.jit(train_steps)(start(hyper, static, 30), sampled, zero, progress, hyper)
+    in_runs = jax.jit(partial(training.train_steps_in_runs, static=static, length=8))
     runs, of_runs = in_runs(
-        start(hyper, static, 30), stream, zero, jnp.int32(total), progress, hyper
+        start(hyper, static, 30), sampled, zero, jnp.int32(total), progress, hyper
     )
     jax.tree.map(np.testing.assert_array_equal, (plain, sums), (runs, of_runs))

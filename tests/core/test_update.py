@@ -201,7 +201,7 @@ def test_a_batch_without_a_positive_has_zero_gradient_and_counts_nothing():
 
 @cache
 def step_of(static):
-    return jax.jit(partial(update.apply_batch, static=static))
+    return jax.jit(partial(update.update_step, static=static))
 
 
 def test_adam_with_epsilon_hat_is_the_books_over_many_steps(make_hyper):
@@ -247,15 +247,15 @@ def test_100_steps_of_the_books_cbow_are_its_numpy_code_on_the_same_draws(make_h
     key = jax.random.key(3)
     start = jax.tree.map(np.asarray, model.init_params(key, words, 10, "book"))
     state, own, book = update.init_state(start, hyper, static), in_float64(start), reference.Adam()
-    draw = jax.jit(partial(sampling.draw_stream, static=static))
+    draw = jax.jit(partial(sampling.sample_chunk, static=static))
     make = jax.jit(partial(sampling.make_batch, static=static))
     step, lines, taken = step_of(static), np.zeros(500, np.int32), 0
     for epoch in range(5):
-        stream = draw(key, jnp.int32(epoch), jnp.int32(0), tokens, lines, hyper)
-        steps = int(sampling.steps_of(int(stream.centres), static))
+        sampled = draw(key, jnp.int32(epoch), jnp.int32(0), tokens, lines, hyper)
+        steps = int(sampling.steps_of(int(sampled.centres), static))
         assert steps == 494 // rows
         for s in range(steps):
-            batch = jax.tree.map(np.asarray, make(stream, jnp.int32(s), hyper))
+            batch = jax.tree.map(np.asarray, make(sampled, jnp.int32(s), hyper))
             assert (batch.weights == 1).all() and (batch.input_weights == np.float32(1 / 6)).all()
             loss, *grads = reference.cbow(
                 *own, batch.inputs, batch.outputs[:, 0], batch.outputs[:, 1:]

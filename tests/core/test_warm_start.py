@@ -18,7 +18,7 @@ from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.vocab import load_counts
 from w2v_jax.types import StaticConfig, Vocab
 from w2v_jax.vectors import io as vectors_io
-from w2v_jax.warm_start import Earlier
+from w2v_jax.warm_start import Pretrained
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 WORDS = st.dictionaries(st.sampled_from("abcdefghij"), st.integers(1, 9), min_size=1)
@@ -34,7 +34,7 @@ def vocab_of(counts):
 @given(WORDS, WORDS)
 def test_joined_vocabularies_add_their_counts(old, new):
     a, b = vocab_of(old), vocab_of(new)
-    vocab, of_old, of_new = warm_start.join(a, b)
+    vocab, of_old, of_new = warm_start.merged(a, b)
     total = {word: old.get(word, 0) + new.get(word, 0) for word in {**old, **new}}
     assert dict(zip(vocab.words, vocab.counts.tolist(), strict=True)) == total
     assert (np.diff(vocab.counts) <= 0).all()
@@ -48,14 +48,14 @@ def test_the_text_is_the_same_words_in_the_joined_vocabulary(tmp_path):
     old, new = vocab_of({"c": 5, "a": 2}), vocab_of({"a": 4, "b": 3})
     ids = np.array([0, 1, 0, 1, 1, 0, 0], np.int32)
     (tmp_path / "ids").write_bytes(ids.tobytes())
-    earlier = Earlier(old, {}, 0, "")
+    earlier = Pretrained(old, {}, 0, "")
     for held in (ids, id_cache.Ids(str(tmp_path / "ids"))):
         corpus = Corpus(held, np.array([7]), new, 7, "x")
-        joined, place = warm_start.joined(corpus, earlier)
-        words = [joined.vocab.words[i] for i in joined.ids[0:7]]
+        merge_vocabs, place = warm_start.merge_vocabs(corpus, earlier)
+        words = [merge_vocabs.vocab.words[i] for i in merge_vocabs.ids[0:7]]
         assert words == [new.words[i] for i in ids]
-        assert [joined.vocab.words[i] for i in place] == ["c", "a"]
-        assert joined.vocab.words == ("a", "c", "b")
+        assert [merge_vocabs.vocab.words[i] for i in place] == ["c", "a"]
+        assert merge_vocabs.vocab.words == ("a", "c", "b")
 
 
 @pytest.fixture
@@ -79,9 +79,9 @@ def states(make_hyper):
 def test_rows_are_carried_to_their_places_and_new_words_stay(states, optimizer, rows_moved):
     arrays, first = states(optimizer, rows_moved)
     place = np.array([4, 0, 2])
-    earlier = Earlier(Vocab(("a", "b", "c"), np.ones(3)), arrays, 10, "")
+    earlier = Pretrained(Vocab(("a", "b", "c"), np.ones(3)), arrays, 10, "")
     for with_optimizer in (False, True):
-        state = warm_start.carried(first, earlier, place, with_optimizer)
+        state = warm_start.transfer_rows(first, earlier, place, with_optimizer)
         assert jax.tree.structure(state) == jax.tree.structure(first)
         before, after = flat(first), flat(state)
         for name, leaf in after.items():
@@ -98,10 +98,10 @@ def test_what_does_not_go_together_is_refused(states):
     other = states("sgd", "dense")[0]
     vocab, place = Vocab(("a", "b", "c"), np.ones(3)), np.array([4, 0, 2])
     with told("--continue_schedule: the earlier run had another"):
-        warm_start.carried(first, Earlier(vocab, other, 1, ""), place, True)
+        warm_start.transfer_rows(first, Pretrained(vocab, other, 1, ""), place, True)
     narrow = {**arrays, "params.input": arrays["params.input"][:, :1]}
     with told(r"--continue_from: params.input is \[3, 1\]"):
-        warm_start.carried(first, Earlier(vocab, narrow, 1, ""), place, False)
+        warm_start.transfer_rows(first, Pretrained(vocab, narrow, 1, ""), place, False)
 
 
 # As a user does it
@@ -166,11 +166,11 @@ def test_vectors_alone_are_a_beginning_too(texts, tmp_path, capsys):
 def test_a_run_that_goes_on_is_resumed_only_with_the_same_beginning(texts, tmp_path, capsys):
     out, copied = tmp_path / "out", tmp_path / "copied.txt"
     lines = (texts[0] / "vectors.txt").read_text().splitlines(keepends=True)
-    copied.write_text("".join(lines))
+    copied.write_text("".merged(lines))
     assert going_on(texts, out, f"--continue_from={copied}") == 0
     assert going_on(texts, out, f"--continue_from={texts[0] / 'vectors.txt'}") == 0
     assert "complete" in capsys.readouterr().err  # the same vectors elsewhere
-    copied.write_text("".join([*lines[:1], *lines[2:0:-1], *lines[3:]]))
+    copied.write_text("".merged([*lines[:1], *lines[2:0:-1], *lines[3:]]))
     assert going_on(texts, out, f"--continue_from={copied}") == 1
     assert "what --continue_from names is another" in capsys.readouterr().err
 

@@ -209,14 +209,14 @@ def memory_of(tally):
 
 
 def test_memory_is_bounded_by_the_limit_whatever_is_read(tmp_path):
-    tally, sizes = lossy_counting.Tally(str(tmp_path), 1000), []
+    tally, sizes = lossy_counting.LossyCounter(str(tmp_path), 1000), []
     for i in range(200):
         text = " ".join(f"{j}" * 4 for j in range(300 * i, 300 * (i + 1)))
         tally.add(Words(tokens(text.encode())[0]), 301)
         assert tally._table.size <= 1000 + 300
         sizes.append(memory_of(tally))
     assert tally.generation > 30 and max(sizes[20:]) <= 1.2 * max(sizes[:20])
-    repeated, text = lossy_counting.Tally(str(tmp_path), 1000), Words(tokens(b"a b c")[0])
+    repeated, text = lossy_counting.LossyCounter(str(tmp_path), 1000), Words(tokens(b"a b c")[0])
     for _ in range(100):
         repeated.add(text, 4)
     assert len(repeated._table._appeared) < 10

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from w2v_jax.data.tokenizer import Numbering, Words, tokens
+from w2v_jax.data.tokenizer import Words, WordTable, tokens
 
 
 def test_every_character_that_splits_does_and_no_other(tmp_path):
@@ -36,7 +36,7 @@ def test_every_character_that_splits_does_and_no_other(tmp_path):
     st.integers(1, 9),
 )
 def test_any_unicode_text_is_split_and_numbered_as_by_split_and_a_dict(text, parts):
-    pieces, table, dictionary, size = [], Numbering(), {}, len(text) // parts + 1
+    pieces, table, dictionary, size = [], WordTable(), {}, len(text) // parts + 1
     for i in range(0, len(text), size):
         piece = text[i : i + size]
         pieces.append((numbered(table, piece.encode()), piece.split()))
@@ -55,7 +55,7 @@ def numbered(table, text):
 def test_words_of_equal_hash_are_told_apart(monkeypatch):
     monkeypatch.setattr("w2v_jax.data.tokenizer._MIX", np.uint64(0))
     words = [b"a", b"b", b"abcdefgh", b"abcdefghi", b"abcdefgh" * 3, b"abcdefgh" * 2 + b"abcdefgi"]
-    table, order = Numbering(), [0, 1, 0, 2, 3, 4, 5, 4, 3, 2, 1]
+    table, order = WordTable(), [0, 1, 0, 2, 3, 4, 5, 4, 3, 2, 1]
     for _ in range(2):
         ids = numbered(table, b" ".join(words[i] for i in order))
         types, id_of = table.by_appearance()
@@ -64,7 +64,7 @@ def test_words_of_equal_hash_are_told_apart(monkeypatch):
 
 def test_ids_stay_while_the_table_grows():
     words = [f"{'x' * (i % 20)}{i}".encode() for i in range(5000)]
-    table, ids = Numbering(), []
+    table, ids = WordTable(), []
     for i in range(0, len(words), 700):
         ids += numbered(table, b"\n".join(words[: i + 700]))[i:]
     types, id_of = table.by_appearance()
@@ -80,7 +80,7 @@ def test_types_are_found_and_forgotten_as_in_a_dict(data, mix):
     texts = data.draw(st.lists(st.lists(st.sampled_from(words), max_size=12), max_size=6))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("w2v_jax.data.tokenizer._MIX", np.uint64(mix))
-        table, id_of = Numbering(), {}  # by first appearance
+        table, id_of = WordTable(), {}  # by first appearance
         for text in texts:
             ids = numbered(table, " ".join(text).encode())
             id_of |= {word: ids[text.index(word)] for word in dict.fromkeys(text)}

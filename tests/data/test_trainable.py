@@ -64,11 +64,11 @@ def test_a_text_longer_than_is_looked_at_once_is_looked_at_to_its_end(monkeypatc
 def test_what_is_not_refused_has_centres_on_every_seed(make_corpus, make_hyper, keep, epochs):
     """Of 200 seeds. What one of two has no centre on is refused."""
     corpus = make_corpus([range(6)] * 10, vocab_size=6)
-    hyper = make_hyper(np.ones(6), keep=np.full(6, keep))
+    hyper = make_hyper(np.ones(6), keep_prob=np.full(6, keep))
     tokens, line = map(jnp.asarray, corpus.arrays(0, 60, 60))
 
     def centres(seed):
-        draw = sampling.draw_stream(jax.random.key(seed), 0, 0, tokens, line, hyper, PLAIN)
+        draw = sampling.sample_chunk(jax.random.key(seed), 0, 0, tokens, line, hyper, PLAIN)
         return draw.centres
 
     drawn = np.asarray(jax.jit(jax.vmap(centres))(np.arange(200 * epochs))).reshape(200, epochs)
@@ -166,9 +166,9 @@ def test_a_run_whose_draws_hold_no_pair_fails_and_leaves_nothing(
 
 def test_an_epoch_without_a_centre_is_passed_over(make_corpus, make_hyper):
     """At a share of 1 in 6 some epochs of a line of two have none: the run goes on."""
-    corpus, hyper = make_corpus([[0, 1]]), make_hyper(np.ones(2), keep=np.full(2, 0.4))
+    corpus, hyper = make_corpus([[0, 1]]), make_hyper(np.ones(2), keep_prob=np.full(2, 0.4))
     key, static = jax.random.key(3), PLAIN._replace(platform="cpu")
-    draw = jax.jit(lambda *args: sampling.draw_stream(*args, static))
+    draw = jax.jit(lambda *args: sampling.sample_chunk(*args, static))
     text = [jnp.asarray(x) for x in corpus.arrays(0, 2, 2)]
     program = training.Program(draw, None, None, 1, 0.0)
     found = [v.epoch for v in visits.visits(key, corpus, program, hyper, static, 60)]

@@ -50,7 +50,7 @@ def jitted(function, static):
 
 def drawing(static):
     of_streams = {name: getattr(static, name) for name in OF_STREAMS}
-    return jitted(sampling.draw_stream, STATIC._replace(**of_streams))
+    return jitted(sampling.sample_chunk, STATIC._replace(**of_streams))
 
 
 def gradient_of(static):
@@ -58,7 +58,7 @@ def gradient_of(static):
 
 
 def step_of(static):
-    return jitted(update.apply_batch, static._replace(**OF_BATCHES))
+    return jitted(update.update_step, static._replace(**OF_BATCHES))
 
 
 def batches_of(hyper, static, epoch=0, lines=LINES, padding=3):
@@ -66,10 +66,10 @@ def batches_of(hyper, static, epoch=0, lines=LINES, padding=3):
     draw, make = drawing(static), jitted(blocks.make_blocks, static)
     tokens = np.pad(np.arange(len(lines)), (0, padding)).astype(np.int32)
     lines = np.pad(lines, (0, padding), constant_values=-1).astype(np.int32)
-    stream = draw(KEY, jnp.int32(epoch), jnp.int32(0), tokens, lines, hyper)
-    steps = int(sampling.steps_of(int(stream.centres), static))
-    return stream, [
-        jax.tree.map(np.asarray, make(stream, jnp.int32(s), hyper)) for s in range(steps)
+    sampled = draw(KEY, jnp.int32(epoch), jnp.int32(0), tokens, lines, hyper)
+    steps = int(sampling.steps_of(int(sampled.centres), static))
+    return sampled, [
+        jax.tree.map(np.asarray, make(sampled, jnp.int32(s), hyper)) for s in range(steps)
     ]
 
 
@@ -77,23 +77,26 @@ def pairs_of(batches, static):
     found = Counter()
     w, length = static.window, static.block
     for batch in batches:
-        for block, band in zip(batch.tokens, batch.band, strict=True):
-            for at, x in zip(*np.nonzero(band), strict=True):
+        for block, context_weights in zip(batch.tokens, batch.context_weights, strict=True):
+            for at, x in zip(*np.nonzero(context_weights), strict=True):
                 found[int(block[w + at]), int(block[x])] += 1
-        assert set(np.unique(batch.band)) <= {0, 1} and batch.band.shape[1] == length
+        assert (
+            set(np.unique(batch.context_weights)) <= {0, 1}
+            and batch.context_weights.shape[1] == length
+        )
     return found
 
 
-def enumerated(stream):
+def enumerated(sampled):
     kept = [
-        (int(t), int(line), int(span))
-        for t, line, span in zip(stream.tokens, stream.line, stream.span, strict=True)
+        (int(t), int(line), int(window))
+        for t, line, window in zip(sampled.tokens, sampled.line, sampled.window, strict=True)
         if line >= 0
     ]
     return Counter(
         (word, kept[j][0])
-        for i, (word, line, span) in enumerate(kept)
-        for j in range(max(0, i - span), min(len(kept), i + span + 1))
+        for i, (word, line, window) in enumerate(kept)
+        for j in range(max(0, i - window), min(len(kept), i + window + 1))
         if j != i and kept[j][1] == line
     )
 
@@ -105,7 +108,7 @@ def tables(seed=0):
 
 @pytest.fixture(scope="module")
 def hyper(make_hyper):
-    return make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2, keep=np.full(N, 0.8))
+    return make_hyper(np.arange(N, 0, -1.0), window=3, negatives=2, keep_prob=np.full(N, 0.8))
 
 
 # Which pairs
@@ -119,38 +122,38 @@ def test_every_pair_of_the_drawn_windows_once_and_none_across_a_line_end(
 ):
     static = STATIC._replace(model=model, dynamic_window=dynamic, block=block)
     for epoch in (0, 1):
-        stream, batches = batches_of(hyper, static, epoch)
+        sampled, batches = batches_of(hyper, static, epoch)
         assert len(batches) > 1
-        assert pairs_of(batches, static) == enumerated(stream)
+        assert pairs_of(batches, static) == enumerated(sampled)
 
 
 def test_every_kept_token_is_in_one_block_whatever_the_padding(hyper):
     for padding in (0, 7):
-        stream, batches = batches_of(hyper, STATIC, padding=padding)
+        sampled, batches = batches_of(hyper, STATIC, padding=padding)
         own = np.concatenate([blocks.centres_of(b.tokens, STATIC).ravel() for b in batches])
-        kept = np.asarray(stream.tokens)[np.asarray(stream.line) >= 0]
+        kept = np.asarray(sampled.tokens)[np.asarray(sampled.line) >= 0]
         np.testing.assert_array_equal(np.sort(own[own < N]), kept)
 
 
 def test_both_engines_see_the_same_draws(hyper):
-    stream, _ = batches_of(hyper, STATIC)
+    sampled, _ = batches_of(hyper, STATIC)
     static = STATIC._replace(engine="pairs", loss="softmax", batch_size=8)
-    draw = jax.jit(partial(sampling.draw_stream, static=static))
+    draw = jax.jit(partial(sampling.sample_chunk, static=static))
     tokens = np.pad(np.arange(N), (0, 3)).astype(np.int32)
     lines = np.pad(LINES, (0, 3), constant_values=-1).astype(np.int32)
     other = draw(KEY, jnp.int32(0), jnp.int32(0), tokens, lines, hyper)
-    for field in ("tokens", "line", "position", "span"):
-        np.testing.assert_array_equal(getattr(stream, field), getattr(other, field))
+    for field in ("tokens", "line", "position", "window"):
+        np.testing.assert_array_equal(getattr(sampled, field), getattr(other, field))
 
 
 def test_blocks_come_in_another_order_each_epoch(hyper):
     lines = np.zeros(400, np.int32)
     static = STATIC._replace(redraw="once")
-    hyper = hyper.replace(keep=jnp.ones(400))
+    hyper = hyper.replace(keep_prob=jnp.ones(400))
     orders = []
     for epoch in (0, 1):
-        stream, _ = batches_of(hyper, static, epoch, lines)
-        order = np.asarray(stream.order)[:100]
+        sampled, _ = batches_of(hyper, static, epoch, lines)
+        order = np.asarray(sampled.centre_order)[:100]
         assert sorted(order) == list(range(100))
         orders.append(order.tolist())
     assert orders[0] != orders[1] and orders[0] != sorted(orders[0])
@@ -165,11 +168,11 @@ def test_the_expected_window_gives_the_mean_over_windows(hyper, engine, chosen):
 
     def gradient(static, window):
         of_window = hyper.replace(window=jnp.int32(window))
-        stream, _ = batches_of(of_window, static._replace(engine="blocks"))
+        sampled, _ = batches_of(of_window, static._replace(engine="blocks"))
         if engine == "pairs":
             order = jnp.arange(N + 3, dtype=jnp.int32)
-            stream = stream._replace(order=order, noise=jnp.zeros((N + 3, 0), jnp.int32))
-        batch = jitted(make, static)(stream, jnp.int32(0), of_window)
+            sampled = sampled._replace(centre_order=order, noise=jnp.zeros((N + 3, 0), jnp.int32))
+        batch = jitted(make, static)(sampled, jnp.int32(0), of_window)
         return gradient_of(static)(tables(), batch)
 
     found, metrics = gradient(static, chosen)
@@ -185,14 +188,14 @@ def test_the_expected_window_gives_the_mean_over_windows(hyper, engine, chosen):
 
 def test_cbows_mean_weighs_contexts_by_their_chance_in_both_engines(hyper):
     blocked = STATIC._replace(model="cbow", expected_window=True)
-    stream, (batch, *_) = batches_of(hyper, blocked)
+    sampled, (batch, *_) = batches_of(hyper, blocked)
     of_blocks = expanded(batch, hyper, blocked)
     order = jnp.arange(N + 3, dtype=jnp.int32)
-    stream = stream._replace(order=order, noise=jnp.zeros((N + 3, 0), jnp.int32))
+    sampled = sampled._replace(centre_order=order, noise=jnp.zeros((N + 3, 0), jnp.int32))
     make = jitted(sampling.make_batch, blocked._replace(engine="pairs"))
-    of_pairs = make(stream, jnp.int32(0), hyper)
-    kept = np.flatnonzero(np.asarray(stream.line) >= 0)
-    text, lines = np.asarray(stream.tokens), np.asarray(stream.line)
+    of_pairs = make(sampled, jnp.int32(0), hyper)
+    kept = np.flatnonzero(np.asarray(sampled.line) >= 0)
+    text, lines = np.asarray(sampled.tokens), np.asarray(sampled.line)
     wanted = {}
     for x in kept:
         near = [y for y in kept if 0 < abs(y - x) <= 3 and lines[y] == lines[x]]
@@ -297,22 +300,22 @@ def test_in_expectation_over_noise_it_is_the_pairs_engines_objective(make_hyper,
     static = STATIC._replace(model=model, noise=noise, negatives=3, block=8, batch_size=8)
     tokens, lines = jnp.array([0, 1, 2, 3, 4, 0, 1, 0]), jnp.zeros(8, jnp.int32)
     at = jnp.int32(0)
-    stream = jitted(sampling.draw_stream, static)(KEY, at, at, tokens, lines, hyper)
+    sampled = jitted(sampling.sample_chunk, static)(KEY, at, at, tokens, lines, hyper)
 
     @jax.jit
     @jax.vmap
     def weights(seed):  # [centres, words]: the weight of each noise word
         noise = sampling.draw_words(jax.random.key(seed), 1, static.negatives_per_group, hyper)
-        batch = blocks.make_blocks(stream._replace(noise=noise[None]), 0, hyper, static)
-        hot = jax.nn.one_hot(batch.noise, words)
-        per = jnp.broadcast_to(batch.noise_weights, (1, 8, static.negatives_per_group))
-        return jnp.einsum("gnm,gmw->gnw", per, hot)[0], batch.band[0]
+        batch = blocks.make_blocks(sampled._replace(noise=noise[None]), 0, hyper, static)
+        hot = jax.nn.one_hot(batch.negatives, words)
+        per = jnp.broadcast_to(batch.negative_weights, (1, 8, static.negatives_per_group))
+        return jnp.einsum("gnm,gmw->gnw", per, hot)[0], batch.context_weights[0]
 
-    drawn, band = jax.tree.map(np.asarray, weights(jnp.arange(4000)))
-    pn, band = np.asarray(hyper.noise, np.float64), band[0]
+    drawn, context_weights = jax.tree.map(np.asarray, weights(jnp.arange(4000)))
+    pn, context_weights = np.asarray(hyper.noise, np.float64), context_weights[0]
     wanted = np.zeros((8, words))
     for centre in range(8):
-        contexts = np.flatnonzero(band[centre])
+        contexts = np.flatnonzero(context_weights[centre])
         targets = (
             np.asarray(tokens)[contexts - 3]
             if model == "skipgram"
@@ -326,7 +329,7 @@ def test_in_expectation_over_noise_it_is_the_pairs_engines_objective(make_hyper,
             wanted[centre] += 3 * law
     error = drawn.std(axis=0) / np.sqrt(len(drawn))
     assert (np.abs(drawn.mean(axis=0) - wanted) <= 5 * error + 1e-5).all()
-    assert wanted.sum() == pytest.approx(3 * (band.sum() if model == "skipgram" else 8))
+    assert wanted.sum() == pytest.approx(3 * (context_weights.sum() if model == "skipgram" else 8))
 
 
 # The sample whose loss is taken
@@ -346,7 +349,7 @@ def test_the_sums_are_those_of_the_first_blocks_of_each_part(hyper, monkeypatch,
         inputs=np.minimum(same.inputs, N - 1), outputs=np.minimum(same.outputs, N - 1)
     )
     loss, _, _ = reference.objective(*point, inside, "negative_sampling", False)
-    bands = np.asarray(batch.band).reshape(16, -1)[rows]
+    bands = np.asarray(batch.context_weights).reshape(16, -1)[rows]
     count = bands.sum() if model == "skipgram" else bands.any(axis=1).sum()
     wanted = (loss, count, loss, bands.any(axis=1).sum(), 1)
     np.testing.assert_allclose(metrics[:5], wanted, rtol=1e-5)
@@ -361,11 +364,11 @@ def test_what_is_measured_changes_no_table(hyper, monkeypatch, reduction):
     state, ends = update.init_state(tables(), hyper, static), []
     for measured in (4, 128):
         monkeypatch.setattr(blocks, "MEASURED", measured)
-        step = jax.jit(partial(update.apply_batch, static=static))
+        step = jax.jit(partial(update.update_step, static=static))
         ends.append(step(state, batch, jnp.float32(0.5), hyper))
     for one, other in zip(*(end.params for end, _ in ends), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert 0 < ends[0][1].positives < ends[1][1].positives == batch.band.sum()
+    assert 0 < ends[0][1].positives < ends[1][1].positives == batch.context_weights.sum()
     assert ends[0][1].loss_squares > 0 == ends[1][1].loss_squares
 
 
@@ -373,12 +376,12 @@ def test_what_is_measured_changes_no_table(hyper, monkeypatch, reduction):
 
 
 def test_each_step_has_the_noise_of_its_own_key(hyper):
-    stream, batches = batches_of(hyper, STATIC)
+    sampled, batches = batches_of(hyper, STATIC)
     groups = STATIC.batch_size // STATIC.group_size
     for step, batch in enumerate(batches):
-        key = jax.random.fold_in(stream.noise_key, step)
+        key = jax.random.fold_in(sampled.negatives_key, step)
         np.testing.assert_array_equal(
-            batch.noise, sampling.draw_words(key, groups, STATIC.negatives_per_group, hyper)
+            batch.negatives, sampling.draw_words(key, groups, STATIC.negatives_per_group, hyper)
         )
 
 
@@ -422,7 +425,7 @@ def test_the_reference_engine_reads_the_same_expanded_batch(hyper):
     same = expanded(batch, hyper, STATIC)
     per_pair = STATIC._replace(engine="pairs", negatives=STATIC.negatives_per_group)
     _, used = jax.jit(lambda b: pairs.pairs_in_use(b, (N, D), per_pair))(same)
-    assert int(used) == batch.band.sum()
+    assert int(used) == batch.context_weights.sum()
 
 
 def test_over_several_chunks_every_token_with_a_context_is_a_centre_once_an_epoch(

@@ -63,13 +63,13 @@ def check_both(simulations, truths):
     def estimates(n, *sides):
         seeds = [range(100 * (side > 1), 100 * (side > 1) + n) for side in sides]
         places = [range(side * MOST, side * MOST + n) for side in sides]
-        members = [dict(zip(*of, strict=True)) for of in zip(seeds, places, strict=True)]
+        trials = [dict(zip(*of, strict=True)) for of in zip(seeds, places, strict=True)]
         found = []
         for figures, items in simulations:
             values = [figures[side, :n].tolist() for side in sides]
             of = [dict(zip(*x, strict=True)) for x in zip(seeds, values, strict=True)]
             alone = stats.difference(*of) if len(of) > 1 else stats.over_seeds(*values)
-            found.append(over_items.with_items(alone, items, *members))
+            found.append(over_items.with_items(alone, items, *trials))
         return found
 
     check(lambda n: estimates(n, 0), truths[0])

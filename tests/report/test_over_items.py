@@ -105,12 +105,12 @@ def test_a_run_of_infinite_loss_leaves_the_others_as_they_are():
     sums = np.ones((4, 6, 2)) + np.random.default_rng(2).random((4, 6, 2))
     for value in (np.inf, 1e6):  # whose perplexity alone is infinite
         sums[3, 2, 0] = value
-        every, few = (over_items.measured(members(sums[:n])) for n in (4, 3))
+        every, few = (over_items.measured(trials(sums[:n])) for n in (4, 3))
         for name, items in few.items():
             np.testing.assert_allclose(every[name].covariance[:3, :3], items.covariance)
 
 
-def members(sums):
+def trials(sums):
     return {i: {"heldout_loss": x, "perplexity": x} for i, x in enumerate(sums)}
 
 
@@ -124,7 +124,7 @@ def test_a_covariance_sums_over_items_that_are_drawn_together():
             left = (1 - len(with_one[i]) / 6) * (1 - len(with_one[j]) / 6)
             expected += np.outer(influences[:, i], influences[:, j]) / left
     np.testing.assert_allclose(found.covariance, expected)
-    assert found.members == ("a", "b", "c")
+    assert found.trials == ("a", "b", "c")
     assert found.freedom == 36 / sum(map(len, with_one)) - 1
 
 
@@ -155,12 +155,10 @@ def estimates(ours, base, paired_seeds=True):
         dict(enumerate([*ours, *base])), np.arange(ours.shape[1])[:, None]
     )
     sides = [{s: float(s) for s in range(n)}, {s: 0.0 for s in range(n)}]
-    members = [{s: s for s in range(n)}, {s: n + s for s in range(n)}]
+    trials = [{s: s for s in range(n)}, {s: n + s for s in range(n)}]
     if not paired_seeds:
-        sides[1], members[1] = (
-            {s + 100: v for s, v in of.items()} for of in (sides[1], members[1])
-        )
-    return over_items.with_items(paired.difference(*sides), items, *members)
+        sides[1], trials[1] = ({s + 100: v for s, v in of.items()} for of in (sides[1], trials[1]))
+    return over_items.with_items(paired.difference(*sides), items, *trials)
 
 
 def test_what_both_sides_have_in_common_is_no_part_of_a_difference():
@@ -189,16 +187,16 @@ def test_there_is_no_estimate_without_items_or_for_few_seeds():
     items = over_items.of_members(
         dict(enumerate(np.random.default_rng(6).normal(size=(4, 9)))), np.arange(9)[:, None]
     )
-    three, members = paired.over_seeds([1.0, 2.0, 4.0]), {1: 0, 2: 1, 3: 2}
-    assert over_items.with_items(three, items, members).half >= three.half
-    assert over_items.with_items(three, None, members) is None
-    assert over_items.with_items(three, items, {**members, 4: 99}) is None
+    three, trials = paired.over_seeds([1.0, 2.0, 4.0]), {1: 0, 2: 1, 3: 2}
+    assert over_items.with_items(three, items, trials).half >= three.half
+    assert over_items.with_items(three, None, trials) is None
+    assert over_items.with_items(three, items, {**trials, 4: 99}) is None
     two = paired.over_seeds([1.0, 2.0])
     assert over_items.with_items(two, items, {1: 0, 2: 1}) is None
     one_group = over_items.of_members({i: np.ones(4) for i in range(3)}, np.zeros((4, 1)))
-    assert over_items.with_items(three, one_group, members).half == np.inf
+    assert over_items.with_items(three, one_group, trials).half == np.inf
     nothing = over_items.of_members({i: np.zeros(4) for i in range(3)}, np.zeros((4, 1)))
-    assert over_items.with_items(three, nothing, members).p == 1
+    assert over_items.with_items(three, nothing, trials).p == 1
 
 
 def test_seeds_of_one_side_alone_are_left_out_of_a_paired_difference():
@@ -219,40 +217,40 @@ def made_up(draw, lines=8):
 
 
 def test_items_of_a_folder_are_kept_for_when_their_files_are_gone(tmp_path):
-    draw, members = np.random.default_rng(8), [4, 0, 11]
-    assert item_files.of_folder(tmp_path, members) == {}
-    for member in members:
-        item_files.write(tmp_path, member, made_up(draw))
-    first = item_files.of_folder(tmp_path, members)
+    draw, trials = np.random.default_rng(8), [4, 0, 11]
+    assert item_files.of_folder(tmp_path, trials) == {}
+    for trial in trials:
+        item_files.write(tmp_path, trial, made_up(draw))
+    first = item_files.of_folder(tmp_path, trials)
     assert list(first) == ["heldout_loss", "perplexity"]
     for path in (tmp_path / item_files.ITEMS).iterdir():
         path.unlink()
-    again = item_files.of_folder(tmp_path, members)
+    again = item_files.of_folder(tmp_path, trials)
     for name, items in first.items():
-        assert items.members == again[name].members == (4, 0, 11)
+        assert items.trials == again[name].trials == (4, 0, 11)
         assert items.freedom == again[name].freedom
         np.testing.assert_array_equal(items.covariance, again[name].covariance)
     for content in (b"", b"PK\x03\x04", b"\x93NUMPY"):
         (tmp_path / item_files.OVER_ITEMS).write_bytes(content)
         with pytest.raises(UserError, match=r"over_items\.npz: damaged"):
-            item_files.of_folder(tmp_path, members)
+            item_files.of_folder(tmp_path, trials)
 
 
 def test_measures_of_the_standard_files_are_those_of_the_evaluation():
     pytest.importorskip("gensim")
     draw, people = np.random.default_rng(9), evaluation.standard_people()
-    members = {}
-    for member in range(2):
+    trials = {}
+    for trial in range(2):
         cosines = {name: draw.normal(size=len(of)) for name, of in people.items()}
         cosines["wordsim353"][:100] = np.nan
         answers = draw.integers(-1, 2, 19544).astype(np.int8)
-        members[member] = cosines | {"google_analogies": answers} | made_up(draw)
-    found = over_items.measured(members)
-    assert list(found) == list(members[0])
+        trials[trial] = cosines | {"google_analogies": answers} | made_up(draw)
+    found = over_items.measured(trials)
+    assert list(found) == list(trials[0])
     words = evaluation.standard_words()["wordsim353"][100:]
     of = {
         m: over_items.correlation_influences(x["wordsim353"][100:], people["wordsim353"][100:])
-        for m, x in members.items()
+        for m, x in trials.items()
     }
     expected = over_items.of_members(of, words)
     np.testing.assert_allclose(found["wordsim353"].covariance, expected.covariance)

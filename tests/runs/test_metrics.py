@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.runs.metrics import Ledger, loss_error, mean_loss
+from experiments.runs.metrics import MetricAccumulator, loss_error, mean_loss
 from w2v_jax.training import Report
 from w2v_jax.types import Metrics
 from w2v_jax.visits import Position
@@ -53,7 +53,7 @@ def report(epoch, sums):
 def test_lines_have_their_own_interval_and_the_end_that_of_the_last_epoch():
     rng = np.random.default_rng(2)
     parts = [sampled(*texts(rng, steps)) for steps in (7, 5, 9)]
-    book = Ledger("none", 0.0)
+    book = MetricAccumulator("none", 0.0)
     lines = [
         book.line(report(epoch, sums), 1.0) for epoch, sums in zip((1, 2, 2), parts, strict=True)
     ]
@@ -63,13 +63,13 @@ def test_lines_have_their_own_interval_and_the_end_that_of_the_last_epoch():
 
 
 def test_an_older_versions_sums_go_on_without_an_interval():
-    rng, book = np.random.default_rng(3), Ledger("none", 0.0)
+    rng, book = np.random.default_rng(3), MetricAccumulator("none", 0.0)
     first, second = (sampled(*texts(rng, 4)) for _ in range(2))
     book.line(report(1, first), 1.0)
     saved = book.saved(2.0)
     old = {key: value[:4] if key.endswith("sums") else value for key, value in saved.items()}
     for kept, error in ((saved, loss_error(first + second)), (old, None)):
-        book = Ledger("none", 0.0, kept)
+        book = MetricAccumulator("none", 0.0, kept)
         line = book.line(report(1, second), 3.0)
         assert line["loss_error"] == loss_error(second)
         assert book.final_loss() == mean_loss(first + second) and book.final_loss_error() == error

@@ -178,7 +178,9 @@ def test_a_checkpoint_of_another_run_is_refused(monkeypatch, capsys, place, tmp_
 def test_a_signal_while_the_end_is_saved_ends_the_run_too(monkeypatch, place, tmp_path, whole):
     args = arguments(place, tmp_path / "out")
     with monkeypatch.context() as patch:
-        patch.setattr(checkpointing.Keeper, "end", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        patch.setattr(
+            checkpointing.CheckpointPolicy, "end", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+        )
         assert start("ptb_skipgram", *args) == 143
     assert not (tmp_path / "out" / "vectors.txt").exists()
     assert start("ptb_skipgram", *args) == 0

@@ -110,13 +110,13 @@ def test_blocks_are_printed_as_the_batch_has_them(printed, model, noise):
     names = []
     for word, times in re.findall(r"(\S+?)(?:\((\d+)\))?(?= |$)", group):
         names += [word] * int(times or 1)
-    assert sorted(names) == sorted(it.vocab.words[i] for i in it.step.batch.noise[0])
+    assert sorted(names) == sorted(it.vocab.words[i] for i in it.step.batch.negatives[0])
     expected = []
     for inputs, outputs in it.row_sets():
         positives = [(word, weight) for word, label, weight in outputs if label]
         sums = np.zeros(6)  # of the places of the group's negatives
         for word, label, weight in outputs:
-            at = [i for i, n in enumerate(it.step.batch.noise[0]) if it.vocab.words[n] == word]
+            at = [i for i, n in enumerate(it.step.batch.negatives[0]) if it.vocab.words[n] == word]
             sums[at] += 0 if label else weight / len(at)
         expected.append((inputs, positives, sums))
     assert len(it.examples) == len(expected) == 8
@@ -175,7 +175,7 @@ def test_rows_before_and_after_are_those_of_an_update_with_the_batch(printed, mo
         assert np.array_equal(before, table)
     batch = jax.tree.map(jnp.asarray, it.step.batch)
     rate = jnp.float32(it.step.report.learning_rate)
-    after, metrics = update.apply_batch(state, batch, rate, hyper, static)
+    after, metrics = update.update_step(state, batch, rate, hyper, static)
     for own, table in zip(it.step.after, after.params, strict=True):
         np.testing.assert_allclose(own, table, atol=1e-6)
     assert it.loss == pytest.approx(float(metrics.loss / metrics.positives), abs=1e-4)
@@ -221,7 +221,7 @@ def test_a_later_step_of_a_later_chunk_is_shown_with_its_own_batch(monkeypatch, 
     static = config.static()._replace(optimizer="sgd", platform="cpu")
     before = state.replace(params=jax.tree.map(jnp.asarray, step.before))
     batch = jax.tree.map(jnp.asarray, step.batch)
-    _, metrics = update.apply_batch(before, batch, jnp.float32(0), hyper, config.static())
+    _, metrics = update.update_step(before, batch, jnp.float32(0), hyper, config.static())
     assert float(metrics.loss) == pytest.approx(step.report.metrics.loss, rel=1e-5)
     grads, _ = update.gradient(before.params, batch, static)
     for old, new, grad in zip(step.before, step.after, grads, strict=True):

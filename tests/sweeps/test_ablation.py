@@ -78,10 +78,10 @@ EQUAL = [
 
 
 def test_equal_tables_have_equal_figures_whatever_would_have_trained_them(place, valid):
-    out, members = place / "fixed", place / "fixed.members"
-    members.write_text("\n".join([*EQUAL, "--negatives=1", "--noise_power=0.1"]))
+    out, trials = place / "fixed", place / "fixed.members"
+    trials.write_text("\n".join([*EQUAL, "--negatives=1", "--noise_power=0.1"]))
     args = [*QUICK, *FIXED, f"--data_dir={place}", "--cpu_devices=1", f"--workdir={out}"]
-    assert start("ptb_ablation", *args, f"--members={members}") == 0
+    assert start("ptb_ablation", *args, f"--members={trials}") == 0
     lines = sorted(lines_of(out), key=lambda line: line["member"])
     baseline, *equal, fewer, flatter = lines
     assert len(equal) == len(EQUAL)
@@ -115,8 +115,8 @@ def test_a_member_alone_has_the_same_vectors(swept, place, number):
         start("ptb_skipgram", f"--flagfile={swept / 'flags.cfg'}", *line["flags"].split(), *quiet)
         == 0
     )
-    alone, member = out / "vectors.txt", swept / "vectors" / f"{number}.txt"
-    assert alone.read_bytes() == member.read_bytes()
+    alone, trial = out / "vectors.txt", swept / "vectors" / f"{number}.txt"
+    assert alone.read_bytes() == trial.read_bytes()
     summary = json.loads((out / "summary.json").read_text())
     assert summary["final_loss"] == pytest.approx(line["loss"], rel=1e-6)
 
@@ -287,12 +287,12 @@ def test_a_complete_sweep_makes_of_its_vectors_what_is_asked_later(
     assert three(place, out, "--save_vectors", "--evaluate", formats) == 0
     assert without_times(lines_of(out)) == without_times(lines_of(whole))
     assert (out / "table.md").read_bytes() == (whole / "table.md").read_bytes()
-    for member in (0, 1, 2):
-        wv = vectors_io.load(out / "vectors" / f"{member}.txt")
+    for trial in (0, 1, 2):
+        wv = vectors_io.load(out / "vectors" / f"{trial}.txt")
         for suffix in ("bin", "npz"):
-            found = vectors_io.load(out / "vectors" / f"{member}.{suffix}")
+            found = vectors_io.load(out / "vectors" / f"{trial}.{suffix}")
             np.testing.assert_array_equal(found.vectors, wv.vectors)
-        assert (out / "vectors" / f"{member}-projector" / "metadata.tsv").exists()
+        assert (out / "vectors" / f"{trial}-projector" / "metadata.tsv").exists()
     before = contents(out)
     assert three(place, out, "--save_vectors", "--evaluate", formats) == 0
     assert contents(out) == before

@@ -10,7 +10,7 @@ from scipy import stats
 from scripts import start
 
 from experiments.sweeps import search_compare
-from experiments.sweeps.search_compare import Half, Member, chooses, halves, measured
+from experiments.sweeps.search_compare import Half, Trial, chooses, halves, measured
 from w2v_jax import resources
 from w2v_jax.vectors import evaluation
 
@@ -51,11 +51,11 @@ def cosines_of(two, choosing, judging, seed):
     return found
 
 
-def folder_of(path, members, settings=None):
+def folder_of(path, trials, settings=None):
     """A folder of lines, given as (fields, cosines)."""
     (path / "items").mkdir(parents=True)
     lines = []
-    for number, (fields, cosines) in enumerate(members):
+    for number, (fields, cosines) in enumerate(trials):
         lines.append({"member": number, "seed": 1, "frozen_step": None, **fields})
         answers = np.full(19544, -1, np.int8)
         np.savez(path / "items" / f"{number}.npz", **cosines, google_analogies=answers)
@@ -137,15 +137,15 @@ def test_measures_equal_the_definition_and_are_undefined_where_a_pair_is_missing
 
 def test_the_choice_sees_the_choosing_half_alone(two):
     tried = [
-        Member({"seed": 1}, cosines_of(two, choosing, judging, seed), {"x": seed})
+        Trial({"seed": 1}, cosines_of(two, choosing, judging, seed), {"x": seed})
         for seed, (choosing, judging) in enumerate([(0.5, 0.1), (0.4, 0.9), (0.1, 0.5)])
     ]
     search = search_compare.choose(tried, [], *two)
     assert (search.best, int(np.argmax(search.judging))) == (0, 1)
     assert search_compare.choose(tried, [], *two[::-1]).best == 1
-    for member in tried:  # whatever the judging half holds
+    for trial in tried:  # whatever the judging half holds
         for name, used in two[1].used.items():
-            member.cosines[name][used] = np.random.default_rng(0).random(used.sum())
+            trial.cosines[name][used] = np.random.default_rng(0).random(used.sum())
     again = search_compare.choose(tried, [], *two)
     assert again.best == 0
     np.testing.assert_array_equal(again.choosing, search.choosing)
@@ -153,9 +153,7 @@ def test_the_choice_sees_the_choosing_half_alone(two):
 
 def test_diverged_members_and_those_without_all_words_are_not_chosen(two):
     tried = [
-        Member(
-            {"seed": 1, "frozen_step": 3 if i == 0 else None}, cosines_of(two, w, w, i), {"x": i}
-        )
+        Trial({"seed": 1, "frozen_step": 3 if i == 0 else None}, cosines_of(two, w, w, i), {"x": i})
         for i, w in enumerate((0.9, 0.8, 0.3))
     ]
     tried[1].cosines["wordsim353"][two[0].used["wordsim353"]] = np.nan
@@ -241,9 +239,9 @@ def test_the_report_has_the_figures(folders, capsys):
 
 
 def test_without_judges_the_searches_own_runs_count(folders, two, tmp_path):
-    member = ({"setting": {"x": 1}, "role": "search"}, cosines_of(two, 0.5, 0.5, 1))
+    trial = ({"setting": {"x": 1}, "role": "search"}, cosines_of(two, 0.5, 0.5, 1))
     other = ({"setting": {"x": 1}, "role": "search"}, cosines_of(two, 0.5, 0.1, 2))
-    pairs = [("ours", member), ("gensim", other)]
+    pairs = [("ours", trial), ("gensim", other)]
     flags = [f"--{name}={folder_of(tmp_path / name, [lone])}" for name, lone in pairs]
     assert start("search_report", *flags) == 0
     text = (tmp_path / "ours" / "report.md").read_text()
@@ -251,7 +249,7 @@ def test_without_judges_the_searches_own_runs_count(folders, two, tmp_path):
     assert "Fewer than three seeds decide nothing" in text and "over items too" not in text
     row = next(row for row in text.splitlines() if row.startswith("| difference"))
     half = Half(two[1].people, two[1].used)
-    want = [measured(m[1], half)["sum"] for m in (member, other)]
+    want = [measured(m[1], half)["sum"] for m in (trial, other)]
     assert row.split("|")[4].strip() == f"{want[0] - want[1]:+.3f}"
 
 

@@ -13,7 +13,7 @@ from w2v_jax.vectors import evaluation
 FIELDS = ("heldout_loss", "perplexity", "wordsim353_spearman")
 
 
-def member(n, setting, seed, *figures, frozen=None):
+def trial(n, setting, seed, *figures, frozen=None):
     """A line of results.jsonl."""
     line = {"member": n, "setting": setting, "seed": seed, "frozen_step": frozen}
     line |= {"simlex999_spearman": None, "google_analogies_accuracy": None, "stopped_epoch": None}
@@ -25,7 +25,7 @@ def swept(axis, figures, extra=None):
     lines = []
     for value, seeds in figures.items():
         for seed, of in enumerate(seeds, 1):
-            lines.append(member(len(lines), {axis: value, **(extra or {})}, seed, *of))
+            lines.append(trial(len(lines), {axis: value, **(extra or {})}, seed, *of))
     return lines
 
 
@@ -156,7 +156,7 @@ def test_axes_have_a_table_each_and_the_baseline_in_all():
 
 def test_random_settings_are_sorted_and_cut():
     lines = [
-        member(n, {"learning_rate": n / 100}, 1, None, None, 0.5 - abs(n - 12) / 100)
+        trial(n, {"learning_rate": n / 100}, 1, None, None, 0.5 - abs(n - 12) / 100)
         for n in range(1, 31)
     ]
     text = sweep_table.write(lines, {}, settings("random", learning_rate=9.0))
@@ -183,7 +183,7 @@ def with_wordsim(dims, own=0.0):
             items[len(lines)] = {"wordsim353": cosines}
             known = np.isfinite(cosines)
             rho = stats.spearmanr(cosines[known], people[known]).statistic
-            lines.append(member(len(lines), {"dim": value}, seed, None, None, rho))
+            lines.append(trial(len(lines), {"dim": value}, seed, None, None, rho))
     return lines, over_items.measured(items)
 
 
@@ -230,7 +230,7 @@ def test_held_out_figures_are_significant_over_seeds_and_lines():
             sums = np.stack([nats, np.ones(40)], axis=1)
             items[len(lines)] = {"heldout_loss": sums, "perplexity": sums}
             mean = nats.mean()
-            lines.append(member(len(lines), {"dim": value}, seed, mean, np.exp(mean), None))
+            lines.append(trial(len(lines), {"dim": value}, seed, mean, np.exp(mean), None))
     for kept, few in ((over_items.measured(items), True), ({}, False)):
         found = compare.comparisons(compare.groups(lines), kept, settings(dim=100))
         for field in FIELDS[:2]:
@@ -255,10 +255,10 @@ def test_a_setting_alone_has_its_training_loss_and_several_have_none():
     assert f"Training loss of the last epoch: 2.1000 ± {4.302653 * 0.1 / 3**0.5:.4f}.\n" in text
     kept = [{**line, "best_epoch": 3} for line in lines]
     assert "of the epoch that is kept: 2.1" in sweep_table.write(kept, {}, settings(dim=100))
-    lost = [*lines, {**member(3, {"dim": 100}, 4, 9, 9, 9, frozen=5), "loss": 99.0}]
+    lost = [*lines, {**trial(3, {"dim": 100}, 4, 9, 9, 9, frozen=5), "loss": 99.0}]
     assert "last epoch: 2.1000" in sweep_table.write(lost, {}, settings(dim=100))
     assert "last epoch: 2.0000.\n" in sweep_table.write(lines[:1], {}, settings(dim=100))
-    two = [*lines, member(9, {"dim": 50}, 1, *DIM[50][0]) | {"loss": 1.0}]
+    two = [*lines, trial(9, {"dim": 50}, 1, *DIM[50][0]) | {"loss": 1.0}]
     assert "Training loss" not in sweep_table.write(two, {}, settings(dim=100))
 
 

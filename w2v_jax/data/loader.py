@@ -21,7 +21,7 @@ import numpy as np
 from w2v_jax.data import id_cache, kinds
 from w2v_jax.data.files import reason_of
 from w2v_jax.data.id_cache import Settings
-from w2v_jax.data.lossy_counting import Generations, Tally
+from w2v_jax.data.lossy_counting import IdRemap, LossyCounter
 from w2v_jax.data.sources import Chunk, Source, cache_folder, read_chunks
 from w2v_jax.data.tokenizer import Words, tokens
 from w2v_jax.data.vocab import EOS, choose
@@ -102,7 +102,7 @@ def _made(
 ) -> TokenizedText:
     """The corpus as files in `folder`, mapped; then moved into the cache or deleted."""
     try:
-        tally = Tally(folder, settings.max_types, known)
+        tally = LossyCounter(folder, settings.max_types, known)
         scan = _scan(paths, settings, folder, tally, progress)
         types, counts = tally.types()
         vocab, place = choose(
@@ -129,7 +129,7 @@ def _made(
         shutil.rmtree(folder, ignore_errors=True)  # what is open or mapped stays readable
 
 
-def _scan(paths, settings: Settings, folder: str, tally: Tally, progress) -> Scan:
+def _scan(paths, settings: Settings, folder: str, tally: LossyCounter, progress) -> Scan:
     """The first pass: writes ids by the table of words, and the line ends."""
     digest, here = hashlib.sha256(), _Position()
     words, ended, pieces = 0, 0, []
@@ -241,7 +241,7 @@ def _through_line(chunk: Chunk, words: int, eos: bool) -> int:
     return end
 
 
-def _renumber(pieces, places: Generations, drop: bool, eos: bool, folder: str) -> None:
+def _renumber(pieces, places: IdRemap, drop: bool, eos: bool, folder: str) -> None:
     """The second pass: an id becomes its place in the vocabulary.
 
     `drop`: words of place -1 go, and lines that this empties. It is done in the same files: what is

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from w2v_jax.data.tokenizer import Numbering, Words, grown, tokens
+from w2v_jax.data.tokenizer import Words, WordTable, grown, tokens
 from w2v_jax.data.vocab import EOS, FORGOTTEN, UNK, encoded
 
 
-class Tally:
+class LossyCounter:
     """Words numbered and counted; with more than `max_types` types (0: any number), rare ones go.
 
     A text is read in parts. Before a part, where more than max_types types are known beside those
@@ -26,8 +26,8 @@ class Tally:
         self.lost = 0  # occurrences of words when they were forgotten
         self.short = 0  # sum of the thresholds
         self._max_types = max_types
-        self._table, self._counts = Numbering(), np.zeros(0, np.int64)
-        self._ended = Generations(os.path.join(folder, "generations.i4"))
+        self._table, self._counts = WordTable(), np.zeros(0, np.int64)
+        self._ended = IdRemap(os.path.join(folder, "generations.i4"))
         self._lost_at = 0  # types by first appearance before the first that was forgotten
         never = {UNK, EOS, *(word for word in known if word.split() == [word])}
         text = b"\n".join(encoded(never)) if max_types else b""
@@ -55,7 +55,7 @@ class Tally:
             counts = np.insert(counts, self._lost_at, self.lost)
         return types, counts
 
-    def places(self, place: np.ndarray) -> "Generations":
+    def places(self, place: np.ndarray) -> "IdRemap":
         """For each generation what its numbers become, from the place of each of `types()`.
 
         `place` [types], or fewer where the last occur 0 times; all int32.
@@ -104,7 +104,7 @@ class Tally:
         self.generation += 1
 
 
-class Generations:
+class IdRemap:
     """Arrays of int32, a generation of numbers each: all but the last in a file."""
 
     def __init__(self, path: str):

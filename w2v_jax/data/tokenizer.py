@@ -69,7 +69,7 @@ def _mark_wide_spaces(text: np.ndarray, space: np.ndarray) -> None:
             space[at + i] = True
 
 
-class Numbering:
+class WordTable:
     """Numbers words by a hash table (open addressing, triangular probing) of NumPy arrays.
 
     A lookup compares whole words, eight bytes at a time, so equal hashes don't matter.

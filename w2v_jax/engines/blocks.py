@@ -13,64 +13,69 @@ import jax
 import jax.numpy as jnp
 
 from w2v_jax import losses, model, sampling, table_ops
-from w2v_jax.noise import NOISE
+from w2v_jax.negatives import NOISE
 from w2v_jax.table_ops import look_up
-from w2v_jax.types import Batch, BlockBatch, HyperParams, Params, StaticConfig, Stream
+from w2v_jax.types import Batch, BlockBatch, HyperParams, Params, SampledChunk, StaticConfig
 
 PARTS = 2  # independent halves of a step, which XLA may run beside one another on CPU cores
 MEASURED = 128  # centres of each step whose loss is taken: of all it costs a third of a step (CPU)
 
 
 def make_blocks(
-    stream: Stream, step: jax.Array, hyper: HyperParams, static: StaticConfig
+    sampled: SampledChunk, step: jax.Array, hyper: HyperParams, static: StaticConfig
 ) -> BlockBatch:
     """The batch of a step: B blocks in the epoch's order, windows and noise as drawn.
 
     Every kept token is a centre of exactly one block; places past the end of the text, or of the
     blocks, hold no token and weigh nothing. Noise is addressed by (seed, epoch, chunk, step).
     """
-    w, length, size = static.window, static.block, stream.tokens.shape[0]
+    w, length, size = static.window, static.block, sampled.tokens.shape[0]
     count = static.batch_size // length
     slot = step * count + jnp.arange(count)
-    block = look_up(stream.order, slot)
+    block = look_up(sampled.centre_order, slot)
     at = block[:, None] * length + jnp.arange(-w, length + w)[None, :]
-    inside = (at >= 0) & (at < size) & (slot * length < stream.centres)[:, None]
+    inside = (at >= 0) & (at < size) & (slot * length < sampled.centres)[:, None]
     at = jnp.clip(at, 0, size - 1)
-    line = jnp.where(inside, look_up(stream.line, at), -1)
+    line = jnp.where(inside, look_up(sampled.line, at), -1)
     of_centres = slice(w, w + length)
     offset = jnp.arange(length + 2 * w)[None, :] - w - jnp.arange(length)[:, None]
-    band = (
-        (jnp.abs(offset)[None] <= look_up(stream.span, at[:, of_centres])[:, :, None])
+    context_weights = (
+        (jnp.abs(offset)[None] <= look_up(sampled.window, at[:, of_centres])[:, :, None])
         & (offset != 0)[None]
         & (line[:, of_centres, None] == line[:, None, :])
         & (line[:, of_centres, None] >= 0)
     )
-    tokens = jnp.where(line >= 0, look_up(stream.tokens, at), hyper.noise.shape[0])
-    noise = stream.noise[step]
-    band = band.astype(jnp.float32)
-    band *= sampling.context_weights(jnp.abs(offset), hyper.window, static)[None]
-    weights = _noise_weights(tokens, band, noise, hyper, static)
-    return BlockBatch(tokens, band, noise, weights)
+    tokens = jnp.where(line >= 0, look_up(sampled.tokens, at), hyper.noise.shape[0])
+    negatives = sampled.negatives[step]
+    context_weights = context_weights.astype(jnp.float32)
+    context_weights *= sampling.context_weights(jnp.abs(offset), hyper.window, static)[None]
+    weights = _noise_weights(tokens, context_weights, negatives, hyper, static)
+    return BlockBatch(tokens, context_weights, negatives, weights)
 
 
-def _noise_weights(tokens, band, noise, hyper: HyperParams, static: StaticConfig) -> jax.Array:
+def _noise_weights(
+    tokens, context_weights, negatives, hyper: HyperParams, static: StaticConfig
+) -> jax.Array:
     """K / M for each positive of a centre that the noise word may be drawn for, [G, T/G, M or 1].
 
     Times the law's ratio: how much more often than Pn it has the word beside the positive.
     """
-    groups, m = noise.shape
+    groups, m = negatives.shape
     share = hyper.negatives.astype(jnp.float32) / m
     ratio = NOISE[static.noise].ratio
     if static.model == "cbow":
-        positives = jnp.max(band, axis=-1).reshape(groups, -1, 1)
+        positives = jnp.max(context_weights, axis=-1).reshape(groups, -1, 1)
         targets = centres_of(tokens, static).reshape(groups, -1, 1)
-        of_target, of_word = ratio(targets, noise[:, None, :], hyper.noise)
+        of_target, of_word = ratio(targets, negatives[:, None, :], hyper.noise)
         weights = positives * share * of_target
         return weights if of_word is None else weights * of_word.astype(jnp.float32)
-    each = band.shape[0] // groups
+    each = context_weights.shape[0] // groups
     targets = tokens.reshape(groups, each, -1, 1)
-    of_target, of_word = ratio(targets, noise[:, None, None, :], hyper.noise)
-    positives = band.reshape(groups, each, *band.shape[1:]) * of_target[:, :, None, :, 0]
+    of_target, of_word = ratio(targets, negatives[:, None, None, :], hyper.noise)
+    positives = (
+        context_weights.reshape(groups, each, *context_weights.shape[1:])
+        * of_target[:, :, None, :, 0]
+    )
     if of_word is None:
         weights = jnp.sum(positives, axis=-1, keepdims=True)
     else:
@@ -92,8 +97,8 @@ def ids(batch: BlockBatch, static: StaticConfig) -> Params:
     contexts = batch.tokens.reshape(-1)
     own = centres_of(batch.tokens, static).reshape(-1)
     if static.model == "skipgram":
-        return Params(own, jnp.concatenate([contexts, batch.noise.reshape(-1)]))
-    return Params(contexts, jnp.concatenate([own, batch.noise.reshape(-1)]))
+        return Params(own, jnp.concatenate([contexts, batch.negatives.reshape(-1)]))
+    return Params(contexts, jnp.concatenate([own, batch.negatives.reshape(-1)]))
 
 
 @jax.custom_vjp
@@ -179,52 +184,54 @@ def _objective_and_sample(
     groups, dim = noise_rows.shape[0], noise_rows.shape[2]
     loss = partial(_loss, terms=losses.of(static).terms)
     if static.model == "skipgram":
-        h, weights = input_rows, batch.band
+        h, weights = input_rows, batch.context_weights
         positive = product(h, output_rows)
     else:
-        h = _hidden(input_rows, batch.band, static)
-        weights = jnp.max(batch.band, axis=-1)
+        h = _hidden(input_rows, batch.context_weights, static)
+        weights = jnp.max(batch.context_weights, axis=-1)
         positive = _rowwise_scores(h, output_rows)
-    noise = product(h.reshape(groups, -1, dim), noise_rows)
+    negatives = product(h.reshape(groups, -1, dim), noise_rows)
 
     def first(x):
-        return x.reshape(*batch.band.shape[:2], -1)[:count]
+        return x.reshape(*batch.context_weights.shape[:2], -1)[:count]
 
-    of_sample = map(first, (positive, weights, noise, batch.noise_weights))
-    return loss(positive, weights, noise, batch.noise_weights), loss(*of_sample)
+    of_sample = map(first, (positive, weights, negatives, batch.negative_weights))
+    return loss(positive, weights, negatives, batch.negative_weights), loss(*of_sample)
 
 
-def _loss(positive, weights, noise, noise_weights, *, terms) -> jax.Array:
+def _loss(positive, weights, negatives, negative_weights, *, terms) -> jax.Array:
     """Weighted sum over scores of positives and of noise words: []."""
-    ones, zeros = jnp.ones_like(positive), jnp.zeros_like(noise)
-    return jnp.sum(weights * terms(positive, ones)) + jnp.sum(noise_weights * terms(noise, zeros))
+    ones, zeros = jnp.ones_like(positive), jnp.zeros_like(negatives)
+    return jnp.sum(weights * terms(positive, ones)) + jnp.sum(
+        negative_weights * terms(negatives, zeros)
+    )
 
 
-def _hidden(rows: jax.Array, band: jax.Array, static: StaticConfig) -> jax.Array:
+def _hidden(rows: jax.Array, context_weights: jax.Array, static: StaticConfig) -> jax.Array:
     """h of each centre: the mean of its contexts, [B, X, D] and [B, L, X] -> [B, L, D]."""
-    share = band / jnp.maximum(jnp.sum(band, axis=-1, keepdims=True), 1)
+    share = context_weights / jnp.maximum(jnp.sum(context_weights, axis=-1, keepdims=True), 1)
     mean = _weighted_sums(share, rows)
     if not static.cbow_legacy_gradient:
         return mean
-    total = _weighted_sums(band, rows)
+    total = _weighted_sums(context_weights, rows)
     return total + jax.lax.stop_gradient(mean - total)
 
 
 def positives(batch: BlockBatch, static: StaticConfig) -> jax.Array:
     """Number of positive pairs (skip-gram) or of centres with a context (CBOW)."""
     if static.model == "skipgram":
-        return jnp.sum(batch.band)
+        return jnp.sum(batch.context_weights)
     return centres(batch)
 
 
 def centres(batch: BlockBatch) -> jax.Array:
     """Number of centres with a context."""
-    return jnp.sum(jnp.max(batch.band, axis=-1))
+    return jnp.sum(jnp.max(batch.context_weights, axis=-1))
 
 
 def parts(batch: BlockBatch, static: StaticConfig) -> list[BlockBatch]:
     """The batch as PARTS batches, a run of whole groups each, or as one."""
-    groups = batch.noise.shape[0]
+    groups = batch.negatives.shape[0]
     count = PARTS if groups % PARTS == 0 and static.platform == "cpu" else 1
     split = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), batch)
     return [jax.tree.map(lambda x: x[i], split) for i in range(count)]  # noqa: B023
@@ -242,7 +249,7 @@ def gather(params: Params, batch: BlockBatch, static: StaticConfig) -> tuple[jax
     return (
         model.gather(params.input, of_input),
         model.gather(params.output, of_output),
-        model.gather(params.output, batch.noise),
+        model.gather(params.output, batch.negatives),
     )
 
 
@@ -259,7 +266,7 @@ def add_gradient(
     """
     grad = jax.grad(_objective_and_sample, argnums=(0, 1, 2), has_aux=True)
     count, loss = sampled_blocks(len(parts), static), jnp.zeros((), jnp.float32)
-    of_noise = places.output.shape[0] - sum(part.noise.size for _, part in parts)
+    of_noise = places.output.shape[0] - sum(part.negatives.size for _, part in parts)
     targets = places.input, places.output[:of_noise], places.output[of_noise:]
     split = [places_of_table.reshape(len(parts), -1) for places_of_table in targets]
     for (gathered, part), *of_part in zip(parts, *split, strict=True):
@@ -278,20 +285,24 @@ def expand(batch: BlockBatch, vocab_size: int, hyper: HyperParams, static: Stati
     For tests and reading: it is what this engine avoids.
     """
     centres = centres_of(batch.tokens, static).reshape(-1, 1)
-    count, m = len(centres), batch.noise.shape[1]
+    count, m = len(centres), batch.negatives.shape[1]
     contexts = jnp.repeat(batch.tokens, static.block, axis=0)
-    band = batch.band.reshape(count, -1)
-    has = jnp.max(band, axis=1, keepdims=True)
+    context_weights = batch.context_weights.reshape(count, -1)
+    has = jnp.max(context_weights, axis=1, keepdims=True)
     if static.model == "skipgram":
-        inputs, input_weights, targets, weights = centres, has, contexts, band
+        inputs, input_weights, targets, weights = centres, has, contexts, context_weights
     else:
-        input_weights = band / jnp.maximum(jnp.sum(band, axis=1, keepdims=True), 1)
+        input_weights = context_weights / jnp.maximum(
+            jnp.sum(context_weights, axis=1, keepdims=True), 1
+        )
         inputs, targets, weights = contexts, centres, has
-    noise = jnp.repeat(batch.noise, static.group_size, axis=0)[:, None, :]
-    noise = jnp.broadcast_to(noise, (count, targets.shape[1], m))
+    negatives = jnp.repeat(batch.negatives, static.group_size, axis=0)[:, None, :]
+    negatives = jnp.broadcast_to(negatives, (count, targets.shape[1], m))
     share = hyper.negatives.astype(jnp.float32) / m
-    noise_weights = jnp.broadcast_to(weights[:, :, None] * share, noise.shape)
-    for factor in NOISE[static.noise].ratio(targets[:, :, None], noise, hyper.noise):
+    negative_weights = jnp.broadcast_to(weights[:, :, None] * share, negatives.shape)
+    for factor in NOISE[static.noise].ratio(targets[:, :, None], negatives, hyper.noise):
         if factor is not None:
-            noise_weights = noise_weights * factor.astype(jnp.float32)
-    return sampling.with_noise(inputs, input_weights, targets, weights, noise, noise_weights)
+            negative_weights = negative_weights * factor.astype(jnp.float32)
+    return sampling.with_negatives(
+        inputs, input_weights, targets, weights, negatives, negative_weights
+    )

@@ -56,7 +56,7 @@ class Run(NamedTuple):
     folder: Path
 
 
-class Peer(NamedTuple):
+class Baseline(NamedTuple):
     """A program that trains word2vec."""
 
     missing: Callable[[Tools, Task], str]  # why it cannot run here, or ''
@@ -190,25 +190,27 @@ def _fasttext_times(run: Run, output: str) -> dict:
     return {"train_sec": tokens / (rates[-1] * run.task.threads), "estimated": True}
 
 
-PEERS = {
-    "w2v_jax": Peer(lambda tools, task: "", _w2v_jax_command, _w2v_jax_times, "run/vectors.txt"),
-    "gensim": Peer(
+BASELINES = {
+    "w2v_jax": Baseline(
+        lambda tools, task: "", _w2v_jax_command, _w2v_jax_times, "run/vectors.txt"
+    ),
+    "gensim": Baseline(
         lambda tools, task: "" if find_spec("gensim") else "pip install 'w2v_jax[gensim]'",
         _gensim_command,
         _reported,
         "vectors.bin",
     ),
-    "word2vec_c": Peer(
+    "word2vec_c": Baseline(
         lambda tools, task: _program(tools.word2vec_c, "word2vec_c"),
         _word2vec_c_command,
         _word2vec_c_times,
         "vectors.bin",
     ),
-    "fasttext": Peer(
+    "fasttext": Baseline(
         lambda tools, task: _program(tools.fasttext, "fasttext"),
         _fasttext_command,
         _fasttext_times,
         "vectors.vec",
     ),
-    "d2l": Peer(_d2l_missing, _d2l_command, _reported, "vectors.txt"),
+    "d2l": Baseline(_d2l_missing, _d2l_command, _reported, "vectors.txt"),
 }

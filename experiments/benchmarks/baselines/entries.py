@@ -4,13 +4,13 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.benchmarks.baselines.commands import PEERS, Task, Tools
+from experiments.benchmarks.baselines.commands import BASELINES, Task, Tools
 from experiments.cli import earlier_flags
 from experiments.cli.config import of_library
 from w2v_jax.types import UserError
 
 
-class Entrant(NamedTuple):
+class Entry(NamedTuple):
     """One of --peers: NAME, NAME@EPOCHS, w2v_jax:FLAGFILE or w2v_jax:FLAGFILE@EPOCHS."""
 
     label: str
@@ -19,18 +19,18 @@ class Entrant(NamedTuple):
     epochs: int
 
 
-def entrant(label: str, task: Task, tools: Tools) -> Entrant:
+def entry(label: str, task: Task, tools: Tools) -> Entry:
     """Reads one of --peers. Raises UserError where it is no peer."""
     match = re.fullmatch(r"([^:@]+)(?::([^@]+))?(?:@([1-9]\d*))?", label)
     name, flagfile, epochs = match.groups() if match else (label, None, None)
-    if name not in PEERS:
-        raise UserError(f"--peers={label}: not one of {', '.join(PEERS)} (NAME or NAME@EPOCHS)")
+    if name not in BASELINES:
+        raise UserError(f"--peers={label}: not one of {', '.join(BASELINES)} (NAME or NAME@EPOCHS)")
     if flagfile and name != "w2v_jax":
         raise UserError(f"--peers={label}: only w2v_jax takes a flagfile")
     flagfile = (flagfile or tools.ours) if name == "w2v_jax" else ""
     if flagfile:
         flagfile_text("ours or --peers", flagfile)
-    return Entrant(label, name, flagfile, int(epochs or task.epochs))
+    return Entry(label, name, flagfile, int(epochs or task.epochs))
 
 
 def flagfile_text(flag: str, path: str) -> str:
@@ -43,27 +43,27 @@ def flagfile_text(flag: str, path: str) -> str:
         raise UserError(f"--{flag}: {path}: not UTF-8") from error
 
 
-def particular(entrant: Entrant, tools: Tools) -> str:
+def particular(entry: Entry, tools: Tools) -> str:
     """The settings that are this entrant's alone, as text: a rerun must have the same."""
-    if entrant.name == "w2v_jax":
-        text = flagfile_text("ours", entrant.flagfile) if entrant.flagfile else ""
+    if entry.name == "w2v_jax":
+        text = flagfile_text("ours", entry.flagfile) if entry.flagfile else ""
         lines = [line for line in text.splitlines() if line.startswith("-")]
         return " ".join([*lines, *tools.ours_flags])
-    if entrant.name == "gensim":
+    if entry.name == "gensim":
         summed = "" if tools.gensim_export == "input" else f" export={tools.gensim_export}"
         return tools.gensim_input + summed
-    return f"loader_workers={tools.d2l_loader_workers}" if entrant.name == "d2l" else ""
+    return f"loader_workers={tools.d2l_loader_workers}" if entry.name == "d2l" else ""
 
 
-def same(entrant: Entrant, there: str, here: str) -> bool:
+def same(entry: Entry, there: str, here: str) -> bool:
     """Whether two texts of `particular`, one of them of any version, are the same settings."""
-    if entrant.name != "w2v_jax":
+    if entry.name != "w2v_jax":
         return there == here
     sides = map(earlier_flags.stored, (there, here))
     return not earlier_flags.of_one_script(*sides, own=of_library())
 
 
-def order(entrants: list[Entrant], seeds: int) -> list[tuple[int, Entrant]]:
+def order(entries: list[Entry], seeds: int) -> list[tuple[int, Entry]]:
     """(seed, peer) in the order of running: all of seed 1, all of seed 2 the other way round, .."""
-    turns = (entrants, entrants[::-1])
+    turns = (entries, entries[::-1])
     return [(seed, one) for seed in range(1, seeds + 1) for one in turns[(seed - 1) % 2]]
