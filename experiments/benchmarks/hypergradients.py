@@ -173,7 +173,7 @@ def make_hyper(counts: np.ndarray) -> HyperParams:
     noise = vocab.noise_distribution(counts, values.noise_power)
     return HyperParams(
         learning_rate=jnp.float32(values.learning_rate),
-        keep=jnp.ones(len(counts), jnp.float32),
+        keep_prob=jnp.ones(len(counts), jnp.float32),
         noise=jnp.asarray(noise, jnp.float32),
         noise_cdf=jnp.asarray(vocab.cumulative(noise)),
         window=jnp.int32(values.window),

@@ -23,7 +23,7 @@ class Centres(NamedTuple):
 
     contexts: jax.Array  # [T, 2W] int32
     targets: jax.Array  # [T, 1] int32
-    noise: jax.Array  # [T, K] int32
+    negatives: jax.Array  # [T, K] int32
 
 
 def draw_centres(vocab_size: int, batch_size: int, window: int, negatives: int, seed: int):

@@ -201,7 +201,7 @@ class _Best:
 
     def update(
         self, trials: sweeping.Sharded, loss: np.ndarray, training_loss: np.ndarray, epoch: int
-    ) -> "tuple[sweeping.Dealt, _Best]":
+    ) -> "tuple[sweeping.Sharded, _Best]":
         """With what is better; members that were worse `patience` times on end don't go on."""
         active, new = _active(trials), copy.copy(self)
         better = active & (loss < self.loss)

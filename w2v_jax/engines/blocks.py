@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from w2v_jax import losses, model, sampling, table_ops
-from w2v_jax.negatives import NOISE
+from w2v_jax.noise import NOISE
 from w2v_jax.table_ops import look_up
 from w2v_jax.types import Batch, BlockBatch, HyperParams, Params, SampledChunk, StaticConfig
 
