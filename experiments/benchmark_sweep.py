@@ -1,4 +1,4 @@
-"""One program of several members against as many runs in turn, on the same cores.
+"""One program of several trials against as many runs in turn, on the same cores.
 
 python -m experiments.benchmark_sweep --script=ptb_skipgram \\
     --flagfile_of_runs=experiments/flagfiles/ptb_skipgram.cfg --members=8 --rounds=3 --workdir=OUT
@@ -6,7 +6,7 @@ python -m experiments.benchmark_sweep --script=ptb_skipgram \\
 A round is `--members` processes of the script, with seeds 1, 2, .., and one of ptb_ablation with
 the same seeds; every second round the other way about. Times are seconds of training, which both
 leave in their results, and of whole processes, start-up and compilation included. Nothing is
-evaluated. Each member's loss of the last epoch must be its run's.
+evaluated. Each trial's loss of the last epoch must be its run's.
 """
 
 from experiments.benchmarks import sweeping

@@ -4,7 +4,7 @@ python -m experiments.ptb_ablation --flagfile=experiments/flagfiles/ptb_skipgram
     --sweep=noise_power=0,0.25,0.5,0.75,1 --sweep=learning_rate=0.3,0.9,1.5 --seeds=5 --workdir=OUT
 
 The flags say the baseline, --sweep what varies. The same command again goes on where it stopped,
-a program at a time. OUT/flags.cfg with a line's "flags" in results.jsonl is that member alone.
+a program at a time. OUT/flags.cfg with a line's "flags" in results.jsonl is that trial alone.
 """
 
 from experiments.cli import command, config

@@ -25,7 +25,7 @@ from w2v_jax.data.vocab import cumulative
 from w2v_jax.types import HyperParams, Vocab
 
 jax.config.update("jax_platforms", "cpu")
-jax.config.update("jax_num_cpu_devices", 4)  # sweeps split their members over them
+jax.config.update("jax_num_cpu_devices", 4)  # sweeps split their trials over them
 jax.devices()  # from now on there are so many
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -24,7 +24,7 @@ def hinge_terms(scores, labels):
 
 
 def info_nce(scores, labels, weights):
-    """-w log softmax(s)[positive] among the positive and the noise words in use."""
+    """-w log softmax(s)[positive] among the positive and the negatives in use."""
     del labels
     in_use = jnp.where(weights > 0, scores, -1e9)  # an empty row: all alike, and weighs nothing
     return weights[0] * (jax.nn.logsumexp(in_use) - in_use[0])

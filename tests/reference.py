@@ -43,7 +43,7 @@ def sigmoid_with_loss(scores, labels):
 
 
 def negative_sampling_loss(table, h, targets, noise):
-    """The book's 4.2.7: the positive's loss plus those of K noise words -> loss, d table, d h.
+    """The book's 4.2.7: the positive's loss plus those of K negatives -> loss, d table, d h.
 
     targets [T], noise [T, K].
     """

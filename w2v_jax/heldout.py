@@ -138,7 +138,7 @@ def measure(
     distance as the run's own law under static.expected_window, else equally, whatever the run's own
     window was; they weigh 1. The two tasks don't compare. s_w = h . u_w, over all V words w.
 
-    Loss: -log sigma(s_o) - K sum_w Pn(w) log sigma(-s_w), the mean over all draws of K noise words
+    Loss: -log sigma(s_o) - K sum_w Pn(w) log sigma(-s_w), the mean over all draws of K negatives
     of Mikolov et al. 2013b, eq. 4. Where noise is never the positive, the sum is over the others,
     times 1 / (1 - Pn(o)): exact under exclude_target, and for CBOW under exclude_contexts; what the
     laws leave out beyond that stays in. Under masked_mean it is the same, and trained by the full
@@ -334,7 +334,7 @@ def without_perplexity(static: StaticConfig) -> str:
 
 
 def without_loss(static: StaticConfig) -> str:
-    """The flag whose choice leaves no expectation to take over noise words; '' where there is."""
+    """The flag whose choice leaves no expectation to take over negatives; '' where there is."""
     loss = LOSSES[static.loss]
     if loss.terms is None and loss.row is not losses.softmax:
         return f"`loss={static.loss}`"

@@ -1,7 +1,7 @@
 """Derivatives of a held-out loss in what one sets before a run, through the run itself.
 
 Every step of a short run, optax's update included, is one differentiable program, and jax.grad goes
-back through all of it. Drawn noise words have no derivative in the distribution that they are drawn
+back through all of it. Drawn negatives have no derivative in the distribution that they are drawn
 from, so that training minimises the expectation over them, exactly: a sum over the vocabulary. It
 suits small vocabularies. Float64 where the derivative is to be compared with differences.
 """
@@ -41,7 +41,7 @@ def log_noise(counts: jax.Array, power: jax.Array) -> jax.Array:
 def expected_objective(
     params: Params, batch: Batch, noise: jax.Array, negatives: jax.Array
 ) -> jax.Array:
-    """The mean of negative sampling's objective over all draws of its noise words, a sum over rows.
+    """The mean of negative sampling's objective over all draws of its negatives, a sum over rows.
 
     sum_t sum_o w_to [ -log sigma(s_to) - K sum_v Pn(v) log sigma(-s_tv) ], s_tv = h_t . u_v, over
     the positives o of row t: Mikolov et al. 2013b, eq. 4, with its expectation written out. Noise
@@ -50,7 +50,7 @@ def expected_objective(
     Tables [V, D], batch of T rows whose outputs are positives, noise Pn [V], negatives K [] float.
     """
 
-    def row(scores, positives, weights):  # every word of the vocabulary as K Pn(v) noise words
+    def row(scores, positives, weights):  # every word of the vocabulary as K Pn(v) negatives
         negative_weights = jnp.sum(weights) * negatives * noise
         all_scores = jnp.concatenate([look_up(scores, positives), scores])
         labels = jnp.concatenate([jnp.ones_like(weights), jnp.zeros_like(scores)])
@@ -162,7 +162,7 @@ def _optimizer(static: StaticConfig, hyper: HyperParams, rate: jax.Array, number
 
 def _scores(params: Params, batch: Batch) -> jax.Array:
     """Scores of the whole vocabulary: [T, V]."""
-    # Not model.gather: its rule for members of a sweep can't be differentiated twice in reverse.
+    # Not model.gather: its rule for trials of a sweep can't be differentiated twice in reverse.
     rows = look_up(params.input, batch.inputs)
     h = jax.vmap(model.hidden)(rows, batch.input_weights)
     return jax.vmap(model.dot_scores, (0, None))(h, params.output)

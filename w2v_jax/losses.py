@@ -15,13 +15,13 @@ from w2v_jax.types import Registry, StaticConfig
 class Loss(NamedTuple):
     """A loss, as `terms` or else as `row`, and what follows from it.
 
-    A row is a positive with its K noise words, O = 1 + K; over the vocabulary, all positives of a
+    A row is a positive with its K negatives, O = 1 + K; over the vocabulary, all positives of a
     centre. Rows of weights 0 occur: their loss and its gradient are 0.
     """
 
     terms: Callable | None = None  # (scores, labels) -> l, [..] each, summed as sum_o w_o l_o
     row: Callable | None = None  # (scores [O], labels [O], weights [O]) -> []
-    vocabulary: bool = False  # a row's scores are all words', [V], its labels ids: no noise words
+    vocabulary: bool = False  # a row's scores are all words', [V], its labels ids: no negatives
     weigh: Callable | None = None  # a centre's weights [P O] -> those that its rows get
     linear: bool = False  # row is linear in its weights, so that windows may be expected ones
     log_prob: Callable | None = None  # log Pn [V] -> what scores lack to be log p(o) + constant
@@ -70,7 +70,7 @@ def _negative_sampling_terms_jvp(primals, tangents):
 
 
 def negative_sampling(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
-    """sum_o w_o l_o: each positive with its K noise words, summed. [O] three times -> []."""
+    """sum_o w_o l_o: each positive with its K negatives, summed. [O] three times -> []."""
     return jnp.sum(weights * negative_sampling_terms(scores, labels))
 
 
@@ -103,7 +103,7 @@ def _plus_log_noise(log_noise: jax.Array) -> jax.Array:
 
 
 def _chance_of_noise(negatives: int, vocab_size: int) -> float:
-    """(1 + K) log 2: each of a positive and its K noise words costs -log sigma(0)."""
+    """(1 + K) log 2: each of a positive and its K negatives costs -log sigma(0)."""
     del vocab_size
     return (1 + negatives) * math.log(2)
 

@@ -27,10 +27,10 @@ def memory_needed(
     vmap_width: int,
     states: int = 2,
 ) -> int:
-    """Bytes, all devices together, of training `count` members: an estimate before compilation.
+    """Bytes, all devices together, of training `count` trials: an estimate before compilation.
 
     States twice (what a dispatch gets, and what it gives) or `states` times, the text on each
-    device, and for each member in work a chunk's stream with what drawing it takes, its batch and
+    device, and for each trial in work a chunk's stream with what drawing it takes, its batch and
     its gradients.
     """
     tables = jax.ShapeDtypeStruct((vocab_size, dim), jnp.float32)

@@ -1,4 +1,4 @@
-"""The laws of noise words, and NOISE, where the code looks them up."""
+"""The laws of negatives, and NOISE, where the code looks them up."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ from w2v_jax.types import Registry
 
 
 class Draws(NamedTuple):
-    """What a law makes noise words of, for T rows of P positives."""
+    """What a law makes negatives of, for T rows of P positives."""
 
     keys: jax.Array  # [T] a key a row
     noise: jax.Array  # [V] Pn
@@ -20,7 +20,7 @@ class Draws(NamedTuple):
 
 
 class NegativeDistribution(NamedTuple):
-    """How K noise words are drawn for a positive, and what follows from it."""
+    """How K negatives are drawn for a positive, and what follows from it."""
 
     draw: Callable  # (Draws, positives [T, P], exists [T, P], K) -> [T, P, K] int32
     needs: Callable  # (W, K) -> number of words that Pn must be able to hit

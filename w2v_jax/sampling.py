@@ -1,7 +1,7 @@
-"""(key, ids) -> subsampled stream, windows, noise words -> Batch. All of it on the device.
+"""(key, ids) -> subsampled stream, windows, negatives -> Batch. All of it on the device.
 
 Randomness is addressed, not threaded: subsampling and windows are drawn by (seed, epoch, chunk,
-position), noise words by the same address of their centre (blocks engine: of the step), the order
+position), negatives by the same address of their centre (blocks engine: of the step), the order
 by (seed, epoch, chunk).
 So a batch is a function of (seed, epoch, chunk, step), whatever was computed before it.
 """
@@ -100,7 +100,7 @@ def order_of(rank: jax.Array, platform: str = "cpu") -> jax.Array:
 
 
 def _shared_negatives(sampled: SampledChunk, hyper: HyperParams, static: StaticConfig) -> jax.Array:
-    """The blocks engine's noise words for as many steps as a chunk may have, [steps, G, M].
+    """The blocks engine's negatives for as many steps as a chunk may have, [steps, G, M].
 
     All at once: a step that drew its own would wait for a chain of small operations.
     """
@@ -111,7 +111,7 @@ def _shared_negatives(sampled: SampledChunk, hyper: HyperParams, static: StaticC
 
 
 def _all_negatives(sampled: SampledChunk, hyper: HyperParams, static: StaticConfig) -> jax.Array:
-    """The noise words of every place [C, P K], in blocks, as make_batch would draw them."""
+    """The negatives of every place [C, P K], in blocks, as make_batch would draw them."""
     size = sampled.tokens.shape[0]
     block = min(NOISE_BLOCK, size)
 
@@ -129,7 +129,7 @@ def _all_negatives(sampled: SampledChunk, hyper: HyperParams, static: StaticConf
 def _negatives_at(
     sampled: SampledChunk, place: jax.Array, hyper: HyperParams, static: StaticConfig
 ) -> jax.Array:
-    """Noise words of the centres at these places, [n] -> [n, P, K]."""
+    """Negatives of the centres at these places, [n] -> [n, P, K]."""
     if static.model == "skipgram":
         positives, exists = windows(sampled, place, static)
     else:
@@ -241,7 +241,7 @@ def with_negatives(
     noise: jax.Array,
     negative_weights: jax.Array,
 ) -> Batch:
-    """Each positive [T, P] with its noise words [T, P, K] behind it, as one batch's outputs."""
+    """Each positive [T, P] with its negatives [T, P, K] behind it, as one batch's outputs."""
 
     def joined(of_positives, of_noise):  # -> [T, P (1 + K)]
         both = jnp.concatenate([of_positives[:, :, None], of_noise], axis=2)
@@ -263,7 +263,7 @@ def draw_negatives(
     hyper: HyperParams,
     static: StaticConfig,
 ) -> jax.Array:
-    """K noise words for each positive, by the law static.noise.
+    """K negatives for each positive, by the law static.noise.
 
     keys [T], positives [T, P], exists [T, P] -> [T, P, K].
     """
@@ -281,7 +281,7 @@ def draw_negatives(
 
 
 def draw_words(key: jax.Array, groups: int, size: int, hyper: HyperParams) -> jax.Array:
-    """Noise words [groups, size], stratified: one from each of as many equal shares of Pn.
+    """Negatives [groups, size], stratified: one from each of as many equal shares of Pn.
 
     The shares are turned by one random number (a rotation modulo 1, Cranley and Patterson 1976).
     Every word alone has the law of `draws.of_bits`; together, and within a group, they follow Pn

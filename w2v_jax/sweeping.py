@@ -1,10 +1,10 @@
-"""S training runs as one program: the same steps as `train`'s, over a member axis.
+"""S training runs as one program: the same steps as `train`'s, over a trial axis.
 
-Members share the text on the device and draw subsampling, windows and noise each from its own
-key; equal keys draw equal random numbers. The members are dealt out to the devices, which run one
-program side by side; each takes `lanes` members at a time, vmapped, with their tables folded into
-one (`folding`), one group of lanes after the other. On CPU a lane is one member, unbatched, and a
-device is a core: a member's tables stay in its cache, and it runs the very code of a run alone.
+Trials share the text on the device and draw subsampling, windows and noise each from its own
+key; equal keys draw equal random numbers. The trials are dealt out to the devices, which run one
+program side by side; each takes `lanes` trials at a time, vmapped, with their tables folded into
+one (`folding`), one group of lanes after the other. On CPU a lane is one trial, unbatched, and a
+device is a core: a trial's tables stay in its cache, and it runs the very code of a run alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ from w2v_jax.types import HyperParams, Metrics, StaticConfig, TrainState
 
 @struct.dataclass
 class Trials:
-    """S members of a sweep, the leaves of all fields with a leading [S]."""
+    """S trials of a sweep, the leaves of all fields with a leading [S]."""
 
     key: jax.Array  # [S] keys, of each run's seed
     hyper: HyperParams
@@ -50,7 +50,7 @@ def default_vmap_width(count: int, devices: Sequence[jax.Device]) -> int:
 
 
 def padded(count: int, devices: Sequence[jax.Device], vmap_width: int) -> int:
-    """The next number of members that devices and lanes divide."""
+    """The next number of trials that devices and lanes divide."""
     step = len(devices) * vmap_width
     return -(-count // step) * step
 
@@ -61,9 +61,9 @@ def shard(
     size: int,
     devices: Sequence[jax.Device],
 ) -> Sharded:
-    """`size` members, a run of them on each device, made there one by one.
+    """`size` trials, a run of them on each device, made there one by one.
 
-    first: number of a member, below `count` -> its key, hyper and state. Those past the end repeat
+    first: number of a trial, below `count` -> its key, hyper and state. Those past the end repeat
     the last, and are not alive.
     """
     share, sharded = size // len(devices), []
@@ -105,7 +105,7 @@ def text_of(corpus: Corpus, devices: Sequence[jax.Device]) -> tuple[Text, ...]:
 def compile_over(
     function: Callable, arguments: Sequence[tuple], vmap_width: int, *, donates: bool = False
 ) -> Callable:
-    """function(one member's leaves, *shared) -> leaves, compiled for all members on all devices.
+    """function(one trial's leaves, *shared) -> leaves, compiled for all trials on all devices.
 
     arguments: what each device will get, (leaves [S, ..], *shared). The result takes such
     arguments and gives what the function gives, [S, ..], for each device; devices work side by
@@ -185,15 +185,15 @@ def train_chunk(
     static: StaticConfig,
     vmap_width: int,
 ) -> tuple[TrainState, jax.Array, Metrics]:
-    """One chunk of one member: (state, member, chunk [], progress [2]) -> state, alive, sums.
+    """One chunk of one trial: (state, trial, chunk [], progress [2]) -> state, alive, sums.
 
-    The member's own state is None: the state stands first, to be donated.
+    The trial's own state is None: the state stands first, to be donated.
 
-    A member that ends the chunk with a loss or a row that is not finite is put back to where it
+    A trial that ends the chunk with a loss or a row that is not finite is put back to where it
     began it, and is not alive any more.
     """
     state, trial, chunk, progress = work
-    # Under vmap one member's after the other: an axis of members at the end of a chunk's arrays
+    # Under vmap one trial's after the other: an axis of trials at the end of a chunk's arrays
     # would be padded to the width of a TPU's registers.
     draw = sequential_vmap(partial(sampling.sample_chunk, static=static))
     run = lone_chunk if vmap_width == 1 else vmapped_chunk
@@ -222,7 +222,7 @@ def lone_chunk(state, sampled, progress, hyper, active, static):
 
 
 def vmapped_chunk(state, sampled, progress, hyper, active, static):
-    """The same under vmap: all members go on to the longest one's end, those at theirs stay."""
+    """The same under vmap: all trials go on to the longest one's end, those at theirs stay."""
     total = jnp.where(active, sampling.steps_of(sampled.centres, static), 0)
     if training.in_runs(static):
         length = training.run_length(training.RUN, sampled.tokens.shape[0], static)
@@ -243,7 +243,7 @@ def vmapped_chunk(state, sampled, progress, hyper, active, static):
 
 
 def _moved(going: jax.Array, static: StaticConfig, new: jax.Array, old: jax.Array) -> jax.Array:
-    """The new leaf, or the old one where the member has ended its chunk."""
+    """The new leaf, or the old one where the trial has ended its chunk."""
     # Sparse: a batch without ids has left all rows as they are, and no table is selected.
     if static.update == "sparse" and new.ndim:
         return new
@@ -257,7 +257,7 @@ def _all_finite(tree: Any) -> jax.Array:
 def compile_train_chunk(
     trials: Sharded, texts: Sequence[Text], static: StaticConfig, vmap_width: int
 ) -> Callable:
-    """`advance`, compiled for as many members as these; `train_epoch` calls it.
+    """`advance`, compiled for as many trials as these; `train_epoch` calls it.
 
     Raises UserError as `checks.check`.
     """
@@ -285,7 +285,7 @@ def train_epoch(
     epoch: int,
     epochs: int,
 ) -> tuple[Sharded, Metrics]:
-    """One epoch of each member, its chunks in its own order; the sums of its steps, leaves [S].
+    """One epoch of each trial, its chunks in its own order; the sums of its steps, leaves [S].
 
     The same as `train.train` alone, but where a text of several chunks has one without a step:
     there `train` counts its words with the chunk before, for the schedule.
@@ -296,7 +296,7 @@ def train_epoch(
     orders = np.concatenate([np.asarray(order(m.key)) for m in trials]).astype(np.int32)
     done, sums = np.full(len(orders), epoch * tokens), []
     devices = [m.active.device for m in trials]
-    # Copied once: the members given stay as they are, and each chunk takes the state of the last.
+    # Copied once: the trials given stay as they are, and each chunk takes the state of the last.
     trials = tuple(m.replace(state=jax.tree.map(jnp.copy, m.state)) for m in trials)
     for chunk in orders.T:
         after = done + bounds[chunk + 1] - bounds[chunk]

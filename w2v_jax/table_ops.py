@@ -1,9 +1,9 @@
-"""Rows of tables, read and written; under `jax.vmap` the members are folded into the row number.
+"""Rows of tables, read and written; under `jax.vmap` the trials are folded into the row number.
 
-A sweep vmaps a step over S members, each with its own table [V, D]. XLA's scatter with a batch axis
-goes a slow, strided way, so the rules below see the S tables as one of S V rows, member s's rows
+A sweep vmaps a step over S trials, each with its own table [V, D]. XLA's scatter with a batch axis
+goes a slow, strided way, so the rules below see the S tables as one of S V rows, trial s's rows
 from s V on, and stay plain gathers and scatters. Ids of V and more belong to no row: they read
-the last row of their own member, and write none.
+the last row of their own trial, and write none.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def look_up(values: jax.Array, places: jax.Array) -> jax.Array:
 
 
 def _folds(plain: Callable) -> Callable:
-    """plain(table, ids, *values), with a batching rule that folds the members into the rows."""
+    """plain(table, ids, *values), with a batching rule that folds the trials into the rows."""
     op = custom_vmap(plain)
 
     @op.def_vmap
@@ -35,7 +35,7 @@ def _folds(plain: Callable) -> Callable:
         rows = table.shape[1]
         folded = table.reshape(count * rows, *table.shape[2:])
         trial = jnp.arange(count, dtype=ids.dtype).reshape(count, *[1] * (ids.ndim - 1))
-        # Members are never mixed: a product of 0 and a neighbour's NaN would be NaN.
+        # Trials are never mixed: a product of 0 and a neighbour's NaN would be NaN.
         inside = jnp.minimum(ids, rows - 1) + trial * rows
         if not values:
             return op(folded, inside), True

@@ -133,7 +133,7 @@ def train_steps_in_runs(
 
     The inner loop has a static number of steps and no branch, so that a GPU takes it as one graph
     of kernels: its host asks for nothing but the number of runs. Steps of the last run that lie
-    past the end train on nothing. Under vmap all members go on to the longest one's end.
+    past the end train on nothing. Under vmap all trials go on to the longest one's end.
     """
 
     def one(step, carry):

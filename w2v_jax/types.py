@@ -4,9 +4,9 @@ Letters, in every docstring and shape comment:
   V vocabulary rows     D embedding size       N corpus tokens
   T centres a step      W largest window       C input slots a row
   K negatives a positive (largest)             O output slots a row
-  B blocks a step      L centres a block       X = L + 2W, a block and its halo
-  G groups a step      M shared noise words a group
-  S sweep members
+  B blocks a step      L centres a block       X = L + 2W, a block and its margin
+  G groups a step      M shared negatives a group
+  S sweep trials
 """
 
 from typing import NamedTuple
@@ -72,7 +72,7 @@ class Batch(NamedTuple):
 
     inputs: jax.Array  # [T, C] int32 ids
     input_weights: jax.Array  # [T, C] float32, a row sums to 1, or to 0 where there is no input
-    outputs: jax.Array  # [T, O] int32 ids, each positive with its K noise words, if any
+    outputs: jax.Array  # [T, O] int32 ids, each positive with its K negatives, if any
     labels: jax.Array  # [T, O] float32, 1 for a positive, 0 for noise
     weights: jax.Array  # [T, O] float32, 0 where a slot is empty
 
@@ -84,7 +84,7 @@ class Batch(NamedTuple):
 
 
 class BlockBatch(NamedTuple):
-    """The blocks engine's batch: windows as bands, noise words shared by a group of centres."""
+    """The blocks engine's batch: windows as bands, negatives shared by a group of centres."""
 
     tokens: jax.Array  # [B, X] int32 ids, each block with its margin; V where there is no token
     context_weights: jax.Array  # [B, L, X] float32, of each in a window, 0 outside
@@ -92,7 +92,7 @@ class BlockBatch(NamedTuple):
     negative_weights: jax.Array  # [G, T/G, M or 1] float32, K/M a positive
 
     def where(self, trains: jax.Array, vocab_size: int) -> "BlockBatch":
-        """The batch, or where `trains` [] is false one without a token and a noise word."""
+        """The batch, or where `trains` [] is false one without a token and a negative."""
         ids = (jnp.where(trains, x, vocab_size) for x in (self.tokens, self.negatives))
         weights = (jnp.where(trains, x, 0) for x in (self.context_weights, self.negative_weights))
         (tokens, noise), (context_weights, negative_weights) = ids, weights
@@ -128,7 +128,7 @@ class StaticConfig(NamedTuple):
 
 @struct.dataclass
 class HyperParams:
-    """What may differ between members of one compiled program: traced, never static."""
+    """What may differ between trials of one compiled program: traced, never static."""
 
     learning_rate: jax.Array  # [] float32, the rate that the schedule starts from
     keep_prob: jax.Array  # [V] float32, probability that subsampling keeps an occurrence

@@ -23,7 +23,7 @@ from w2v_jax.vectors.word_vectors import WordVectors
 DIM, MIN_COUNT = 100, 1
 HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
 SEARCH_SEED = 1  # of every setting of the search; the judge's come after it
-FIRST_JUDGE = 10_000  # judge's members are numbered from here, beyond those of any search
+FIRST_JUDGE = 10_000  # judge's trials are numbered from here, beyond those of any search
 
 # alpha: at 5 and 15 epochs of its other defaults' setting, .05 and .1 are gensim's best; from .4
 # on its vectors have no correlation with people's scores.
@@ -60,12 +60,12 @@ class Job(NamedTuple):
     """One training."""
 
     role: str  # search | judge
-    of: int  # the member of the search whose setting it has
+    of: int  # the trial of the search whose setting it has
     seed: int  # gensim's
 
 
 def draw(seed: int, member: int) -> dict:
-    """A member's setting, by LAWS: a function of (seed, member) alone; gensim's own names."""
+    """A trial's setting, by LAWS: a function of (seed, trial) alone; gensim's own names."""
     rng = np.random.default_rng([seed, member])
 
     def log_uniform(low, high):
@@ -108,7 +108,7 @@ def _training_file() -> str:
 
 
 def _settings(path: str) -> dict:
-    """What a folder's members share."""
+    """What a folder's trials share."""
     from gensim import __version__
 
     return {
@@ -150,7 +150,7 @@ def train(text: list[list[str]], setting: dict, seed: int, threads: int) -> Word
 
 
 def _keep(job: Job, text, results: Results) -> dict:
-    """Trains and measures; the member's items, then its line, which tells that all is there."""
+    """Trains and measures; the trial's items, then its line, which tells that all is there."""
     setting = draw(flags.FLAGS.seed, job.of)
     began = time.perf_counter()
     wv = train(text, setting, job.seed, flags.FLAGS.threads)
@@ -176,7 +176,7 @@ def _next_judge(results: Results) -> int:
 
 
 def _sentence(line: dict) -> str:
-    """A member in a line."""
+    """A trial in a line."""
     shown = " ".join(f"{name}={value:g}" for name, value in line["setting"].items())
     values = [line[name] for name in HEADLINES[:2]]
     wordsim, simlex = ("–" if value is None else f"{value:.3f}" for value in values)

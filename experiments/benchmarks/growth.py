@@ -24,7 +24,7 @@ AXES = {
     "vocab_size": "words in the vocabulary V",
     "dim": "embedding size D",
     "words": "words in the corpus",
-    "negatives": "noise words K",
+    "negatives": "negatives K",
     "window": "window W",
 }
 SWEEPS = {

@@ -1,4 +1,4 @@
-"""One program of several members against as many runs in turn, on the same cores."""
+"""One program of several trials against as many runs in turn, on the same cores."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from w2v_jax.types import UserError
 
 
 class Side(NamedTuple):
-    """What one way of training all members took, and their last losses."""
+    """What one way of training all trials took, and their last losses."""
 
     train_sec: float
     total_sec: float
@@ -114,5 +114,5 @@ def table(lines: list[dict], members: int) -> str:
         rows.append([label, spread(turn, 1), spread(sweep, 1), spread(ratios, 2)])
     peaks = [[line[way]["peak_mb"] for line in lines] for way in ("in turn", "sweep")]
     rows.append(["peak memory of a process, MB", *map(spread, peaks), ""])
-    header = [counted(members, "member"), "in turn", "one program", "ratio"]
+    header = [counted(members, "trial"), "in turn", "one program", "ratio"]
     return f"{enclosed(len(lines))}\n\n{markdown(header, rows)}"

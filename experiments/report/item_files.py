@@ -15,14 +15,14 @@ DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.err
 
 
 def write(folder: Path, trial: Hashable, items: Mapping[str, np.ndarray]) -> None:
-    """A member's results item by item."""
+    """A trial's results item by item."""
     path = _path(folder, trial)
     path.parent.mkdir(exist_ok=True)
     np.savez_compressed(path, **items)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """A member's results item by item. Raises UserError naming the file."""
+    """A trial's results item by item. Raises UserError naming the file."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)

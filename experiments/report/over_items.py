@@ -104,7 +104,7 @@ def together(groups: np.ndarray) -> sparse.csr_array:
     """Which items are drawn together: those with a group in common: [N, k] ids -> [N, N] of 1, 0.
 
     Source: Aronow, Samii & Assenova 2015, Cluster-Robust Variance Estimation for Dyadic Data, where
-    a group is a member of the pair.
+    a group is a trial of the pair.
     """
     items = np.repeat(np.arange(len(groups)), groups.shape[1])
     places = np.unique(groups, return_inverse=True)[1].ravel()
@@ -160,7 +160,7 @@ def measured(items: Mapping[Hashable, Mapping[str, np.ndarray]]) -> dict[str, It
 
 
 def _influences(name: str, of: Mapping[Hashable, np.ndarray]) -> tuple[dict, np.ndarray]:
-    """Influences by member, and the groups [N, k] of the measure's items."""
+    """Influences by trial, and the groups [N, k] of the measure's items."""
     if name in evaluation.PAIR_SETS:
         people = evaluation.standard_people([name])[name]
         each = {trial: correlation_influences(values, people) for trial, values in of.items()}
@@ -181,7 +181,7 @@ def with_items(
 ) -> stats.Estimate | None:
     """An estimate over seeds and items: a mean, or a difference to the base's.
 
-    ours, base: seed -> member, the same as the estimate is of. None without items of all members,
+    ours, base: seed -> trial, the same as the estimate is of. None without items of all trials,
     or for fewer than MIN_SEEDS.
     """
     sides = [ours] if base is None else [ours, base]
@@ -201,7 +201,7 @@ def with_items(
 def _variance(covariance: np.ndarray, ours: Mapping, base: Mapping | None = None) -> float:
     """What items alone add to the variance of a mean over seeds, or of a difference of two.
 
-    By members of different seeds: what is theirs in common. That of one seed has the seed's own
+    By trials of different seeds: what is theirs in common. That of one seed has the seed's own
     luck with each item in it, which is in the variance over seeds already. An unbiased estimate,
     but for the cut at 0.
     """

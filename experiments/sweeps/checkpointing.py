@@ -18,7 +18,7 @@ from w2v_jax.types import UserError
 
 
 class Saves:
-    """The checkpoints of one program: what its members are after an epoch."""
+    """The checkpoints of one program: what its trials are after an epoch."""
 
     def __init__(self, folder: Path, program: Program, config: RunConfig):
         """config: of the sweep, for how often; the folder is that of the results."""
@@ -26,7 +26,7 @@ class Saves:
         self._checkpoints = Checkpoints(str(self._folder), config.keep_checkpoints)
         self._seconds, self._time = config.checkpoint_every_sec, time.perf_counter()
         self._program, self._base = program, earlier_flags.of(config)
-        # What else decides which member is where.
+        # What else decides which trial is where.
         self._members = [m.flags(config) + f" #{m.index}" for m in program.trials]
 
     def after(self, now) -> None:
@@ -43,7 +43,7 @@ class Saves:
     def end(self, now) -> None:
         """Saves the end of a program, unless no checkpoint was asked for or made.
 
-        It is removed once the members are measured; where it can't be written, they still are.
+        It is removed once the trials are measured; where it can't be written, they still are.
         """
         try:
             if self._seconds or self._checkpoints.last is not None:
@@ -103,7 +103,7 @@ class Saves:
         console.log(f"going on after epoch {now.epoch} ({self._folder})")
 
     def _are_these(self, trials: list[str]) -> bool:
-        """Whether members, as a checkpoint of any version names them, are the program's."""
+        """Whether trials, as a checkpoint of any version names them, are the program's."""
         own = self._program.trials
         return len(trials) == len(own) and all(map(self._is_this, trials, own))
 
@@ -123,7 +123,7 @@ class Saves:
 
 
 def _tree(now) -> dict:
-    """All of a sweep_run.Progress that changes, on the host; members in their order."""
+    """All of a sweep_run.Progress that changes, on the host; trials in their order."""
     tree = {
         "state": sweeping.joined([m.state for m in now.trials]),
         "alive": sweeping.joined([m.active for m in now.trials]),

@@ -20,7 +20,7 @@ class Measure(NamedTuple):
     name: str
     digits: int
     lowest: bool = False  # the lowest is the best
-    items: str = ""  # of items/<member>.npz
+    items: str = ""  # of items/<trial>.npz
     keys: tuple[str, ...] = ()  # settings compare where they agree in these
 
     @property
@@ -40,7 +40,7 @@ MEASURES = (
 
 
 class Group(NamedTuple):
-    """The members of one setting."""
+    """The trials of one setting."""
 
     setting: dict
     runs: list[dict]  # those that came to their end
@@ -51,7 +51,7 @@ class Group(NamedTuple):
         return {run["seed"]: run[field] for run in self.runs if run.get(field) is not None}
 
     def trials(self, field: str) -> dict[int, int]:
-        """The members that have the field's figure, by seed."""
+        """The trials that have the field's figure, by seed."""
         return {run["seed"]: run["member"] for run in self.runs if run.get(field) is not None}
 
 
@@ -87,7 +87,7 @@ class Comparison(NamedTuple):
 
 
 def groups(lines: Sequence[dict]) -> list[Group]:
-    """The lines of each setting, in order of their first; a member's last line counts."""
+    """The lines of each setting, in order of their first; a trial's last line counts."""
     found: dict[tuple, Group] = {}
     for line in {line["member"]: line for line in lines}.values():
         key = tuple(sorted((name, repr(value)) for name, value in line["setting"].items()))

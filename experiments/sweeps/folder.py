@@ -1,4 +1,4 @@
-"""A sweep's folder: plan, programs, a line a member, table and plots."""
+"""A sweep's folder: plan, programs, a line a trial, table and plots."""
 
 import contextlib
 import json
@@ -64,7 +64,7 @@ def define_flags() -> None:
 
 
 def run(base: RunConfig) -> None:
-    """Trains all members and leaves a folder; goes on with one that was interrupted."""
+    """Trains all trials and leaves a folder; goes on with one that was interrupted."""
     folder = Path(base.workdir or f"runs/ablation-{time.strftime('%Y%m%d-%H%M%S')}").expanduser()
     for name in (rundir.RUN, rundir.METRICS, rundir.SUMMARY):
         if (folder / name).exists():
@@ -108,11 +108,11 @@ def _say_what_is_not_measured(trials: list[plan.Trial]) -> None:
     for cause in sorted({heldout.without_loss(static) for static in statics} - {""}):
         if flags.FLAGS.early_stopping:
             raise UserError(f"--early_stopping: no held-out loss with {cause}")
-        console.log(f"note: no held-out loss with {cause}: it has no expectation over noise words")
+        console.log(f"note: no held-out loss with {cause}: it has no expectation over negatives")
 
 
 def _check_measure(folder: Path) -> None:
-    """Raises UserError where further members would not compare with those of an older version."""
+    """Raises UserError where further trials would not compare with those of an older version."""
     if json.loads((folder / SETTINGS).read_text()).get("heldout_loss") != HELDOUT_LOSS:
         raise UserError(
             f"--workdir={folder}: begun by an older version, whose held-out loss is another "
@@ -121,7 +121,7 @@ def _check_measure(folder: Path) -> None:
 
 
 def _devices(trials: int) -> list[jax.Device]:
-    """On CPU a device a core, so that members are trained side by side; else what there is."""
+    """On CPU a device a core, so that trials are trained side by side; else what there is."""
     count = flags.FLAGS.cpu_devices or min(cpus(), trials)
     with contextlib.suppress(RuntimeError):  # JAX has started already: with the devices it has
         jax.config.update("jax_num_cpu_devices", count)
@@ -176,7 +176,7 @@ def _described(trials, programs, left, corpus: Corpus, devices) -> str:
     settings = len({tuple(m.setting.items()) for m in trials})
     kinds = len({p.configuration for p in programs})
     lines = [
-        f"plan: {counted(len(trials), 'member')} ({counted(settings, 'setting')}), "
+        f"plan: {counted(len(trials), 'trial')} ({counted(settings, 'setting')}), "
         f"{counted(len(programs), 'program')}, {counted(kinds, 'compilation')}, "
         f"{counted(len(devices), f'{devices[0].platform} device')}"
     ]
@@ -185,7 +185,7 @@ def _described(trials, programs, left, corpus: Corpus, devices) -> str:
         need = _needed(config, program.size, corpus, devices) / 1e9
         state = "" if program in left else ", done before"
         lines.append(
-            f"  program {program.number}: {counted(len(program.trials), 'member')} of "
+            f"  program {program.number}: {counted(len(program.trials), 'trial')} of "
             f"{config.model}, {config.engine}, D {config.dim}, {config.optimizer}, "
             f"{counted(config.epochs, 'epoch')}; "
             f"about {need:.1f} GB{state}"
@@ -232,7 +232,7 @@ def _heldout(base: RunConfig, source, corpus: Corpus) -> sweep_run.Heldout | Non
 
 
 def _keep(result: sweep_run.Result, program, base: RunConfig, cost: dict, results: Results) -> None:
-    """A member's files, then its line, so that a line tells that all is there."""
+    """A trial's files, then its line, so that a line tells that all is there."""
     trial = result.trial
     wanted = sweep_outputs.formats(base)
     sweep_outputs.write(results.folder, trial.index, result.items, result.wv, wanted)
@@ -271,7 +271,7 @@ def _train(program, base: RunConfig, compiled: sweep_run.Compiled, results: Resu
     saves.clear()
     diverged = int(trained.diverged.sum())
     console.log(
-        f"program {program.number}: {counted(len(program.trials), 'member')}, "
+        f"program {program.number}: {counted(len(program.trials), 'trial')}, "
         f"{trained.train_sec:.1f} s training, {trained.compile_sec:.1f} s compilation, "
         f"{time.perf_counter() - started:.1f} s in all"
         + (f", {diverged} diverged" if diverged else "")

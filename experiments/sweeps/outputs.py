@@ -1,4 +1,4 @@
-"""The files of a sweep's members: vectors, and results item by item; made at their end or later."""
+"""The files of a sweep's trials: vectors, and results item by item; made at their end or later."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,7 +39,7 @@ def check(base: RunConfig, axes: dict) -> None:
 
 
 def write(folder: Path, trial: int, items: dict, wv: WordVectors, formats: Iterable[str]) -> None:
-    """What is known of a member beside its line; formats: of its vectors."""
+    """What is known of a trial beside its line; formats: of its vectors."""
     if items:
         item_files.write(folder, trial, items)
     for name in dict.fromkeys(formats):
@@ -60,9 +60,9 @@ def formats(base: RunConfig) -> tuple[str, ...]:
 
 
 def make_missing(results: Results, base: RunConfig) -> None:
-    """Makes what is asked for and is not there of members that are done, from their vectors.
+    """Makes what is asked for and is not there of trials that are done, from their vectors.
 
-    Raises UserError, before anything is made, for members without: a sweep keeps no tables.
+    Raises UserError, before anything is made, for trials without: a sweep keeps no tables.
     """
     folder, asked = results.folder, formats(base)
     unmeasured = [x for x in results.lines if base.evaluate and not _is_measured(folder, x)]
@@ -96,7 +96,7 @@ def _path(folder: Path, trial: int, name: str) -> Path:
 
 
 def _there(folder: Path, line: dict) -> list[Path]:
-    """A member's vectors that can be read."""
+    """A trial's vectors that can be read."""
     paths = [_path(folder, line["member"], name) for name in ("text", "binary", "npz")]
     return [path for path in paths if path.is_file()]
 

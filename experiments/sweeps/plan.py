@@ -1,4 +1,4 @@
-"""Settings and seeds -> members -> programs of equal shape that fit the memory."""
+"""Settings and seeds -> trials -> programs of equal shape that fit the memory."""
 
 import dataclasses
 from functools import partial
@@ -27,7 +27,7 @@ class Trial:
     config: RunConfig  # seed and limits included: the same run alone
 
     def flags(self, base: RunConfig) -> str:
-        """What to add to the base's flags to train this member alone."""
+        """What to add to the base's flags to train this trial alone."""
         written = set(resolved(base))
         changed = [flag for flag in resolved(self.config) if flag not in written]
         return " ".join(to_flagfile(changed).splitlines())
@@ -39,8 +39,8 @@ class Program:
 
     number: int
     trials: tuple[Trial, ...]
-    size: int  # members that it is compiled for
-    vmap_width: int  # members that a device takes at a time
+    size: int  # trials that it is compiled for
+    vmap_width: int  # trials that a device takes at a time
     configuration: int  # programs of one kind are one compilation
 
 
@@ -60,8 +60,8 @@ def plan(
 ) -> list[Program]:
     """Programs: a kind for each combination of what shapes a program, split where it won't fit.
 
-    fits(config, count) tells whether so many members of a kind fit the memory. Raises UserError
-    where one doesn't. lanes: members a device takes at a time, 0: `sweep.default_lanes`.
+    fits(config, count) tells whether so many trials of a kind fit the memory. Raises UserError
+    where one doesn't. lanes: trials a device takes at a time, 0: `sweep.default_lanes`.
     """
     kinds: dict[tuple, list[Trial]] = {}
     for trial in trials:
@@ -85,7 +85,7 @@ def plan(
 
 
 def _largest(count: int, fits) -> int:
-    """The most members up to `count` that fit, by halving. Raises UserError where one doesn't."""
+    """The most trials up to `count` that fit, by halving. Raises UserError where one doesn't."""
     if fits(count):
         return count
     good, bad = 0, count
@@ -101,7 +101,7 @@ def _largest(count: int, fits) -> int:
 
 
 def shape_of(config: RunConfig, static_axes: tuple[str, ...]) -> tuple:
-    """What members of one program share."""
+    """What trials of one program share."""
     apart = ("seed", "export_vectors", *(n for n in TRACED if n not in static_axes))
     return tuple(
         getattr(config, f.name) for f in dataclasses.fields(RunConfig) if f.name not in apart
@@ -121,7 +121,7 @@ def _limited(trial: Trial, limits: dict) -> Trial:
 def needed(
     config: RunConfig, count: int, vocabulary: Vocab, size: int, chunks: int, devices, vmap_width
 ):
-    """Bytes that `count` members like this one take while they train."""
+    """Bytes that `count` trials like this one take while they train."""
     hyper = jax.eval_shape(lambda: make_hyper(config, vocabulary))
     vmap_width = vmap_width or sweeping.default_vmap_width(count, devices)
     return memory_needed(

@@ -1,4 +1,4 @@
-"""A program of a sweep -> a line for each of its members."""
+"""A program of a sweep -> a line for each of its trials."""
 
 import copy
 import dataclasses
@@ -39,7 +39,7 @@ class Heldout(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What training a program's members gave; arrays [S]."""
+    """What training a program's trials gave; arrays [S]."""
 
     trials: sweeping.Sharded
     loss: np.ndarray  # the last epoch's, a positive; NaN where no step was measured
@@ -72,7 +72,7 @@ class Compiled:
         return time.perf_counter() - started
 
     def _measures(self, static: StaticConfig, trials: sweeping.Sharded, vmap_width: int) -> None:
-        """Of all members: held-out loss and perplexity by line, heldout.ByLine [S, lines, 2]."""
+        """Of all trials: held-out loss and perplexity by line, heldout.ByLine [S, lines, 2]."""
 
         def measure(trial, windows):
             params, perplexity = trial.state.params, self.held.perplexity
@@ -88,7 +88,7 @@ class Compiled:
 
 @dataclasses.dataclass
 class Progress:
-    """A program's members between two epochs; arrays [S]."""
+    """A program's trials between two epochs; arrays [S]."""
 
     epoch: int  # epochs done
     trials: sweeping.Sharded
@@ -111,7 +111,7 @@ class Progress:
 def train(
     program: Program, compiled: Compiled, early_stopping: int, saves: sweep_checkpointing.Saves
 ) -> Trained:
-    """Trains a program's members to their ends; early_stopping: the patience in epochs, or 0.
+    """Trains a program's trials to their ends; early_stopping: the patience in epochs, or 0.
 
     Goes on with what `saves` holds of it. Raises Stopped where a signal asks to end.
     """
@@ -144,7 +144,7 @@ def train(
 
 
 def _epoch(old: Progress, program: Program, compiled: Compiled) -> Progress:
-    """An epoch more of all members."""
+    """An epoch more of all trials."""
     epochs, epoch = program.trials[0].config.epochs, old.epoch
     before, best = _active(old.trials), old.best
     trials, sums = sweeping.train_epoch(
@@ -166,7 +166,7 @@ def _epoch(old: Progress, program: Program, compiled: Compiled) -> Progress:
 
 
 def _check_steps(program: Program, trials: sweeping.Sharded) -> None:
-    """Raises UserError for a member that has nothing to train on, as a run alone does."""
+    """Raises UserError for a trial that has nothing to train on, as a run alone does."""
     idle = _active(trials) & (sweeping.joined([m.state.step for m in trials]) == 0)
     if idle.any():
         trial = program.trials[int(np.argmax(idle))]
@@ -176,7 +176,7 @@ def _check_steps(program: Program, trials: sweeping.Sharded) -> None:
 
 
 def _first(program: Program, corpus: Corpus, devices) -> sweeping.Sharded:
-    """Keys, distributions and first states of a program's members, on the devices."""
+    """Keys, distributions and first states of a program's trials, on the devices."""
 
     def first(number):
         config = program.trials[number].config
@@ -191,7 +191,7 @@ def _active(trials: sweeping.Sharded) -> np.ndarray:
 
 
 class _Best:
-    """Each member's tables where its held-out loss was lowest, and the training loss there."""
+    """Each trial's tables where its held-out loss was lowest, and the training loss there."""
 
     def __init__(self, trials: sweeping.Sharded, patience: int):
         self.params, self.patience = [m.state.params for m in trials], patience
@@ -202,7 +202,7 @@ class _Best:
     def update(
         self, trials: sweeping.Sharded, loss: np.ndarray, training_loss: np.ndarray, epoch: int
     ) -> "tuple[sweeping.Sharded, _Best]":
-        """With what is better; members that were worse `patience` times on end don't go on."""
+        """With what is better; trials that were worse `patience` times on end don't go on."""
         active, new = _active(trials), copy.copy(self)
         better = active & (loss < self.loss)
         new.loss = np.where(better, loss, self.loss)
@@ -221,7 +221,7 @@ class _Best:
     def restored(
         self, trials: sweeping.Sharded, loss: np.ndarray
     ) -> tuple[sweeping.Sharded, np.ndarray]:
-        """The members with their best tables, those that were ever measured; their losses."""
+        """The trials with their best tables, those that were ever measured; their losses."""
         found = self.epoch > 0
         parts = sweeping.split(found, [m.active.device for m in trials])
         tables = [
@@ -241,7 +241,7 @@ def _where(chosen, new, old):
 
 
 class Result(NamedTuple):
-    """What is known of a member at its end."""
+    """What is known of a trial at its end."""
 
     trial: Trial
     line: dict  # its measures
@@ -256,7 +256,7 @@ def results(
     evaluate: bool,
     done: Collection[int] = (),
 ) -> Iterator[Result]:
-    """Each member that isn't done measured: held-out loss, perplexity, word pairs, analogies."""
+    """Each trial that isn't done measured: held-out loss, perplexity, word pairs, analogies."""
     corpus, held = compiled.corpus, compiled.held
     by_line = compiled.heldout(trained.trials) if held else None
     steps = sweeping.joined([m.state.step for m in trained.trials])
@@ -287,7 +287,7 @@ def results(
 
 
 def _sums(by_line: heldout.ByLine | None, trial: int) -> dict[str, np.ndarray]:
-    """A member's held-out measures, those that there are, by line: [lines, 2] float64 each."""
+    """A trial's held-out measures, those that there are, by line: [lines, 2] float64 each."""
     found = {"heldout_loss": by_line.loss, "perplexity": by_line.nats} if by_line else {}
     return {name: x[trial].astype(np.float64) for name, x in found.items() if x is not None}
 

@@ -26,7 +26,7 @@ class Half(NamedTuple):
     """Half of the word pairs of each file."""
 
     people: dict[str, np.ndarray]  # people's scores [N], by MEASURES
-    used: dict[str, np.ndarray]  # [N] bool: in this half, and known to the members
+    used: dict[str, np.ndarray]  # [N] bool: in this half, and known to the trials
 
 
 class Trial(NamedTuple):
@@ -48,7 +48,7 @@ class Search(NamedTuple):
 
     @property
     def runs(self) -> list[Trial]:
-        """What the judgement rests on: the other seeds, or the chosen member where none are."""
+        """What the judgement rests on: the other seeds, or the chosen trial where none are."""
         return self.judges or [self.tried[self.best]]
 
 
@@ -124,10 +124,10 @@ def read(folders: Mapping[str, tuple[str, str]]) -> tuple[dict[str, Search], Hal
 def choose(
     tried: Sequence[Trial], extra: Sequence[Trial], choosing: Half, judging: Half
 ) -> Search | None:
-    """The member of the largest sum of both rho on the choosing half; None where none has one.
+    """The trial of the largest sum of both rho on the choosing half; None where none has one.
 
-    extra: members among which those that judge it are looked for: of its setting, another seed.
-    Diverged members are not chosen.
+    extra: trials among which those that judge it are looked for: of its setting, another seed.
+    Diverged trials are not chosen.
     """
     scores, later = (
         np.array([measured(m.cosines, half)[SUM] for m in tried]) for half in (choosing, judging)
@@ -148,7 +148,7 @@ def _alike(a: Trial, b: Trial) -> bool:
 
 
 def _members(flag: str, folder: str) -> list[Trial]:
-    """A folder's members, the last line of each. Raises UserError where there are none."""
+    """A folder's trials, the last line of each. Raises UserError where there are none."""
     path = Path(folder).expanduser()
     try:
         text = (path / LINES).read_bytes()

@@ -93,7 +93,7 @@ def _chosen(searches: Mapping[str, Search]) -> str:
         own, lost = search.tried[search.best].line, int(np.isnan(search.choosing).sum())
         without = f" ({lost} without a score: diverged, or words unknown)" if lost else ""
         words = (
-            f"- {SEARCHES[name]}: {tables.counted(len(search.tried), 'member')}{without}, "
+            f"- {SEARCHES[name]}: {tables.counted(len(search.tried), 'trial')}{without}, "
             f"chosen is member {own['member']}: {_values(own['setting'])}"
         )
         style = dict(subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
@@ -165,7 +165,7 @@ def _top(name: str, search: Search) -> tuple[str, str]:
 
 
 def draw(path: Path, searches: Mapping[str, Search], judging: Half) -> None:
-    """search.png: every member's score on both halves, sorted; the best against members tried.
+    """search.png: every trial's score on both halves, sorted; the best against trials tried.
 
     Raises UserError without matplotlib or where path cannot be written.
     """

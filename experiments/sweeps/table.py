@@ -33,7 +33,7 @@ from experiments.sweeps.compare import (
 from w2v_jax.vectors.evaluation import LEAST
 
 BEST_SHOWN = 20  # rows of a random design's table
-NAMED, LOST_NAMED = 8, 20  # settings, and diverged members, that a sentence names
+NAMED, LOST_NAMED = 8, 20  # settings, and diverged trials, that a sentence names
 
 
 def write(lines: Sequence[dict], items: Mapping[str, over_items.Items], settings: dict) -> str:
@@ -86,7 +86,7 @@ def _likeness(group: Group) -> float:
 
 def _head(every: Sequence[Group], base: Group | None, settings: dict) -> str:
     trials = sum(len(group.runs) + len(group.diverged) for group in every)
-    text = f"{counted(len(every), 'setting')}, {counted(trials, 'member')}."
+    text = f"{counted(len(every), 'setting')}, {counted(trials, 'trial')}."
     if base is None:
         return text + " The baseline is not among the settings: nothing is compared with it.\n"
     values = ", ".join(f"{name}={shown(base.setting[name])}" for name in names(every, settings))
@@ -94,7 +94,7 @@ def _head(every: Sequence[Group], base: Group | None, settings: dict) -> str:
 
 
 def _table(rows, columns, base, compared) -> str:
-    """One row a setting: swept values, members, measures."""
+    """One row a setting: swept values, trials, measures."""
     measures = _present(rows)
     best = {m.field: _best(rows, m) for m in measures}
     cells = []
@@ -104,7 +104,7 @@ def _table(rows, columns, base, compared) -> str:
             values[-1] += " (baseline)"
         figures = [_cell(group, m, group in best[m.field], compared) for m in measures]
         cells.append([*values, _members(group), *figures])
-    return markdown([*columns, "members", *(m.name for m in measures)], cells)
+    return markdown([*columns, "trials", *(m.name for m in measures)], cells)
 
 
 def _training_loss(every: Sequence[Group]) -> str:
@@ -204,7 +204,7 @@ def _coverage(lines: Sequence[dict]) -> str:
 
 
 def _lost(every: Sequence[Group], settings: dict) -> list[str]:
-    """Lines on members that the means leave out, and on those that stopped early."""
+    """Lines on trials that the means leave out, and on those that stopped early."""
     base = settings.get("base", {})
     lost = [
         f"{label(group.setting, base)}, seed {run['seed']}, at step {run['frozen_step']}"
@@ -223,7 +223,7 @@ def _lost(every: Sequence[Group], settings: dict) -> list[str]:
         text.append(f"Training loss no better than chance, nothing learned: {_some(idle)}.\n")
     ends = [r["stopped_epoch"] for g in every for r in g.runs if r.get("stopped_epoch") is not None]
     if ends:
-        trials = counted(len(ends), "member")
+        trials = counted(len(ends), "trial")
         text.append(f"Stopped early: {trials}, at epochs {min(ends)} to {max(ends)}.\n")
     return text
 

@@ -1,4 +1,4 @@
-"""Noise words: each law, by chi-square at p > 0.001 with fixed seeds."""
+"""Negatives: each law, by chi-square at p > 0.001 with fixed seeds."""
 
 import itertools
 from collections import Counter
@@ -22,7 +22,7 @@ PN = COUNTS**0.75 / np.sum(COUNTS**0.75)
 
 @pytest.fixture(scope="module", params=["choice", "table"])
 def noise_of(request, make_hyper):
-    """(law, positives, pn, k) -> [rows, P, K] noise words, each row with the same positives.
+    """(law, positives, pn, k) -> [rows, P, K] negatives, each row with the same positives.
 
     As words are drawn up to draws.CHOICE, and beyond.
     """

@@ -53,7 +53,7 @@ def random_batch(name, seed=0):
 
 
 def written_out(params, batch, static):
-    """The sum of a loss's own function over rows, a positive with its noise words each."""
+    """The sum of a loss's own function over rows, a positive with its negatives each."""
     loss, total = losses.of(static), 0.0
     h = params.input[batch.inputs[:, 0]] * jnp.asarray(batch.input_weights, params.input.dtype)
     for t in range(len(h)):
@@ -172,7 +172,7 @@ def draw(name):
 
 
 def drawn(name, positives, pn, count=6000):
-    """[count, 2, K] noise words for two positives in a row, of five words."""
+    """[count, 2, K] negatives for two positives in a row, of five words."""
     keys = jax.random.split(jax.random.key(1), count)
     both = jnp.tile(jnp.int32(positives), (count, 1))
     return np.asarray(draw(name)(keys, both, jnp.float32(pn)))

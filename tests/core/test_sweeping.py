@@ -1,4 +1,4 @@
-"""A member of a sweep is the run alone, and members don't meet."""
+"""A trial of a sweep is the run alone, and trials don't meet."""
 
 from functools import partial
 
@@ -87,7 +87,7 @@ def shard(trials, size, devices):
 
 
 def of_all(sharded):
-    """State and alive of all members."""
+    """State and alive of all trials."""
     return sweeping.joined([m.replace(key=None) for m in sharded])
 
 

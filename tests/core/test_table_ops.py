@@ -1,4 +1,4 @@
-"""Reading and writing rows under vmap: the same as each member alone, by plain scatters."""
+"""Reading and writing rows under vmap: the same as each trial alone, by plain scatters."""
 
 import jax
 import jax.numpy as jnp

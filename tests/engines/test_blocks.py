@@ -294,7 +294,7 @@ def test_both_gradients_of_weighted_sums_are_right():
 
 @pytest.mark.parametrize(("model", "noise"), [(m, n) for m, n, legacy in LAWS if not legacy])
 def test_in_expectation_over_noise_it_is_the_pairs_engines_objective(make_hyper, model, noise):
-    """Mean weight of each (positive, noise word) against K Pn, within 5 standard errors."""
+    """Mean weight of each (positive, negative) against K Pn, within 5 standard errors."""
     words = 5
     hyper = make_hyper(np.array([8, 4, 2, 1, 1.0]), window=3, negatives=3)
     static = STATIC._replace(model=model, noise=noise, negatives=3, block=8, batch_size=8)
@@ -304,7 +304,7 @@ def test_in_expectation_over_noise_it_is_the_pairs_engines_objective(make_hyper,
 
     @jax.jit
     @jax.vmap
-    def weights(seed):  # [centres, words]: the weight of each noise word
+    def weights(seed):  # [centres, words]: the weight of each negative
         noise = sampling.draw_words(jax.random.key(seed), 1, static.negatives_per_group, hyper)
         batch = blocks.make_blocks(sampled._replace(noise=noise[None]), 0, hyper, static)
         hot = jax.nn.one_hot(batch.negatives, words)
@@ -420,7 +420,7 @@ def test_a_smaller_dispatch_gives_the_same_tables(make_corpus, make_hyper):
 
 
 def test_the_reference_engine_reads_the_same_expanded_batch(hyper):
-    """`expand` gives pairs with M noise words each: nothing is lost by pairs_in_use."""
+    """`expand` gives pairs with M negatives each: nothing is lost by pairs_in_use."""
     _, (batch, *_) = batches_of(hyper, STATIC)
     same = expanded(batch, hyper, STATIC)
     per_pair = STATIC._replace(engine="pairs", negatives=STATIC.negatives_per_group)

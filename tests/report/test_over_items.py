@@ -211,7 +211,7 @@ def test_seeds_of_one_side_alone_are_left_out_of_a_paired_difference():
 
 
 def made_up(draw, lines=8):
-    """A member's items; without the standard files' where they are not installed."""
+    """A trial's items; without the standard files' where they are not installed."""
     sums = np.stack([draw.gamma(3, 1, lines), np.ones(lines)], axis=1)
     return {"heldout_loss": sums, "perplexity": sums * 2}
 

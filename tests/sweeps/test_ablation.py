@@ -1,4 +1,4 @@
-"""ptb_ablation as a user starts it: members are runs, and an interrupted sweep goes on."""
+"""ptb_ablation as a user starts it: trials are runs, and an interrupted sweep goes on."""
 
 import json
 import os
@@ -256,7 +256,7 @@ def test_a_program_that_is_trained_is_measured_behind_a_signal(
     assert len(lines_of(out)) == 1 and (out / "checkpoints").exists()
     monkeypatch.setattr(sweeping, "train_epoch", None)
     assert three(place, out, "--evaluate", "--save_vectors") == 0
-    assert len(measured) == 4  # of three members the first was measured before
+    assert len(measured) == 4  # of three trials the first was measured before
     assert not (out / "checkpoints").exists()
     assert without_times(lines_of(out)) == without_times(lines_of(tmp_path / "whole"))
     for name in ("0.txt", "1.txt", "2.txt"):

@@ -20,12 +20,12 @@ if not resources.simlex999():
 pytestmark = pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
 
 SIZES = {"wordsim353": 353, "simlex999": 999}
-UNKNOWN = 50  # pairs of each file that no member knows
+UNKNOWN = 50  # pairs of each file that no trial knows
 
 
 @pytest.fixture(scope="module")
 def two():
-    """The choosing and the judging half of what the members know."""
+    """The choosing and the judging half of what the trials know."""
     return halves({name: np.arange(size) >= UNKNOWN for name, size in SIZES.items()})
 
 

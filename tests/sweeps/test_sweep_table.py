@@ -291,4 +291,4 @@ def test_members_no_better_than_chance_are_named():
 def test_one_of_a_thing_is_no_plural(count):
     from experiments.report.tables import counted
 
-    assert counted(count, "member").endswith("s") == (count != 1)
+    assert counted(count, "trial").endswith("s") == (count != 1)

@@ -1,8 +1,8 @@
 """The fast engine: the same loss, and no pair is ever written down.
 
-A block is L consecutive kept tokens with a halo of W on each side. Its positives are the band of
-one small product, centres x contexts^T; its noise words are shared by a group of blocks, and
-weighted so that the objective is that of K noise words a positive in expectation: only its
+A block is L consecutive kept tokens with a margin of W on each side. Its positives are the band of
+one small product, centres x contexts^T; its negatives are shared by a group of blocks, and
+weighted so that the objective is that of K negatives a positive in expectation: only its
 variance differs. Gradients are taken with respect to the gathered rows, L + X a block and M a
 group, where the pairs engine gathers up to 2W (1 + K) a centre.
 """
@@ -56,7 +56,7 @@ def make_blocks(
 def _noise_weights(
     tokens, context_weights, negatives, hyper: HyperParams, static: StaticConfig
 ) -> jax.Array:
-    """K / M for each positive of a centre that the noise word may be drawn for, [G, T/G, M or 1].
+    """K / M for each positive of a centre that the negative may be drawn for, [G, T/G, M or 1].
 
     Times the law's ratio: how much more often than Pn it has the word beside the positive.
     """
@@ -200,7 +200,7 @@ def _objective_and_sample(
 
 
 def _loss(positive, weights, negatives, negative_weights, *, terms) -> jax.Array:
-    """Weighted sum over scores of positives and of noise words: []."""
+    """Weighted sum over scores of positives and of negatives: []."""
     ones, zeros = jnp.ones_like(positive), jnp.zeros_like(negatives)
     return jnp.sum(weights * terms(positive, ones)) + jnp.sum(
         negative_weights * terms(negatives, zeros)
@@ -280,7 +280,7 @@ def add_gradient(
 
 
 def expand(batch: BlockBatch, vocab_size: int, hyper: HyperParams, static: StaticConfig) -> Batch:
-    """The same objective as the pairs engine's batch: a row a centre, M noise words a positive.
+    """The same objective as the pairs engine's batch: a row a centre, M negatives a positive.
 
     For tests and reading: it is what this engine avoids.
     """

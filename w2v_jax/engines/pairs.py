@@ -1,4 +1,4 @@
-"""The reference engine: each positive with its own noise words, gathered pair by pair."""
+"""The reference engine: each positive with its own negatives, gathered pair by pair."""
 
 from functools import partial
 
@@ -70,7 +70,7 @@ def positives(batch: Batch, static: StaticConfig) -> jax.Array:
 def pairs_in_use(
     batch: Batch, shape: tuple[int, int], static: StaticConfig
 ) -> tuple[Batch, jax.Array]:
-    """A row for each positive with its K noise words, those in use first, and their number.
+    """A row for each positive with its K negatives, those in use first, and their number.
 
     Windows are dynamic, so that nearly half the slots of a batch are empty. Rows after those in
     use weigh nothing; there are whole parts of rows. Slots that weigh nothing have an id outside

@@ -276,7 +276,7 @@ def _read_pairs(path) -> tuple[tuple[str, str, float], ...]:
     return _parsed_pairs(str(path), content(path))
 
 
-@lru_cache(maxsize=4)  # by what the file holds: a sweep's members are measured with the same files
+@lru_cache(maxsize=4)  # by what the file holds: a sweep's trials are measured with the same files
 def _parsed_pairs(path: str, raw: bytes) -> tuple[tuple[str, str, float], ...]:
     pairs = []
     for number, line in _lines(path, raw):

@@ -53,7 +53,7 @@ def windows(sentences: list[list[int]], largest: int) -> tuple[list[int], list[l
 
 
 def noise(contexts: list[list[int]], weights: list[float], k: int) -> list[list[int]]:
-    """K noise words a context, none of the centre's contexts (15.3.4), ids from 1."""
+    """K negatives a context, none of the centre's contexts (15.3.4), ids from 1."""
     ids = range(1, len(weights) + 1)
 
     def draws():
@@ -72,7 +72,7 @@ def noise(contexts: list[list[int]], weights: list[float], k: int) -> list[list[
 
 
 class Centres(torch.utils.data.Dataset):
-    """(centre, its contexts, its noise words), a centre an example."""
+    """(centre, its contexts, its negatives), a centre an example."""
 
     def __init__(self, *columns):
         self.columns = columns
