@@ -129,7 +129,7 @@ def test_an_interrupted_sweep_goes_on_with_the_program_it_was_in(swept, place, c
     args = [*QUICK, f"--data_dir={place}", f"--workdir={again}", "--save_vectors", *AXES]
     args.append("--cpu_devices=1")
     assert start("ptb_ablation", *args) == 0
-    assert "program 0: 4 members, " not in capsys.readouterr().err  # it was done
+    assert "program 0: 4 trials, " not in capsys.readouterr().err  # it was done
     assert without_times(lines_of(again)) == without_times(lines_of(swept))
     before = contents(again)
     assert start("ptb_ablation", *args) == 0

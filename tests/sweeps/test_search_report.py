@@ -231,7 +231,7 @@ def test_the_report_has_the_figures(folders, capsys):
     alone = gap.over_seeds
     assert rows["± over seeds (Welch)"][2] == f"{alone.mean:+.3f} ± {alone.half:.3f}"
     assert rows["over items too"][2] == f"± {gap.over_items.half:.3f}"
-    assert "w2v_jax: 4 members (1 without a score" in text and "learning_rate=0.2" in text
+    assert "w2v_jax: 4 trials (1 without a score" in text and "learning_rate=0.2" in text
     ours = text.split("## w2v_jax's best")[1].split("##")[0]
     ranked = [row.split("|")[1].strip() for row in ours.splitlines() if row.startswith("| ")]
     choosing = searches["ours"].choosing

@@ -53,13 +53,13 @@ def test_a_row_a_setting_with_bold_and_marks():
     lines = swept("dim", DIM)
     text = sweep_table.write(lines, {}, settings(dim=100))
     table = rows(text)
-    assert table[0] == ["dim", "members", "held-out loss", "perplexity", "WordSim-353"]
+    assert table[0] == ["dim", "trials", "held-out loss", "perplexity", "WordSim-353"]
     assert [row[0] for row in table[1:4]] == ["50", "100 (baseline)", "200"]
     assert table[2][1:] == ["3", "2.4000 ± 0.2484", "3,050.0 ± 124.2", "0.310 ± 0.025"]
     # Held-out loss: p = .035 and .030 by scipy.stats.ttest_rel, of which Holm doubles the smaller.
     assert table[1][2:] == ["2.5500 ± 0.3726 *", "3,555.0 ± 136.6 **", "0.110 ± 0.026 **"]
     assert table[3][2:] == ["**2.2700 ± 0.1490** *", "**1,050.1 ± 123.7** **", "**0.320 ± 0.066**"]
-    assert "3 settings, 9 members. Baseline: dim=100." in text
+    assert "3 settings, 9 trials. Baseline: dim=100." in text
     assert "`**`: still so after Holm's correction" in " ".join(text.split())
 
 
@@ -102,7 +102,7 @@ def test_diverged_members_are_named_and_left_out():
     ]
     expected = "Diverged, left out of the means: learning_rate=50, seed 2, at step 300.\n"
     assert expected in text
-    assert "Stopped early: 1 member, at epochs 7 to 7." in text
+    assert "Stopped early: 1 trial, at epochs 7 to 7." in text
     for line in lines[3:]:
         line["frozen_step"] = 1
     assert rows(sweep_table.write(lines, {}, settings(learning_rate=0.9)))[2] == [
@@ -244,7 +244,7 @@ def test_held_out_figures_are_significant_over_seeds_and_lines():
 
 
 def test_no_members_yet():
-    assert sweep_table.write([], {}, settings(dim=100)) == "No members yet.\n"
+    assert sweep_table.write([], {}, settings(dim=100)) == "No trials yet.\n"
 
 
 def test_a_setting_alone_has_its_training_loss_and_several_have_none():
