@@ -3,54 +3,12 @@
 Each rule follows from what the entries of the registries say of themselves.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
-
+from w2v_jax.engines import ENGINES
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
-from w2v_jax.types import Registry, StaticConfig, UserError
+from w2v_jax.types import StaticConfig, UserError
 
-
-class Engine(NamedTuple):
-    """A way to compute a step."""
-
-    check: Callable  # (static) -> None; raises UserError for what it can't do
-    uses: tuple[str, ...] = ()  # flags that have an effect with it
-
-
-def _check_blocks(static: StaticConfig) -> None:
-    """What the blocks engine can't do is refused, not ignored."""
-    allowed = {
-        "loss": [name for name, loss in LOSSES.items() if loss.in_blocks],
-        "noise": [name for name, law in NOISE.items() if law.ratio],
-        "redraw": ["epoch"],
-        "full_windows": [False],
-        "drop_last": [False],
-    }
-    for name, values in allowed.items():
-        value = getattr(static, name)
-        if value not in values:
-            shown = " or ".join(f"`{name}={str(v).lower()}`" for v in values)
-            raise UserError(
-                f"`{name}={str(value).lower()}`: `engine=blocks` has {shown}; "
-                "`engine=pairs` has all"
-            )
-    if static.group_size % static.block:
-        raise UserError(
-            f"`group_size={static.group_size}`: not a multiple of `block={static.block}`"
-        )
-    if static.batch_size % static.group_size:
-        raise UserError(
-            f"`batch_size={static.batch_size}`: not a multiple of `group_size={static.group_size}`"
-        )
-
-
-ENGINES = Registry(
-    "engine",
-    pairs=Engine(lambda static: None),
-    blocks=Engine(_check_blocks, uses=("block", "group_size", "negatives_per_group")),
-)
 REGISTRIES = {r.field: r for r in (LOSSES, NOISE, OPTIMIZERS, SCHEDULES, ENGINES)}
 NAMES = {  # fields whose values the code itself tells apart
     "model": ("skipgram", "cbow"),

@@ -13,7 +13,7 @@ from w2v_jax import beginning, sampling, sweeping, training, visits
 from w2v_jax.config import Config, make
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
-from w2v_jax.types import HyperParams, Metrics, Params, StaticConfig
+from w2v_jax.types import HyperParams, Metrics, Params, StaticConfig, no_metrics
 
 ALL = 2**30  # more steps than a chunk has
 
@@ -68,7 +68,7 @@ def make_train(
                 state, metrics = chunk(state, sampled, progress[place], hyper)
                 return state, jax.tree.map(jnp.add, sums, metrics)
 
-            start = state, training.update.no_metrics()
+            start = state, no_metrics()
             return jax.lax.fori_loop(0, len(sizes), visit, start)
 
         state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from w2v_jax import sampling, update
+from w2v_jax.engines import ENGINES
 from w2v_jax.losses import LOSSES
 from w2v_jax.sweeping import padded
 from w2v_jax.types import HyperParams, Params, StaticConfig
@@ -39,7 +40,7 @@ def memory_needed(
     index, key = jax.ShapeDtypeStruct((), jnp.int32), jax.eval_shape(lambda: jax.random.key(0))
     draw = partial(sampling.sample_chunk, static=static)
     sampled = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
-    rows = 4 * dim * _rows_of_a_step(static)
+    rows = 4 * dim * ENGINES[static.engine].rows_of_a_step(static)
     gradients = 3 * _bytes(state.params) if static.update == "dense" else rows
     scores = 3 * 4 * static.batch_size * vocab_size if LOSSES[static.loss].vocabulary else 0
     copies = _bytes(state) * (1 if vmap_width == 1 else 3)  # vmapped choices compute both sides
@@ -49,17 +50,6 @@ def memory_needed(
     return states * whole * (_bytes(state) + _bytes(hyper)) + len(devices) * (
         text + vmap_width * work
     )
-
-
-def _rows_of_a_step(static: StaticConfig) -> int:
-    """Rows gathered for a batch."""
-    if static.engine == "blocks":
-        blocks_ = static.batch_size // static.block
-        own = blocks_ * (2 * static.block + 2 * static.window)
-        return own + static.batch_size // static.group_size * static.negatives_per_group
-    positives = 2 * static.window if static.model == "skipgram" else 1
-    inputs = 1 if static.model == "skipgram" else 2 * static.window
-    return static.batch_size * positives * (inputs + 1 + static.negatives)
 
 
 def _bytes(tree: Any) -> int:

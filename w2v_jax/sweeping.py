@@ -19,9 +19,9 @@ from jax.custom_batching import sequential_vmap
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from w2v_jax import checks, sampling, table_ops, training, update, visits, xla_flags
+from w2v_jax import checks, sampling, table_ops, training, visits, xla_flags
 from w2v_jax.data.corpus import Corpus
-from w2v_jax.types import HyperParams, Metrics, StaticConfig, TrainState
+from w2v_jax.types import HyperParams, Metrics, StaticConfig, TrainState, no_metrics
 
 
 @struct.dataclass
@@ -206,7 +206,7 @@ def train_chunk(
         return jax.tree.map(partial(jnp.where, finite), new, state), finite, sums
 
     def stay(state):
-        return state, jnp.array(False), update.no_metrics()
+        return state, jnp.array(False), no_metrics()
 
     return jax.lax.cond(trial.active, go, stay, state)
 
@@ -238,7 +238,7 @@ def vmapped_chunk(state, sampled, progress, hyper, active, static):
         state = jax.tree.map(partial(_moved, going, static), new, state)
         return state, jax.tree.map(jnp.add, sums, metrics)
 
-    start = state, update.no_metrics()
+    start = state, no_metrics()
     return jax.lax.fori_loop(0, table_ops.most(total), one, start)
 
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from w2v_jax import checks, sampling, table_ops, update, xla_flags
 from w2v_jax.data.corpus import Corpus
-from w2v_jax.engines import blocks
-from w2v_jax.types import HyperParams, Metrics, SampledChunk, StaticConfig, TrainState
+from w2v_jax.engines import ENGINES
+from w2v_jax.types import HyperParams, Metrics, SampledChunk, StaticConfig, TrainState, no_metrics
 from w2v_jax.visits import Position, Program, visits
 
 RUN = 64  # the most steps that an accelerator takes as one graph
@@ -50,8 +50,7 @@ def train_step(
 
     trains: where it is false the batch is emptied, so that it touches no row.
     """
-    make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
-    batch = make(sampled, step, hyper, static)
+    batch = ENGINES[static.engine].make_batch(sampled, step, hyper, static)
     if trains is not True:
         batch = batch.where(trains, hyper.noise.shape[0])
     rate = rate_at(step, sampled, progress, hyper, static)
@@ -98,7 +97,7 @@ def train_steps(
             state, sampled, begin, end, progress, hyper, static, length
         )
     else:
-        state, sums = jax.lax.fori_loop(begin, end, one, (state, update.no_metrics()))
+        state, sums = jax.lax.fori_loop(begin, end, one, (state, no_metrics()))
     return state, sums, rate_at(end - 1, sampled, progress, hyper, static)
 
 
@@ -148,7 +147,7 @@ def train_steps_in_runs(
         return jax.lax.fori_loop(0, length, lambda i, carry: one(first + i, carry), carry)
 
     runs = table_ops.most(-(-jnp.maximum(end - begin, 0) // length))
-    return jax.lax.fori_loop(0, runs, run, (state, update.no_metrics()))
+    return jax.lax.fori_loop(0, runs, run, (state, no_metrics()))
 
 
 def compile_program(

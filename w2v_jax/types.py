@@ -9,6 +9,7 @@ Letters, in every docstring and shape comment:
   S sweep trials
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -176,3 +177,16 @@ class Metrics(NamedTuple):
     loss_squares: jax.Array  # [] sums over steps of loss * loss, each times the share left out
     products: jax.Array  # [] of loss * positives
     positive_squares: jax.Array  # [] of positives * positives
+
+
+def no_metrics() -> Metrics:
+    """The sums of no rows."""
+    return Metrics(*[jnp.zeros((), jnp.float32)] * len(Metrics._fields))
+
+
+class Work(NamedTuple):
+    """A batch ready for its gradient, as an engine makes it."""
+
+    ids: Params  # [n] int32 each, the rows touched, an occurrence each
+    rows: jax.Array  # [] centres with a positive
+    add: Callable  # (where each is added, sums [n, D]) -> sums, Metrics

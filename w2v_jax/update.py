@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from w2v_jax import checks, sparse_update
-from w2v_jax.engines import blocks, pairs
+from w2v_jax.engines import ENGINES, pairs
 from w2v_jax.losses import LOSSES
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import Batch, BlockBatch, HyperParams, Metrics, Params, StaticConfig, TrainState
@@ -27,75 +26,18 @@ def gradient(
     checks.check(static)
     if LOSSES[static.loss].vocabulary:
         grads, total, loss = pairs.vocabulary_gradient(params, batch, static)
-        metrics = _counted(batch, total, loss, static)
+        metrics = pairs.counted(batch, total, loss, static)
         return _reduced(grads, metrics.rows, static), metrics
     zeros = jax.tree.map(jnp.zeros_like, params)
-    work = _work(params, batch, static)
+    work = ENGINES[static.engine].work(params, batch, static)
     grads, metrics = work.add(work.ids, zeros)
     return _reduced(grads, work.rows, static), metrics
-
-
-class _Work(NamedTuple):
-    """A batch ready for its gradient."""
-
-    ids: Params  # [n] int32 each, the rows touched, an occurrence each
-    rows: jax.Array  # [] centres with a positive
-    add: Callable  # (places, sums) -> sums, Metrics
-
-
-def _work(params: Params, batch: Batch | BlockBatch, static: StaticConfig) -> _Work:
-    if isinstance(batch, BlockBatch):
-        parts = [(blocks.gather(params, p, static), p) for p in blocks.parts(batch, static)]
-
-        def add(places, sums):
-            sums, loss = blocks.add_gradient(parts, places, sums, static)
-            return sums, _sampled(parts, loss, static)
-
-        return _Work(blocks.ids(batch, static), blocks.centres(batch), add)
-
-    in_use, used = pairs.pairs_in_use(batch, params.input.shape, static)
-    zero = jnp.zeros((), jnp.float32)
-
-    def add(places, sums):
-        sums, total, loss = pairs.add_gradient(params, in_use, used, places, sums, static)
-        return sums, _counted(batch, total, loss, static)
-
-    return _Work(pairs.ids(in_use), _counted(batch, zero, zero, static).rows, add)
-
-
-def _counted(batch: Batch, total: jax.Array, loss: jax.Array, static: StaticConfig) -> Metrics:
-    positive = pairs.positives(batch, static)
-    rows = jnp.sum(jnp.max(positive, axis=1))
-    return no_metrics()._replace(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
-
-
-def _sampled(parts, loss: jax.Array, static: StaticConfig) -> Metrics:
-    """The sums of a blocks batch's sample, of which `loss` is the loss."""
-    count = blocks.sampled_blocks(len(parts), static)
-    sample = [part._replace(context_weights=part.context_weights[:count]) for _, part in parts]
-    positives = sum(blocks.positives(part, static) for part in sample)
-    rows = sum(map(blocks.centres, sample))
-    metrics = no_metrics()._replace(loss=loss, positives=positives, objective=loss, rows=rows)
-    left_out = 1 - count * len(parts) * static.block / static.batch_size
-    if not left_out:
-        return metrics
-    return metrics._replace(
-        steps=(positives > 0).astype(jnp.float32),
-        loss_squares=left_out * loss * loss,
-        products=left_out * loss * positives,
-        positive_squares=left_out * positives * positives,
-    )
 
 
 def _reduced(grads: Params, count: jax.Array, static: StaticConfig) -> Params:
     if static.reduction == "sum":
         return grads
     return jax.tree.map(lambda g: g / jnp.maximum(count, 1), grads)
-
-
-def no_metrics() -> Metrics:
-    """The sums of no rows."""
-    return Metrics(*[jnp.zeros((), jnp.float32)] * len(Metrics._fields))
 
 
 def rate(hyper: HyperParams, static: StaticConfig, progress: jax.Array) -> jax.Array:
@@ -193,7 +135,7 @@ def _dense(state: TrainState, batch, transformation, static: StaticConfig):
 def _sparse(state: TrainState, batch, transformation, static: StaticConfig):
     """New params and optimiser state, of which only the batch's rows differ; metrics."""
     params, opt_state = state.params, state.opt_state
-    work = _work(params, batch, static)
+    work = ENGINES[static.engine].work(params, batch, static)
     deduplicated = [
         sparse_update.deduplicate(s.representative, ids)
         for s, ids in zip(opt_state, work.ids, strict=True)

@@ -16,10 +16,10 @@ from experiments.cli.config import RunConfig
 from experiments.report import chance
 from experiments.report.tables import counted
 from experiments.runs import run
-from w2v_jax import beginning, sampling, training, visits
+from w2v_jax import beginning, training, visits
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
-from w2v_jax.engines import blocks, pairs
+from w2v_jax.engines import ENGINES, pairs
 from w2v_jax.losses import LOSSES
 from w2v_jax.training import Report
 from w2v_jax.types import Batch, BlockBatch, Params, StaticConfig, UserError, Vocab
@@ -75,7 +75,7 @@ def take(config: RunConfig, corpus: Corpus, number: int) -> Step:
     if taken < number:
         raise UserError(f"--step={number}: the training has {counted(taken, 'step')}")
     visit = next(visits.visits(*given, start=report.position))
-    make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
+    make = ENGINES[static.engine].make_batch
     in_chunk = jnp.int32(report.position.done - 1)
     batch = jax.jit(make, static_argnames="static")(visit.sampled, in_chunk, hyper, static=static)
     return Step(jax.device_get(batch), before, _copy(state.params), report)

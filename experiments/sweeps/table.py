@@ -43,7 +43,7 @@ def write(lines: Sequence[dict], items: Mapping[str, over_items.Items], settings
     baseline's value of each swept axis; "axes"; "design".
     """
     if not lines:
-        return "No members yet.\n"
+        return "No trials yet.\n"
     every = groups(lines)
     base = baseline(every, settings)
     compared = comparisons(every, items, settings)

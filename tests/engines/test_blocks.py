@@ -12,7 +12,7 @@ from jax.test_util import check_grads
 
 from w2v_jax import sampling, training, update
 from w2v_jax.data import corpus as corpora
-from w2v_jax.engines import blocks, pairs
+from w2v_jax.engines import blocks, products, pairs
 from w2v_jax.types import Params, StaticConfig
 
 LENGTHS = (1, 2, 5, 3, 1, 9, 4, 12, 1)
@@ -289,7 +289,7 @@ def test_both_gradients_of_weighted_sums_are_right():
     rng = np.random.default_rng(0)
     shares, rows = rng.normal(size=(2, 3, 5)), rng.normal(size=(2, 5, 4))
     at = jnp.float32(shares), jnp.float32(rows)
-    check_grads(blocks._weighted_sums, at, 1, ["rev"], atol=0.02, rtol=0.02, eps=1e-2)
+    check_grads(products.weighted_sums, at, 1, ["rev"], atol=0.02, rtol=0.02, eps=1e-2)
 
 
 @pytest.mark.parametrize(("model", "noise"), [(m, n) for m, n, legacy in LAWS if not legacy])

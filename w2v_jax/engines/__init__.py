@@ -1,0 +1,60 @@
+"""ENGINES: the ways to compute a step, each a few functions that the code looks up."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from w2v_jax import sampling
+from w2v_jax.engines import blocks, pairs
+from w2v_jax.losses import LOSSES
+from w2v_jax.noise import NOISE
+from w2v_jax.types import Registry, StaticConfig, UserError
+
+
+class Engine(NamedTuple):
+    """A way to compute a step."""
+
+    make_batch: Callable  # (SampledChunk, step [], HyperParams, StaticConfig) -> its batch
+    work: Callable  # (Params, batch, StaticConfig) -> Work, from which `update` takes the gradient
+    rows_of_a_step: Callable  # (StaticConfig) -> rows gathered for a batch
+    check: Callable  # (StaticConfig) -> None; raises UserError for what it can't do
+    uses: tuple[str, ...] = ()  # flags that have an effect with it
+
+
+def _check_blocks(static: StaticConfig) -> None:
+    """What the blocks engine can't do is refused, not ignored."""
+    allowed = {
+        "loss": [name for name, loss in LOSSES.items() if loss.in_blocks],
+        "noise": [name for name, law in NOISE.items() if law.ratio],
+        "redraw": ["epoch"],
+        "full_windows": [False],
+        "drop_last": [False],
+    }
+    for name, values in allowed.items():
+        value = getattr(static, name)
+        if value not in values:
+            shown = " or ".join(f"`{name}={str(v).lower()}`" for v in values)
+            raise UserError(
+                f"`{name}={str(value).lower()}`: `engine=blocks` has {shown}; "
+                "`engine=pairs` has all"
+            )
+    if static.group_size % static.block:
+        raise UserError(
+            f"`group_size={static.group_size}`: not a multiple of `block={static.block}`"
+        )
+    if static.batch_size % static.group_size:
+        raise UserError(
+            f"`batch_size={static.batch_size}`: not a multiple of `group_size={static.group_size}`"
+        )
+
+
+ENGINES = Registry(
+    "engine",
+    pairs=Engine(sampling.make_batch, pairs.work, pairs.rows_of_a_step, lambda static: None),
+    blocks=Engine(
+        blocks.make_blocks,
+        blocks.work,
+        blocks.rows_of_a_step,
+        _check_blocks,
+        uses=("block", "group_size", "negatives_per_group"),
+    ),
+)

@@ -13,9 +13,20 @@ import jax
 import jax.numpy as jnp
 
 from w2v_jax import losses, model, sampling, table_ops
+from w2v_jax.engines import products
 from w2v_jax.noise import NOISE
 from w2v_jax.table_ops import look_up
-from w2v_jax.types import Batch, BlockBatch, HyperParams, Params, SampledChunk, StaticConfig
+from w2v_jax.types import (
+    Batch,
+    BlockBatch,
+    HyperParams,
+    Metrics,
+    Params,
+    SampledChunk,
+    StaticConfig,
+    Work,
+    no_metrics,
+)
 
 PARTS = 2  # independent halves of a step, which XLA may run beside one another on CPU cores
 MEASURED = 128  # centres of each step whose loss is taken: of all it costs a third of a step (CPU)
@@ -101,66 +112,6 @@ def ids(batch: BlockBatch, static: StaticConfig) -> Params:
     return Params(contexts, jnp.concatenate([own, batch.negatives.reshape(-1)]))
 
 
-@jax.custom_vjp
-def product(left: jax.Array, right: jax.Array) -> jax.Array:
-    """Scores of each row with each: [.., n, D] and [.., m, D] -> [.., n, m]."""
-    return _plain_product(left, right)
-
-
-def _plain_product(left, right):
-    return jnp.einsum("...nd,...md->...nm", left, right, precision=model.PRECISION)
-
-
-def _product_forward(left, right):
-    return _plain_product(left, right), (left, right)  # plain: jax.jvp of a training passes here
-
-
-def _product_backward(rows, slope):
-    left, right = rows
-    of_left = jnp.einsum("...nm,...md->...nd", slope, right, precision=model.PRECISION)
-    # Turned over first, and multiplied plainly then. The barrier is gone from XLA's CPU program,
-    # but until then keeps the turning out of the product, which goes to a slower library with
-    # it: a skip-gram step then takes 4 to 8% more of the CPU, one of CBOW 1 to 2%.
-    turned = jax.lax.optimization_barrier(jnp.swapaxes(slope, -1, -2))
-    of_right = jnp.einsum("...mn,...nd->...md", turned, left, precision=model.PRECISION)
-    return of_left, of_right
-
-
-product.defvjp(_product_forward, _product_backward)
-
-
-@jax.custom_vjp
-def _weighted_sums(shares: jax.Array, rows: jax.Array) -> jax.Array:
-    """Sums of rows, each by its share: [.., n, m] and [.., m, D] -> [.., n, D].
-
-    jnp.matmul, with a faster gradient of the rows.
-    """
-    return jnp.matmul(shares, rows, precision=model.PRECISION)
-
-
-def _weighted_sums_forward(shares, rows):
-    return jnp.matmul(shares, rows, precision=model.PRECISION), (shares, rows)
-
-
-def _weighted_sums_backward(operands, slope):
-    shares, rows = operands
-    # As in `product`: 2 to 5% of a step.
-    turned = jax.lax.optimization_barrier(jnp.swapaxes(shares, -1, -2))
-    of_rows = jnp.matmul(turned, slope, precision=model.PRECISION)
-    of_shares = jnp.einsum("...nd,...md->...nm", slope, rows, precision=model.PRECISION)
-    return of_shares, of_rows
-
-
-_weighted_sums.defvjp(_weighted_sums_forward, _weighted_sums_backward)
-
-
-def _rowwise_scores(left: jax.Array, right: jax.Array) -> jax.Array:
-    """Scores of each row with the one at its place: [.., D] twice -> [..]."""
-    ones = jnp.ones((left.shape[-1],), left.dtype)
-    # By a product, for XLA sums the rows of an array one number at a time.
-    return jnp.matmul(left * right, ones, precision=model.PRECISION)
-
-
 def objective(
     input_rows: jax.Array,
     output_rows: jax.Array,
@@ -185,12 +136,12 @@ def _objective_and_sample(
     loss = partial(_loss, terms=losses.of(static).terms)
     if static.model == "skipgram":
         h, weights = input_rows, batch.context_weights
-        positive = product(h, output_rows)
+        positive = products.product(h, output_rows)
     else:
         h = _hidden(input_rows, batch.context_weights, static)
         weights = jnp.max(batch.context_weights, axis=-1)
-        positive = _rowwise_scores(h, output_rows)
-    negatives = product(h.reshape(groups, -1, dim), noise_rows)
+        positive = products.rowwise_scores(h, output_rows)
+    negatives = products.product(h.reshape(groups, -1, dim), noise_rows)
 
     def first(x):
         return x.reshape(*batch.context_weights.shape[:2], -1)[:count]
@@ -210,10 +161,10 @@ def _loss(positive, weights, negatives, negative_weights, *, terms) -> jax.Array
 def _hidden(rows: jax.Array, context_weights: jax.Array, static: StaticConfig) -> jax.Array:
     """h of each centre: the mean of its contexts, [B, X, D] and [B, L, X] -> [B, L, D]."""
     share = context_weights / jnp.maximum(jnp.sum(context_weights, axis=-1, keepdims=True), 1)
-    mean = _weighted_sums(share, rows)
+    mean = products.weighted_sums(share, rows)
     if not static.cbow_legacy_gradient:
         return mean
-    total = _weighted_sums(context_weights, rows)
+    total = products.weighted_sums(context_weights, rows)
     return total + jax.lax.stop_gradient(mean - total)
 
 
@@ -277,6 +228,42 @@ def add_gradient(
         sums = Params(of_input, table_ops.scatter_add(of_output, at[2], grads[2]))
         loss += of_sample
     return sums, loss
+
+
+def work(params: Params, batch: BlockBatch, static: StaticConfig) -> Work:
+    """The batch ready for its gradient: its rows gathered."""
+    gathered = [(gather(params, part, static), part) for part in parts(batch, static)]
+
+    def add(places, sums):
+        sums, loss = add_gradient(gathered, places, sums, static)
+        return sums, _sampled(gathered, loss, static)
+
+    return Work(ids(batch, static), centres(batch), add)
+
+
+def _sampled(gathered, loss: jax.Array, static: StaticConfig) -> Metrics:
+    """The sums of a blocks batch's sample, of which `loss` is the loss."""
+    count = sampled_blocks(len(gathered), static)
+    sample = [part._replace(context_weights=part.context_weights[:count]) for _, part in gathered]
+    pairs = sum(positives(part, static) for part in sample)
+    rows = sum(map(centres, sample))
+    metrics = no_metrics()._replace(loss=loss, positives=pairs, objective=loss, rows=rows)
+    left_out = 1 - count * len(gathered) * static.block / static.batch_size
+    if not left_out:
+        return metrics
+    return metrics._replace(
+        steps=(pairs > 0).astype(jnp.float32),
+        loss_squares=left_out * loss * loss,
+        products=left_out * loss * pairs,
+        positive_squares=left_out * pairs * pairs,
+    )
+
+
+def rows_of_a_step(static: StaticConfig) -> int:
+    """Rows gathered for a batch."""
+    count = static.batch_size // static.block
+    own = count * (2 * static.block + 2 * static.window)
+    return own + static.batch_size // static.group_size * static.negatives_per_group
 
 
 def expand(batch: BlockBatch, vocab_size: int, hyper: HyperParams, static: StaticConfig) -> Batch:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from w2v_jax import losses, model, table_ops
 from w2v_jax.losses import LOSSES, Loss
 from w2v_jax.table_ops import look_up
-from w2v_jax.types import Batch, Params, StaticConfig
+from w2v_jax.types import Batch, Metrics, Params, StaticConfig, Work, no_metrics
 
 PART = 2**18  # gathered floats that a part of a batch may have: half and twice are slower (CPU)
 PART_ON_ACCELERATORS = 2**26  # where a step is too short for many small parts
@@ -151,3 +151,29 @@ def add_gradient(
     zero = jnp.zeros((), jnp.float32)
     parts = table_ops.most(-(-used // size))
     return jax.lax.fori_loop(0, parts, add_part, (sums, zero, zero))
+
+
+def work(params: Params, batch: Batch, static: StaticConfig) -> Work:
+    """The batch ready for its gradient: pairs in use first."""
+    in_use, used = pairs_in_use(batch, params.input.shape, static)
+    zero = jnp.zeros((), jnp.float32)
+
+    def add(places, sums):
+        sums, total, loss = add_gradient(params, in_use, used, places, sums, static)
+        return sums, counted(batch, total, loss, static)
+
+    return Work(ids(in_use), counted(batch, zero, zero, static).rows, add)
+
+
+def counted(batch: Batch, total: jax.Array, loss: jax.Array, static: StaticConfig) -> Metrics:
+    """The sums of a batch, of which objective and loss are given."""
+    positive = positives(batch, static)
+    rows = jnp.sum(jnp.max(positive, axis=1))
+    return no_metrics()._replace(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
+
+
+def rows_of_a_step(static: StaticConfig) -> int:
+    """Rows gathered for a batch."""
+    positive_slots = 2 * static.window if static.model == "skipgram" else 1
+    inputs = 1 if static.model == "skipgram" else 2 * static.window
+    return static.batch_size * positive_slots * (inputs + 1 + static.negatives)
