@@ -71,8 +71,7 @@ def read(paths: Iterable[str], vocab: Vocab, *, unk: str, eos: bool) -> Corpus:
         words += len(line)
     if not ids:
         raise UserError(f"{', '.join(paths)}: holds no word of the vocabulary")
-    ends = [len(ids)] if eos else np.unique(ends)
-    line_ends = np.array(ends, np.int64)
+    line_ends = np.array([len(ids)] if eos else np.unique(ends), np.int64)
     line_ends = line_ends[line_ends > 0]
     return Corpus(np.array(ids, np.int32), line_ends, vocab, words, digest.hexdigest())
 
@@ -203,11 +202,8 @@ def _skipgram(
         centres, row, contexts, weights = part
         h, rows = model.gather(params.input, centres), model.gather(params.output, contexts)
         of_centre = jax.tree.map(lambda x: look_up(x, row)[:, None], every)
-        kept = (
-            weights
-            * look_up(hyper.keep_prob, centres)[:, None]
-            * look_up(hyper.keep_prob, contexts)
-        )
+        keep_prob = hyper.keep_prob
+        kept = weights * look_up(keep_prob, centres)[:, None] * look_up(keep_prob, contexts)
         scores = jax.vmap(model.dot_scores)(h, rows)
         return _sums(scores, contexts, of_centre, weights, kept, hyper, static)
 

@@ -300,7 +300,7 @@ def test_noise_drawn_once_for_all_is_what_each_step_would_draw(
     @jax.jit
     def both(epoch):
         sampled = sampling.sample_chunk(KEY, epoch, 0, tokens, lines, hyper, static)
-        unstored = sampled._replace(noise=sampled.negatives[:, :0])
+        unstored = sampled._replace(negatives=sampled.negatives[:, :0])
         return [sampling.make_batch(s, 1, hyper, static) for s in (sampled, unstored)]
 
     for epoch in (0, 1):

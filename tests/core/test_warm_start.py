@@ -166,11 +166,11 @@ def test_vectors_alone_are_a_beginning_too(texts, tmp_path, capsys):
 def test_a_run_that_goes_on_is_resumed_only_with_the_same_beginning(texts, tmp_path, capsys):
     out, copied = tmp_path / "out", tmp_path / "copied.txt"
     lines = (texts[0] / "vectors.txt").read_text().splitlines(keepends=True)
-    copied.write_text("".merged(lines))
+    copied.write_text("".join(lines))
     assert going_on(texts, out, f"--continue_from={copied}") == 0
     assert going_on(texts, out, f"--continue_from={texts[0] / 'vectors.txt'}") == 0
     assert "complete" in capsys.readouterr().err  # the same vectors elsewhere
-    copied.write_text("".merged([*lines[:1], *lines[2:0:-1], *lines[3:]]))
+    copied.write_text("".join([*lines[:1], *lines[2:0:-1], *lines[3:]]))
     assert going_on(texts, out, f"--continue_from={copied}") == 1
     assert "what --continue_from names is another" in capsys.readouterr().err
 

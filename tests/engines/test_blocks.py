@@ -171,7 +171,9 @@ def test_the_expected_window_gives_the_mean_over_windows(hyper, engine, chosen):
         sampled, _ = batches_of(of_window, static._replace(engine="blocks"))
         if engine == "pairs":
             order = jnp.arange(N + 3, dtype=jnp.int32)
-            sampled = sampled._replace(centre_order=order, noise=jnp.zeros((N + 3, 0), jnp.int32))
+            sampled = sampled._replace(
+                centre_order=order, negatives=jnp.zeros((N + 3, 0), jnp.int32)
+            )
         batch = jitted(make, static)(sampled, jnp.int32(0), of_window)
         return gradient_of(static)(tables(), batch)
 
@@ -191,7 +193,7 @@ def test_cbows_mean_weighs_contexts_by_their_chance_in_both_engines(hyper):
     sampled, (batch, *_) = batches_of(hyper, blocked)
     of_blocks = expanded(batch, hyper, blocked)
     order = jnp.arange(N + 3, dtype=jnp.int32)
-    sampled = sampled._replace(centre_order=order, noise=jnp.zeros((N + 3, 0), jnp.int32))
+    sampled = sampled._replace(centre_order=order, negatives=jnp.zeros((N + 3, 0), jnp.int32))
     make = jitted(sampling.make_batch, blocked._replace(engine="pairs"))
     of_pairs = make(sampled, jnp.int32(0), hyper)
     kept = np.flatnonzero(np.asarray(sampled.line) >= 0)
@@ -306,7 +308,7 @@ def test_in_expectation_over_noise_it_is_the_pairs_engines_objective(make_hyper,
     @jax.vmap
     def weights(seed):  # [centres, words]: the weight of each negative
         noise = sampling.draw_words(jax.random.key(seed), 1, static.negatives_per_group, hyper)
-        batch = blocks.make_blocks(sampled._replace(noise=noise[None]), 0, hyper, static)
+        batch = blocks.make_blocks(sampled._replace(negatives=noise[None]), 0, hyper, static)
         hot = jax.nn.one_hot(batch.negatives, words)
         per = jnp.broadcast_to(batch.negative_weights, (1, 8, static.negatives_per_group))
         return jnp.einsum("gnm,gmw->gnw", per, hot)[0], batch.context_weights[0]
@@ -392,7 +394,9 @@ def test_noise_is_drawn_anew_each_step_and_is_a_function_of_its_address(hyper):
     for a, b in zip(one, again, strict=True):
         for x, y in zip(a, b, strict=True):
             np.testing.assert_array_equal(x, y)
-    assert (one[0].noise != one[1].noise).any() and (one[0].noise != other[0].noise).any()
+    assert (one[0].negatives != one[1].negatives).any() and (
+        one[0].negatives != other[0].negatives
+    ).any()
 
 
 # Runs
