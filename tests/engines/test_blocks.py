@@ -12,7 +12,7 @@ from jax.test_util import check_grads
 
 from w2v_jax import sampling, training, update
 from w2v_jax.data import corpus as corpora
-from w2v_jax.engines import blocks, products, pairs
+from w2v_jax.engines import blocks, pairs, products
 from w2v_jax.types import Params, StaticConfig
 
 LENGTHS = (1, 2, 5, 3, 1, 9, 4, 12, 1)
