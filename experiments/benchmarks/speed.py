@@ -45,7 +45,7 @@ def define_flags() -> None:
     flags.DEFINE_string("data_dir", "", "Folder with PTB's files (default: $W2V_JAX_DATA).")
     flags.DEFINE_integer("max_words", 0, "The corpus's first so many words (0: all).", 0)
     flags.DEFINE_list(
-        "peers",
+        "baselines",
         [f"w2v_jax@{LARGE['epochs']}", "gensim@5"],  # each by its own default
         f"Of {', '.join(BASELINES)}; NAME@EPOCHS: other epochs, w2v_jax:FLAGFILE: other flags.",
     )
@@ -57,7 +57,9 @@ def define_flags() -> None:
     flags.DEFINE_integer("negatives", 5, "Noise words K a positive.", 1)
     flags.DEFINE_float("subsample", 1e-4, "Subsampling threshold t (0: none).", 0.0)
     flags.DEFINE_integer("min_count", 5, "Words that occur less often are left out.", 1)
-    flags.DEFINE_integer("epochs", 5, "Passes over the corpus, where --peers names no other.", 1)
+    flags.DEFINE_integer(
+        "epochs", 5, "Passes over the corpus, but for NAME@EPOCHS.", 1
+    )
     flags.DEFINE_integer("threads", cpus(), "CPUs and worker threads of every run.", 1)
     flags.DEFINE_string("ours", "", "Flagfile of w2v_jax (default: train_corpus's defaults).")
     flags.DEFINE_multi_string("ours_flag", [], "A flag of w2v_jax, as --batch_size=1024.")
@@ -81,7 +83,7 @@ def main() -> None:
     results = Results(plan.folder, shared)
     for seed, racer in order(plan.entries, plan.seeds):
         own = particular(racer, plan.tools)
-        found = results.find(baseline=racer.label, seed=seed)
+        found = results.find(peer=racer.label, seed=seed)
         if found is None:
             line = measure(plan, racer, seed)
             results.add({**line, "flags": own})
@@ -97,7 +99,7 @@ def main() -> None:
 def report(results: Results, task: Task) -> None:
     """table.md, printed too, and benchmark.png."""
     if not results.lines:
-        raise UserError("--peers: none of them can run here")
+        raise UserError("--baselines: none of them can run here")
     from experiments.benchmarks import plot as benchmark_plot  # its errors must not lose a table
 
     names = [benchmark_table.run_name(line["peer"], line["seed"]) for line in results.lines]
@@ -118,7 +120,7 @@ def make_plan() -> Plan:
     if values.threads > cpus():
         raise UserError(f"--threads={values.threads}: this process may use {cpus()} CPUs")
     if len(set(values.baselines)) < len(values.baselines):
-        raise UserError(f"--peers={','.join(values.baselines)}: one is named twice")
+        raise UserError(f"--baselines={','.join(values.baselines)}: one is named twice")
     tools = Tools(
         ours=values.ours,
         ours_flags=tuple(values.ours_flag),
@@ -130,8 +132,8 @@ def make_plan() -> Plan:
     for label in values.baselines:
         one = entry(label, task, tools)
         if reason := BASELINES[one.name].missing(tools, task):
-            if values["peers"].present:
-                raise UserError(f"--peers={label}: {reason}")
+            if values["baselines"].present:
+                raise UserError(f"--baselines={label}: {reason}")
             console.log(f"note: {label} is left out: {reason}")
         else:
             entries.append(one)
@@ -164,7 +166,7 @@ def measure(plan: Plan, racer: Entry, seed: int) -> dict:
     child = child_process.run(baseline.command(run), log, plan.task.threads)
     if child.status:
         last = (child.output.strip().splitlines() or ["it printed nothing"])[-1]
-        raise UserError(f"--peers={racer.label}: exit status {child.status}: {last} ({log})")
+        raise UserError(f"--baselines={racer.label}: exit status {child.status}: {last} ({log})")
     times = baseline.times(run, child.output)
     words = plan.task.words * racer.epochs
     wv = vectors_io.load(folder / baseline.vectors)

@@ -34,6 +34,7 @@ RENAMED: dict[str, Renamed] = {  # by the old name
     "group": Renamed("group_size"),
     "shared_noise": Renamed("negatives_per_group"),
     "lanes": Renamed("vmap_width"),
+    "peers": Renamed("baselines"),
 }
 REMOVED: dict[str, str] = {}  # the value that this version behaves like, by the name
 PLACES = ("dataset", "corpus", "data_dir", "continue_from")  # where a text lies: its hash tells

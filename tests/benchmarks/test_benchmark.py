@@ -67,7 +67,7 @@ def test_peers_are_named_with_epochs_and_flagfiles(tmp_path):
     own = particular(one, Tools(ours_flags=("--batch_size=8",)))
     assert own == "--dim=3 --batch_size=8"
     for wrong in ("glove", "gensim@0", "gensim:a.cfg", "w2v_jax:absent.cfg", ""):
-        with told("--peers"):
+        with told("--baselines"):
             entry(wrong, TASK, Tools())
 
 
@@ -229,7 +229,7 @@ def test_results_go_on_where_they_stopped(tmp_path):
         file.write('{"peer": "a", "se')  # cut off in the middle
     results = Results(tmp_path, {"dim": 3})
     assert results.lines == [{"peer": "a", "seed": 1}]
-    assert results.find(baseline="a", seed=1) and not results.find(baseline="a", seed=2)
+    assert results.find(peer="a", seed=1) and not results.find(baseline="a", seed=2)
     results.add({"peer": "a", "seed": 2})
     assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 2
     with told(r"--workdir=.*dim = 3, not 4"):
@@ -284,11 +284,11 @@ def test_a_benchmark_runs_all_that_is_there_and_goes_on(place, capsys, monkeypat
     pytest.importorskip("gensim")
     args = [f"--corpus={place / 'text.txt'}", f"--workdir={place / 'out'}", "--threads=1"]
     args += ["--dim=4", "--window=2", "--negatives=2", "--subsample=0", "--min_count=1"]
-    args += ["--epochs=2", f"--word2vec_c={place / 'word2vec'}", "--peers"]
+    args += ["--epochs=2", f"--word2vec_c={place / 'word2vec'}", "--baselines"]
     baselines = "gensim,word2vec_c"
     ours = ["--ours_flag=--batch_size=128", "--ours_flag=--noise=with_replacement"]
     assert start("benchmark", *args, f"{baselines},fasttext", "--seeds=1") == 1
-    assert "error: --peers=fasttext: no --fasttext=PATH" in capsys.readouterr().err
+    assert "error: --baselines=fasttext: no --fasttext=PATH" in capsys.readouterr().err
     assert not (place / "out").exists()
     assert start("benchmark", *args, f"{baselines},w2v_jax@1", *ours, "--seeds=1") == 0
     told = capsys.readouterr()
@@ -318,21 +318,24 @@ MISTAKES = {
     "no text": (["--workdir=OUT"], "--corpus"),
     "two texts": (["--workdir=OUT", "--corpus=CORPUS", "--dataset=ptb"], "--dataset"),
     "absent text": (["--workdir=OUT", "--corpus=absent.txt"], "--corpus=absent.txt"),
-    "unknown peer": (["--workdir=OUT", "--corpus=CORPUS", "--peers=glove"], "--peers=glove"),
-    "twice": (["--workdir=OUT", "--corpus=CORPUS", "--peers=gensim,gensim"], "--peers"),
+    "unknown peer": (
+        ["--workdir=OUT", "--corpus=CORPUS", "--baselines=glove"],
+        "--baselines=glove",
+    ),
+    "twice": (["--workdir=OUT", "--corpus=CORPUS", "--baselines=gensim,gensim"], "--baselines"),
     "threads": (["--workdir=OUT", "--corpus=CORPUS", "--threads=9999"], "--threads"),
     "no such program": (
-        ["--workdir=OUT", "--corpus=CORPUS", "--peers=fasttext", "--fasttext=/absent"],
+        ["--workdir=OUT", "--corpus=CORPUS", "--baselines=fasttext", "--fasttext=/absent"],
         "--fasttext=/absent",
     ),
-    "none is there": (["--workdir=OUT", "--corpus=CORPUS", "--peers=fasttext"], "--peers"),
+    "none is there": (["--workdir=OUT", "--corpus=CORPUS", "--baselines=fasttext"], "--baselines"),
     "a program that is none": (
-        ["--workdir=OUT", "--corpus=CORPUS", "--peers=fasttext", "--fasttext=BROKEN"],
-        "--peers=fasttext: exit status 126: [Errno 8]",
+        ["--workdir=OUT", "--corpus=CORPUS", "--baselines=fasttext", "--fasttext=BROKEN"],
+        "--baselines=fasttext: exit status 126: [Errno 8]",
     ),
     "a peer that fails": (
-        ["--workdir=OUT", "--corpus=CORPUS", "--peers=word2vec_c", "--word2vec_c=false"],
-        "--peers=word2vec_c: exit status 1",
+        ["--workdir=OUT", "--corpus=CORPUS", "--baselines=word2vec_c", "--word2vec_c=false"],
+        "--baselines=word2vec_c: exit status 1",
     ),
 }
 

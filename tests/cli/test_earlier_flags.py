@@ -305,9 +305,9 @@ MEMBERS = [RunConfig(seed=seed, optimizer="adam") for seed in (1, 2)]
 )
 def test_a_checkpoints_members_are_those_of_any_version(tmp_path, stored, are_these):
     from experiments.sweeps.checkpointing import Saves
-    from experiments.sweeps.plan import Member, Program
+    from experiments.sweeps.plan import Program, Trial
 
-    members = tuple(Member(i, {}, config) for i, config in enumerate(MEMBERS))
+    members = tuple(Trial(i, {}, config) for i, config in enumerate(MEMBERS))
     saves = Saves(tmp_path, Program(0, members, 2, 1, 0), MEMBERS[0])
     assert saves._are_these(saves._members)
     assert saves._are_these(stored) == are_these

@@ -48,5 +48,5 @@ def test_train_corpus_trains_so_many_epochs_and_says_so(capsys, monkeypatch, tmp
 
 def test_the_benchmarks_default_is_the_headlines(capsys):
     assert start("benchmark", "--help") == 0
-    shown = capsys.readouterr().out.partition("--peers:")[2].partition("--")[0]
+    shown = capsys.readouterr().out.partition("--baselines:")[2].partition("--")[0]
     assert f"(default: 'w2v_jax@{EPOCHS},gensim@5')" in shown

@@ -1,4 +1,4 @@
-"""--peers: who runs, with which epochs and flags, and in which order."""
+"""--baselines: who runs, with which epochs and flags, and in which order."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from w2v_jax.types import UserError
 
 
 class Entry(NamedTuple):
-    """One of --peers: NAME, NAME@EPOCHS, w2v_jax:FLAGFILE or w2v_jax:FLAGFILE@EPOCHS."""
+    """One of --baselines: NAME, NAME@EPOCHS, w2v_jax:FLAGFILE or w2v_jax:FLAGFILE@EPOCHS."""
 
     label: str
     name: str
@@ -20,16 +20,18 @@ class Entry(NamedTuple):
 
 
 def entry(label: str, task: Task, tools: Tools) -> Entry:
-    """Reads one of --peers. Raises UserError where it is no peer."""
+    """Reads one of --baselines. Raises UserError where it is no peer."""
     match = re.fullmatch(r"([^:@]+)(?::([^@]+))?(?:@([1-9]\d*))?", label)
     name, flagfile, epochs = match.groups() if match else (label, None, None)
     if name not in BASELINES:
-        raise UserError(f"--peers={label}: not one of {', '.join(BASELINES)} (NAME or NAME@EPOCHS)")
+        raise UserError(
+            f"--baselines={label}: not one of {', '.join(BASELINES)} (NAME or NAME@EPOCHS)"
+        )
     if flagfile and name != "w2v_jax":
-        raise UserError(f"--peers={label}: only w2v_jax takes a flagfile")
+        raise UserError(f"--baselines={label}: only w2v_jax takes a flagfile")
     flagfile = (flagfile or tools.ours) if name == "w2v_jax" else ""
     if flagfile:
-        flagfile_text("ours or --peers", flagfile)
+        flagfile_text("ours or --baselines", flagfile)
     return Entry(label, name, flagfile, int(epochs or task.epochs))
 
 
