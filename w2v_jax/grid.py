@@ -143,13 +143,13 @@ def sweep(
     for i, (_, _, own) in enumerate(jobs):
         programs.setdefault(_shared(own), []).append(i)
     swept = [name for name, x in axes.items() if _is_list(x)]
-    trials: list[Trial | None] = [None] * len(jobs)
-    for trials in programs.values():
-        for i, loss, table in _trained([jobs[i] for i in trials], trials, corpus, vmap_width):
+    done: dict[int, Trial] = {}
+    for numbers in programs.values():
+        for i, loss, table in _trained([jobs[i] for i in numbers], numbers, corpus, vmap_width):
             setting, seed, own = jobs[i]
             wv = WordVectors(corpus.vocab.words, table, _untrained(corpus))
-            trials[i] = Trial({n: setting[n] for n in swept}, seed, own, loss, wv)
-    return Sweep([trial for trial in trials if trial is not None])
+            done[i] = Trial({n: setting[n] for n in swept}, seed, own, loss, wv)
+    return Sweep([done[i] for i in range(len(jobs))])
 
 
 def _is_list(values: Any) -> bool:
@@ -163,7 +163,9 @@ def _untrained(corpus: Corpus) -> tuple[int, ...]:
 def _shared(config: Config) -> Config:
     """What trainings of one program have in common: the config, its traced fields aside."""
     plain = Config.__dataclass_fields__
-    fields = {name: plain[name].default for name in ("noise_power", "beta1", "beta2")}
+    fields: dict[str, Any] = {
+        name: plain[name].default for name in ("noise_power", "beta1", "beta2")
+    }
     fields |= {"learning_rate": 1.0, "subsample": 0.0, "epsilon": 1.0, "weight_decay": 0.0}
     return dataclasses.replace(config, **fields, window=1, negatives=1, subsample_rule="paper")
 

@@ -1,5 +1,6 @@
 """Trainings of the library: a run with its vectors, and its progress while it trains."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from w2v_jax.config import Config
 from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.metrics import loss_error, mean_loss
-from w2v_jax.types import Params, UserError
+from w2v_jax.types import Metrics, Params, UserError
 from w2v_jax.vectors import io
 from w2v_jax.vectors.measures import Measures, measures
 from w2v_jax.vectors.word_vectors import WordVectors
@@ -58,7 +59,8 @@ def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | N
     hyper, static = beginning.make_hyper(config, corpus.vocab), config.static()
     state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
     program = training.compile_program(state, key, corpus.chunk_size, hyper, static, STEPS)
-    history, epoch, sums = [], 0, None
+    history: list[dict[str, Any]] = []
+    epoch, sums = 0, np.zeros(len(Metrics._fields))
     began = time.perf_counter()
     with _shown(progress, corpus.words * config.epochs) as show:
         reports = training.train(state, key, corpus, program, hyper, static, config.epochs)
@@ -75,15 +77,16 @@ def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | N
             history.append(_line(report, found))
             show(history[-1])
     train_sec = time.perf_counter() - began
-    params = Params(*map(np.asarray, state.params))
+    params = jax.device_get(state.params)
+    loss = mean_loss(sums)  # None where no step of the last epoch was measured
     never = tuple(np.flatnonzero(trainable.without_context(corpus)).tolist())
     return Run(
         config=config,
         seed=seed,
-        vectors=WordVectors(corpus.vocab.words, params.input, never),
+        vectors=WordVectors(corpus.vocab.words, np.asarray(params.input), never),
         params=params,
         history=history,
-        loss=mean_loss(sums),
+        loss=math.nan if loss is None else loss,
         loss_error=loss_error(sums),
         train_sec=train_sec,
     )

@@ -57,9 +57,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("negatives", 5, "Noise words K a positive.", 1)
     flags.DEFINE_float("subsample", 1e-4, "Subsampling threshold t (0: none).", 0.0)
     flags.DEFINE_integer("min_count", 5, "Words that occur less often are left out.", 1)
-    flags.DEFINE_integer(
-        "epochs", 5, "Passes over the corpus, but for NAME@EPOCHS.", 1
-    )
+    flags.DEFINE_integer("epochs", 5, "Passes over the corpus, but for NAME@EPOCHS.", 1)
     flags.DEFINE_integer("threads", cpus(), "CPUs and worker threads of every run.", 1)
     flags.DEFINE_string("ours", "", "Flagfile of w2v_jax (default: train_corpus's defaults).")
     flags.DEFINE_multi_string("ours_flag", [], "A flag of w2v_jax, as --batch_size=1024.")

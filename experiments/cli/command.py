@@ -8,7 +8,7 @@ from collections.abc import Callable
 from absl import flags
 from jax.errors import JaxRuntimeError
 
-from experiments.cli import datasets, earlier_arguments, peers_flags, programs, quiet, streams
+from experiments.cli import datasets, earlier_arguments, help, peers_flags, programs, quiet, streams
 from experiments.cli.errors import Diverged, Stopped, as_flags
 from w2v_jax import configure
 from w2v_jax.types import UserError
@@ -112,7 +112,7 @@ def _parse(argv: list[str], doc: str) -> None:
         print(f"note: {line}", file=sys.stderr)
     if flags.FLAGS.help:
         datasets.show_in_help()
-        print(f"{doc.strip()}\n\nflags:\n{_flags_help()}", flush=True)
+        print(help.text(doc), flush=True)
         sys.exit(OK)
     if sum(map(os.path.exists, rest[1:])):
         raise UserError(
@@ -135,17 +135,6 @@ def _expanded(args: list[str]) -> list[str]:
         return found
     bare = [arg.removeprefix("\ufeff") for arg in found]
     return _expanded([arg for arg in bare if not arg.startswith(("#", "//")) and arg])
-
-
-def _flags_help() -> str:
-    values = flags.FLAGS
-    own = values.flags_by_module_dict().items()
-    shown = [
-        values.module_help(m)
-        for m, fs in own
-        if fs and (m.startswith("experiments") or m == sys.argv[0])
-    ]
-    return "\n".join(shown)
 
 
 def _terminated(number, frame):

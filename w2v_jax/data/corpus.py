@@ -44,7 +44,10 @@ class Corpus:
         left.
         """
         settings = TextSettings(reading, unk, min_count, max_vocab)
-        numbers, ids, ends, digest = {}, [], [], hashlib.sha256()
+        numbers: dict[str, int] = {}
+        ids: list[int] = []
+        ends: list[int] = []
+        digest = hashlib.sha256()
         for number, sentence in enumerate(_listed(sentences), 1):
             words = _words(sentence, number)
             digest.update((" ".join(words) + "\n").encode("utf-8", "surrogatepass"))
