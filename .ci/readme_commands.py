@@ -1,4 +1,4 @@
-"""Runs the commands that README shows, one after the other, at a small size, in a folder of its own.
+"""Runs the commands that README shows, one after the other, at a small size, in a folder.
 
 python .ci/readme_commands.py FOLDER
 """
@@ -23,7 +23,7 @@ def main(folder: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Four commands")[2]
     block = re.search(r"```sh\n(.*?)```", text, re.DOTALL)
     sample = ROOT / "w2v_jax" / "resources" / "wiki_sample.txt.xz"
-    (folder / "text.txt").write_bytes(lzma.open(sample).read())
+    (folder / "text.txt").write_bytes(lzma.decompress(sample.read_bytes()))
     (folder / "experiments").symlink_to(ROOT / "experiments")
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     commands = block.group(1).splitlines() if block else []
