@@ -4,12 +4,16 @@ python -m experiments.evaluate --run=OUT
 python -m experiments.evaluate --vectors=FILE --pairs=FILE --analogies=FILE
 """
 
+from collections.abc import Callable, Iterator
+
 from absl import flags
 
 from experiments.cli import command, console
 from experiments.runs import vectors
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
+from w2v_jax.vectors.evaluation import Measure
+from w2v_jax.vectors.word_vectors import WordVectors
 
 flags.DEFINE_multi_string(
     "pairs", [], "Own word pairs: lines `word word score`; may be repeated. Adds to the standard."
@@ -26,13 +30,20 @@ def main() -> None:
     if not (values.pairs or values.analogies or values.standard):
         raise UserError("nothing asked: --nostandard without --pairs=FILE or --analogies=FILE")
     wv = vectors.load()
-    own = [evaluation.told(evaluation.word_pairs(wv, path)) for path in values.pairs]
-    own += [evaluation.told(evaluation.analogies(wv, path)) for path in values.analogies]
+    own = [_told("pairs", evaluation.word_pairs, wv, path) for path in values.pairs]
+    own += [_told("analogies", evaluation.analogies, wv, path) for path in values.analogies]
     if values.standard:
         own.append(evaluation.standard(wv))
         console.missing_sets()
     for measures in own:
         print(console.quality(measures))
+
+
+def _told(flag: str, measure: Callable, wv: WordVectors, path: str) -> Iterator[Measure]:
+    try:
+        yield from evaluation.told(measure(wv, path))
+    except UserError as error:  # begins with the path
+        raise UserError(f"--{flag}={error}") from error
 
 
 if __name__ == "__main__":

@@ -2,17 +2,15 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from w2v_jax import model, update
+from w2v_jax import checks, model, update
 from w2v_jax.config import Config
+from w2v_jax.counting import counted
 from w2v_jax.data import trainable, vocab
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.types import HyperParams, TrainState, UserError, Vocab
-
-REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
 
 
 def check(config: Config, corpus: Corpus) -> None:
@@ -26,11 +24,12 @@ def check_negatives(config: Config, vocabulary: Vocab) -> None:
     """Raises UserError where there are too few words: the sampler draws until it has them."""
     needed = NOISE[config.noise].needs(config.window, config.static().negatives)
     noise = vocab.noise_distribution(vocabulary.counts, config.noise_power)
-    reachable = int(np.sum(noise > min(REACHABLE, 0.1 / len(noise))))
+    reachable = checks.reachable(noise)
     if "noise" in LOSSES[config.loss].uses and reachable < needed:
         raise UserError(
-            f"`noise={config.noise}` needs {needed} words that noise can hit, the text has "
-            f"{reachable} (`min_count={config.min_count}`, `noise_power={config.noise_power:g}`)"
+            f"`noise={config.noise}` needs {counted(needed, 'word')} that noise can hit, the text "
+            f"has {reachable} (`min_count={config.min_count}`, "
+            f"`noise_power={config.noise_power:g}`)"
         )
 
 

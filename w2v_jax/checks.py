@@ -3,11 +3,17 @@
 Each rule follows from what the entries of the registries say of themselves.
 """
 
+import jax
+import numpy as np
+
+from w2v_jax.counting import counted
 from w2v_jax.engines import ENGINES
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
-from w2v_jax.types import StaticConfig, UserError
+from w2v_jax.types import HyperParams, StaticConfig, UserError
+
+REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
 
 REGISTRIES = {r.field: r for r in (LOSSES, NOISE, OPTIMIZERS, SCHEDULES, ENGINES)}
 NAMES = {  # fields whose values the code itself tells apart
@@ -59,4 +65,26 @@ def _check_expected_window(static: StaticConfig) -> None:
             raise UserError(
                 f"`expected_window`: `{name}={str(getattr(static, name)).lower()}` needs drawn "
                 "windows (`expected_window=false`)"
+            )
+
+
+def reachable(noise: np.ndarray) -> int:
+    """How many words draws of Pn [V] can be relied on to hit."""
+    return int(np.sum(np.asarray(noise) > min(REACHABLE, 0.1 / len(noise))))
+
+
+def check_noise(static: StaticConfig, hyper: HyperParams) -> None:
+    """Raises UserError where negatives don't exist: the sampler would draw until it has them.
+
+    hyper: of a run, or of trials with a leading [S]; of mere shapes nothing is known.
+    """
+    if "noise" not in LOSSES[static.loss].uses or not isinstance(hyper.noise, jax.Array):
+        return
+    windows = np.atleast_1d(hyper.window)
+    for window, noise in zip(windows, np.atleast_2d(hyper.noise), strict=True):
+        needed, there = NOISE[static.noise].needs(int(window), static.negatives), reachable(noise)
+        if there < needed:
+            raise UserError(
+                f"`noise={static.noise}` needs {counted(needed, 'word')} that noise can hit, "
+                f"there are {there}"
             )

@@ -50,7 +50,9 @@ class BySize(NamedTuple):
     learning_rate: float = 0.3  # at most
     few: int = 300_000  # below: batch_size
     batch_size: int = 256
-    updates: int = 2000  # at least, by more epochs
+    updates: int = 4000  # at least, by more epochs
+    short: int = 200_000  # below: fewer are enough, and more cost analogies
+    short_updates: int = 2000
     epochs: int = 1000  # at most
 
 
@@ -94,7 +96,8 @@ def _by_size(config, corpus: Corpus, names: tuple[str, ...]):
     if "batch_size" in names and tokens < SIZE.few and fits:
         config = dataclasses.replace(config, batch_size=SIZE.batch_size)
     if "epochs" in names:
-        needed = -(-SIZE.updates // steps(config, corpus))
+        updates = SIZE.short_updates if tokens < SIZE.short else SIZE.updates
+        needed = -(-updates // steps(config, corpus))
         epochs = max(config.epochs, min(needed, SIZE.epochs))
         config = dataclasses.replace(config, epochs=epochs)
     return config

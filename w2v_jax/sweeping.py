@@ -259,9 +259,11 @@ def compile_train_chunk(
 ) -> Callable:
     """`advance`, compiled for as many trials as these; `train_epoch` calls it.
 
-    Raises UserError as `checks.check`.
+    Raises UserError as `checks.check` and `checks.check_noise`.
     """
     checks.check(static)
+    for of_device in trials:
+        checks.check_noise(static, of_device.hyper)
     count = trials[0].active.shape[0]
     empty = np.zeros((count,), np.int32), np.zeros((count, 2), np.float32)
     arguments = [

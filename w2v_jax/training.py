@@ -160,9 +160,10 @@ def compile_program(
 ) -> Program:
     """Compiles all parts ahead of time for chunks of `size` tokens.
 
-    Raises UserError as `checks.check`.
+    Raises UserError as `checks.check` and `checks.check_noise`.
     """
     checks.check(static)
+    checks.check_noise(static, hyper)
     started = time.perf_counter()
     static = static._replace(platform=platform_of(state))
     xla_flags.warn_of_slow_scatter(static.platform)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2v_jax import sampling
+from w2v_jax.counting import counted
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import HyperParams, SampledChunk, StaticConfig, UserError
 
@@ -94,7 +95,7 @@ def visits(
 
 def nothing_trained(static: StaticConfig, epochs: int) -> str:
     """What is said of a run whose epochs, all drawn, held no step."""
-    passed = "1 epoch" if epochs == 1 else f"{epochs:,} epochs"
+    passed = counted(epochs, "epoch")
     full = f" full batch of `batch_size={static.batch_size}`" if static.drop_last else ""
     return f"nothing to train on: {passed} drew no{full or ' pair of centre and context'}: " + (
         "no `drop_last`, or a smaller batch" if full else "try a larger `subsample`, or 0"

@@ -58,7 +58,7 @@ def main() -> None:
         written = grow(lines, words, folder, values.files, values.seed, bar.update)
     size = sum(path.stat().st_size for path in parts(folder, values.files))
     print(
-        f"{written:,} words, {written / lines.words.sum():.2f} copies of {values.corpus}: "
+        f"{counted(written, 'word')}, {written / lines.words.sum():.2f} copies of {values.corpus}: "
         f"{size / 1e9:.2f} GB in {counted(values.files, 'file')} in {folder}, "
         f"{time.perf_counter() - began:.0f} s"
     )

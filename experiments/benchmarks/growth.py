@@ -12,7 +12,7 @@ from absl import flags
 from experiments.benchmarks import curves, zipf
 from experiments.cli import config, console, earlier_flags, flag_types
 from experiments.cli.config import RunConfig
-from experiments.report.tables import enclosed, markdown, number, spread
+from experiments.report.tables import counted, enclosed, markdown, number, spread
 from experiments.runs import memory
 from experiments.runs.store import Results, machine
 from w2v_jax import beginning, training
@@ -189,7 +189,7 @@ def table_bytes(settings: RunConfig, state: TrainState) -> int:
 def at(point: Point) -> str:
     """A point in words."""
     return (
-        f"V {point.vocab_size:,}, D {point.dim}, {point.words:,} words, "
+        f"V {point.vocab_size:,}, D {point.dim}, {counted(point.words, 'word')}, "
         f"K {point.negatives}, W {point.window}"
     )
 

@@ -157,7 +157,8 @@ def prepare(corpus: Corpus) -> tuple[hypergradients.Unrolled, HyperParams]:
     batches, centres = draw_batches(corpus, 0, cut, rows, values.steps, hyper)
     if centres < rows * values.steps:
         raise UserError(
-            f"--steps={values.steps} of --batch_size={rows}: the text has {centres:,} centres"
+            f"--steps={values.steps} of --batch_size={rows}: the text has "
+            f"{counted(centres, 'centre')}"
         )
     heldout, centres = draw_batches(corpus, cut, end, values.heldout_centres, 1, hyper)
     if not centres:

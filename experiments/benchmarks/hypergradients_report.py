@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.report.tables import markdown
+from experiments.report.tables import counted, markdown
 from experiments.runs.store import machine
 from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
 
@@ -18,8 +18,8 @@ NAMES = ("log learning rate", "noise power")
 
 def table(lines: list[dict], shared: dict, words: int, unigram: float) -> str:
     """table.md."""
-    head = "V {words}, D {dim}, {steps} steps of T {batch_size}, W {window}, K {negatives}".format(
-        **shared, words=words
+    head = "V {words}, D {dim}, {told} of T {batch_size}, W {window}, K {negatives}".format(
+        **shared, words=words, told=counted(shared["steps"], "step")
     )
     costs = "; ".join(
         f"{line['optimizer']}: {line['run_ms']:.0f} ms a run, "
@@ -44,8 +44,8 @@ which a held-out word is scored.
 Gradient descent on both at once, from a bad start:
 
 {descent_table(lines)}
-Each backward pass gives the derivative in the rate of each of the {shared["steps"]} steps too
-(differences would take {2 * shared["steps"]} runs). {costs}.
+Each backward pass gives the derivative in the rate of each step too
+(differences would take {2 * shared["steps"]:,} runs). {costs}.
 """
 
 

@@ -13,7 +13,7 @@ from experiments.benchmarks import killed_runs
 from experiments.benchmarks.child_process import ROOT
 from experiments.benchmarks.killed_runs import Command
 from experiments.cli import console
-from experiments.report.tables import markdown
+from experiments.report.tables import counted, markdown
 from experiments.runs.store import Results
 from w2v_jax.types import UserError
 
@@ -114,7 +114,7 @@ def _work(
         )
         done, run = done + len(result.kills), run + 1
         told = "; ".join(result.differences) or "the same bits"
-        console.log(f"{name}: {done} of {kills} kills, {told}")
+        console.log(f"{name}: {done} of {counted(kills, 'kill')}, {told}")
         if not result.kills:
             raise UserError(f"{name}: a run ended before it could be killed ({log})")
         if not result.differences:

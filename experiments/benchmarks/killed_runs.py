@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.report.tables import counted
 from experiments.runs import rundir
 from w2v_jax.types import UserError
 
@@ -250,7 +251,7 @@ def _metrics(folder: Path) -> list[dict]:
 def _metrics_differ(ours: list[dict], theirs: list[dict]) -> list[str]:
     found = []
     if len(ours) != len(theirs):
-        found.append(f"{rundir.METRICS} has {len(theirs)} lines, not {len(ours)}")
+        found.append(f"{rundir.METRICS} has {counted(len(theirs), 'line')}, not {len(ours)}")
     pairs = enumerate(zip(ours, theirs, strict=False), 1)
     first = next((number for number, (a, b) in pairs if a != b), None)
     return found if first is None else [*found, f"{rundir.METRICS} differs from line {first} on"]

@@ -31,7 +31,9 @@ def draw(path: Path, lines: Sequence[dict], task: Task) -> None:
     columns = -(-len(marks) // -(-len(marks) // 6))  # rows as full as each other
     figure.legend(marks, list(styles), loc="outside lower center", ncols=columns, frameon=False)
     model = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
-    title = f"{model}, {task.words:,} words, D {task.dim}, {counted(task.threads, 'thread')}"
+    title = (
+        f"{model}, {counted(task.words, 'word')}, D {task.dim}, {counted(task.threads, 'thread')}"
+    )
     title += "; measures: means, 95% intervals over seeds"
     figure.suptitle(title, x=0.01, ha="left", color=INK)
     save_figure(figure, path)

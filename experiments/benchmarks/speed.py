@@ -13,6 +13,7 @@ from experiments.benchmarks.baselines.commands import BASELINES, Run, Task, Tool
 from experiments.benchmarks.baselines.entries import Entry, entry, order, particular, same
 from experiments.cli import console
 from experiments.report import item_files
+from experiments.report.tables import counted
 from experiments.runs.store import Results, cpus, machine
 from w2v_jax.data import sources as corpora
 from w2v_jax.defaults import LARGE
@@ -116,7 +117,9 @@ def make_plan() -> Plan:
     if bool(values.corpus) == bool(values.dataset):
         raise UserError("give either --corpus=FILE or --dataset=NAME")
     if values.threads > cpus():
-        raise UserError(f"--threads={values.threads}: this process may use {cpus()} CPUs")
+        raise UserError(
+            f"--threads={values.threads}: this process may use {counted(cpus(), 'CPU')}"
+        )
     if len(set(values.baselines)) < len(values.baselines):
         raise UserError(f"--baselines={','.join(values.baselines)}: one is named twice")
     tools = Tools(

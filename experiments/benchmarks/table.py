@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from experiments.benchmarks.baselines.commands import Task
 from experiments.report import over_items, stats
 from experiments.report.tables import (
+    counted,
     enclosed,
     half_width,
     markdown,
@@ -126,8 +127,9 @@ def document(
     )
     several = reference(lines) and len(by_peer(lines)) > 1
     differences = title + gaps(lines, items) if several else ""
+    threads = counted(task.threads, "thread")
     return f"""{name}, D {task.dim}, W {task.window}, K {task.negatives}, t {task.subsample:g}, \
-min_count {task.min_count}, {task.words:,} words; {task.threads} threads of {machine}.
+min_count {task.min_count}, {counted(task.words, "word")}; {threads} of {machine}.
 
 Words/s: the text's words before subsampling x epochs / seconds of training. Text to vectors: the
 whole process. Peak MB: of its largest process. x: how many times as fast as {base}, from the two

@@ -8,7 +8,16 @@ from collections.abc import Callable
 from absl import flags
 from jax.errors import JaxRuntimeError
 
-from experiments.cli import datasets, earlier_arguments, help, peers_flags, programs, quiet, streams
+from experiments.cli import (
+    datasets,
+    earlier_arguments,
+    flag_lines,
+    help,
+    peers_flags,
+    programs,
+    quiet,
+    streams,
+)
 from experiments.cli.errors import Diverged, Stopped, as_flags
 from w2v_jax import configure
 from w2v_jax.types import UserError
@@ -86,7 +95,7 @@ def _named(error: OSError) -> str:
 def _parse(argv: list[str], doc: str) -> None:
     flags.DEFINE_boolean("help", False, "Show the flags.", short_name="h")
     try:
-        args, notes = earlier_arguments.today(argv[1:], flags.FLAGS, _expanded)
+        args, notes = earlier_arguments.today(argv[1:], flags.FLAGS, flag_lines.expanded)
         rest = flags.FLAGS([argv[0], *args])
     except flags.UnrecognizedFlagError as error:
         raise UserError(
@@ -94,8 +103,6 @@ def _parse(argv: list[str], doc: str) -> None:
         ) from error
     except flags.Error as error:
         raise UserError(" ".join(str(error).split())) from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"--flagfile: not UTF-8 ({error.reason})") from error
     except ValueError as error:  # --nostandard=3
         raise UserError(" ".join(str(error).split())) from error
     for name in flags.FLAGS:
@@ -125,16 +132,6 @@ def _parse(argv: list[str], doc: str) -> None:
 
 def _encodes(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-def _expanded(args: list[str]) -> list[str]:
-    """Arguments with the lines of flagfiles in their places."""
-    found = flags.FLAGS.read_flags_from_files(args, force_gnu=False)
-    marked = [arg for arg in found if arg.startswith("\ufeff")]  # a byte-order mark
-    if not marked:
-        return found
-    bare = [arg.removeprefix("\ufeff") for arg in found]
-    return _expanded([arg for arg in bare if not arg.startswith(("#", "//")) and arg])
 
 
 def _terminated(number, frame):

@@ -25,7 +25,10 @@ def show_in_help() -> None:
         f"at most {SIZE.learning_rate:g} for texts below {SIZE.tiny:,} tokens"
     ]
     told["batch_size"] += [f"{SIZE.batch_size} for texts below {SIZE.few:,} tokens"]
-    told["epochs"] += [f"as many as make {SIZE.updates:,} updates, up to {SIZE.epochs:,}, if more"]
+    told["epochs"] += [
+        f"as many as make {SIZE.updates:,} updates ({SIZE.short_updates:,} below {SIZE.short:,} "
+        f"tokens), up to {SIZE.epochs:,}, if more"
+    ]
     for name, lines in told.items():
         if flags.FLAGS[name].default is None:
             flags.FLAGS[name].default_as_str = f"{'; '.join(lines)}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from experiments.cli import earlier_flags
 from experiments.cli.config import FLAGS
 from experiments.cli.earlier_flags import REMOVED, RENAMED
+from w2v_jax.data import files
 from w2v_jax.types import UserError
 
 
@@ -64,7 +65,6 @@ def _completed(args: list[str], known: Collection[str]) -> Iterator[str]:
 def _text(path: str) -> str:
     """A flagfile's text; none where it can't be read, which is told where it is."""
     try:
-        with open(os.path.expanduser(path), encoding="utf-8-sig") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError):
+        return files.text(path)
+    except UserError:
         return ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.report.stats import over_seeds
+from w2v_jax.counting import counted as counted
 
 LARGE = 1e6  # figures with a fraction from which on the power of ten says all
 
@@ -81,11 +82,6 @@ def number(value: float | None, digits: int = 0) -> str:
 def brief(value: float) -> str:
     """A number in the digits that make sense: four behind the point, or a power of ten."""
     return f"{value:,.4f}" if abs(value) < 1e4 else f"{value:.1e}"
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 setting`, `2 settings`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 
 from experiments.cli.config import RunConfig
+from experiments.report.tables import counted
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.memory import memory_needed
 from w2v_jax.types import HyperParams, UserError
@@ -50,7 +51,8 @@ def check(config: RunConfig, corpus: Corpus, hyper: HyperParams) -> int:
         source = "--memory_gb gives" if config.memory_gb else f"the {device.platform} has"
         raise UserError(
             f"training takes about {needed / 1e9:,.1f} GB, {source} {there / 1e9:,.1f} GB "
-            f"({vocab_size:,} types x --dim={config.dim}, --batch_size={config.batch_size}): try a "
-            "smaller --dim or --batch_size, or a larger --min_count"
+            f"({counted(vocab_size, 'type')} x --dim={config.dim}, "
+            f"--batch_size={config.batch_size}): try a smaller --dim or --batch_size, "
+            "or a larger --min_count"
         )
     return resident

@@ -43,7 +43,7 @@ def of_run(run: Path, table: str = "") -> Newest:
     saved = checkpoints.newest(lambda line: console.log(f"note: {line}"))
     checkpoints.close()
     if saved is None and not trained:
-        raise UserError(f"--run={run}: no finished run ({rundir.SUMMARY}) and no checkpoint of one")
+        raise rundir.no_run(run, f"({rundir.SUMMARY}) and no checkpoint of one")
     if saved is None or not (run / rundir.VOCAB).exists():
         what = rundir.VOCAB if saved else f"vectors of --export_vectors={table or own}"
         raise UserError(f"--run={run}: holds no {what} and no checkpoint to make them of")

@@ -8,6 +8,7 @@ from pathlib import Path
 from experiments import STARTED
 from experiments.cli import console, quoted
 from experiments.cli.config import RunConfig
+from experiments.report.tables import counted
 from experiments.runs import events, newest, rundir
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation, plots, similarity
@@ -136,8 +137,9 @@ def draw_plots(
     plots.plot_loss(place / LOSS, words, loss, f"{name}, loss a positive", epoch_ends)
     if bare := plots.plot_embedding(place / EMBEDDING, wv):
         console.log(
-            f"note: {EMBEDDING} leaves out {len(bare):,} words that no font here has all letters "
-            f"of, such as {bare[0]}: install one, as Noto Sans, and clear matplotlib's font cache"
+            f"note: {EMBEDDING} leaves out {counted(len(bare), 'word')} that no font here has all "
+            f"letters of, such as {bare[0]}: install one, as Noto Sans, and "
+            "clear matplotlib's font cache"
         )
     return [place / LOSS, place / EMBEDDING]
 

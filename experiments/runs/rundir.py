@@ -261,7 +261,7 @@ def read_summary(run: Path) -> dict:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"--run={run}: no finished run ({SUMMARY}: {error.strerror})") from error
+        raise no_run(run, f"({SUMMARY}: {error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error})") from error
     version = summary.get("format") if isinstance(summary, dict) else None
@@ -270,6 +270,13 @@ def read_summary(run: Path) -> dict:
     if version > FORMAT:
         raise UserError(f"{path}: format {version} is newer than this program's {FORMAT}")
     return summary
+
+
+def no_run(run: Path, why: str) -> UserError:
+    """The error about a folder without a finished run, with what is there instead."""
+    several = os.path.isfile(run / "results.jsonl")
+    kept = f"; it holds several: a sweep's are --vectors={run}/vectors/MEMBER.txt (--save_vectors)"
+    return UserError(f"--run={run}: no finished run {why}" + kept * several)
 
 
 def vectors_paths(run: Path) -> list[Path]:

@@ -1,11 +1,10 @@
 """--run and --vectors: which word vectors a script reads."""
 
-import os
 from pathlib import Path
 
 from absl import flags
 
-from experiments.runs import newest
+from experiments.runs import newest, rundir
 from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors.word_vectors import WordVectors
@@ -24,5 +23,9 @@ def load() -> WordVectors:
     if bool(run) == bool(file):
         raise UserError("give either --run=OUT or --vectors=FILE")
     if file:
-        return vectors_io.load(os.path.expanduser(file))
+        try:
+            path = Path(file).expanduser()
+            return rundir.with_untrained(path.parent, vectors_io.load(path))
+        except UserError as error:  # begins with the path
+            raise UserError(f"--vectors={error}") from error
     return newest.of_run(Path(run).expanduser()).wv

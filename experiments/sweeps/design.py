@@ -13,7 +13,7 @@ from absl import flags
 from experiments.cli import earlier_flags
 from experiments.cli.config import RunConfig, check
 from experiments.report.tables import counted
-from w2v_jax.data.files import opened
+from w2v_jax.data import files
 from w2v_jax.types import UserError
 
 DESIGNS = ("grid", "axes", "random")
@@ -201,11 +201,7 @@ def _chosen(axes: list[Axis], own: dict) -> list[dict]:
 
 def _listed(path: str) -> list[dict]:
     """The settings of a file, a line each; # begins a comment."""
-    try:
-        with opened(path, f"--members={path}") as file:
-            lines = io.TextIOWrapper(file, "utf-8-sig").readlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"--members={path}: not UTF-8 ({error.reason})") from error
+    lines = io.StringIO(files.text(path, f"--members={path}"), newline=None)
     found = []
     for number, line in enumerate(lines, 1):
         source, setting = f"{path}: line {number}", {}

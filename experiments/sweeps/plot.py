@@ -67,20 +67,28 @@ def _figure(every: Sequence[Group], swept: Sequence[str], settings: dict):
     width, height = PANEL
     figure = new_figure(width * max(len(swept), 2), height * len(measures) + 0.7)
     panels = figure.subplots(len(measures), len(swept), squeeze=False)
-    legend = {}
+    legends: dict[str, dict] = {name: {} for name in swept}
     for row, measure in zip(panels, measures, strict=True):
         for axes, name in zip(row, swept, strict=True):
             if not _drawable(rows[name], measure):
                 _say(axes, "doesn't compare" if _known(rows[name], measure) else "not measured")
                 continue
-            legend |= _panel(axes, rows[name], name, measure, settings)
-    if legend:
-        style = dict(loc="outside lower center", ncols=min(len(legend), 3), frameon=False)
-        figure.legend(list(legend.values()), list(legend), fontsize=FONT, **style)
+            legends[name] |= _panel(axes, rows[name], name, measure, settings)
+    _explain(figure, panels[-1], list(legends.values()))
     figure.get_layout_engine().set(h_pad=0.1, w_pad=0.08)
     based = any(line.get_linestyle() == "--" for axes in panels.flat for line in axes.lines)
     figure.suptitle(_title(every, based, settings), x=0.01, ha="left", color=INK, fontsize=FONT + 2)
     return figure
+
+
+def _explain(figure, bottom: Sequence, legends: Sequence[dict]) -> None:
+    """A legend below each column: a colour is another setting in another column."""
+    style = dict(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False, fontsize=FONT)
+    for axes, legend in zip(bottom, legends, strict=True):
+        if legend:
+            axes.legend(list(legend.values()), list(legend), **style)
+    most = max(map(len, legends))
+    figure.set_figheight(figure.get_figheight() + 0.2 * most)
 
 
 def _title(every: Sequence[Group], based: bool, settings: dict) -> str:

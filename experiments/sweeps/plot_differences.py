@@ -8,6 +8,7 @@ import numpy as np
 
 from experiments.report import over_items
 from experiments.report.stats import Estimate
+from experiments.report.tables import counted
 from experiments.sweeps.compare import (
     MEASURES,
     Comparison,
@@ -76,7 +77,7 @@ def figure_of(lines: Sequence[dict], items: Mapping[str, over_items.Items], sett
         "Minus the baseline; bars: 95% interval over seeds" + ", thin: over seeds and items" * wide
     )
     title += "; in colour: significant (after Holm)"
-    title += f"; {left_out} settings not shown" if left_out > 0 else ""
+    title += f"; {counted(left_out, 'setting')} not shown" if left_out > 0 else ""
     figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=FONT + 1)
     return figure
 

@@ -324,7 +324,7 @@ def _detectable(measure: Measure, tested: Sequence[Comparison]) -> str:
         return f"{effect:,.{measure.digits}f}" if np.isfinite(effect) else "none"
 
     seeds = max(c.over_seeds.seeds for c in tested)
-    text = f"Minimum detectable effect (power 0.8, {seeds} seeds): {median(0.05)} alone"
+    text = f"Minimum detectable effect (power 0.8, {counted(seeds, 'seed')}): {median(0.05)} alone"
     if len(tested) > 1:
         text += f", {median(0.05 / len(tested))} among {len(tested)}"
     return text + " (medians)."

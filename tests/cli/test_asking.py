@@ -1,10 +1,17 @@
 """How a user asks: flags by other programs' names, globs, quotes, marks, flags as given."""
 
+import bz2
+import codecs
+import gzip
+import lzma
+import os
+import threading
+
 import numpy as np
 import pytest
 from scripts import start, text_of
 
-from experiments.cli import peers_flags, quoted
+from experiments.cli import flag_lines, peers_flags, quoted
 from w2v_jax.data import sources
 from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io
@@ -51,6 +58,59 @@ def test_a_flagfile_may_have_a_byte_order_mark(tmp_path, capsys, start_):
     (tmp_path / "f.cfg").write_text(f"{start_}--topk=0\n", encoding="utf-8")
     error = error_of(capsys, "query", f"--flagfile={tmp_path}/f.cfg")
     assert "--topk" in error or "topk=0" in error
+
+
+PACKED = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "marked gzip": lambda data: gzip.compress(codecs.BOM_UTF8 + data),
+    "plain": bytes,
+}
+
+
+@pytest.mark.parametrize("name", ["f.cfg", "flags.cfg"])
+@pytest.mark.parametrize("kind", [*PACKED, "a pipe"])
+def test_a_flagfile_is_opened_as_every_file_is(tmp_path, capsys, kind, name):
+    inner, outer = tmp_path / name, tmp_path / "outer.cfg"
+    packed = PACKED.get(kind, bytes)(b"# mine\n\n// too\n--topk=3\n--vectors=absent.txt\n")
+    if kind == "a pipe":
+        os.mkfifo(inner)
+        threading.Thread(target=inner.write_bytes, args=(packed,), daemon=True).start()
+    else:
+        inner.write_bytes(packed)
+    outer.write_text(f"--similar=a\n--flagfile={inner}\n")
+    assert "absent.txt" in error_of(capsys, "query", f"--flagfile={outer}")
+
+
+FOREIGN = {
+    "UTF-16": ("--topk=3\n".encode("utf-16"), "is UTF-16 text: `iconv -f UTF-16 -t UTF-8"),
+    "zip": (b"PK\x03\x04\x14\0", "is a zip archive"),
+    "cp1251": (b"--topk=3\n# " + "Это предложение".encode("cp1251"), "line 2: not UTF-8, probably"),
+    "cut": (gzip.compress(b"--topk=3\n" * 9)[:-9], "ended before"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_flagfile_that_is_no_text_is_named(tmp_path, capsys, kind):
+    content, said = FOREIGN[kind]
+    (tmp_path / "f.cfg").write_bytes(content)
+    error = error_of(capsys, "query", f"--flagfile={tmp_path}/f.cfg")
+    assert error.startswith(f"error: --flagfile={tmp_path}/f.cfg: ") and said in error
+
+
+def test_a_flagfile_that_names_itself_is_refused_and_none_may_be_given(tmp_path, capsys):
+    (tmp_path / "f.cfg").write_text(f"--flagfile={tmp_path}/f.cfg\n")
+    assert "names itself" in error_of(capsys, "query", f"--flagfile={tmp_path}/f.cfg")
+    assert "absent.txt" in error_of(
+        capsys, "query", "--flagfile=/dev/null", "--similar=a", "--vectors=absent.txt"
+    )
+    assert "--flagfile" in error_of(capsys, "query", "--flagfile")
+
+
+def test_values_and_what_follows_are_no_flagfiles():
+    for args in (["--", "--flagfile=a"], ["--unknown", "b", "--flagfile=a"]):
+        assert flag_lines.expanded(args) == args
 
 
 def test_messages_name_the_flag_that_was_given(tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from messages import told
 
-from experiments.cli import config, flag_types
+from experiments.cli import config, flag_lines, flag_types
 from experiments.sweeps import design
 from w2v_jax.types import UserError
 
@@ -53,7 +53,7 @@ def parse(*args):
     """Flags as a script takes them: UserError for what absl refuses."""
     flags.FLAGS.unparse_flags()
     try:
-        return flags.FLAGS(["script", *args])
+        return flags.FLAGS(["script", *flag_lines.expanded(args)])
     except (flags.Error, ValueError) as error:  # ValueError: --noplots=3, or not UTF-8
         raise UserError(" ".join(str(error).split())) from error
 
@@ -165,6 +165,15 @@ def test_settings_have_a_byte_order_mark_and_crlf_or_not(folder):
     path = folder / "crlf.members"
     path.write_bytes("\ufeff--dim=5\r\n# no\u2028--dim=6\r\n--dim=7".encode())
     assert design._listed(str(path)) == [{"dim": 5}, {"dim": 7}]
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "euc_kr"])
+def test_settings_that_are_not_utf8_are_named_with_their_line_and_encoding(folder, encoding):
+    text = {"cp1251": "Это предложение на русском", "euc_kr": "나는 고양이를 좋아합니다"}[encoding]
+    path = folder / "mine.members"
+    path.write_bytes(b"--dim=5\n# " + text.encode(encoding) + b"\n--dim=6\n")
+    with pytest.raises(UserError, match=r"mine\.members: line 2: not UTF-8, probably .*iconv -f"):
+        design._listed(str(path))
 
 
 @pytest.mark.parametrize(

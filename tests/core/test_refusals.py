@@ -1,7 +1,13 @@
 """What is refused, and how: a line that names the mistake, status 1, nothing lost."""
 
+import builtins
+import errno
+import io
+import os
 import shutil
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from messages import told
@@ -11,8 +17,8 @@ from experiments.cli.config import RunConfig
 from experiments.report import item_files
 from experiments.runs import rundir
 from experiments.runs.store import Results
-from w2v_jax import beginning
-from w2v_jax.types import UserError, Vocab
+from w2v_jax import beginning, checks, sweeping, training
+from w2v_jax.types import StaticConfig, UserError, Vocab
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -174,6 +180,26 @@ def test_noise_that_float32_cannot_draw_is_refused():
         beginning.check_negatives(RunConfig(noise="exclude_target", noise_power=4.0), vocab)
 
 
+@pytest.mark.parametrize("members", [0, 3])
+def test_the_library_refuses_noise_that_it_would_draw_for_ever(trials):
+    static = StaticConfig(noise="exclude_contexts", window=3)  # of 5 words, 2 + 2 W = 8 are needed
+    hyper = beginning.make_hyper(RunConfig(window=3), Vocab(tuple("abcde"), np.full(5, 9)))
+    if trials:
+        hyper = jax.tree.map(lambda x: jnp.stack([x] * trials), hyper)
+    with pytest.raises(UserError, match="needs 8 words that noise can hit, there are 5"):
+        checks.check_noise(static, hyper)
+    checks.check_noise(static, hyper.replace(window=jnp.ones_like(hyper.window)))
+    checks.check_noise(static._replace(loss="softmax"), hyper)
+    checks.check_noise(static, jax.eval_shape(lambda: hyper))
+    with pytest.raises(UserError, match="needs 8 words"):
+        if trials:
+            key = jax.random.split(jax.random.key(0), trials)
+            made = sweeping.Trials(key, hyper, None, jnp.ones(trials, bool))
+            sweeping.compile_train_chunk((made,), (), static, 1)
+        else:
+            training.compile_program(None, jax.random.key(0), 8, hyper, static, 1)
+
+
 def test_a_folder_that_has_got_a_run_meanwhile_is_not_written_over(tmp_path):
     vocab = Vocab(("a", "b"), np.array([2, 1]))
     rundir.create(tmp_path, False, "--seed=1\n", {"flags": {"seed": "1"}}, vocab)
@@ -199,3 +225,60 @@ def test_items_of_a_member_that_are_damaged_are_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"0\.npz"):
             item_files.read(path)
+
+
+BELOW = {
+    "--workdir": ("train_corpus", ["--corpus={text}"]),
+    "--continue_from": ("train_corpus", ["--corpus={text}", "--workdir={here}/out"]),
+    "--corpus": ("train_corpus", ["--workdir={here}/out"]),
+    "--heldout": ("ptb_ablation", ["--corpus={text}", "--seeds=2", "--workdir={here}/out"]),
+    "--members": ("ptb_ablation", ["--corpus={text}", "--workdir={here}/out"]),
+    "--flagfile": ("train_corpus", ["--corpus={text}", "--workdir={here}/out"]),
+    "--data_dir": ("ptb_skipgram", ["--workdir={here}/out"]),
+    "--vectors": ("query", ["--similar=a"]),
+    "--pairs": ("evaluate", ["--run={run}"]),
+    "--analogies": ("evaluate", ["--run={run}"]),
+    "--run": ("query", ["--similar=a"]),
+    "--output": ("export", ["--run={run}"]),
+}
+
+
+@pytest.fixture
+def locked(tmp_path, monkeypatch):
+    """A folder that nothing may look into; for root, whom no mode stops, the system's answer."""
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    if os.geteuid():
+        folder.chmod(0)
+        yield folder
+        folder.chmod(0o700)
+        return
+
+    def refusing(call):
+        def instead(path, *args, **more):
+            named = isinstance(path, str | bytes | os.PathLike)
+            if named and os.path.abspath(os.fsdecode(path)).startswith(f"{folder}/"):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+            return call(path, *args, **more)
+
+        return instead
+
+    names = ("stat", "lstat", "open", "mkdir", "scandir", "listdir", "unlink", "readlink")
+    for module, name in [*((os, name) for name in names), (builtins, "open"), (io, "open")]:
+        monkeypatch.setattr(module, name, refusing(getattr(module, name)))
+    yield folder
+
+
+@pytest.mark.parametrize("flag", BELOW)
+def test_a_path_below_a_locked_folder_is_one_line_that_names_the_flag(
+    capsys, place, cbow, locked, tmp_path, flag
+):
+    script, given = BELOW[flag]
+    text = place / "corpus.txt"
+    more = [arg.format(text=text, here=tmp_path, run=cbow[1]) for arg in given]
+    quick = QUICK if script in ("train_corpus", "ptb_skipgram", "ptb_ablation") else []
+    assert start(script, *quick, f"{flag}={locked}/below", *more) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("error: ") and "Permission denied" in lines[-1]
+    assert f"{flag}={locked}" in lines[-1]
+    assert not any("Traceback" in line for line in lines)

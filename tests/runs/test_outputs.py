@@ -414,3 +414,12 @@ def test_an_unknown_word_is_not_answered_and_not_status_0(capsys, ended):
     told = capsys.readouterr()
     assert "  w1 -> " in told.out
     assert len(told.err.splitlines()) == 1 and "'absent'" in told.err and "'gone'" in told.err
+
+
+@pytest.mark.parametrize("script", ["query", "export"])
+def test_a_sweeps_folder_is_named_where_a_run_is_asked_for(capsys, tmp_path, script):
+    (tmp_path / "results.jsonl").write_text("{}\n")
+    asked = "--similar=a" if script == "query" else "--formats=npz"
+    assert start(script, f"--run={tmp_path}", asked) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "no finished run" in line and f"--vectors={tmp_path}/vectors/MEMBER.txt" in line

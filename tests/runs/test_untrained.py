@@ -61,8 +61,9 @@ def run(tmp_path_factory):
     return folder
 
 
-def test_the_screen_and_queries_leave_them_out(run, capsys):
-    args = f"--run={run / 'out'}", "--similar=w1,lone", "--analogy=w1,w2,w3", "--topk=20"
+@pytest.mark.parametrize("source", ["--run={}", "--vectors={}/vectors.txt"])
+def test_the_screen_and_queries_leave_them_out(run, capsys, source):
+    args = source.format(run / "out"), "--similar=w1,lone", "--analogy=w1,w2,w3", "--topk=20"
     assert start("query", *args) == 0
     said = capsys.readouterr().out
     near, lone = (line for line in said.splitlines() if " -> " in line)

@@ -138,8 +138,40 @@ def test_a_grid_has_a_line_for_each_setting_of_the_others_or_their_mean():
     assert of_dim.get_title(loc="left") == "WordSim-353, mean over the other axes"
     np.testing.assert_allclose(of_dim.containers[0].lines[0].get_xydata()[:, 1], [0.0902, 0.1402])
     assert len(of_window.containers) == 2
-    legend = sweep_plot.figures(lines, settings)[0].legends[0]
-    assert [text.get_text() for text in legend.get_texts()] == ["dim=50", "dim=100"]
+    of_dim, of_window = legends(sweep_plot.figures(lines, settings)[0])
+    assert (of_dim, [name for name, _ in of_window]) == ([], ["dim=50", "dim=100"])
+
+
+def legends(figure):
+    """Of each column the names and colours that its legend has, that of the bottom panel."""
+    assert not figure.legends
+    columns = len({axes.get_subplotspec().colspan.start for axes in figure.axes})
+    assert not any(axes.get_legend() for axes in figure.axes[:-columns])
+    found = [axes.get_legend() for axes in figure.axes[-columns:]]
+    return [
+        [
+            (text.get_text(), line.get_color())
+            for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
+        ]
+        if legend
+        else []
+        for legend in found
+    ]
+
+
+def test_each_column_has_a_legend_of_its_own_curves():
+    chosen = [{"dim": d, "window": w} for d in (50, 100) for w in (1, 2, 3)]
+    settings = {"design": "grid", "base": chosen[0], "axes": {"dim": [], "window": []}}
+    (figure,) = sweep_plot.figures(lines_of(chosen), settings)
+    of_dim, of_window = legends(figure)
+    assert [name for name, _ in of_dim] == ["window=1", "window=2", "window=3"]
+    assert [name for name, _ in of_window] == ["dim=50", "dim=100"]
+    for axes, own in zip(figure.axes[-2:], (of_dim, of_window), strict=True):
+        assert [c.lines[0].get_color() for c in axes.containers] == [colour for _, colour in own]
+    figure.draw_without_rendering()
+    for axes in figure.axes[-2:]:
+        box = axes.get_legend().get_window_extent()
+        assert box.y0 >= 0 and box.y1 <= axes.xaxis.get_tightbbox().y0 + 1
 
 
 def test_means_over_the_others_are_of_the_same_others():

@@ -59,3 +59,10 @@ def test_a_query_is_answered_however_its_accents_are_composed():
     for form in ("NFC", "NFD"):
         assert similarity.find(WORDS, normalize(form, "café")) == 6
         assert similarity.find(WORDS, normalize(form, "Über")) == 4
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize(("asked", "near"), [("CAFÉ", WORDS[6]), ("über", "Über"), ("X", "x")])
+def test_an_unknown_spelling_is_answered_with_the_known_one(form, asked, near):
+    _, (line,) = similarity.find_all(WORDS, [normalize(form, asked)])
+    assert line.endswith(f"is not in the vocabulary; near: {near}")

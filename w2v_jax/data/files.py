@@ -7,6 +7,7 @@ import lzma
 import os
 import stat
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO
@@ -96,6 +97,24 @@ def content(path, called: str = "") -> bytes:
     if key:
         _piped[key] = data
     return data
+
+
+def text(path, called: str = "") -> str:
+    """All of a file that is UTF-8 text, as `content`, without a byte-order mark.
+
+    Raises UserError as `opened` does, and as `decoded`.
+    """
+    return decoded(content(path, called), called or str(path))
+
+
+def decoded(raw: bytes, called: str) -> str:
+    """UTF-8 without a byte-order mark. Raises UserError naming the line that is not UTF-8."""
+    try:
+        return raw.removeprefix(BOM_UTF8).decode()
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        sample = error.object[max(error.start - 1000, 0) :][:4000]
+        raise UserError(f"{called}: line {line}: {kinds.not_utf8(sample)}") from error
 
 
 def _packing(path, head: bytes) -> str:

@@ -153,12 +153,23 @@ def _match(corpus: str, argument: str) -> tuple[str, ...]:
         matches = [pattern] if os.path.exists(pattern) else _matches(pattern, argument)
         files = sorted(path for path in matches if not os.path.isdir(path))
         if not files:
-            raise UserError(f"`{argument}={name}`: no such file")
+            raise UserError(f"`{argument}={name}`: {_unseen(pattern)}")
         for path in files:
             found.setdefault(os.path.realpath(path), path)
     if not found:
         raise UserError(f"`{argument}={corpus}`: names no file")
     return tuple(found.values())
+
+
+def _unseen(path: str) -> str:
+    """Why a path names nothing that can be read: it isn't there, or may not be looked at."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        return reason_of(error)
+    return "no such file"
 
 
 def _matches(pattern: str, argument: str) -> list[str]:
@@ -182,6 +193,8 @@ def _in_folder(folder: str, name: str) -> str:
     for path in (os.path.join(folder, name), os.path.join(folder, "ptb", name)):
         if os.path.isfile(path):
             return path
+    if (cause := _unseen(path)) != "no such file":
+        raise UserError(f"`data_dir={folder}`: {cause}")
     raise UserError(f"`data_dir={folder}`: holds neither {name} nor ptb/{name}")
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import betainc
 
+from w2v_jax.counting import counted
 from w2v_jax.data.corpus import Corpus, cut
 from w2v_jax.types import StaticConfig, UserError
 
@@ -26,7 +27,7 @@ def check(corpus: Corpus, keep: np.ndarray, static: StaticConfig, window: int, e
         raise UserError(
             f"nothing to train on: {least} words side by side make a pair of centre and context"
             f"{' with `full_windows`' if static.full_windows else ''}, and the longest of "
-            f"{_counted(len(corpus.line_ends), 'line')} has {longest} of the vocabulary; "
+            f"{counted(len(corpus.line_ends), 'line')} has {longest} of the vocabulary; "
             "`reading=stream` reads the text as one line (`min_count`, `unk`: what is left out)"
         )
     draws = 1 if static.redraw == "once" else epochs
@@ -48,14 +49,14 @@ def check(corpus: Corpus, keep: np.ndarray, static: StaticConfig, window: int, e
     if none > np.log(RISK):
         raise UserError(
             f"nothing to train on: `subsample` is expected to keep {kept:,.3g} of "
-            f"{len(corpus.ids):,} words an epoch, on "
-            f"{_counted(len(corpus.line_ends), 'line')}, and perhaps no {least} side by side "
-            f"in {_counted(epochs, 'epoch')}; try a larger one, or 0"
+            f"{counted(len(corpus.ids), 'word')} an epoch, on "
+            f"{counted(len(corpus.line_ends), 'line')}, and perhaps no {least} side by side "
+            f"in {counted(epochs, 'epoch')}; try a larger one, or 0"
         )
     if kept + 6 * np.sqrt(variance) < needed:  # else one may be filled
         raise UserError(
-            f"nothing to train on: about {kept:,.0f} centres an epoch fill no batch of "
-            f"`batch_size={static.batch_size}`, and `drop_last` leaves it out"
+            f"nothing to train on: about {counted(round(kept), 'centre')} an epoch fill no batch "
+            f"of `batch_size={static.batch_size}`, and `drop_last` leaves it out"
         )
 
 
@@ -64,10 +65,6 @@ def _least(static: StaticConfig, window: int) -> int:
     if not static.full_windows:
         return 2
     return 3 if static.dynamic_window else 2 * window + 1  # the smallest that may be drawn
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def without_context(corpus: Corpus) -> np.ndarray:

@@ -1,20 +1,18 @@
 """Word vectors -> measures against people's judgements: word pairs and analogies."""
 
 import math
-from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
-from unicodedata import normalize
 
 import numpy as np
 
 from w2v_jax import resources
 from w2v_jax.data import kinds
-from w2v_jax.data.files import content
+from w2v_jax.data.files import content, decoded
 from w2v_jax.types import UserError
-from w2v_jax.vectors.similarity import analogy
+from w2v_jax.vectors.similarity import analogy, folded
 from w2v_jax.vectors.word_vectors import WordVectors
 
 MOST_FREQUENT = 300_000  # so many words are looked at, as by gensim and word2vec.c's users
@@ -218,11 +216,6 @@ def _accuracy(name: str, answers: np.ndarray, chosen: np.ndarray) -> Measure:
     return Measure(name, value, covered, int(chosen.sum()))
 
 
-def _folded(word: str) -> str:
-    """What spellings of a word have in common: case, and how accents are composed, left out."""
-    return word.lower() if word.isascii() else normalize("NFC", word).casefold()
-
-
 def _spellings(words) -> tuple[dict[str, int], np.ndarray]:
     """Word, and folded word, -> id, exact spelling first, then the most frequent; [V] groups.
 
@@ -230,7 +223,7 @@ def _spellings(words) -> tuple[dict[str, int], np.ndarray]:
     """
     words = words[:MOST_FREQUENT]
     place: dict[str, int] = {}
-    groups = [place.setdefault(_folded(word), i) for i, word in enumerate(words)]
+    groups = [place.setdefault(folded(word), i) for i, word in enumerate(words)]
     place = {_FOLD + word: i for word, i in place.items()}
     place.update({word: i for i, word in enumerate(words)})
     return place, np.array(groups, np.int32)
@@ -238,7 +231,7 @@ def _spellings(words) -> tuple[dict[str, int], np.ndarray]:
 
 def _ids(place: dict[str, int], words) -> np.ndarray:
     """The words' ids: the exact spelling's, else the most frequent other one's, -1 for neither."""
-    ids = (place.get(w, -1) if w in place else place.get(_FOLD + _folded(w), -1) for w in words)
+    ids = (place.get(w, -1) if w in place else place.get(_FOLD + folded(w), -1) for w in words)
     return np.fromiter(ids, np.int32)
 
 
@@ -329,12 +322,7 @@ def _parsed_analogies(path: str, raw: bytes):
 
 def _lines(path: str, raw: bytes) -> list[tuple[int, str]]:
     """The lines that are not blank, stripped, with their numbers from 1."""
-    try:
-        text = raw.removeprefix(BOM_UTF8).decode()
-    except UnicodeDecodeError as error:
-        number = error.object.count(b"\n", 0, error.start) + 1
-        sample = raw[max(error.start - 1000, 0) :][:4000]
-        raise UserError(f"{path}: line {number}: {kinds.not_utf8(sample)}") from error
+    text = decoded(raw, path)
     if kinds.is_html(raw[: kinds.HEAD]):
         raise UserError(f"{path}: is a web page: give the file that it shows or links to")
     numbered = enumerate(text.split("\n"), 1)

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from w2v_jax.counting import counted
 from w2v_jax.data import kinds
 from w2v_jax.data.files import opened
 from w2v_jax.data.writing import whole_file
@@ -161,7 +162,8 @@ def _read_text(path, file: BinaryIO, limit: int | None = None) -> WordVectors:
             break
         if len(rows) == count:
             if line.strip():
-                raise UserError(f"{path}: line {number}: more than the {count} promised rows")
+                told = counted(count, "promised row")
+                raise UserError(f"{path}: line {number}: more than the {told}")
             continue
         if not line.endswith(b"\n") and len(rows) < count - 1:
             break
@@ -170,7 +172,7 @@ def _read_text(path, file: BinaryIO, limit: int | None = None) -> WordVectors:
         words.append(_decode(place, word, line))
         rows.append(_parse_row(place, values, dim))
     if len(rows) < min(count, limit or count):
-        raise UserError(f"{path}: cut short: {count} rows promised, {len(rows)} read")
+        raise UserError(f"{path}: cut short: {counted(count, 'row')} promised, {len(rows)} read")
     return _checked(path, words, np.stack(rows), "line", 2)
 
 
@@ -193,13 +195,15 @@ def _read_binary(path, file: BinaryIO, limit: int | None = None) -> WordVectors:
                 continue
             blank = data.find(b" ")
             if blank < 0 or blank + 1 + 4 * dim > len(data):
-                raise UserError(f"{path}: cut short: {count} rows promised, {len(words)} read")
+                told = counted(count, "row")
+                raise UserError(f"{path}: cut short: {told} promised, {len(words)} read")
         words.append(_decode(f"{path}: row {len(words) + 1}", data[at:blank]))
         rows.append(np.frombuffer(data, "<f4", dim, blank + 1))
         at = blank + 1 + 4 * dim
         at += data[at : at + 1] == b"\n"  # word2vec.c ends a row so, gensim does not
     if wanted == count and (rest := len(data) - at + len(file.read())):
-        raise UserError(f"{path}: {rest} bytes after the {count} promised rows")
+        left = counted(rest, "byte")
+        raise UserError(f"{path}: {left} after the {counted(count, 'promised row')}")
     rows = np.stack(rows)
     if kinds.is_swapped(rows):
         rows = rows.byteswap()
@@ -240,7 +244,7 @@ def _parse_row(place: str, values: bytes, dim: int) -> np.ndarray:
     """The D values of a line as float32."""
     fields = values.split()
     if len(fields) != dim:
-        raise UserError(f"{place}: expected {dim} values, found {len(fields)}")
+        raise UserError(f"{place}: expected {counted(dim, 'value')}, found {len(fields)}")
     try:
         if b"_" in values:
             raise ValueError  # float() reads 1_0 as 10

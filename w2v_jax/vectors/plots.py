@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from w2v_jax.counting import counted
 from w2v_jax.types import UserError
 from w2v_jax.vectors.word_vectors import WordVectors
 
@@ -83,7 +84,7 @@ def plot_embedding(path, wv: WordVectors, count: int = 150) -> list[str]:
     words = [wv.words[i] for i in ids]
     fonts, bare = fonts_for(words)
     axes = figure.add_subplot()
-    title = f"{len(ids)} words: what is near has similar contexts (cosine, t-SNE)"
+    title = f"{counted(len(ids), 'word')}: what is near has similar contexts (cosine, t-SNE)"
     axes.set_title(title, loc="left", color=INK, fontsize=13)
     axes.set_xticks([])
     axes.set_yticks([])

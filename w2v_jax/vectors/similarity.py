@@ -81,12 +81,17 @@ def _composed(place: dict[str, int], query: str) -> str:
 def _unknown(words: Sequence[str], query: str) -> str:
     """The line about a word that is not in the vocabulary."""
     frequent = words[:NEAR_WORDS]
-    folded = query.casefold()
-    near = [word for word in frequent if word.casefold() == folded]
+    own = folded(query)
+    near = [word for word in frequent if folded(word) == own]
     if len(query) <= LONGEST_QUERY:
         near += [word for word in difflib.get_close_matches(query, frequent) if word not in near]
     suggestion = f"; near: {', '.join(near)}" if near else ""
     return f"{query!r} is not in the vocabulary{suggestion}"
+
+
+def folded(word: str) -> str:
+    """What spellings of a word have in common: case, and how accents are composed, left out."""
+    return word.lower() if word.isascii() else normalize("NFC", word).casefold()
 
 
 @jax.jit

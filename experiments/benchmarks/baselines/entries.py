@@ -1,12 +1,12 @@
 """--baselines: who runs, with which epochs and flags, and in which order."""
 
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 from experiments.benchmarks.baselines.commands import BASELINES, Task, Tools
 from experiments.cli import earlier_flags
 from experiments.cli.config import of_library
+from w2v_jax.data import files
 from w2v_jax.types import UserError
 
 
@@ -37,12 +37,7 @@ def entry(label: str, task: Task, tools: Tools) -> Entry:
 
 def flagfile_text(flag: str, path: str) -> str:
     """A flagfile's text. Raises UserError where it is no file or not UTF-8."""
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--{flag}: {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"--{flag}: {path}: not UTF-8") from error
+    return files.text(path, f"--{flag}: {path}")
 
 
 def particular(entry: Entry, tools: Tools) -> str:
