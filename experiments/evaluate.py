@@ -35,8 +35,7 @@ def main() -> None:
     if values.standard:
         own.append(evaluation.standard(wv))
         console.missing_sets()
-    for measures in own:
-        print(console.quality(measures))
+    print("\n".join(map(console.quality, own)))
 
 
 def _told(flag: str, measure: Callable, wv: WordVectors, path: str) -> Iterator[Measure]:

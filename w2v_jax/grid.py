@@ -12,6 +12,7 @@ from scipy.special import stdtrit
 
 from w2v_jax import beginning, sweeping
 from w2v_jax.config import Config, make
+from w2v_jax.counting import counted
 from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
@@ -97,7 +98,9 @@ class Sweep:
         )
 
     def __repr__(self) -> str:
-        return f"Sweep({len(self.settings)} settings, {len(self.trials)} trials)"
+        return (
+            f"Sweep({counted(len(self.settings), 'setting')}, {counted(len(self.trials), 'trial')})"
+        )
 
 
 def _interval(values: list[float]) -> str:

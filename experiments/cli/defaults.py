@@ -26,8 +26,8 @@ def show_in_help() -> None:
     ]
     told["batch_size"] += [f"{SIZE.batch_size} for texts below {SIZE.few:,} tokens"]
     told["epochs"] += [
-        f"as many as make {SIZE.updates:,} updates ({SIZE.short_updates:,} below {SIZE.short:,} "
-        f"tokens), up to {SIZE.epochs:,}, if more"
+        f"as many as make {SIZE.updates:,} updates, below {SIZE.short:,} tokens "
+        f"{SIZE.short_updates:,}, up to {SIZE.epochs:,} epochs, if more"
     ]
     for name, lines in told.items():
         if flags.FLAGS[name].default is None:

@@ -42,7 +42,7 @@ def commands():
     for name in READMES:
         for block in blocks(name, "sh"):
             for line in block.replace("\\\n", " ").splitlines():
-                if match := re.search(r"python -m experiments\.(\w+)(.*)", line):
+                if match := re.search(r"python -m experiments\.([\w.]+)(.*)", line):
                     yield pytest.param(match[1], match[2], id=f"{name}: {match[1]}")
 
 
@@ -63,7 +63,9 @@ def test_the_commands_of_the_readmes_have_these_flags(command, arguments, monkey
     monkeypatch.setattr(sys, "argv", [command])
     try:
         with pytest.raises(Parsed):
-            runpy.run_path(str(ROOT / "experiments" / f"{command}.py"), run_name="__main__")
+            runpy.run_path(
+                str(ROOT / "experiments" / f"{command.replace('.', '/')}.py"), run_name="__main__"
+            )
     finally:
         for name in set(flags.FLAGS) - before:
             delattr(flags.FLAGS, name)

@@ -180,7 +180,7 @@ def test_noise_that_float32_cannot_draw_is_refused():
         beginning.check_negatives(RunConfig(noise="exclude_target", noise_power=4.0), vocab)
 
 
-@pytest.mark.parametrize("members", [0, 3])
+@pytest.mark.parametrize("trials", [0, 3])
 def test_the_library_refuses_noise_that_it_would_draw_for_ever(trials):
     static = StaticConfig(noise="exclude_contexts", window=3)  # of 5 words, 2 + 2 W = 8 are needed
     hyper = beginning.make_hyper(RunConfig(window=3), Vocab(tuple("abcde"), np.full(5, 9)))

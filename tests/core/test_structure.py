@@ -12,6 +12,7 @@ from scripts import ROOT
 LIBRARY = {
     "w2v_jax.types": 0,
     "w2v_jax.resources": 0,
+    "w2v_jax.counting": 0,
     "w2v_jax.data": 1,
     "w2v_jax.vectors": 2,
     "w2v_jax": 3,

@@ -237,7 +237,7 @@ def test_events_are_of_all_lines_of_a_run_that_was_resumed(
     if from_the_beginning:
         out, args = tmp_path / "out", ["--tensorboard"]
         with monkeypatch.context() as patch:
-            patch.setattr("experiments.runs.checkpointing.Keeper.after", kill)
+            patch.setattr("experiments.runs.checkpointing.CheckpointPolicy.after", kill)
             assert start("ptb_skipgram", *arguments(place, out, *args)) == 143
     assert start("ptb_skipgram", *arguments(place, out, "--tensorboard")) == 0
     assert steps_of_events(out) == [line["step"] for line in rundir.metrics(out)]

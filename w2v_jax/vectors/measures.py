@@ -1,5 +1,6 @@
 """All measures of one table of vectors, as a table of their own."""
 
+from w2v_jax.counting import counted
 from w2v_jax.vectors.evaluation import LEAST, Measure, standard
 from w2v_jax.vectors.word_vectors import WordVectors
 
@@ -21,7 +22,7 @@ class Measures(tuple[Measure, ...]):
 def _shown(m: Measure, width: int) -> str:
     value = "  -  " if m.value is None else f"{m.value:5.3f}"
     few = ": too few" if 0 < m.covered < LEAST else ""
-    return f"{m.name:<{width}}  {value}  ({m.covered:,} of {m.total:,} items{few})"
+    return f"{m.name:<{width}}  {value}  ({m.covered:,} of {counted(m.total, 'item')}{few})"
 
 
 def measures(wv: WordVectors) -> Measures:

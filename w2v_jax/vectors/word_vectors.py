@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from w2v_jax.counting import counted
 from w2v_jax.types import UserError
 from w2v_jax.vectors import similarity
 
@@ -29,7 +30,7 @@ class WordVectors:
         return self.vectors[self._id(word)]
 
     def __repr__(self) -> str:
-        return f"WordVectors({len(self):,} words, {self.vectors.shape[1]} dimensions)"
+        return f"WordVectors({counted(len(self), 'word')}, D {self.vectors.shape[1]})"
 
     def most_similar(self, word: str, topn: int = 10) -> list[tuple[str, float]]:
         """The words with the greatest cosine: [(word, cosine)], best first.
