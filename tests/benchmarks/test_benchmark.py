@@ -280,6 +280,7 @@ def place(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_benchmark_runs_all_that_is_there_and_goes_on(place, capsys, monkeypatch):
     pytest.importorskip("gensim")
     args = [f"--corpus={place / 'text.txt'}", f"--workdir={place / 'out'}", "--threads=1"]

@@ -81,6 +81,7 @@ def lines_of(folder):
     return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_step_beyond_the_bounds_is_told_instead_of_run(tmp_path, capsys):
     args = [*SMALL, f"--workdir={tmp_path}", "--memory_gb=0.0003", "--max_step_sec=30"]
     assert start("benchmark_softmax", *args, "--vocab_sizes=20") == 0
@@ -129,6 +130,7 @@ def test_growths_corpus_is_zipfs_in_lines():
     assert np.abs(drawn - counts).max() < 5 * np.sqrt(counts.max())
 
 
+@pytest.mark.slow
 def test_growth_measures_each_point_once_and_tells_what_does_not_fit(tmp_path, capsys):
     args = [f"--workdir={tmp_path}", "--axes=vocab_size,dim", "--vocab_size=30", "--words=600"]
     args += ["--dim=4", "--window=2", "--negatives=2", "--batch_size=16", "--optimizer=sgd"]
@@ -148,6 +150,7 @@ def test_growth_measures_each_point_once_and_tells_what_does_not_fit(tmp_path, c
     assert "--axes=depth" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_round_of_reading_has_an_empty_cache_and_then_a_full_one(tmp_path, capsys, monkeypatch):
     cached, run = [], child_process.run
 

@@ -94,6 +94,7 @@ def test_the_newest_checkpoint_is_a_whole_one(tmp_path):
     assert killed_runs.newest(tmp_path) == 10
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_followed_through(command, tmp_path):
     whole = tmp_path / "whole"
     pace = done(killed_runs.uninterrupted(command(), whole, tmp_path / "log"))
@@ -110,6 +111,7 @@ def test_a_killed_run_is_followed_through(command, tmp_path):
     assert steps == sorted(steps) and steps[-1] > 0
 
 
+@pytest.mark.slow
 def test_a_line_written_twice_is_seen(command, tmp_path):
     whole = tmp_path / "whole"
     done(killed_runs.uninterrupted(command("again"), whole, tmp_path / "log"))

@@ -68,6 +68,7 @@ def test_a_batch_that_the_groups_do_not_divide_stays(make_corpus):
     assert made.batch_size == 1024
 
 
+@pytest.mark.slow
 def test_what_the_size_made_is_recorded_said_and_the_same_run_goes_on(tmp_path, capsys):
     (tmp_path / "text.txt").write_text(planted()[:4000])
     args = [f"--corpus={tmp_path / 'text.txt'}", f"--workdir={tmp_path / 'out'}", "--dim=4"]

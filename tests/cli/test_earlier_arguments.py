@@ -59,6 +59,7 @@ def test_a_removed_flag_of_another_value_is_refused(history, args):
         by_today(*args)
 
 
+@pytest.mark.slow
 def test_a_script_reads_old_names_in_flags_files_and_sweeps(history, place, tmp_path, capsys):
     flagfile = tmp_path / "flags.cfg"
     flagfile.write_text("# older\n--touch=touched\n--haste=2\n")

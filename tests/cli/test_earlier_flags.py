@@ -131,6 +131,7 @@ def without(*names):
     return lambda flags: {name: text for name, text in flags.items() if name not in names}
 
 
+@pytest.mark.slow
 def test_a_run_that_lacks_flags_goes_on_to_the_same_bits(place, left, whole, capsys):
     goes_on(place, left(without("drop_last", "noise_power")), whole, capsys)
 
@@ -178,6 +179,7 @@ def test_a_removed_flag_must_have_had_the_value_that_is_left(
     goes_on(place, out, whole, capsys)
 
 
+@pytest.mark.slow
 def test_the_flags_of_a_refused_run_go_on_with_it(place, left, capsys):
     out = left(lambda flags: flags, "--epochs=3")
     assert "with its flags.cfg as --flagfile it goes on" in refused(place, out, capsys)
@@ -377,6 +379,7 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.slow
 def test_a_benchmark_goes_on_with_an_older_folder(script, tmp_path, capsys):
     args, lacking, other = SCRIPTS[script]
     args = [*args, "--rounds=1", f"--workdir={tmp_path}"]

@@ -82,6 +82,7 @@ def check_values(settings):
 @example("window=uniform(1,2)", "random")
 @example("window\n=1", "grid")
 @example("learning_rate=1e309", "grid")
+@pytest.mark.slow
 def test_a_sweep_is_an_axis_or_refused(text, name):
     axis = refused_or(lambda: design.parse_axis(text, name))
     if axis is not None:
@@ -119,6 +120,7 @@ MEMBERS = (
 
 @cases(700)
 @given(st.booleans(), BYTES, EDITS)
+@pytest.mark.slow
 def test_a_file_of_settings_is_read_or_refused(folder, whole, content, edits):
     path = folder / "settings.members"
     path.write_bytes(content if whole else tampered(MEMBERS, edits))
@@ -131,6 +133,7 @@ def test_a_file_of_settings_is_read_or_refused(folder, whole, content, edits):
 
 @cases(400)
 @given(st.booleans(), BYTES, EDITS)
+@pytest.mark.slow
 def test_a_flagfile_is_read_or_refused(folder, whole, content, edits):
     path = folder / "some.cfg"
     valid = b"# a run\n--dim=50\n--nodynamic_window\n--sweep=window=2,3\n--corpus=a b\n"

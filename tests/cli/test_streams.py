@@ -53,6 +53,7 @@ def test_a_lost_stdout_is_a_line_once_the_run_is_whole(tmp_path, redirected, sai
 
 
 @pytest.mark.parametrize("redirected", [">/dev/full", ">&-"])
+@pytest.mark.slow
 def test_help_that_cannot_be_written_is_a_line(tmp_path, redirected):
     ended = shell(tmp_path, ["experiments.query", "--help"], redirected)
     assert ended.returncode == 1 and ended.stderr.startswith("error: stdout: ")

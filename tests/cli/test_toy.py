@@ -14,9 +14,7 @@ from w2v_jax.vectors import io as vectors_io
 QUIET = ("--dataset=toy", "--noplots", "--noevaluate")
 SCRIPTS = [
     ("train_corpus", "--model=skipgram"),
-    ("train_corpus", "--model=cbow"),
     ("ptb_cbow",),
-    pytest.param(("ptb_skipgram",), marks=pytest.mark.slow),
 ]
 
 
@@ -34,6 +32,7 @@ def test_it_is_the_books_sentence():
 
 
 @pytest.mark.parametrize("args", SCRIPTS, ids=" ".join)
+@pytest.mark.slow
 def test_it_trains_with_no_further_flag(tmp_path, capsys, args):
     """you, i, goodbye and hello stand beside say: in ch. 2.4.5 they are the neighbours of you."""
     script, *more = args
@@ -48,6 +47,7 @@ def test_it_trains_with_no_further_flag(tmp_path, capsys, args):
     assert all(f"  {word} -> " in told.out for word in ("you", "i", "say"))
 
 
+@pytest.mark.slow
 def test_a_sweep_takes_the_same_defaults(tmp_path):
     args = *QUIET, "--seeds=2", "--cpu_devices=1", "--epochs=200", f"--workdir={tmp_path}"
     assert start("ptb_ablation", *args) == 0

@@ -89,6 +89,7 @@ def flip(path):
 
 
 @pytest.mark.parametrize("damage", [os.unlink, cut, flip, lambda path: path.write_bytes(b"")])
+@pytest.mark.slow
 def test_damage_to_any_file_falls_back_or_does_no_harm(tmp_path, tree, damage):
     save(tmp_path / "whole", tree, 1, 2)
     fell_back = 0

@@ -83,6 +83,7 @@ def events():
     jax.monitoring.unregister_event_listener(note)
 
 
+@pytest.mark.slow
 def test_the_second_run_compiles_nothing_and_has_the_same_bits(cold, events, place, tmp_path):
     vectors, cache = cold
     before = programs(cache)
@@ -91,6 +92,7 @@ def test_the_second_run_compiles_nothing_and_has_the_same_bits(cold, events, pla
     assert HIT in events and MISS not in events and programs(cache) == before
 
 
+@pytest.mark.slow
 def test_without_a_cache_the_bits_are_the_same(cold, place, tmp_path):
     assert run(place, tmp_path / "out", "none") == cold[0]
     assert jax.config.jax_compilation_cache_dir is None
@@ -116,6 +118,7 @@ class Full(io.FileIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_a_note_and_nothing_cut_short_stays(
     warm, monkeypatch, capsys, place, tmp_path
 ):
@@ -137,6 +140,7 @@ def test_a_full_disk_is_a_note_and_nothing_cut_short_stays(
     assert "Warning" not in said and not set(files(cache)) & set(missing)
 
 
+@pytest.mark.slow
 def test_damaged_programs_are_compiled_anew_once(warm, capsys, place, tmp_path):
     vectors, cache = warm
     for path in files(cache):

@@ -68,6 +68,7 @@ def test_negatives_follow_the_noise_distribution():
 
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
 @pytest.mark.parametrize("engine", ["pairs", "blocks"])
+@pytest.mark.slow
 def test_an_engine_has_the_loss_and_the_gradient_of_the_textbook(params, make_hyper, engine, model):
     static = ENGINE[engine]._replace(model=model)
     hyper = make_hyper(np.arange(1, V + 1), negatives=K)

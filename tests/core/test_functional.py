@@ -48,6 +48,7 @@ def test_alone_it_has_the_bits_of_train(corpus, made):
 
 
 @pytest.mark.bits
+@pytest.mark.slow
 def test_texts_of_several_chunks_are_trained_in_their_order(corpus, monkeypatch):
     config = w2v.Config(**SMALL, **KINDS["pairs, cbow, dense sgd"])
     monkeypatch.setattr(corpora, "CHUNK", 150)
@@ -58,9 +59,10 @@ def test_texts_of_several_chunks_are_trained_in_their_order(corpus, monkeypatch)
     np.testing.assert_array_equal(params.input, run.params.input)
 
 
-@pytest.mark.parametrize("axes", [(0, None), (0, 0)])
-def test_vmapped_it_is_each_training_alone(corpus, made, axes):
+@pytest.mark.slow
+def test_vmapped_it_is_each_training_alone(corpus, made):
     config, train, hyper, (params, metrics) = made
+    axes = (0, 0) if config.engine == "blocks" else (0, None)
     keys = jnp.stack([jax.random.key(seed) for seed in (1, 2, 3)])
     hypers = w2v.stack([hyper.replace(learning_rate=jnp.float32(rate)) for rate in RATES])
     together, sums = jax.jit(jax.vmap(train, in_axes=axes))(keys, hypers if axes[1] == 0 else hyper)
@@ -71,6 +73,7 @@ def test_vmapped_it_is_each_training_alone(corpus, made, axes):
     np.testing.assert_allclose(sums.loss[0], metrics.loss, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_its_derivative_in_the_learning_rate_is_that_of_central_differences(made):
     """Fixed draws; differences of float32 sums of about 10 are good to some parts of a thousand."""
     _, train, hyper, _ = made
@@ -87,6 +90,7 @@ def test_its_derivative_in_the_learning_rate_is_that_of_central_differences(made
 
 
 @pytest.mark.bits
+@pytest.mark.slow
 def test_a_sweep_is_its_trainings_alone(corpus):
     axes = {"noise_power": [0.0, 0.75], "window": [1, 3]}
     sweep = w2v.sweep(
@@ -101,6 +105,7 @@ def test_a_sweep_is_its_trainings_alone(corpus):
     np.testing.assert_allclose(trial.loss, run.loss, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_sweep_vmapped_is_the_same(corpus):
     config = w2v.Config(**{**SMALL, **KINDS["blocks"], "epochs": 1})
     axes = {"learning_rate": [0.02, 0.05, 0.1]}

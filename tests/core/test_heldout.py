@@ -262,6 +262,7 @@ def other_values(field, value):
     )
 
 
+@pytest.mark.slow
 def test_settings_compare_by_the_loss_unless_it_depends_on_what_they_differ_in(params, text):
     """All flags that can be swept, one changed at a time, with the same tables."""
     of_text, vocab = heldout.windows(text, 3), Vocab(tuple("abcdefghijklm"), COUNTS)
@@ -327,6 +328,7 @@ def test_the_loss_alone_is_the_same(params, text, make_hyper):
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_the_loss_is_what_training_reports_on_average(params, text, make_hyper, fields):
     """400 epochs at rate 0, at 4 standard errors: one such test in 16,000 fails by chance."""
     train_step = dict(batch_size=24, group_size=8, block=8, negatives_per_group=5, window=3)

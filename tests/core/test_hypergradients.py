@@ -171,6 +171,7 @@ def test_training_is_sgd_on_the_formulas(run, hyper):
         np.testing.assert_allclose(a, b, rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_the_objective_is_the_mean_over_drawn_noise(make_hyper, make_corpus):
     """Of the reference engine's own objective, noise drawn with replacement."""
     ids = RNG.choice(V, 40, p=COUNTS / COUNTS.sum()).astype(np.int32)
@@ -285,6 +286,7 @@ TINY = [
 ]
 
 
+@pytest.mark.slow
 def test_the_script(place, capsys):
     out = place / "hypergradients"
     args = (*TINY, f"--corpus={place / 'corpus.txt'}", f"--workdir={out}")

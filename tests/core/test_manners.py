@@ -57,6 +57,7 @@ def in_python(folder, code):
 
 
 @pytest.mark.parametrize("package", ["w2v_jax", "experiments"])
+@pytest.mark.slow
 def test_importing_every_module_sets_nothing(tmp_path, package):
     code = f"""
 before = surroundings()
@@ -69,6 +70,7 @@ assert not xla_bridge.backends_are_initialized()  # or `configure` would come to
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_saving_and_reading_a_state_sets_nothing(tmp_path):
     code = f"""
 import orbax.checkpoint

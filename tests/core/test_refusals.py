@@ -150,6 +150,7 @@ def test_a_text_with_nothing_to_train_on_leaves_the_run_it_was_to_replace(
     assert "nothing to train on" in line
 
 
+@pytest.mark.slow
 def test_divergence_ends_with_status_2_and_no_vectors(capsys, place, tmp_path):
     args = [f"--data_dir={place}", f"--workdir={tmp_path}", "--optimizer=sgd", "--epochs=20"]
     assert start("ptb_cbow", *QUICK, *args, "--batch_size=180", "--learning_rate=1e30") == 2

@@ -76,6 +76,7 @@ def bits(static, params, hyper):
 
 @pytest.mark.usefixtures("added")
 @pytest.mark.parametrize("field", EVERY)
+@pytest.mark.slow
 def test_every_two_entries_of_a_registry_train_to_other_tables(hyper, field):
     ends = {name: bits(*with_entry(field, name), hyper) for name in names(field)}
     assert len(ends) >= 2 and len(set(ends.values())) == len(ends)

@@ -132,6 +132,7 @@ def test_a_loss_that_takes_expected_windows_is_in_proportion_to_its_weights(name
     [(loss, "with_replacement") for loss in names("loss", lambda loss: loss.in_blocks)]
     + [("negative_sampling", law) for law in names("noise", lambda law: law.ratio)],
 )
+@pytest.mark.slow
 def test_both_engines_have_the_same_objective(hyper, name, law):
     static = SMALL._replace(engine="blocks", loss=name, noise=law)
     check(static)

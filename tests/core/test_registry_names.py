@@ -110,6 +110,7 @@ def test_an_unknown_name_is_refused_by_every_function_that_looks_it_up(make_hype
 # Added, from text to vectors
 
 
+@pytest.mark.slow
 def test_a_sweep_measures_no_perplexity_where_there_is_none_and_says_so_once(
     place, tmp_path, monkeypatch, capsys
 ):

@@ -289,6 +289,7 @@ def test_redraw_once_gives_the_same_draws_in_another_order(make_hyper):
 @pytest.mark.bits
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
 @pytest.mark.parametrize("block", [7, 4096])
+@pytest.mark.slow
 def test_noise_drawn_once_for_all_is_what_each_step_would_draw(
     make_hyper, monkeypatch, model, block
 ):

@@ -101,6 +101,7 @@ def equal(a, b):
 
 @pytest.mark.bits
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_a_member_has_the_bits_of_the_run_alone(corpus, chunked, make_hyper, kind):
     static = KINDS[kind]
     rates = enumerate(RATES)
@@ -114,6 +115,7 @@ def test_a_member_has_the_bits_of_the_run_alone(corpus, chunked, make_hyper, kin
 
 
 @pytest.mark.parametrize("kind", ["pairs, cbow, touched adam", "blocks"])
+@pytest.mark.slow
 def test_lanes_differ_by_rounding_alone(corpus, chunked, make_hyper, kind):
     static = KINDS[kind]
     trials = [trial(make_hyper, corpus, static, i, rate) for i, rate in enumerate(RATES)]
@@ -126,6 +128,7 @@ def test_lanes_differ_by_rounding_alone(corpus, chunked, make_hyper, kind):
 
 
 @pytest.mark.bits
+@pytest.mark.slow
 def test_two_devices_give_the_bits_of_one(corpus, chunked, make_hyper):
     static = KINDS["blocks, cbow, dense adam"]
     trials = [trial(make_hyper, corpus, static, i, rate) for i, rate in enumerate(RATES)]
@@ -182,6 +185,7 @@ def test_a_diverged_member_stays_where_it_was_and_the_others_go_on(
         assert of(whole, 1).step == 0
 
 
+@pytest.mark.slow
 def test_the_last_good_state_is_that_of_the_chunk_before(corpus, make_hyper):
     """Under SGD at a rate of 100 the rows grow until they overflow, some epochs on."""
     static = BLOCKS._replace(optimizer="sgd", batch_size=64)

@@ -161,6 +161,7 @@ GOING_ON = {
 
 @pytest.mark.bits
 @pytest.mark.parametrize("name", GOING_ON)
+@pytest.mark.slow
 def test_a_training_goes_on_from_any_dispatch_to_the_same_bits(
     monkeypatch, make_corpus, make_hyper, name
 ):
@@ -277,6 +278,7 @@ def test_nothing_is_compiled_after_the_first_epoch(chunked, compilations):
 
 
 @pytest.mark.bits
+@pytest.mark.slow
 def test_a_text_of_one_chunk_that_is_drawn_once_is_only_shuffled_anew(make_corpus, make_hyper):
     corpus = make_corpus(LINES, vocab_size=V)
     hyper = make_hyper(np.ones(V), keep_prob=np.full(V, 0.8))
@@ -333,6 +335,7 @@ GROUPS, TWINS, SIGNS = 5, 2, 3  # a group: 2 words that share 3 context words
 
 
 @pytest.mark.parametrize("name", ["skipgram", "cbow"])
+@pytest.mark.slow
 def test_words_that_share_contexts_become_neighbours(make_corpus, make_hyper, name):
     rng, size = np.random.default_rng(0), GROUPS * (TWINS + SIGNS)
     lines = []
@@ -370,6 +373,7 @@ def test_an_epoch_without_a_step_is_an_error(make_corpus, make_hyper, chunked, c
 
 
 @pytest.mark.parametrize("name", ["skipgram", "cbow"])
+@pytest.mark.slow
 def test_runs_of_steps_are_the_same_steps(make_corpus, make_hyper, name):
     """What accelerators take in runs of a static length has the bits of step after step."""
     rng = np.random.default_rng(3)

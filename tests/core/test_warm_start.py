@@ -122,6 +122,7 @@ def going_on(texts, out, *more):
     return start("ptb_skipgram", *args)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_another_on_new_text(texts, tmp_path):
     out = tmp_path / "out"
     # The rate 0 leaves the rows as they came; rare words that have a row keep their id.
@@ -142,6 +143,7 @@ def rates(folder):
     return [json.loads(line)["learning_rate"] for line in lines]
 
 
+@pytest.mark.slow
 def test_the_schedule_begins_anew_or_goes_on(texts, tmp_path):
     for name, more in (("anew", []), ("on", ["--continue_schedule"])):
         assert going_on(texts, tmp_path / name, f"--continue_from={texts[0]}", *more) == 0

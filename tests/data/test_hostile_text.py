@@ -69,6 +69,7 @@ def refusal_or(read, path):
 @given(BYTES)
 @example(BOM)
 @example(b"a\xc2\x85b\xe2\x80\xa8c\x1cd\xc2\xa0e\0f\r\n\n g")
+@pytest.mark.slow
 def test_lines_are_what_split_gives_or_the_byte_at_fault_is_named(folder, content):
     path = written(folder / "lines.txt", content)
     digest = sha256()
@@ -105,6 +106,7 @@ def test_chunks_are_the_file_cut_at_white_space(folder, content, size):
 
 @cases(600)
 @given(st.sampled_from(list(PACKERS)), EDITS)
+@pytest.mark.slow
 def test_archives_that_were_tampered_with_are_read_or_refused(folder, suffix, edits):
     packed = PACKERS[suffix].compress("one two\nthree naïve\n".encode() * 3)
     path = written(folder / f"text{suffix}", tampered(packed, edits))
@@ -174,6 +176,7 @@ COUNTS = "the\t90\nnaïve\t7\n木\t7\n<unk>\t1\n".encode()
 
 @cases(700)
 @given(EDITS)
+@pytest.mark.slow
 def test_counts_that_were_tampered_with_are_read_or_refused(folder, edits):
     path = written(folder / "vocab.tsv", tampered(COUNTS, edits))
     read = refusal_or(lambda: vocab.load_counts(str(path)), path)
@@ -214,6 +217,7 @@ def check_pairs(path):
 
 @cases(900)
 @given(st.integers(0, 3), BYTES, EDITS)
+@pytest.mark.slow
 def test_word_pairs_are_read_or_refused(folder, which, content, edits):
     content = content if which == 3 else tampered(PAIRS[which], edits)
     path = written(folder / "pairs.txt", content)
@@ -225,6 +229,7 @@ ANALOGIES = ": one\nthe cat the dog\nThe cat NAÏVE 木\n: two\na b c d\n".encod
 
 @cases(800)
 @given(st.booleans(), BYTES, EDITS)
+@pytest.mark.slow
 def test_analogies_are_read_or_refused(folder, whole, content, edits):
     content = b": x\n" + content if whole else tampered(ANALOGIES, edits)
     path = written(folder / "analogies.txt", content)
@@ -277,6 +282,7 @@ def test_the_line_that_is_not_utf8_is_counted_behind_a_byte_order_mark(tmp_path)
     )
 
 
+@pytest.mark.slow
 def test_a_line_of_ten_megabytes_is_a_line(tmp_path):
     for content in (b"ab " * 3_500_000, b"a" * 200_000 + b" b"):
         path = written(tmp_path / "long.txt", content)

@@ -52,6 +52,7 @@ SETTINGS = {
     st.integers(1, 40),
     st.fixed_dictionaries({}, optional=SETTINGS),
 )
+@pytest.mark.slow
 def test_any_text_is_read_as_the_naive_derivation_reads_it(tmp_path_factory, files, size, options):
     source = written(tmp_path_factory.mktemp("text"), files)
     read, _ = naive_read(files, options.get("eos", False), options.get("max_words", 0))
@@ -196,6 +197,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
 
 
 @pytest.mark.skipif(not os.environ.get("W2V_JAX_DATA"), reason="W2V_JAX_DATA is not set")
+@pytest.mark.slow
 def test_penn_treebank_as_the_book_and_d2l_read_it():
     source = locate("ptb", data_dir=os.environ["W2V_JAX_DATA"])
     book = load(source, eos=True)

@@ -128,6 +128,7 @@ def agree(source, files, size, max_types, **options):
     st.integers(1, 5),
     st.fixed_dictionaries({}, optional=SETTINGS),
 )
+@pytest.mark.slow
 def test_any_text_is_read_as_a_dict_that_forgets_reads_it(
     tmp_path_factory, files, size, max_types, options
 ):

@@ -295,6 +295,7 @@ def test_wiki_sample_comes_with_the_package(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_wiki_sample_is_what_wikicorpus_reads():
     wikicorpus = pytest.importorskip("gensim.corpora.wikicorpus")
     dump = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"

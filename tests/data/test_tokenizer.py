@@ -75,6 +75,7 @@ def test_ids_stay_while_the_table_grows():
 
 @settings(max_examples=100, deadline=None)
 @given(st.data(), st.sampled_from([0x9E3779B97F4A7C15, 1 << 62, 0]))
+@pytest.mark.slow
 def test_types_are_found_and_forgotten_as_in_a_dict(data, mix):
     words = [*"abcdé", *("abcdefgh"[:i] * j for i in (7, 8) for j in (1, 2, 3)), "abcdefghi"]
     texts = data.draw(st.lists(st.lists(st.sampled_from(words), max_size=12), max_size=6))

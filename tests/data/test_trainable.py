@@ -142,6 +142,7 @@ def test_a_word_a_line_is_refused_by_runs_and_sweeps(monkeypatch, capsys, tmp_pa
 
 @pytest.mark.parametrize("engine", ["blocks", "pairs"])
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
+@pytest.mark.slow
 def test_a_run_whose_draws_hold_no_pair_fails_and_leaves_nothing(
     monkeypatch, capsys, tmp_path, engine, model
 ):
@@ -177,6 +178,7 @@ def test_an_epoch_without_a_centre_is_passed_over(make_corpus, make_hyper):
 
 
 @pytest.mark.parametrize("rate", ["1e-9", "1e6"])
+@pytest.mark.slow
 def test_a_run_no_better_than_chance_says_so_with_both_figures(capsys, place, tmp_path, rate):
     args = [*QUICK, f"--corpus={place / 'corpus.txt'}", "--init=gensim", "--optimizer=sgd"]
     args += [f"--learning_rate={rate}", "--min_count=1"]

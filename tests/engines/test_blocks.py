@@ -254,6 +254,7 @@ def test_loss_and_gradient_equal_the_pairs_engines_and_the_derivations(
 
 @pytest.mark.parametrize(("model", "noise", "legacy"), LAWS)
 @pytest.mark.parametrize("rows_moved", ["dense", "sparse"])
+@pytest.mark.slow
 def test_a_step_of_both_engines_ends_at_the_same_tables(hyper, model, noise, legacy, rows_moved):
     static = STATIC._replace(
         model=model,
@@ -403,6 +404,7 @@ def test_noise_is_drawn_anew_each_step_and_is_a_function_of_its_address(hyper):
 
 
 @pytest.mark.bits
+@pytest.mark.slow
 def test_a_smaller_dispatch_gives_the_same_tables(make_corpus, make_hyper):
     rng = np.random.default_rng(0)
     corpus = make_corpus([rng.integers(0, N, n) for n in rng.integers(1, 30, 60)], vocab_size=N)

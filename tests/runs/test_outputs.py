@@ -163,6 +163,7 @@ def test_a_run_killed_behind_its_training_does_not_train_again(
 # A complete run that is asked for more
 
 
+@pytest.mark.slow
 def test_what_a_complete_run_is_asked_for_later_is_made(capsys, no_training, place, complete):
     old = summary_of(complete)
     no_training()

@@ -47,6 +47,7 @@ def whole(place):
         *((name, ((3, signal.SIGTERM),)) for name in list(ENGINES)[1:]),
     ],
 )
+@pytest.mark.slow
 def test_a_run_stopped_by_signals_goes_on_to_the_same_bits(
     monkeypatch, capsys, place, tmp_path, whole, name, stops
 ):
@@ -105,6 +106,7 @@ def test_without_a_checkpoint_the_run_begins_anew(capsys, place, whole, stopped)
     same_as_whole(whole, stopped)
 
 
+@pytest.mark.slow
 def test_a_line_that_was_cut_is_written_again(place, whole, stopped):
     with open(stopped / "metrics.jsonl", "a") as file:
         file.write('{"step": 99')
@@ -188,6 +190,7 @@ def test_a_signal_while_the_end_is_saved_ends_the_run_too(monkeypatch, place, tm
 
 
 @pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.slow
 def test_a_run_killed_while_its_folder_is_made_goes_on(
     monkeypatch, place, tmp_path, whole, stopped, replaced
 ):
@@ -288,6 +291,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
 # Divergence
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_keeps_its_last_good_state(monkeypatch, capsys, place, tmp_path, whole):
     own = training.train
 

@@ -89,6 +89,7 @@ def printed(tmp_path_factory):
 
 
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
+@pytest.mark.slow
 def test_pairs_are_printed_as_the_batch_has_them(printed, model):
     """Each positive on a line of its own with its three negatives, in the batch's order."""
     it = printed(model, "pairs")
@@ -101,8 +102,11 @@ def test_pairs_are_printed_as_the_batch_has_them(printed, model):
     assert it.examples == expected and len(expected) >= 8
 
 
-@pytest.mark.parametrize("noise", ["with_replacement", "exclude_target"])
-@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+@pytest.mark.parametrize(
+    ("model", "noise"),
+    [("skipgram", "exclude_target"), ("cbow", "with_replacement")],
+)
+@pytest.mark.slow
 def test_blocks_are_printed_as_the_batch_has_them(printed, model, noise):
     """A centre a line, its contexts with their weights, and what its group's negatives weigh."""
     it = printed(model, "blocks", f"--noise={noise}")
@@ -160,7 +164,8 @@ def test_the_loss_is_that_of_what_is_printed(printed, model, engine):
     assert it.loss == pytest.approx(total / positives, abs=1e-4)
 
 
-@pytest.mark.parametrize(("model", "engine"), WAYS)
+@pytest.mark.parametrize(("model", "engine"), [("skipgram", "blocks"), ("cbow", "pairs")])
+@pytest.mark.slow
 def test_rows_before_and_after_are_those_of_an_update_with_the_batch(printed, model, engine):
     it = printed(model, engine)
     hyper = shown.beginning.make_hyper(it.config, it.vocab)
@@ -203,7 +208,8 @@ def test_the_rows_that_moved_are_those_of_the_batch(printed, model, engine):
     assert it.moved == [(len(inputs), size, inputs), (len(outputs), size, outputs)]
 
 
-@pytest.mark.parametrize("engine", ["pairs", "blocks"])
+@pytest.mark.parametrize("engine", ["pairs"])
+@pytest.mark.slow
 def test_a_later_step_of_a_later_chunk_is_shown_with_its_own_batch(monkeypatch, tmp_path, engine):
     """The batch is made anew: with it the tables before give those after."""
     monkeypatch.setattr(corpora, "CHUNK", 16)
@@ -234,13 +240,15 @@ def test_the_first_step_moves_output_embeddings_alone(printed):
     assert [count for count, *_ in printed("skipgram", "pairs", "--step=1").moved] == [0, 7]
 
 
-@pytest.mark.parametrize(("model", "engine"), WAYS)
+@pytest.mark.parametrize(("model", "engine"), [("skipgram", "pairs"), ("cbow", "blocks")])
+@pytest.mark.slow
 def test_a_screen_holds_the_toy(capsys, model, engine):
     assert start("show_batch", "--dataset=toy", f"--model={model}", f"--engine={engine}") == 0
     lines = capsys.readouterr().out.splitlines()
     assert 15 < len(lines) <= 40 and max(map(len, lines)) <= 110
 
 
+@pytest.mark.slow
 def test_of_a_large_text_eight_examples_and_a_line_of_moved_rows_are_shown(capsys):
     args = "--dataset=wiki_sample", "--max_words=3000", "--dim=8", "--batch_size=128"
     assert start("show_batch", *args) == 0
@@ -264,12 +272,14 @@ def test_of_a_large_text_eight_examples_and_a_line_of_moved_rows_are_shown(capsy
         (["--dataset=toy", "--workdir=out"], "workdir"),
     ],
 )
+@pytest.mark.slow
 def test_wrong_input_is_one_line(capsys, args, told):
     assert start("show_batch", *args) == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("error: ") and told in line
 
 
+@pytest.mark.slow
 def test_a_loss_over_the_vocabulary_has_all_words_for_negatives(capsys):
     args = "--dataset=toy", "--loss=softmax", "--rows=dense", "--dim=4"
     assert start("show_batch", *args) == 0

@@ -85,6 +85,7 @@ def test_they_are_counted_and_written_and_the_vectors_are_all_there(run, capsys)
     assert set(ALONE) < set(vectors_io.load(run / "again" / "vectors.txt").words)
 
 
+@pytest.mark.slow
 def test_they_are_trained_once_a_text_gives_them_a_context(run):
     (run / "more.txt").write_text("lone w1 w2\nnew\nlonely\n" * 9)
     args = [*QUICK, f"--corpus={run / 'more.txt'}", "--min_count=1", "--continue_from"]

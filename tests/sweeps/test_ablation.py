@@ -77,6 +77,7 @@ EQUAL = [
 ]
 
 
+@pytest.mark.slow
 def test_equal_tables_have_equal_figures_whatever_would_have_trained_them(place, valid):
     out, trials = place / "fixed", place / "fixed.members"
     trials.write_text("\n".join([*EQUAL, "--negatives=1", "--noise_power=0.1"]))
@@ -107,6 +108,7 @@ def test_a_sweep_of_another_held_out_loss_does_not_go_on(swept, place, capsys):
 
 @pytest.mark.bits
 @pytest.mark.parametrize("number", [1, 2, 7])
+@pytest.mark.slow
 def test_a_member_alone_has_the_same_vectors(swept, place, number):
     line = next(line for line in lines_of(swept) if line["member"] == number)
     out = place / f"alone{number}"
@@ -121,6 +123,7 @@ def test_a_member_alone_has_the_same_vectors(swept, place, number):
     assert summary["final_loss"] == pytest.approx(line["loss"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_goes_on_with_the_program_it_was_in(swept, place, capsys):
     again = place / "again"
     shutil.copytree(swept, again)
@@ -158,6 +161,7 @@ def test_table_and_pictures_are_made_again_without_training(swept, place, capsys
     assert "not the settings of a sweep" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_too_many_members_are_split_into_programs_of_one_shape(swept, place, capsys):
     out = place / "split"
     args = [*QUICK, f"--data_dir={place}", f"--workdir={out}", *AXES, "--cpu_devices=1"]
@@ -237,6 +241,7 @@ def no_training(monkeypatch):
     return forbid
 
 
+@pytest.mark.slow
 def test_a_program_that_is_trained_is_measured_behind_a_signal(
     monkeypatch, capsys, place, valid, tmp_path
 ):
@@ -276,6 +281,7 @@ def test_a_program_whose_end_cannot_be_saved_is_measured(
     assert len(lines_of(tmp_path / "out")) == 3
 
 
+@pytest.mark.slow
 def test_a_complete_sweep_makes_of_its_vectors_what_is_asked_later(
     no_training, capsys, place, valid, tmp_path
 ):

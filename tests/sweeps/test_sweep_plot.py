@@ -77,6 +77,7 @@ def test_means_intervals_seeds_and_the_baseline():
     assert (band.y0, band.y1) == pytest.approx((0.5 - half, 0.5 + half))
 
 
+@pytest.mark.slow
 def test_many_axes_take_several_images(tmp_path):
     base = {f"axis{i}": 1 for i in range(6)}
     chosen, settings = one_at_a_time(base, {name: [1, 2] for name in base})

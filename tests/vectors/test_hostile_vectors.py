@@ -102,6 +102,7 @@ def test_any_bytes_are_read_or_refused(folder, suffix, head, content):
 
 @cases(2400)
 @given(st.integers(0, 3), EDITS)
+@pytest.mark.slow
 def test_a_file_that_was_tampered_with_is_read_or_refused(folder, valid, which, edits):
     suffix, content = valid[which]
     read(folder / f"tampered{suffix}", tampered(content, edits))
@@ -113,6 +114,7 @@ def test_a_file_that_was_tampered_with_is_read_or_refused(folder, valid, which, 
     TEXT,
     st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=4),
 )
+@pytest.mark.slow
 def test_words_that_a_text_may_hold_come_back(folder, which, text, row):
     suffix, save = [(s, save) for s, savers in SAVERS.items() for save in savers][which]
     words = list(dict.fromkeys(text.split())) or ["a"]
@@ -159,6 +161,7 @@ DESCRS += ["'<U250000000'", "[('a', '<f4')]", "'M8[s]'", "('<f4', (3,))", "None"
     st.sampled_from([b"\x93NUMPY\1\0", b"\x93NUMPY\2\0", b"\x93NUMPY\3\0", b"\x93NUMP", b""]),
     st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
 )
+@pytest.mark.slow
 def test_npz_headers_of_any_kind_are_read_or_refused(
     folder, words, shape, vectors, table, order, magic, packing
 ):
