@@ -163,10 +163,10 @@ def compile_program(
     Raises UserError as `checks.check` and `checks.check_noise`.
     """
     checks.check(static)
-    checks.check_noise(static, hyper)
     started = time.perf_counter()
     static = static._replace(platform=platform_of(state))
     xla_flags.warn_of_slow_scatter(static.platform)
+    checks.check_noise(static, hyper)
     index = jax.ShapeDtypeStruct((), jnp.int32)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
     draw = jax.jit(partial(sampling.sample_chunk, static=static))

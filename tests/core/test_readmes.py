@@ -46,7 +46,7 @@ def commands():
                     yield pytest.param(match[1], match[2], id=f"{name}: {match[1]}")
 
 
-@pytest.mark.parametrize(("command", "arguments"), commands())
+@pytest.mark.parametrize(("command", "arguments"), list(commands()))
 def test_the_commands_of_the_readmes_have_these_flags(command, arguments, monkeypatch):
     from experiments.cli import command as cli
 
