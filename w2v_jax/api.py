@@ -8,7 +8,7 @@ from w2v_jax import runs
 from w2v_jax.config import Config, make
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
-from w2v_jax.types import TextSettings, UserError
+from w2v_jax.types import UserError
 from w2v_jax.vectors import io
 from w2v_jax.vectors.measures import Measures, measures
 from w2v_jax.vectors.word_vectors import WordVectors
@@ -38,12 +38,8 @@ def train(
 
 
 def corpus_of(text: Text, config: Config) -> Corpus:
-    """A text as a corpus by the config's fields; a Corpus as it is, if they are its own.
-
-    Raises UserError where a Corpus was made with another min_count, say, than the config has.
-    """
+    """A text as a corpus by the config's fields; a Corpus as it is."""
     if isinstance(text, Corpus):
-        _check_same(text, config)
         return text
     settings = config.text_settings()
     if isinstance(text, str | Path):
@@ -53,13 +49,6 @@ def corpus_of(text: Text, config: Config) -> Corpus:
             raise UserError(f"`{name}`: is for files; shorten the list of sentences")
     made = {name: getattr(settings, name) for name in ("min_count", "max_vocab", "unk", "reading")}
     return Corpus.from_sentences(text, **made)
-
-
-def _check_same(corpus: Corpus, config: Config) -> None:
-    for name in TextSettings._fields if corpus.settings else ():
-        given, own = getattr(config, name), getattr(corpus.settings, name)
-        if given is not None and given != own:
-            raise UserError(f"`{name}={given}`: the corpus was made with `{name}={own}`")
 
 
 def load(path: str | Path, limit: int | None = None) -> WordVectors:

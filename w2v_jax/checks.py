@@ -13,6 +13,7 @@ from w2v_jax.noise import NOISE
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
 from w2v_jax.types import HyperParams, StaticConfig, UserError
 
+SIZES = ("window", "negatives", "batch_size", "block", "group_size", "negatives_per_group")
 REACHABLE = 1e-6  # a word's share of the noise below which float32 draws may never hit it
 
 REGISTRIES = {r.field: r for r in (LOSSES, NOISE, OPTIMIZERS, SCHEDULES, ENGINES)}
@@ -35,6 +36,10 @@ def check_names(static: StaticConfig) -> None:
 def check(static: StaticConfig) -> None:
     """Raises UserError for a name that is none, and for values that don't go together."""
     check_names(static)
+    for name in SIZES:
+        value = getattr(static, name)
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise UserError(f"`{name}={value}`: must be a whole number, at least 1")
     loss, law, chosen = LOSSES[static.loss], NOISE[static.noise], OPTIMIZERS[static.optimizer]
     if static.cbow_legacy_gradient and static.model != "cbow":
         raise UserError(f"`cbow_legacy_gradient` is CBOW's; `model={static.model}`")

@@ -204,6 +204,9 @@ def check_value(about: dataclasses.Field, value: Any) -> None:
     """Raises UserError where a field, by its type, bounds and choices, can't have a value."""
     limits, shown = about.metadata, f"`{about.name}={value}`"
     if value is None:
+        own = Config.__dataclass_fields__.get(about.name)
+        if own and own.default is not None:  # nothing resolves it
+            raise UserError(f"{shown}: must have a value")
         return
     if about.type is bool and not isinstance(value, bool):
         raise UserError(f"{shown}: neither True nor False")

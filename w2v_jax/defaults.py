@@ -8,7 +8,7 @@ import numpy as np
 
 from w2v_jax.data import vocab
 from w2v_jax.data.corpus import Corpus
-from w2v_jax.types import TextSettings
+from w2v_jax.types import TextSettings, UserError
 
 ADAGRAD = ("adagrad", "row_adagrad")
 
@@ -64,9 +64,12 @@ SIZED = ("learning_rate", *LARGE)
 def resolve(config, corpus: Corpus | None = None):
     """The config with a value in each field, by its other fields and the size of the corpus.
 
-    Without a corpus as of a large text. Fields that are not None stay.
+    Without a corpus as of a large text. Fields that are not None stay. Raises UserError where the
+    corpus was made with other fields of the text.
     """
     settings = (corpus and corpus.settings) or TextSettings()
+    if corpus and corpus.settings:
+        check_same(config, corpus.settings)
     found = LARGE | settings._asdict()
     names = tuple(n for n in (*CASES, *found) if getattr(config, n) is None)
     if not names:
@@ -74,6 +77,14 @@ def resolve(config, corpus: Corpus | None = None):
     found |= {name: _case(config, name) for name in CASES}
     config = dataclasses.replace(config, **{name: found[name] for name in names})
     return _by_size(config, corpus, names) if corpus else config
+
+
+def check_same(config, settings: TextSettings) -> None:
+    """Raises UserError where a corpus was made with another min_count, say, than the config has."""
+    for name, own in settings._asdict().items():
+        given = getattr(config, name)
+        if given is not None and given != own:
+            raise UserError(f"`{name}={given}`: the corpus was made with `{name}={own}`")
 
 
 def _case(config, name: str) -> Any:

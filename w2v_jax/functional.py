@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import custom_vmap, sequential_vmap
 
-from w2v_jax import beginning, sampling, sweeping, training, visits
+from w2v_jax import beginning, sampling, sweeping, training, visits, xla_flags
 from w2v_jax.config import Config, make
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
@@ -21,9 +21,12 @@ ALL = 2**30  # more steps than a chunk has
 def make_hyper(corpus: Corpus, config: Config | None = None, **changes) -> HyperParams:
     """The traced hyperparameters of a config on a corpus: noise distribution, rates, windows.
 
-    changes: fields of Config. Raises UserError for values that Config does not have.
+    changes: fields of Config. Raises UserError for values that Config does not have, and where the
+    text has too few words for the negatives.
     """
-    return beginning.make_hyper(resolve(make(config, changes), corpus), corpus.vocab)
+    config = resolve(make(config, changes), corpus)
+    beginning.check_negatives(config, corpus.vocab)
+    return beginning.make_hyper(config, corpus.vocab)
 
 
 def stack(hypers: list[HyperParams]) -> HyperParams:
@@ -41,12 +44,13 @@ def make_train(
     (None, 0) and (0, 0), and under jax.jvp. What `hyper` does not hold (dim, epochs, the optimiser
     ..) is config's, with the fields in `changes`; `make_hyper` makes what it holds. A window and
     negatives in hyper may be at most config's, or its limits. Alone it gives the bits of
-    `w2v_jax.train` with `jax.random.key(seed)` on a CPU. Raises UserError where the text leaves
-    nothing to train on.
+    `w2v_jax.train` with `jax.random.key(seed)` on a CPU (of several chunks:
+    where each holds a step). Raises UserError where the text leaves nothing to train on.
     """
     config = resolve(make(config, changes), corpus)
     beginning.check(config, corpus)
     static = config.static()._replace(platform=jax.default_backend())
+    xla_flags.warn_of_slow_scatter(static.platform)
     text, bounds = sweeping.text_of(corpus, jax.devices()[:1])[0], corpus.bounds
     sizes = np.diff(bounds)
     chunk = _chunk(static)

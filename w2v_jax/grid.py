@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -17,15 +18,12 @@ from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
 from w2v_jax.functional import make_train, stack
+from w2v_jax.metrics import mean_loss
+from w2v_jax.runs import checked_seed
 from w2v_jax.types import UserError
 from w2v_jax.vectors.measures import Measures, measures
 from w2v_jax.vectors.word_vectors import WordVectors
 
-# Fields whose values trainings of one program may differ in: HyperParams holds what they make.
-TRACED = (
-    *("learning_rate", "noise_power", "subsample", "subsample_rule", "window", "negatives"),
-    *("beta1", "beta2", "epsilon", "weight_decay"),
-)
 LOSS = "loss"
 HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
 
@@ -46,9 +44,14 @@ class Trial:
         return measures(self.vectors)
 
     def figure(self, name: str) -> float | None:
-        """Its loss, or a measure by its name, wordsim353 for short; None where it has no value."""
+        """Its loss, or a measure by its name, wordsim353 for short; None where it has no value.
+
+        A training that left the finite numbers has none.
+        """
         if name == LOSS:
-            return self.loss
+            return self.loss if math.isfinite(self.loss) else None
+        if not math.isfinite(self.loss):
+            return None
         whole = next((h for h in HEADLINES if h.startswith(name)), name)
         return next((m.value for m in self.measures if m.name == whole), None)
 
@@ -130,37 +133,60 @@ def sweep(
     at a time (0: one on a CPU, all on an accelerator). Each training is that of `make_train`.
     Raises UserError for values that Config does not have, and for nothing to train on.
     """
-    base = make(config, {})
-    values = {name: x if _is_list(x) else [x] for name, x in axes.items()}
-    seeds = range(1, seeds + 1) if isinstance(seeds, int) else list(seeds)
-    if not seeds or not all(values.values()):
-        empty = next((name for name, x in values.items() if not x), "seeds")
-        raise UserError(f"`{empty}`: holds no value")
+    if not isinstance(corpus, Corpus):
+        raise UserError("`corpus`: give a Corpus: Corpus.from_sentences(..) or .from_files(..)")
+    if isinstance(vmap_width, bool) or not isinstance(vmap_width, int) or vmap_width < 0:
+        raise UserError(f"`vmap_width={vmap_width}`: must be a whole number, at least 0")
+    values = {name: _values(name, x) for name, x in axes.items()}
+    chosen = _seeds(seeds)
     grid = [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
-    jobs = [
-        (setting, seed, resolve(make(base, setting), corpus)) for setting in grid for seed in seeds
-    ]
-    for config_ in {job[2] for job in jobs}:
-        beginning.check(config_, corpus)
+    every = [resolve(make(config, setting), corpus) for setting in grid]
+    for own in every:
+        beginning.check(own, corpus)
     programs: dict[Config, list[int]] = {}
-    for i, (_, _, own) in enumerate(jobs):
+    for i, own in enumerate(every):
         programs.setdefault(_shared(own), []).append(i)
     swept = [name for name, x in axes.items() if _is_list(x)]
-    done: dict[int, Trial] = {}
+    untrained, done = trainable.untrained(corpus), {}
     for numbers in programs.values():
-        for i, loss, table in _trained([jobs[i] for i in numbers], numbers, corpus, vmap_width):
-            setting, seed, own = jobs[i]
-            wv = WordVectors(corpus.vocab.words, table, _untrained(corpus))
-            done[i] = Trial({n: setting[n] for n in swept}, seed, own, loss, wv)
-    return Sweep([done[i] for i in range(len(jobs))])
+        room = {
+            f"{name}_limit": max(getattr(every[i], name) for i in numbers)
+            for name in ("window", "negatives")
+        }
+        jobs = [
+            (i, seed, dataclasses.replace(every[i], **room)) for i in numbers for seed in chosen
+        ]
+        for (i, seed, own), loss, table in _trained(jobs, corpus, vmap_width):
+            wv = WordVectors(corpus.vocab.words, table, untrained)
+            done[i, seed] = Trial({n: grid[i][n] for n in swept}, seed, own, loss, wv)
+    return Sweep([done[i, seed] for i in range(len(grid)) for seed in chosen])
+
+
+def _values(name: str, given: Any) -> list[Any]:
+    """An axis's values. Raises UserError where there is none, or one twice."""
+    values = list(np.asarray(given).tolist() if isinstance(given, np.ndarray) else given)
+    if not _is_list(given):
+        values = [given]
+    if not values:
+        raise UserError(f"`{name}`: holds no value")
+    if len(set(values)) < len(values):
+        raise UserError(f"`{name}`: a value occurs twice")
+    return values
+
+
+def _seeds(given: int | Sequence[int]) -> list[int]:
+    """The seeds, as many or as given. Raises UserError where one is none, or occurs twice."""
+    if isinstance(given, bool) or (isinstance(given, int | np.integer) and given < 1):
+        raise UserError(f"`seeds={given}`: how many (at least 1), or a list of seeds")
+    if isinstance(given, int | np.integer):
+        return list(range(1, int(given) + 1))
+    if not _is_list(given):
+        raise UserError(f"`seeds={given}`: how many (at least 1), or a list of seeds")
+    return [checked_seed(seed) for seed in _values("seeds", given)]
 
 
 def _is_list(values: Any) -> bool:
     return isinstance(values, Sequence | np.ndarray) and not isinstance(values, str)
-
-
-def _untrained(corpus: Corpus) -> tuple[int, ...]:
-    return tuple(np.flatnonzero(trainable.without_context(corpus)).tolist())
 
 
 def _shared(config: Config) -> Config:
@@ -173,25 +199,22 @@ def _shared(config: Config) -> Config:
     return dataclasses.replace(config, **fields, window=1, negatives=1, subsample_rule="paper")
 
 
-def _trained(jobs: list, numbers: list[int], corpus: Corpus, width: int):
-    """Number, last loss and vectors of each training of one program."""
-    limits = {
-        f"{name}_limit": max(getattr(own, name) for _, _, own in jobs)
-        for name in ("window", "negatives")
-    }
-    train = make_train(corpus, dataclasses.replace(jobs[0][2], **limits))
+def _trained(jobs: list[tuple[int, int, Config]], corpus: Corpus, width: int):
+    """Each job, (number, seed, config), of one program, its last loss and its vectors."""
+    train = make_train(corpus, jobs[0][2])
     width = width or sweeping.default_vmap_width(len(jobs), jax.devices()[:1])
     program = jax.jit(train if width == 1 else jax.vmap(train))
     for first in range(0, len(jobs), width):
         part = jobs[first : first + width]
-        part += part[-1:] * (width - len(part))  # one shape, one compilation
-        keys = [jax.random.key(seed) for _, seed, _ in part]
-        hypers = [beginning.make_hyper(own, corpus.vocab) for *_, own in part]
+        whole = part + part[-1:] * (width - len(part))  # one shape, one compilation
+        keys = [jax.random.key(seed) for _, seed, _ in whole]
+        hypers = [beginning.make_hyper(own, corpus.vocab) for *_, own in whole]
         if width == 1:
             params, metrics = jax.tree.map(lambda x: x[None], program(keys[0], hypers[0]))
         else:
             params, metrics = program(jax.numpy.stack(keys), stack(hypers))
-        loss = np.asarray(metrics.loss[:, -1]) / np.asarray(metrics.positives[:, -1])
-        tables = np.asarray(params.input)
-        for i, number in enumerate(numbers[first : first + width]):
-            yield number, float(loss[i]), tables[i]
+        tables, sums = np.asarray(params.input), jax.device_get(metrics)
+        for i, job in enumerate(part):
+            loss = mean_loss(np.array([field[i, -1] for field in sums], np.float64))
+            finite = loss is not None and np.isfinite(tables[i]).all()
+            yield job, loss if finite else math.nan, tables[i]

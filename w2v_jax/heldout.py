@@ -49,7 +49,7 @@ class ByLine(NamedTuple):
 
 
 def read(paths: Iterable[str], vocab: Vocab, *, unk: str, eos: bool) -> Corpus:
-    """Files as ids of a vocabulary that is there already; otherwise as `ingest.load` reads them.
+    """Files as ids of a vocabulary that is there already; otherwise as `loader.load` reads them.
 
     Words that the vocabulary lacks become '<unk>' where unk='keep' and it has that, else they are
     left out, and lines that this empties. eos: each line, blank ones too, ends with '<eos>', and

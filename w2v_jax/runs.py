@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import numpy as np
 import tqdm.auto
-import tqdm.notebook
 
 from w2v_jax import beginning, training
 from w2v_jax.config import Config
@@ -55,7 +54,7 @@ class Run:
 def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | None) -> Run:
     """Trains a resolved config; progress as of `w2v_jax.train`."""
     beginning.check(config, corpus)
-    key = jax.random.key(_seed(seed))
+    key = jax.random.key(checked_seed(seed))
     hyper, static = beginning.make_hyper(config, corpus.vocab), config.static()
     state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
     program = training.compile_program(state, key, corpus.chunk_size, hyper, static, STEPS)
@@ -69,8 +68,7 @@ def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | N
             found = np.array(report.metrics)
             if not np.isfinite(found).all():
                 raise UserError(
-                    f"the loss is not finite at step {report.step:,}: a smaller `learning_rate` "
-                    f"than {config.learning_rate:g} may help"
+                    _not_finite(f"the loss is not finite at step {report.step:,}", config)
                 )
             sums = found if report.epoch != epoch else sums + found
             epoch = report.epoch
@@ -79,11 +77,16 @@ def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | N
     train_sec = time.perf_counter() - began
     params = jax.device_get(state.params)
     loss = mean_loss(sums)  # None where no step of the last epoch was measured
-    never = tuple(np.flatnonzero(trainable.without_context(corpus)).tolist())
+    if not all(np.isfinite(table).all() for table in params):
+        raise UserError(
+            _not_finite(f"the tables are not finite after {report.step:,} steps", config)
+        )
     return Run(
         config=config,
         seed=seed,
-        vectors=WordVectors(corpus.vocab.words, np.asarray(params.input), never),
+        vectors=WordVectors(
+            corpus.vocab.words, np.asarray(params.input), trainable.untrained(corpus)
+        ),
         params=params,
         history=history,
         loss=math.nan if loss is None else loss,
@@ -92,7 +95,12 @@ def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | N
     )
 
 
-def _seed(seed: int) -> int:
+def _not_finite(what: str, config: Config) -> str:
+    return f"{what}: a smaller `learning_rate` than {config.learning_rate:g} may help"
+
+
+def checked_seed(seed: int) -> int:
+    """The seed. Raises UserError where it is none."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise UserError(f"`seed={seed}`: must be a whole number from 0 to 2^32 - 1")
     return int(seed)
@@ -114,9 +122,8 @@ def _shown(progress: bool | Callable | None, words: int) -> Iterator[Callable[[d
     if callable(progress):
         yield progress
         return
-    notebook = issubclass(tqdm.auto.tqdm, tqdm.notebook.tqdm_notebook)
     if progress is None:
-        progress = notebook or sys.stderr.isatty()
+        progress = "ipykernel" in sys.modules or sys.stderr.isatty()
     with tqdm.auto.tqdm(
         total=words, unit="word", unit_scale=True, smoothing=0.1, disable=not progress
     ) as bar:

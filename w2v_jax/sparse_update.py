@@ -25,10 +25,10 @@ def init(table: jax.Array, transformation: optax.GradientTransformation) -> RowS
 
 
 def deduplicate(representative: jax.Array, ids: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Makes one occurrence of each id its owner: owner [V], ids [n] -> owner [V], places [n].
+    """Makes one occurrence of each id its representative: [V], ids [n] -> [V], places [n].
 
-    places[i] is where in a slab of n rows the gradient of occurrence i is to be added: at the
-    occurrence that owns ids[i]. Ids of V and more own nothing: their place is n, outside the slab.
+    places[i] is where in n row gradients the gradient of occurrence i is to be added: at the
+    representative of ids[i]. Ids of V and more have none: their place is n, outside.
     Nothing of size V is made or read.
     """
     size, count = representative.shape[0], ids.shape[0]
@@ -47,7 +47,7 @@ def update(
 ) -> tuple[jax.Array, RowState]:
     """Each row of ids [n] moves once, by the transformation of its summed gradient.
 
-    summed [n, D]: at each owner's place the sum of the gradients of its id, as `claim` tells.
+    summed [n, D]: at each representative's place the sum of the gradients of its id, as `deduplicate` tells.
     Exact for every transformation that treats elements or rows apart (sgd, adagrad, row_adagrad,
     adam, adamw). Rows not in ids keep their values and their state: the same as dense optax where
     a zero gradient moves nothing (sgd, adagrad, row_adagrad), not where momentum or decay would

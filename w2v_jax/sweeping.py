@@ -3,7 +3,7 @@
 Trials share the text on the device and draw subsampling, windows and noise each from its own
 key; equal keys draw equal random numbers. The trials are dealt out to the devices, which run one
 program side by side; each takes `lanes` trials at a time, vmapped, with their tables folded into
-one (`folding`), one group of lanes after the other. On CPU a lane is one trial, unbatched, and a
+one (`table_ops`), one group of lanes after the other. On CPU a lane is one trial, unbatched, and a
 device is a core: a trial's tables stay in its cache, and it runs the very code of a run alone.
 """
 
@@ -257,7 +257,7 @@ def _all_finite(tree: Any) -> jax.Array:
 def compile_train_chunk(
     trials: Sharded, texts: Sequence[Text], static: StaticConfig, vmap_width: int
 ) -> Callable:
-    """`advance`, compiled for as many trials as these; `train_epoch` calls it.
+    """`train_chunk`, compiled for as many trials as these; `train_epoch` calls it.
 
     Raises UserError as `checks.check` and `checks.check_noise`.
     """
@@ -289,7 +289,7 @@ def train_epoch(
 ) -> tuple[Sharded, Metrics]:
     """One epoch of each trial, its chunks in its own order; the sums of its steps, leaves [S].
 
-    The same as `train.train` alone, but where a text of several chunks has one without a step:
+    The same as `training.train` alone, but where a text of several chunks has one without a step:
     there `train` counts its words with the chunk before, for the schedule.
     """
     bounds = corpus.bounds

@@ -64,7 +64,7 @@ def rate_at(
     hyper: HyperParams,
     static: StaticConfig,
 ) -> jax.Array:
-    """The learning rate of a chunk's step; progress [2] as in `advance`."""
+    """The learning rate of a chunk's step; progress [2] as in `train_steps`."""
     done = step / jnp.maximum(sampling.steps_of(sampled.centres, static), 1)
     return update.rate(hyper, static, progress[0] + (progress[1] - progress[0]) * done)
 
@@ -102,7 +102,7 @@ def train_steps(
 
 
 def in_runs(static: StaticConfig) -> bool:
-    """Whether `advance_in_runs` takes the steps: on accelerators, where an empty batch is no step.
+    """Whether `train_steps_in_runs` takes the steps: on accelerators, where an empty batch is no step.
 
     A dense optimiser moves rows without a gradient too.
     """

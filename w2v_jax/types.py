@@ -50,6 +50,17 @@ class TextSettings(NamedTuple):
     max_words: int = 0  # of the text's first so many words (0: all)
     max_types: int = 0  # kept while it is read (0: all)
 
+    def check(self) -> "TextSettings":
+        """Itself. Raises UserError for a value that is none."""
+        for name, values in (("reading", ("sentences", "stream")), ("unk", ("drop", "keep"))):
+            if getattr(self, name) not in values:
+                raise UserError(f"`{name}={getattr(self, name)}`: not one of {', '.join(values)}")
+        for name in ("min_count", "max_vocab", "max_words", "max_types"):
+            value, least = getattr(self, name), int(name == "min_count")
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise UserError(f"`{name}={value}`: must be a whole number, at least {least}")
+        return self
+
 
 class TokenizedText(NamedTuple):
     """A text as ids, as it was read."""
@@ -120,9 +131,9 @@ class StaticConfig(NamedTuple):
     group_size: int = 128  # centres that share negatives, T / G
     negatives_per_group: int = 64  # M
     update: str = "dense"  # dense | sparse: the optimiser sees all rows, or those of the batch
-    optimizer: str = "adam"  # one of update.OPTIMIZERS
+    optimizer: str = "adam"  # one of optimizers.OPTIMIZERS
     epsilon_hat: bool = False  # epsilon beside the root of the raw second moment
-    schedule: str = "constant"  # one of update.SCHEDULES
+    schedule: str = "constant"  # one of optimizers.SCHEDULES
     cbow_legacy_gradient: bool = False  # word2vec.c's: not divided by the number of contexts
     platform: str = "cpu"  # cpu | gpu | tpu: of the devices that the program is compiled for
 

@@ -17,7 +17,7 @@ from w2v_jax.types import HyperParams, SampledChunk, StaticConfig, UserError
 class Program(NamedTuple):
     """A training run, compiled."""
 
-    draw: Callable  # (key, epoch, chunk, tokens, line, hyper) -> Stream
+    draw: Callable  # (key, epoch, chunk, tokens, line, hyper) -> SampledChunk
     shuffle: Callable  # (key, epoch, chunk, stream) -> order
     train_steps: Callable  # (state, stream, begin, progress, hyper) -> state, Metrics, rate
     steps: int  # S, steps a dispatch

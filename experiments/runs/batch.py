@@ -56,7 +56,7 @@ def show_step(config: RunConfig, number: int, examples: int) -> None:
 def take(config: RunConfig, corpus: Corpus, number: int) -> Step:
     """Trains `number` steps and keeps the last one.
 
-    The steps are `train.train`'s. Its batch is made once more: a function of (seed, epoch, chunk,
+    The steps are `training.train`'s. Its batch is made once more: a function of (seed, epoch, chunk,
     step). Raises UserError where the training has no such step, or the text nothing to train on.
     """
     beginning.check(config, corpus)

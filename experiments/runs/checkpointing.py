@@ -27,7 +27,7 @@ class Start(NamedTuple):
 
     state: TrainState
     position: Position
-    accumulator: dict | None  # `Ledger.saved`
+    accumulator: dict | None  # `MetricAccumulator.saved`
     metrics_bytes: int | None  # of metrics.jsonl, what belongs to it; None: a new file
     resumes: int  # how often the run has been taken up
     words_before: int  # of an earlier training, whose schedule goes on

@@ -35,7 +35,7 @@ class Saves:
             self.save(now)
 
     def save(self, now) -> None:
-        """Begins to save a sweep_run.Progress."""
+        """Begins to save a run.Progress."""
         about = {"epoch": now.epoch, "seconds": now.seconds, "members": self._members}
         self._checkpoints.save(now.epoch, checkpoint.flat(_tree(now)), about)
         self._time = time.perf_counter()
@@ -94,8 +94,7 @@ class Saves:
             m.replace(state=state, active=active)
             for m, (state, active) in zip(now.trials, parts, strict=True)
         )
-        for name in ("frozen", "stopped", "loss"):
-            setattr(now, name, found[name])
+        now.diverged, now.stopped, now.loss = (found[n] for n in ("frozen", "stopped", "loss"))
         if now.best:
             now.best.params = list(sweeping.split(found["best"].pop("params"), devices))
             vars(now.best).update(found["best"])
@@ -123,7 +122,7 @@ class Saves:
 
 
 def _tree(now) -> dict:
-    """All of a sweep_run.Progress that changes, on the host; trials in their order."""
+    """All of a run.Progress that changes, on the host; trials in their order."""
     tree = {
         "state": sweeping.joined([m.state for m in now.trials]),
         "alive": sweeping.joined([m.active for m in now.trials]),

@@ -61,7 +61,7 @@ def plan(
     """Programs: a kind for each combination of what shapes a program, split where it won't fit.
 
     fits(config, count) tells whether so many trials of a kind fit the memory. Raises UserError
-    where one doesn't. lanes: trials a device takes at a time, 0: `sweep.default_lanes`.
+    where one doesn't. lanes: trials a device takes at a time, 0: `sweeping.default_vmap_width`.
     """
     kinds: dict[tuple, list[Trial]] = {}
     for trial in trials:

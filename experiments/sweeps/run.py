@@ -86,7 +86,7 @@ class Compiled:
         )
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)  # no field by another name
 class Progress:
     """A program's trials between two epochs; arrays [S]."""
 

@@ -130,6 +130,8 @@ MISTAKES = {
     "two fields": ({"batch_size": 100}, "`batch_size=100`: not a multiple of `group_size=128`"),
     "nothing left": ({"min_count": 10**6}, "`min_count=1000000`: no word of the text is left"),
     "a seed": ({"seed": -1}, "`seed=-1`: must be a whole number"),
+    "nothing": ({"dim": None}, "`dim=None`: must have a value"),
+    "a reading": ({"reading": "line"}, "`reading=line`: not one of"),
 }
 
 
@@ -147,6 +149,8 @@ def test_a_mistake_is_a_value_error_that_names_the_argument(sentences, name):
     [
         (["a sentence"], "`sentences`: sentence 1 is a text: give a list of words"),
         ([["a", 3]], "`sentences`: sentence 1 holds 3, which is no word"),
+        ([["New York"]], "`sentences`: sentence 1 holds 'New York', which is no word"),
+        ([["\ud800"]], "`sentences`: sentence 1: "),
         (b"a b c", "`sentences`: is a text"),
         ([], "the text: holds no words"),
         ("/no/such/file", "`files=/no/such/file`: no such file"),
@@ -216,3 +220,23 @@ def test_two_planted_groups_are_told_apart_by_the_defaults_on_five_seeds():
     done = subprocess.run([sys.executable, "-c", PLANTED], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 10
+
+
+def test_a_link_stays_a_link(run, tmp_path):
+    (tmp_path / "link.txt").symlink_to(tmp_path / "target.txt")
+    run.save(tmp_path / "link.txt")
+    assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "target.txt").is_file()
+
+
+def test_a_measure_that_is_none_is_told(run):
+    with pytest.raises(w2v.UserError, match="`nosuch`: is no measure; there are wordsim353"):
+        run.evaluate()["nosuch"]
+
+
+def test_a_hand_built_static_config_is_checked():
+    from w2v_jax import checks
+
+    for bad in ({"window": 0}, {"batch_size": -3}, {"negatives": 2.5}, {"optimizer": "adamm"}):
+        (name, value) = next(iter(bad.items()))
+        with pytest.raises(w2v.UserError, match=f"`{name}={value}`"):
+            checks.check(w2v.StaticConfig(**bad))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import w2v_jax as w2v
+from w2v_jax import grid
 from w2v_jax.data import corpus as corpora
 
 KINDS = {
@@ -98,11 +99,10 @@ def test_a_sweep_is_its_trainings_alone(corpus):
     )
     assert [trial.values for trial in sweep.trials] == sweep.settings
     assert len({trial.loss for trial in sweep.trials}) == 4
-    trial = sweep.trials[-1]
-    assert trial.values == {"noise_power": 0.75, "window": 3}
-    run = w2v.train(corpus, trial.config, seed=4, progress=False)
-    np.testing.assert_array_equal(trial.vectors.vectors, run.vectors.vectors)
-    np.testing.assert_allclose(trial.loss, run.loss, rtol=1e-6)
+    for trial in (sweep.trials[0], sweep.trials[-1]):
+        run = w2v.train(corpus, trial.config, seed=4, progress=False)
+        np.testing.assert_array_equal(trial.vectors.vectors, run.vectors.vectors)
+        np.testing.assert_allclose(trial.loss, run.loss, rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -114,3 +114,44 @@ def test_a_sweep_vmapped_is_the_same(corpus):
     for one, other in zip(alone.trials, together.trials, strict=True):
         np.testing.assert_allclose(one.vectors.vectors, other.vectors.vectors, atol=1e-4)
         assert one.values == other.values
+
+
+MISTAKES = {
+    "sentences": (([["a", "b"]],), {}, "`corpus`: give a Corpus"),
+    "no value": ((), {"window": []}, "`window`: holds no value"),
+    "twice": ((), {"window": [2, 2]}, "`window`: a value occurs twice"),
+    "a seed": ((), {"seeds": [1, -1]}, "`seed=-1`: must be a whole number"),
+    "no seeds": ((), {"seeds": 0}, "`seeds=0`: how many"),
+    "a width": ((), {"vmap_width": -1}, "`vmap_width=-1`: must be a whole number"),
+    "of the text": ((), {"min_count": [1, 5]}, "`min_count=5`: the corpus was made with"),
+    "gensim's name": ((), {"alpha": [0.1]}, "`alpha` is not a field of Config: it is"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_sweep_that_is_none_is_told(corpus, name):
+    args, axes, said = MISTAKES[name]
+    with pytest.raises(w2v.UserError) as caught:
+        w2v.sweep(*(args or (corpus,)), **axes)
+    assert str(caught.value).startswith(said)
+
+
+def test_a_pure_function_of_another_text_is_refused(corpus):
+    for make in (w2v.make_train, w2v.make_hyper):
+        with pytest.raises(w2v.UserError, match="`min_count=7`: the corpus was made with"):
+            make(corpus, w2v.Config(min_count=7))
+    with pytest.raises(w2v.UserError, match="noise=exclude_contexts` needs"):
+        w2v.make_hyper(corpus, engine="pairs", noise="exclude_contexts", window=20)
+
+
+def test_a_setting_that_diverges_is_never_the_best():
+    words = w2v.WordVectors(("a", "b"), np.eye(2, dtype=np.float32))
+    trials = [
+        grid.Trial({"rate": rate}, 1, w2v.Config(), loss, words)
+        for rate, loss in ((9.0, float("nan")), (0.1, 2.0), (0.2, 1.5))
+    ]
+    sweep = w2v.Sweep(trials)
+    assert sweep.best("loss") == {"rate": 0.2}
+    assert sweep.table().splitlines()[1].split()[:2] == ["9.0", "–"]
+    with pytest.raises(w2v.UserError, match="`measure=nonesuch`"):
+        sweep.best("nonesuch")

@@ -43,7 +43,7 @@ class Corpus:
         behind each sentence. Raises UserError where a sentence is no list of words, or none is
         left.
         """
-        settings = TextSettings(reading, unk, min_count, max_vocab)
+        settings = TextSettings(reading, unk, min_count, max_vocab).check()
         numbers: dict[str, int] = {}
         ids: list[int] = []
         ends: list[int] = []
@@ -92,7 +92,8 @@ class Corpus:
         source = sources.Source("files", tuple(dict.fromkeys(sum(found, ()))), "")
         if not source.paths:
             raise UserError("`files`: none is given")
-        settings = TextSettings(reading, unk, min_count, max_vocab, max_words, max_types)
+        given = TextSettings(reading, unk, min_count, max_vocab, max_words, max_types)
+        settings = given.check()
         return cls.load(source, settings, cache_dir=cache_dir, progress=progress)
 
     @classmethod
@@ -169,6 +170,8 @@ def _words(sentence: Iterable[str], number: int) -> list[str]:
         )
     words = list(sentence) if isinstance(sentence, Iterable) else [sentence]
     for word in words:
-        if not isinstance(word, str) or not word:
+        if not isinstance(word, str) or word.split() != [word]:
             raise UserError(f"`sentences`: sentence {number:,} holds {word!r}, which is no word")
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise UserError(f"`sentences`: sentence {number:,}: {word!r} has no UTF-8 form")
     return words

@@ -67,6 +67,11 @@ def _least(static: StaticConfig, window: int) -> int:
     return 3 if static.dynamic_window else 2 * window + 1  # the smallest that may be drawn
 
 
+def untrained(corpus: Corpus) -> tuple[int, ...]:
+    """Ids of words that never have a context."""
+    return tuple(np.flatnonzero(without_context(corpus)).tolist())
+
+
 def without_context(corpus: Corpus) -> np.ndarray:
     """Words [V] bool that occur in the text, and each time as the only one of their line."""
     ends = np.asarray(corpus.line_ends)

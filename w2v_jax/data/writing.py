@@ -17,7 +17,7 @@ def whole_file(path) -> Iterator[BinaryIO]:
 
     Raises UserError where it cannot be written.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # a link stays one
     partial = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         if path.exists() and not path.is_file() and not path.is_dir():

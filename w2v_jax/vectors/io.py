@@ -107,8 +107,8 @@ def load(path, limit: int | None = None) -> WordVectors:
     limit: of the first so many words; of text and binary no more than these are read. Raises
     UserError for a file that is none of them.
     """
-    if limit is not None and (isinstance(limit, bool) or limit < 1):
-        raise UserError(f"`limit={limit}`: must be at least 1")
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise UserError(f"`limit={limit}`: must be a whole number, at least 1")
     with opened(path, vectors=True) as file:
         head = file.peek(kinds.HEAD)[: kinds.HEAD]
         if kinds.is_zip(head):

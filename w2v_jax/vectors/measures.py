@@ -1,6 +1,7 @@
 """All measures of one table of vectors, as a table of their own."""
 
 from w2v_jax.counting import counted
+from w2v_jax.types import UserError
 from w2v_jax.vectors.evaluation import LEAST, Measure, standard
 from w2v_jax.vectors.word_vectors import WordVectors
 
@@ -11,7 +12,11 @@ class Measures(tuple[Measure, ...]):
     def __getitem__(self, which):
         """A measure by its name or its place."""
         if isinstance(which, str):
-            return next(m for m in self if m.name == which)
+            found = next((m for m in self if m.name == which), None)
+            if found is None:
+                names = ", ".join(m.name for m in self)
+                raise UserError(f"`{which}`: is no measure; there are {names}")
+            return found
         return super().__getitem__(which)
 
     def __repr__(self) -> str:

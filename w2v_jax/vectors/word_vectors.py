@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from unicodedata import normalize
 
 import numpy as np
 
@@ -23,7 +24,11 @@ class WordVectors:
         return len(self.words)
 
     def __contains__(self, word: object) -> bool:
-        return word in self._ids
+        if not isinstance(word, str):
+            return False
+        return (
+            any(normalize(form, word) in self._ids for form in ("NFC", "NFD")) or word in self._ids
+        )
 
     def __getitem__(self, word: str) -> np.ndarray:
         """The vector of a word, [D]. Raises UserError where there is none."""
