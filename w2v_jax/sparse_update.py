@@ -47,7 +47,7 @@ def update(
 ) -> tuple[jax.Array, RowState]:
     """Each row of ids [n] moves once, by the transformation of its summed gradient.
 
-    summed [n, D]: at each representative's place the sum of the gradients of its id, as `deduplicate` tells.
+    summed [n, D]: at each representative's place the sum of its id's gradients (`deduplicate`).
     Exact for every transformation that treats elements or rows apart (sgd, adagrad, row_adagrad,
     adam, adamw). Rows not in ids keep their values and their state: the same as dense optax where
     a zero gradient moves nothing (sgd, adagrad, row_adagrad), not where momentum or decay would

@@ -1,10 +1,10 @@
 """S training runs as one program: the same steps as `train`'s, over a trial axis.
 
 Trials share the text on the device and draw subsampling, windows and noise each from its own
-key; equal keys draw equal random numbers. The trials are dealt out to the devices, which run one
-program side by side; each takes `lanes` trials at a time, vmapped, with their tables folded into
-one (`table_ops`), one group of lanes after the other. On CPU a lane is one trial, unbatched, and a
-device is a core: a trial's tables stay in its cache, and it runs the very code of a run alone.
+key; equal keys draw equal random numbers. The trials are sharded over the devices, which run one
+program side by side. Each takes `vmap_width` trials at a time, vmapped, their tables as the rows of
+one (`table_ops`), one group after the other. On a CPU the width is one, unbatched, and a device is a
+core: a trial's tables stay in its cache, and it runs the very code of a run alone.
 """
 
 from collections.abc import Callable, Sequence

@@ -102,7 +102,7 @@ def train_steps(
 
 
 def in_runs(static: StaticConfig) -> bool:
-    """Whether `train_steps_in_runs` takes the steps: on accelerators, where an empty batch is no step.
+    """Whether `train_steps_in_runs` takes the steps: on accelerators, where an empty batch is none.
 
     A dense optimiser moves rows without a gradient too.
     """

@@ -56,8 +56,8 @@ def show_step(config: RunConfig, number: int, examples: int) -> None:
 def take(config: RunConfig, corpus: Corpus, number: int) -> Step:
     """Trains `number` steps and keeps the last one.
 
-    The steps are `training.train`'s. Its batch is made once more: a function of (seed, epoch, chunk,
-    step). Raises UserError where the training has no such step, or the text nothing to train on.
+    The steps are those of `training.train`. Its batch is made once more: a function of (seed,
+    epoch, chunk, step). Raises UserError where the training has no such step, or the text nothing to train on.
     """
     beginning.check(config, corpus)
     hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)

@@ -179,7 +179,7 @@ def _beginning(
     place,
     this: dict,
 ) -> Start:
-    """Where a new run starts; earlier, place: what it goes on from (`warm_start`), or None twice."""
+    """Where a new run starts; earlier, place: what it goes on from (warm_start), or None."""
     state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
     before = 0
     if earlier:

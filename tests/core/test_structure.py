@@ -134,3 +134,21 @@ def test_links_of_the_readmes_lead_somewhere():
         for target in re.findall(r"\]\(([^)#\s]+)\)", text):
             if not target.startswith("http"):
                 assert (Path(ROOT / name).parent / target).exists(), f"{name}: {target}"
+
+
+def test_names_in_docstrings_are_there():
+    """`module.name` in backticks, where module is one of ours, names something."""
+    bases = {}
+    for name in MODULES:
+        bases.setdefault(name.rpartition(".")[2], []).append(name)
+    wrong = []
+    for path in MODULES.values():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
+                continue
+            for module, name in re.findall(r"`(\w+)\.(\w+)`", ast.get_docstring(node) or ""):
+                if module in bases and not any(
+                    re.search(rf"\b{name}\b", MODULES[one].read_text()) for one in bases[module]
+                ):
+                    wrong.append(f"{path.name}: {module}.{name}")
+    assert not wrong

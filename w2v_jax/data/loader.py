@@ -67,13 +67,13 @@ def load(
       eos        ends each line, blank ones too, with the word '<eos>' and makes the text one line;
                  otherwise blank lines are left out
       max_words  cuts the text after that many words (0: all)
-      max_types  bounds memory: see `lossy_counting.LossyCounter`, of whose words `known` are never rare
+      max_types  bounds memory: see `lossy_counting.LossyCounter`; `known` are never rare
     `cache_dir`: '' for the default folder, 'none' for no cache. What keeps the cache from being
     used, and what max_types lost, is told to `note`, a line each, and never an error; `progress` is
     called with the uncompressed bytes done since the last call.
 
-    ids are an `id_cache.Ids`, line_ends a read-only memory map. Raises UserError where the text cannot
-    be read, is not UTF-8, or holds no word that stays.
+    ids are an `id_cache.Ids`, line_ends a read-only memory map. Raises UserError where the text
+    cannot be read, is not UTF-8, or holds no word that stays.
     """
     wanted = Settings(**settings, known=id_cache.digest_of(known))
     if wanted.unk not in ("keep", "drop"):
