@@ -3,8 +3,8 @@
 Trials share the text on the device and draw subsampling, windows and noise each from its own
 key; equal keys draw equal random numbers. The trials are sharded over the devices, which run one
 program side by side. Each takes `vmap_width` trials at a time, vmapped, their tables as the rows of
-one (`table_ops`), one group after the other. On a CPU the width is one, unbatched, and a device is a
-core: a trial's tables stay in its cache, and it runs the very code of a run alone.
+one (`table_ops`), one group after the other. On a CPU the width is one, unbatched, and a device is
+a core: a trial's tables stay in its cache, and it runs the very code of a run alone.
 """
 
 from collections.abc import Callable, Sequence

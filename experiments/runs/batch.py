@@ -57,7 +57,8 @@ def take(config: RunConfig, corpus: Corpus, number: int) -> Step:
     """Trains `number` steps and keeps the last one.
 
     The steps are those of `training.train`. Its batch is made once more: a function of (seed,
-    epoch, chunk, step). Raises UserError where the training has no such step, or the text nothing to train on.
+    epoch, chunk, step). Raises UserError where the training has no such step, or the text nothing
+    to train on.
     """
     beginning.check(config, corpus)
     hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
