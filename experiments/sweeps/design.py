@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments.cli import earlier_flags
+from experiments.cli import console, earlier_flags
 from experiments.cli.config import RunConfig, check
 from experiments.report.tables import counted
 from w2v_jax.data import files
@@ -73,7 +73,7 @@ def parse_axis(text: str, design: str) -> Axis:
     text = " ".join(text.split())  # a line, whatever it holds
     source = f"--sweep={text}"
     name, equals, values = (part.strip() for part in text.partition("="))
-    name, values = earlier_flags.today(name, values)
+    name, values = _today(name, values)
     _refuse(name, source)
     if not equals or not values:
         raise UserError(f"{source}: not of the form NAME=VALUE,VALUE")
@@ -92,6 +92,14 @@ def parse_axis(text: str, design: str) -> Axis:
     if not low < high or (above and low <= 0):
         raise UserError(f"{source}: the bounds must rise{above}")
     return Axis(name, [], law[1], low, high)
+
+
+def _today(name: str, text: str) -> tuple[str, str]:
+    """Name and values by today's spelling, with a note where that is another."""
+    new, values = earlier_flags.today(name, text)
+    if new != name:
+        console.log(f"note: --{name} is now --{new}")
+    return new, values
 
 
 def draw(axis: Axis, rng: np.random.Generator):
@@ -215,7 +223,7 @@ def _listed(path: str) -> list[dict]:
                 name, value = (whole, "true") if whole in _FIELDS else (name, str(not no).lower())
             elif no:
                 name = f"no{name}"
-            name, value = earlier_flags.today(name, value)
+            name, value = _today(name, value)
             _refuse(name, source)
             setting[name] = typed(name, value, source)
         if setting:
