@@ -198,7 +198,8 @@ def test_the_library_refuses_noise_that_it_would_draw_for_ever(trials):
             made = sweeping.Trials(key, hyper, None, jnp.ones(trials, bool))
             sweeping.compile_train_chunk((made,), (), static, 1)
         else:
-            training.compile_program(None, jax.random.key(0), 8, hyper, static, 1)
+            key = jax.random.key(0)
+            training.compile_program(key, key, 8, hyper, static, 1)
 
 
 def test_a_folder_that_has_got_a_run_meanwhile_is_not_written_over(tmp_path):
