@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {
     "train_corpus": ["--max_words=60000", "--epochs=1"],
-    "ptb_ablation": ["--dataset=wiki_sample", "--max_words=30000", "--epochs=1", "--seeds=2"],
+    "ptb_ablation": ["--max_words=30000", "--epochs=1", "--seeds=2"],
 }
 
 

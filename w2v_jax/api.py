@@ -17,7 +17,7 @@ Text = Corpus | str | Path | Iterable[Iterable[str]]
 
 
 def train(
-    text: Text,
+    text: Text | None = None,
     config: Config | None = None,
     *,
     seed: int = 1,
@@ -33,6 +33,8 @@ def train(
     names the argument, for values that a Config can't have, and where there is nothing to train on.
     """
     config = make(config, changes)
+    if text is None:
+        raise UserError("`text`: is missing: lists of words, a file or a glob, or a Corpus")
     corpus = corpus_of(text, config)
     return runs.run(corpus, resolve(config, corpus), seed, progress)
 
@@ -43,6 +45,8 @@ def corpus_of(text: Text, config: Config) -> Corpus:
         return text
     settings = config.text_settings()
     if isinstance(text, str | Path):
+        if not str(text).strip():
+            raise UserError("`text`: names no file")
         return Corpus.from_files(text, **settings._asdict())
     for name in ("max_words", "max_types"):
         if getattr(settings, name):
@@ -65,4 +69,7 @@ def evaluate(vectors: WordVectors | runs.Run) -> Measures:
 
     A figure of fewer than 20 covered items is None.
     """
-    return measures(vectors.vectors if isinstance(vectors, runs.Run) else vectors)
+    found = vectors.vectors if isinstance(vectors, runs.Run) else vectors
+    if not isinstance(found, WordVectors):
+        raise UserError("`vectors`: give WordVectors (load(..) reads a file) or a Run")
+    return measures(found)

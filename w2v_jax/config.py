@@ -1,6 +1,7 @@
 """Config: what one sets of text, model and training. It checks itself."""
 
 import dataclasses
+import difflib
 import math
 from typing import Any
 
@@ -26,6 +27,7 @@ BASELINES = {  # other programs' names -> ours
     "ns_exponent": "noise_power",
     "batch": "batch_size",
     "minCount": "min_count",
+    **dict.fromkeys(("sentences", "corpus_file", "input"), "text"),
 }
 
 
@@ -98,7 +100,7 @@ class Config:
         "(CBOW: in the mean of the contexts).",
     )
     full_windows: bool = field(False, "Leave out centres whose window is cut short by the edges.")
-    negatives: int = field(5, "Negatives K a positive.", low=1, high=10_000, of="loss")
+    negatives: int = field(5, "Negatives K per positive.", low=1, high=10_000, of="loss")
     window_limit: int = field(
         0,
         "Largest window that the program has room for (0: `window`), as in a sweep; with more "
@@ -123,7 +125,7 @@ class Config:
     group_size: int = field(128, "Centres that share negatives.", low=1, high=2**20, of="engine")
     negatives_per_group: int = field(
         None,
-        "Negatives M that a group of centres shares; they weigh as K a positive.",
+        "Negatives M that a group of centres shares; they weigh as K per positive.",
         low=1,
         high=2**20,
         of="engine",
@@ -175,11 +177,18 @@ class Config:
 
 def make(config: Config | None, changes: dict[str, Any]) -> Config:
     """A config with some fields changed. Raises UserError for a name that is no field."""
+    if config is not None and not isinstance(config, Config):
+        raise UserError("`config`: give a Config, or its fields: dim=100")
     for name in changes:
         if name not in Config.__dataclass_fields__:
-            hint = f": it is `{BASELINES[name]}` here" if name in BASELINES else ""
+            hint = f": it is `{BASELINES[name]}` here" if name in BASELINES else _near(name)
             raise UserError(f"`{name}` is not a field of Config{hint}")
     return dataclasses.replace(config or Config(), **changes)
+
+
+def _near(name: str) -> str:
+    found = difflib.get_close_matches(name, Config.__dataclass_fields__, 1)
+    return f"; near: `{found[0]}`" if found else ""
 
 
 def check(config: Config) -> None:

@@ -13,7 +13,7 @@ from w2v_jax import beginning, sampling, sweeping, training, visits, xla_flags
 from w2v_jax.config import Config, make
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
-from w2v_jax.types import HyperParams, Metrics, Params, StaticConfig, no_metrics
+from w2v_jax.types import HyperParams, Metrics, Params, StaticConfig, UserError, no_metrics
 
 ALL = 2**30  # more steps than a chunk has
 
@@ -24,13 +24,19 @@ def make_hyper(corpus: Corpus, config: Config | None = None, **changes) -> Hyper
     changes: fields of Config. Raises UserError for values that Config does not have, and where the
     text has too few words for the negatives.
     """
+    check_corpus(corpus)
     config = resolve(make(config, changes), corpus)
     beginning.check_negatives(config, corpus.vocab)
     return beginning.make_hyper(config, corpus.vocab)
 
 
 def stack(hypers: list[HyperParams]) -> HyperParams:
-    """Hyperparameters of several trainings as one, each leaf with a leading axis, for a vmap."""
+    """Hyperparameters of several trainings as one, each leaf with a leading axis, for a vmap.
+
+    Raises UserError where there are none.
+    """
+    if not hypers:
+        raise UserError("`hypers`: holds none")
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *hypers)
 
 
@@ -47,6 +53,7 @@ def make_train(
     `w2v_jax.train` with `jax.random.key(seed)` on a CPU (of several chunks:
     where each holds a step). Raises UserError where the text leaves nothing to train on.
     """
+    check_corpus(corpus)
     config = resolve(make(config, changes), corpus)
     beginning.check(config, corpus)
     static = config.static()._replace(platform=jax.default_backend())
@@ -61,6 +68,8 @@ def make_train(
     )
 
     def train(key: jax.Array, hyper: HyperParams) -> tuple[Params, Metrics]:
+        _check(key, hyper, len(corpus.vocab.words), static)
+
         def epoch(state, number):
             order = visits.chunk_order(key, number, len(sizes))
             progress = _progress(sizes, order, number, config.epochs, static.platform)
@@ -81,6 +90,28 @@ def make_train(
         return state.params, metrics
 
     return train
+
+
+def check_corpus(corpus: Corpus) -> None:
+    """Raises UserError for sentences, say, in the place of a Corpus."""
+    if not isinstance(corpus, Corpus):
+        raise UserError("`corpus`: give a Corpus: Corpus.from_sentences(..) or .from_files(..)")
+
+
+def _check(key: jax.Array, hyper: HyperParams, vocab_size: int, static: StaticConfig) -> None:
+    """Raises UserError for what is of another text or needs more room than there is."""
+    if not jnp.issubdtype(getattr(key, "dtype", np.int32), jax.dtypes.prng_key):
+        raise UserError("`key`: give a key, jax.random.key(1)")
+    if hyper.noise.shape[-1] != vocab_size:
+        raise UserError(
+            f"`hyper`: is of a text of {hyper.noise.shape[-1]:,} types, this one has {vocab_size:,}"
+        )
+    for name in ("window", "negatives"):
+        value, room = getattr(hyper, name), getattr(static, name)
+        if not isinstance(value, jax.core.Tracer) and np.max(value) > room:
+            raise UserError(
+                f"`{name}={np.max(value)}`: the program has room for {room} (`{name}_limit`)"
+            )
 
 
 def _chunk(static: StaticConfig) -> Callable:

@@ -17,7 +17,7 @@ from w2v_jax.counting import counted
 from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
-from w2v_jax.functional import make_train, stack
+from w2v_jax.functional import check_corpus, make_train, stack
 from w2v_jax.metrics import mean_loss
 from w2v_jax.runs import checked_seed
 from w2v_jax.types import UserError
@@ -133,8 +133,7 @@ def sweep(
     at a time (0: one on a CPU, all on an accelerator). Each training is that of `make_train`.
     Raises UserError for values that Config does not have, and for nothing to train on.
     """
-    if not isinstance(corpus, Corpus):
-        raise UserError("`corpus`: give a Corpus: Corpus.from_sentences(..) or .from_files(..)")
+    check_corpus(corpus)
     if isinstance(vmap_width, bool) or not isinstance(vmap_width, int) or vmap_width < 0:
         raise UserError(f"`vmap_width={vmap_width}`: must be a whole number, at least 0")
     values = {name: _values(name, x) for name, x in axes.items()}
@@ -164,9 +163,9 @@ def sweep(
 
 def _values(name: str, given: Any) -> list[Any]:
     """An axis's values. Raises UserError where there is none, or one twice."""
-    values = list(np.asarray(given).tolist() if isinstance(given, np.ndarray) else given)
     if not _is_list(given):
-        values = [given]
+        return [given]
+    values = given.tolist() if isinstance(given, np.ndarray) else list(given)
     if not values:
         raise UserError(f"`{name}`: holds no value")
     if len(set(values)) < len(values):
@@ -186,7 +185,7 @@ def _seeds(given: int | Sequence[int]) -> list[int]:
 
 
 def _is_list(values: Any) -> bool:
-    return isinstance(values, Sequence | np.ndarray) and not isinstance(values, str)
+    return isinstance(values, Sequence | np.ndarray | set) and not isinstance(values, str)
 
 
 def _shared(config: Config) -> Config:

@@ -25,7 +25,7 @@ from w2v_jax.vectors.word_vectors import WordVectors
 STEPS = 100  # a line of the history
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """A training, done."""
 
@@ -34,9 +34,12 @@ class Run:
     vectors: WordVectors  # the input embeddings
     params: Params = field(repr=False)  # both tables, [V, D]
     history: list[dict[str, Any]] = field(repr=False)  # step, epoch, words, loss, learning_rate
-    loss: float  # the last epoch's mean negative-sampling loss a positive
+    loss: float  # the last epoch's mean loss per positive
     loss_error: float | None  # half its 95% interval, where it is measured on a sample
     train_sec: float  # without compilation
+
+    def __repr__(self) -> str:
+        return f"Run({self.config.model}, {self.vectors}, loss {self.loss:.4f})"
 
     def most_similar(self, word: str, topn: int = 10) -> list[tuple[str, float]]:
         """The words with the greatest cosine: [(word, cosine)], best first."""

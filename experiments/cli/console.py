@@ -163,7 +163,7 @@ def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) 
         f"\n{note}{config.model} on {summary['dataset']}: "
         f"{counted(summary['words_per_epoch'], 'word')} x {counted(config.epochs, 'epoch')}, "
         f"{counted(summary['vocab_size'], 'type')}, D {config.dim}",
-        f"loss {loss} a positive in the last epoch"
+        f"loss {loss} per positive in the last epoch"
         + (f"; objective {objective:.4f} ({config.objective})" if objective is not None else ""),
         f"{summary['train_sec']:.1f} s training ({summary['words_per_sec']:,.0f} words/s), "
         f"{summary['compile_sec']:.1f} s compilation, {summary['total_sec']:.1f} s in all",

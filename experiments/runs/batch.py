@@ -208,7 +208,7 @@ def _words(vocab: Vocab, weighted: Sequence[tuple[int, float]], width: int = 0) 
 def _loss(config: RunConfig, vocab: Vocab, step: Step) -> str:
     metrics = step.report.metrics
     of_chance = chance.of(config.loss, config.negatives, len(vocab.words))
-    told = f"loss {metrics.loss / metrics.positives:.4f} a positive"
+    told = f"loss {metrics.loss / metrics.positives:.4f} per positive"
     if of_chance is not None:
         told += f" ({of_chance:.4f} where all scores are 0)"
     if metrics.steps and metrics.rows < _count(step.batch, config.static()):

@@ -134,7 +134,7 @@ def draw_plots(
     place.mkdir(parents=True, exist_ok=True)
     words, loss, epoch_ends = rundir.loss_curve(run, step)
     name = {"skipgram": "skip-gram", "cbow": "CBOW"}[model]
-    plots.plot_loss(place / LOSS, words, loss, f"{name}, loss a positive", epoch_ends)
+    plots.plot_loss(place / LOSS, words, loss, f"{name}, loss per positive", epoch_ends)
     if bare := plots.plot_embedding(place / EMBEDDING, wv):
         console.log(
             f"note: {EMBEDDING} leaves out {counted(len(bare), 'word')} that no font here has all "

@@ -123,7 +123,9 @@ def test_vectors_are_written_straight_into_a_pipe(run, tmp_path):
 MISTAKES = {
     "a gensim name": ({"vector_size": 3}, "`vector_size` is not a field of Config: it is `dim`"),
     "another": ({"sg": 1}, "`sg` is not a field of Config: it is `model` here"),
-    "no such field": ({"wndow": 1}, "`wndow` is not a field of Config"),
+    "no such field": ({"wndow": 1}, "`wndow` is not a field of Config; near: `window`"),
+    "no config": ({"config": {"dim": 5}}, "`config`: give a Config"),
+    "gensim's text": ({"corpus_file": "x"}, "`corpus_file` is not a field of Config: it is `text`"),
     "a bound": ({"window": 0}, "`window=0`: must be from 1 to 1,000"),
     "a type": ({"dim": "50"}, "`dim=50`: not a whole number"),
     "a choice": ({"model": "glove"}, "`model=glove`: not one of skipgram, cbow"),
@@ -240,3 +242,20 @@ def test_a_hand_built_static_config_is_checked():
         (name, value) = next(iter(bad.items()))
         with pytest.raises(w2v.UserError, match=f"`{name}={value}`"):
             checks.check(w2v.StaticConfig(**bad))
+
+
+@pytest.mark.parametrize("topn", [0, -1, 1.5])
+def test_a_number_of_neighbours_that_is_none_is_told(run, topn):
+    with pytest.raises(w2v.UserError, match=f"`topn={topn}`: must be a whole number"):
+        run.most_similar("a", topn=topn)
+
+
+def test_what_is_printed_of_objects_is_a_line(run, sentences):
+    corpus = w2v.Corpus.from_sentences(sentences, min_count=1)
+    assert repr(corpus) == "Corpus(480 words, 6 types)"
+    assert repr(run.vectors) == "WordVectors(6 words, D 8)"
+    assert repr(run).startswith("Run(skipgram, WordVectors(6 words, D 8), loss ")
+    with pytest.raises(w2v.UserError, match="`text`: is missing"):
+        w2v.train()
+    with pytest.raises(w2v.UserError, match="`vectors`: give WordVectors"):
+        w2v.evaluate("vectors.txt")

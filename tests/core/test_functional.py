@@ -155,3 +155,28 @@ def test_a_setting_that_diverges_is_never_the_best():
     assert sweep.table().splitlines()[1].split()[:2] == ["9.0", "–"]
     with pytest.raises(w2v.UserError, match="`measure=nonesuch`"):
         sweep.best("nonesuch")
+
+
+def test_an_axis_may_be_one_value(corpus):
+    sweep = w2v.sweep(corpus, w2v.Config(**KINDS["blocks"]), epochs=1, dim=4, seeds=1)
+    assert len(sweep.trials) == 1 and sweep.settings == [{}]
+    assert sweep.trials[0].vectors.vectors.shape[1] == 4
+
+
+def test_hyperparameters_of_another_text_or_program_are_refused(corpus, made):
+    _, train, hyper, _ = made
+    other = w2v.Corpus.from_sentences([["a", "b", "c"]] * 9, min_count=1)
+    wider = hyper.replace(window=jnp.int32(9))
+    for key, wrong, said in (
+        (
+            jax.random.key(1),
+            w2v.make_hyper(other, w2v.Config(**SMALL)),
+            "`hyper`: is of a text of 3",
+        ),
+        (jax.random.key(1), wider, "`window=9`: the program has room for 3"),
+        (1, hyper, "`key`: give a key"),
+    ):
+        with pytest.raises(w2v.UserError, match=said):
+            train(key, wrong)
+    with pytest.raises(w2v.UserError, match="`hypers`: holds none"):
+        w2v.stack([])

@@ -269,7 +269,7 @@ def test_the_blocks_engine_runs_from_text_to_vectors(place, tmp_path, monkeypatc
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     loss, half = summary["final_loss"], summary["final_loss_error"]
     assert 0 < half < loss and (tmp_path / "out" / "vectors.txt").exists()
-    assert f"loss {console.estimate(loss, half)} a positive" in capsys.readouterr().out
+    assert f"loss {console.estimate(loss, half)} per positive" in capsys.readouterr().out
 
 
 def test_a_loss_is_shown_in_the_digits_that_its_interval_allows():

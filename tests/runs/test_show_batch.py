@@ -26,7 +26,7 @@ class Printed:
         self.text, self.config, self.vocab, self.step = text, config, vocab, step
         rows = [re.split(r" -> | \| ", line) for line in text.splitlines() if " | " in line]
         self.examples = [tuple(cell.split() for cell in row) for row in rows[1:]]
-        self.loss = float(re.search(r"^loss (\S+) a positive", text, re.M).group(1))
+        self.loss = float(re.search(r"^loss (\S+) per positive", text, re.M).group(1))
         moved = re.findall(r"^  (\d+) of (\d+) rows moved(?:: (.*))?$", text, re.M)
         self.moved = [(int(n), int(of), set(words.split())) for n, of, words in moved]
         self.numbers = re.findall(

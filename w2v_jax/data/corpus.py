@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from w2v_jax.counting import counted
 from w2v_jax.data import loader, sources
 from w2v_jax.data.vocab import EOS, choose
 from w2v_jax.types import TextSettings, TokenizedText, UserError, Vocab
@@ -14,7 +15,7 @@ from w2v_jax.types import TextSettings, TokenizedText, UserError, Vocab
 CHUNK = 2**20  # tokens that one epoch's view is drawn for at a time
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Corpus:
     """A text as ids of its vocabulary, on the host; it is never changed."""
 
@@ -88,7 +89,7 @@ class Corpus:
         the bytes done since its last call. Raises UserError where the text can't be read.
         """
         paths = [files] if isinstance(files, str | Path) else list(files)
-        found = [sources.locate("", corpus=str(path), argument="files").paths for path in paths]
+        found = [_located(path) for path in paths]
         source = sources.Source("files", tuple(dict.fromkeys(sum(found, ()))), "")
         if not source.paths:
             raise UserError("`files`: none is given")
@@ -116,6 +117,9 @@ class Corpus:
         """What was read, with what it was read by."""
         return cls(*text, settings)
 
+    def __repr__(self) -> str:
+        return f"Corpus({counted(self.words, 'word')}, {counted(len(self.vocab.words), 'type')})"
+
     @property
     def bounds(self) -> np.ndarray:
         """Where its chunks begin and end, [chunks + 1] tokens."""
@@ -136,6 +140,18 @@ class Corpus:
         lengths = np.diff(ends, prepend=begin)
         line[: end - begin] = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         return tokens, line
+
+
+def _located(path: str | Path) -> tuple[str, ...]:
+    """The files of a path or a glob. Raises UserError for what looks like a text, too."""
+    if not isinstance(path, str | Path):
+        raise UserError(f"`files`: {path!r} is no path")
+    try:
+        return sources.locate("", corpus=str(path), argument="files").paths
+    except UserError as error:
+        if len(str(path).split()) > 2:
+            raise UserError(f"{error} (sentences are given as lists of words)") from error
+        raise
 
 
 def cut(line_ends: np.ndarray, size: int) -> np.ndarray:

@@ -42,6 +42,7 @@ class WordVectors:
 
         Raises UserError where the word is not in the vocabulary. Source: gensim's most_similar.
         """
+        _check_topn(topn)
         ids, scores = similarity.most_similar(self.vectors, [self._id(word)], topn, self.untrained)
         return self._scored(ids[0], scores[0])
 
@@ -56,6 +57,7 @@ class WordVectors:
         if score not in similarity.ANALOGY_SCORES:
             names = ", ".join(similarity.ANALOGY_SCORES)
             raise UserError(f"`score={score}`: not one of {names}")
+        _check_topn(topn)
         triple = [self._id(word) for word in (a, b, c)]
         ids, scores = similarity.analogy(self.vectors, [triple], topn, score, self.untrained)
         return self._scored(ids[0], scores[0])
@@ -90,3 +92,8 @@ class WordVectors:
 
     def _scored(self, ids: np.ndarray, scores: np.ndarray) -> list[tuple[str, float]]:
         return [(self.words[i], float(score)) for i, score in zip(ids, scores, strict=True)]
+
+
+def _check_topn(topn: int) -> None:
+    if isinstance(topn, bool) or not isinstance(topn, int | np.integer) or topn < 1:
+        raise UserError(f"`topn={topn}`: must be a whole number, at least 1")
