@@ -108,10 +108,10 @@ def _check(key: jax.Array, hyper: HyperParams, vocab_size: int, static: StaticCo
         )
     for name in ("window", "negatives"):
         value, room = getattr(hyper, name), getattr(static, name)
-        if not isinstance(value, jax.core.Tracer) and np.max(value) > room:
-            raise UserError(
-                f"`{name}={np.max(value)}`: the program has room for {room} (`{name}_limit`)"
-            )
+        if isinstance(value, jax.core.Tracer):  # one can't tell
+            continue
+        if (most := int(np.max(np.asarray(value)))) > room:
+            raise UserError(f"`{name}={most}`: the program has room for {room} (`{name}_limit`)")
 
 
 def _chunk(static: StaticConfig) -> Callable:
