@@ -11,6 +11,7 @@ from jax.custom_batching import custom_vmap, sequential_vmap
 
 from w2v_jax import beginning, sampling, sweeping, training, visits, xla_flags
 from w2v_jax.config import Config, make
+from w2v_jax.counting import counted
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
 from w2v_jax.types import HyperParams, Metrics, Params, StaticConfig, UserError, no_metrics
@@ -104,7 +105,8 @@ def _check(key: jax.Array, hyper: HyperParams, vocab_size: int, static: StaticCo
         raise UserError("`key`: give a key, jax.random.key(1)")
     if hyper.noise.shape[-1] != vocab_size:
         raise UserError(
-            f"`hyper`: is of a text of {hyper.noise.shape[-1]:,} types, this one has {vocab_size:,}"
+            f"`hyper`: is of a text of {counted(hyper.noise.shape[-1], 'type')}, this one has "
+            f"{vocab_size:,}"
         )
     for name in ("window", "negatives"):
         value, room = getattr(hyper, name), getattr(static, name)

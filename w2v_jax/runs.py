@@ -81,9 +81,7 @@ def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | N
     params = jax.device_get(state.params)
     loss = mean_loss(sums)  # None where no step of the last epoch was measured
     if not all(np.isfinite(table).all() for table in params):
-        raise UserError(
-            _not_finite(f"the tables are not finite after {report.step:,} steps", config)
-        )
+        raise UserError(_not_finite("the tables are not finite", config))
     return Run(
         config=config,
         seed=seed,

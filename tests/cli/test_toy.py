@@ -14,7 +14,6 @@ from w2v_jax.vectors import io as vectors_io
 QUIET = ("--dataset=toy", "--noplots", "--noevaluate")
 SCRIPTS = [
     ("train_corpus", "--model=skipgram"),
-    ("ptb_cbow",),
 ]
 
 

@@ -224,10 +224,12 @@ def test_two_planted_groups_are_told_apart_by_the_defaults_on_five_seeds():
     assert len(done.stdout.splitlines()) == 10
 
 
-def test_a_link_stays_a_link(run, tmp_path):
-    (tmp_path / "link.txt").symlink_to(tmp_path / "target.txt")
-    run.save(tmp_path / "link.txt")
-    assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "target.txt").is_file()
+def test_what_leads_to_a_file_is_written_into(run, tmp_path):
+    """/dev/stdout is a link: nothing may take its place."""
+    with open(tmp_path / "out", "wb") as file:
+        run.save(f"/dev/fd/{file.fileno()}")
+    run.save(tmp_path / "whole")
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
 def test_a_measure_that_is_none_is_told(run):

@@ -258,7 +258,9 @@ def other_values(field, value):
         return [not value]
     choices = field.metadata["choices"]
     return (
-        [v for v in choices if v != value] if choices else [2 * value + 0.5 * (field.type is float)]
+        [v for v in choices if v != value]
+        if choices
+        else [2 * value + (0.5 if field.type is float else 0)]
     )
 
 

@@ -11,16 +11,23 @@ from w2v_jax.data.files import reason_of
 from w2v_jax.types import UserError
 
 
+def _is_stream(path: Path) -> bool:
+    """A pipe or a device; /dev/stdout and the like, too, where they lead to a file."""
+    if path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",)):
+        return True
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 @contextmanager
 def whole_file(path) -> Iterator[BinaryIO]:
     """A new file that takes its name only when all of it is on disk; or a pipe, or a device.
 
     Raises UserError where it cannot be written.
     """
-    path = Path(os.path.realpath(path))  # a link stays one
+    path = Path(path)
     partial = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
+        if _is_stream(path):
             with open(path, "wb") as file:
                 yield file
             return
