@@ -60,12 +60,12 @@ def read(paths: Iterable[str], vocab: Vocab, *, unk: str, eos: bool) -> Corpus:
     if unk not in ("keep", "drop"):
         raise UserError(f"`unk={unk}`: not one of keep, drop")
     paths, digest = list(paths), hashlib.sha256()
-    place = {word: i for i, word in enumerate(vocab.words)}
-    unknown = place.get(UNK, -1) if unk == "keep" else -1
+    index = {word: i for i, word in enumerate(vocab.words)}
+    unknown = index.get(UNK, -1) if unk == "keep" else -1
     ids, ends, words = [], [], 0
     for line in sources.read_lines(paths, digest):
         line = [*line, EOS] if eos else line
-        found = [place.get(word, unknown) for word in line]
+        found = [index.get(word, unknown) for word in line]
         ids.extend(i for i in found if i >= 0)
         ends.append(len(ids))
         words += len(line)
@@ -94,17 +94,17 @@ def windows(text: Corpus, window: int) -> Windows:
     exists = (at == other) & (line[other] == line[:, None])
     if not exists.any():
         raise UserError("the held-out text has no two words side by side on a line")
-    place = np.flatnonzero(exists.any(axis=1))
-    centres = np.asarray(text.ids[:])[place]
+    index = np.flatnonzero(exists.any(axis=1))
+    centres = np.asarray(text.ids[:])[index]
     types, row = np.unique(centres, return_inverse=True)
     law = 1 - (np.abs(offsets) - 1) / window
     return Windows(
         centres=centres.astype(np.int32),
-        contexts=np.where(exists, text.ids[other], 0)[place].astype(np.int32),
-        weights=np.where(exists, law, 0)[place].astype(np.float32),
+        contexts=np.where(exists, text.ids[other], 0)[index].astype(np.int32),
+        weights=np.where(exists, law, 0)[index].astype(np.float32),
         types=types.astype(np.int32),
         row=row.astype(np.int32),
-        ends=np.searchsorted(place, _parts(text)).astype(np.int32),
+        ends=np.searchsorted(index, _parts(text)).astype(np.int32),
     )
 
 
@@ -168,14 +168,14 @@ def measure(
     checks.check_names(static)
     of_model = _skipgram if static.model == "skipgram" else _cbow
     perplexity = perplexity and not without_perplexity(static)
-    places = of_model(params, hyper, windows, static, perplexity)
+    indices = of_model(params, hyper, windows, static, perplexity)
     line = jnp.searchsorted(windows.ends, jnp.arange(len(windows.centres)), side="right")
 
     def by_line(x):  # [chunks, size, 2] -> [lines, 2]
         x = x.reshape(-1, 2)[: len(line)]
         return jax.ops.segment_sum(x, line, len(windows.ends), indices_are_sorted=True)
 
-    return jax.tree.map(by_line, places)
+    return jax.tree.map(by_line, indices)
 
 
 class _Vocabulary(NamedTuple):

@@ -45,8 +45,8 @@ def sample_chunk(
         window = jax.random.randint(window_key, (size,), 1, hyper.window + 1)
     else:
         window = jnp.full((size,), hyper.window)
-    place = jnp.where(keep, jnp.cumsum(keep) - 1, size)
-    position = jnp.zeros((size,), jnp.int32).at[place].set(jnp.arange(size), mode="drop")
+    index = jnp.where(keep, jnp.cumsum(keep) - 1, size)
+    position = jnp.zeros((size,), jnp.int32).at[index].set(jnp.arange(size), mode="drop")
     kept = jnp.arange(size) < jnp.sum(keep)
     line = jnp.where(kept, look_up(line, position), -1)
     window = look_up(window, position)
@@ -116,9 +116,9 @@ def _all_negatives(sampled: SampledChunk, hyper: HyperParams, static: StaticConf
     block = min(NOISE_BLOCK, size)
 
     def draw(i, drawn):
-        place = jnp.minimum(i * block, size - block) + jnp.arange(block)
-        noise = _negatives_at(sampled, place, hyper, static).reshape(block, -1)
-        return jax.lax.dynamic_update_slice_in_dim(drawn, noise, place[0], axis=0)
+        index = jnp.minimum(i * block, size - block) + jnp.arange(block)
+        noise = _negatives_at(sampled, index, hyper, static).reshape(block, -1)
+        return jax.lax.dynamic_update_slice_in_dim(drawn, noise, index[0], axis=0)
 
     slots = (2 * static.window if static.model == "skipgram" else 1) * static.negatives
     kept = jnp.sum(sampled.line >= 0)
@@ -127,15 +127,15 @@ def _all_negatives(sampled: SampledChunk, hyper: HyperParams, static: StaticConf
 
 
 def _negatives_at(
-    sampled: SampledChunk, place: jax.Array, hyper: HyperParams, static: StaticConfig
+    sampled: SampledChunk, index: jax.Array, hyper: HyperParams, static: StaticConfig
 ) -> jax.Array:
     """Negatives of the centres at these places, [n] -> [n, P, K]."""
     if static.model == "skipgram":
-        positives, exists = windows(sampled, place, static)
+        positives, exists = windows(sampled, index, static)
     else:
-        positives = look_up(sampled.tokens, place)[:, None]
+        positives = look_up(sampled.tokens, index)[:, None]
         exists = jnp.ones_like(positives, bool)
-    position = look_up(sampled.position, place)
+    position = look_up(sampled.position, index)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(sampled.negatives_key, position)
     return draw_negatives(keys, positives, exists, hyper, static)
 
@@ -166,16 +166,16 @@ def _offsets(static: StaticConfig) -> jax.Array:
     return jnp.concatenate([jnp.arange(-w, 0), jnp.arange(1, w + 1)])
 
 
-def windows(sampled: SampledChunk, place: jax.Array, static: StaticConfig):
+def windows(sampled: SampledChunk, index: jax.Array, static: StaticConfig):
     """The windows of the centres at these places: contexts [n, 2W], and which exist [n, 2W]."""
     size = sampled.tokens.shape[0]
     offsets = _offsets(static)
-    at = place[:, None] + offsets[None, :]
+    at = index[:, None] + offsets[None, :]
     other = jnp.clip(at, 0, size - 1)
     exists = (
-        (jnp.abs(offsets)[None, :] <= look_up(sampled.window, place)[:, None])
+        (jnp.abs(offsets)[None, :] <= look_up(sampled.window, index)[:, None])
         & (at == other)
-        & (look_up(sampled.line, other) == look_up(sampled.line, place)[:, None])
+        & (look_up(sampled.line, other) == look_up(sampled.line, index)[:, None])
     )
     return look_up(sampled.tokens, other), exists
 
@@ -207,9 +207,9 @@ def make_batch(
     T rows; C = 1 and O = 2W (1 + K) for skip-gram, C = 2W and O = 1 + K for CBOW, where K is 0
     for a loss over the vocabulary.
     """
-    place, real = centres_of(sampled, step, static)
-    contexts, exists = windows(sampled, place, static)
-    centre = look_up(sampled.tokens, place)[:, None]
+    index, real = centres_of(sampled, step, static)
+    contexts, exists = windows(sampled, index, static)
+    centre = look_up(sampled.tokens, index)[:, None]
     distance = jnp.abs(_offsets(static))
     exists = (exists & real[:, None]).astype(jnp.float32)
     exists *= context_weights(distance, hyper.window, static)[None, :]
@@ -225,9 +225,9 @@ def make_batch(
         return Batch(inputs, input_weights, positives, jnp.ones_like(weights), weights)
     rows = static.batch_size
     if sampled.negatives.shape[1]:
-        noise = look_up(sampled.negatives, place).reshape(rows, -1, static.negatives)
+        noise = look_up(sampled.negatives, index).reshape(rows, -1, static.negatives)
     else:
-        noise = _negatives_at(sampled, place, hyper, static)  # [T, P, K]
+        noise = _negatives_at(sampled, index, hyper, static)  # [T, P, K]
     used = (jnp.arange(static.negatives) < hyper.negatives).astype(jnp.float32)
     negative_weights = weights[:, :, None] * used[None, None, :]
     return with_negatives(inputs, input_weights, positives, weights, noise, negative_weights)

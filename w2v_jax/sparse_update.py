@@ -41,7 +41,7 @@ def update(
     table: jax.Array,
     state: RowState,
     ids: jax.Array,
-    places: jax.Array,
+    indices: jax.Array,
     summed: jax.Array,
     transformation: optax.GradientTransformation,
 ) -> tuple[jax.Array, RowState]:
@@ -53,7 +53,7 @@ def update(
     a zero gradient moves nothing (sgd, adagrad, row_adagrad), not where momentum or decay would
     (adam, adamw).
     """
-    is_representative = places == jnp.arange(ids.shape[0])
+    is_representative = indices == jnp.arange(ids.shape[0])
     written = jnp.where(is_representative, ids, table.shape[0])  # the others fall outside
 
     def is_rows(leaf):

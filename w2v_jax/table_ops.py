@@ -13,12 +13,12 @@ import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
 
-def look_up(values: jax.Array, places: jax.Array) -> jax.Array:
+def look_up(values: jax.Array, indices: jax.Array) -> jax.Array:
     """values[places], the last of them for places past the end: [n, ..] and [..] -> [.., ..].
 
     `values[places]` says the same of places inside alone: JAX takes it for a promise.
     """
-    return jnp.asarray(values).at[places].get(mode="clip")
+    return jnp.asarray(values).at[indices].get(mode="clip")
 
 
 def _folds(plain: Callable) -> Callable:

@@ -140,16 +140,16 @@ def _sparse(state: TrainState, batch, transformation, static: StaticConfig):
         sparse_update.deduplicate(s.representative, ids)
         for s, ids in zip(opt_state, work.ids, strict=True)
     ]
-    places = Params(*(place for _, place in deduplicated))
+    indices = Params(*(index for _, index in deduplicated))
     dim = params.input.shape[1]
     row_grads = Params(*(jnp.zeros((len(ids), dim), jnp.float32) for ids in work.ids))
-    row_grads, metrics = work.add(places, row_grads)
+    row_grads, metrics = work.add(indices, row_grads)
     row_grads = _reduced(row_grads, work.rows, static)
     moved = [
         sparse_update.update(
-            table, s.replace(representative=own), ids, place, row_grad, transformation
+            table, s.replace(representative=own), ids, index, row_grad, transformation
         )
-        for table, s, (own, place), ids, row_grad in zip(
+        for table, s, (own, index), ids, row_grad in zip(
             params, opt_state, deduplicated, work.ids, row_grads, strict=True
         )
     ]

@@ -38,11 +38,11 @@ def merged(old: Vocab, new: Vocab) -> tuple[Vocab, np.ndarray, np.ndarray]:
     of_new = np.fromiter((number[word] for word in new.words), np.int64, len(new.words))
     counts[of_new] += new.counts
     order = np.argsort(-counts, kind="stable")
-    place = np.empty(len(order), np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
+    index = np.empty(len(order), np.int32)
+    index[order] = np.arange(len(order), dtype=np.int32)
     words = tuple(number)
     vocab = Vocab(tuple(words[i] for i in order.tolist()), counts[order])
-    return vocab, place[: len(old.words)], place[of_new]
+    return vocab, index[: len(old.words)], index[of_new]
 
 
 def merge_vocabs(corpus: Corpus, earlier: Pretrained) -> tuple[Corpus, np.ndarray]:
@@ -56,7 +56,7 @@ def merge_vocabs(corpus: Corpus, earlier: Pretrained) -> tuple[Corpus, np.ndarra
 
 
 def transfer_rows(
-    state: TrainState, earlier: Pretrained, place: np.ndarray, optimizer: bool
+    state: TrainState, earlier: Pretrained, index: np.ndarray, optimizer: bool
 ) -> TrainState:
     """A first state with the earlier rows in their places; the other words stay as they are.
 
@@ -77,7 +77,7 @@ def transfer_rows(
             continue
         old = without_column(old, (old_size, *leaf.shape[1:]) if leaf.ndim else ())
         if leaf.ndim and leaf.shape[0] == new_size and old.shape == (old_size, *leaf.shape[1:]):
-            leaves.append(leaf.at[place].set(jnp.asarray(old, leaf.dtype)))
+            leaves.append(leaf.at[index].set(jnp.asarray(old, leaf.dtype)))
         elif old.shape == leaf.shape:
             leaves.append(jnp.array(old, leaf.dtype))
         else:

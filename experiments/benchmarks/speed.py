@@ -80,16 +80,16 @@ def main() -> None:
     shared = plan.task._asdict()
     del shared["epochs"]  # every run has its own
     results = Results(plan.folder, shared)
-    for seed, racer in order(plan.entries, plan.seeds):
-        own = particular(racer, plan.tools)
-        found = results.find(peer=racer.label, seed=seed)
+    for seed, chosen in order(plan.entries, plan.seeds):
+        own = particular(chosen, plan.tools)
+        found = results.find(peer=chosen.label, seed=seed)
         if found is None:
-            line = measure(plan, racer, seed)
+            line = measure(plan, chosen, seed)
             results.add({**line, "flags": own})
             console.log(benchmark_table.sentence(line))
-        elif found["epochs"] != racer.epochs or not same(racer, found.get("flags", ""), own):
+        elif found["epochs"] != chosen.epochs or not same(chosen, found.get("flags", ""), own):
             raise UserError(
-                f"--workdir={plan.folder}: holds {racer.label} with other epochs or flags; "
+                f"--workdir={plan.folder}: holds {chosen.label} with other epochs or flags; "
                 "give another folder"
             )
     report(results, plan.task)
@@ -155,30 +155,30 @@ def source() -> corpora.Source:
     return corpora.locate(values.dataset, corpus=values.corpus, data_dir=data_dir)
 
 
-def measure(plan: Plan, racer: Entry, seed: int) -> dict:
+def measure(plan: Plan, chosen: Entry, seed: int) -> dict:
     """One run: a line of results. Raises UserError where the process fails."""
-    baseline = BASELINES[racer.name]
-    name = benchmark_table.run_name(racer.label, seed)
+    baseline = BASELINES[chosen.name]
+    name = benchmark_table.run_name(chosen.label, seed)
     folder = plan.folder / "runs" / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    run = Run(plan.task, plan.tools, racer.epochs, racer.flagfile, seed, folder)
+    run = Run(plan.task, plan.tools, chosen.epochs, chosen.flagfile, seed, folder)
     log = folder / "log.txt"
     child = child_process.run(baseline.command(run), log, plan.task.threads)
     if child.status:
         last = (child.output.strip().splitlines() or ["it printed nothing"])[-1]
-        raise UserError(f"--baselines={racer.label}: exit status {child.status}: {last} ({log})")
+        raise UserError(f"--baselines={chosen.label}: exit status {child.status}: {last} ({log})")
     times = baseline.times(run, child.output)
-    words = plan.task.words * racer.epochs
+    words = plan.task.words * chosen.epochs
     wv = vectors_io.load(folder / baseline.vectors)
     items = evaluation.standard_items(wv)
     item_files.write(plan.folder, name, items)
     found = dict.fromkeys(MEASURES, evaluation.Measure("", None, 0, 0))
     found |= {m.name: m for m in evaluation.standard(wv, items) if m.name in MEASURES}
     return {
-        "peer": racer.label,
+        "peer": chosen.label,
         "seed": seed,
-        "epochs": racer.epochs,
+        "epochs": chosen.epochs,
         "words_per_sec": words / times["train_sec"] if times["train_sec"] else None,
         **times,
         "total_sec": child.wall_sec,

@@ -74,13 +74,13 @@ class Ids:
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return self[:].astype(dtype or self.dtype, copy=False)
 
-    def renumbered(self, place: np.ndarray) -> "Ids":
+    def renumbered(self, index: np.ndarray) -> "Ids":
         """The same text in another vocabulary: place[ids], with place [V] int32."""
         made = object.__new__(Ids)
         made._open(self.path, os.dup(self._descriptor))
         made._size = self._size
-        place = np.asarray(place, np.int32)
-        made._place = place if self._place is None else place[self._place]
+        index = np.asarray(index, np.int32)
+        made._place = index if self._place is None else index[self._place]
         return made
 
     def _read(self, into: np.ndarray, begin: int) -> None:

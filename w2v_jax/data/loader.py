@@ -105,7 +105,7 @@ def _made(
         tally = LossyCounter(folder, settings.max_types, known)
         scan = _scan(paths, settings, folder, tally, progress)
         types, counts = tally.types()
-        vocab, place = choose(
+        vocab, index = choose(
             types,
             counts,
             min_count=settings.min_count,
@@ -114,9 +114,9 @@ def _made(
             known=known,
             text=paths[0] + (f" and {len(paths) - 1} more" if len(paths) > 1 else ""),
         )
-        places = tally.places(place)
-        _renumber(scan.pieces, places, (place < 0).any(), settings.eos, folder)
-        places.delete()
+        indices = tally.indices(index)
+        _renumber(scan.pieces, indices, (index < 0).any(), settings.eos, folder)
+        indices.delete()
         lost = tally.report(settings.unk)
         id_cache.finish(folder, vocab, scan.words, scan.sha256, settings, lost)
         corpus = id_cache.read(folder, settings)
@@ -241,7 +241,7 @@ def _through_line(chunk: Chunk, words: int, eos: bool) -> int:
     return end
 
 
-def _renumber(pieces, places: IdRemap, drop: bool, eos: bool, folder: str) -> None:
+def _renumber(pieces, indices: IdRemap, drop: bool, eos: bool, folder: str) -> None:
     """The second pass: an id becomes its place in the vocabulary.
 
     `drop`: words of place -1 go, and lines that this empties. It is done in the same files: what is
@@ -255,8 +255,8 @@ def _renumber(pieces, places: IdRemap, drop: bool, eos: bool, folder: str) -> No
         begin = 0
         for count, lines, generation in pieces:
             if generation != now:
-                place, now = places[generation], generation
-            ids = place.take(np.frombuffer(old_ids.read(4 * count), np.int32))
+                index, now = indices[generation], generation
+            ids = index.take(np.frombuffer(old_ids.read(4 * count), np.int32))
             ends = np.frombuffer(old_ends.read(8 * lines), np.int64)
             if drop:
                 keep = ids >= 0

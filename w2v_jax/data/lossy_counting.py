@@ -55,7 +55,7 @@ class LossyCounter:
             counts = np.insert(counts, self._lost_at, self.lost)
         return types, counts
 
-    def places(self, place: np.ndarray) -> "IdRemap":
+    def indices(self, index: np.ndarray) -> "IdRemap":
         """For each generation what its numbers become, from the place of each of `types()`.
 
         `place` [types], or fewer where the last occur 0 times; all int32.
@@ -65,10 +65,10 @@ class LossyCounter:
         rank[order] = np.arange(len(order))
         forgotten = np.int32(-1)
         if self.generation:
-            forgotten = place[self._lost_at]
+            forgotten = index[self._lost_at]
             rank[rank >= self._lost_at] += 1
-        place = place.take(rank, mode="clip")
-        self._ended.compose(place, forgotten)
+        index = index.take(rank, mode="clip")
+        self._ended.compose(index, forgotten)
         return self._ended
 
     def report(self, unk: str) -> str:
@@ -124,15 +124,15 @@ class IdRemap:
             file.write(number.data)
         self._bounds.append(self._bounds[-1] + len(number))
 
-    def compose(self, place: np.ndarray, forgotten: np.int32) -> None:
+    def compose(self, index: np.ndarray, forgotten: np.int32) -> None:
         """Puts the place [types of the last generation] of each number, or `forgotten`, for it."""
-        self._last = place
+        self._last = index
         for generation in reversed(range(len(self._bounds) - 1)):
             number = self[generation]
-            place = np.where(number < 0, forgotten, place.take(number, mode="clip"))
+            index = np.where(number < 0, forgotten, index.take(number, mode="clip"))
             with open(self._path, "r+b") as file:
                 file.seek(4 * self._bounds[generation])
-                file.write(place.data)
+                file.write(index.data)
 
     def delete(self) -> None:
         """Deletes the file."""

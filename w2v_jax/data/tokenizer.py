@@ -132,8 +132,8 @@ class WordTable:
         number = np.where(kept, np.cumsum(kept, dtype=np.int32) - 1, np.int32(-1))
         order = self.order()
         self._appeared = [number[order[kept[order]]]]
-        place = self._place[: self.size]
-        parts = np.diff(place, append=self._filled)
+        index = self._place[: self.size]
+        parts = np.diff(index, append=self._filled)
         self._parts = self._parts[: self._filled][np.repeat(kept, parts)]
         self._place = np.cumsum(parts[kept]) - parts[kept]
         self._hash, self._first = self._hash[: self.size][kept], self._first[: self.size][kept]
@@ -157,9 +157,9 @@ class WordTable:
         equal = self._first.take(types, mode="clip") == words.first
         for j, (at, part) in enumerate(words.more, 1):
             # A type of fewer parts: whatever stands there, an earlier part differs.
-            places = self._place.take(types.take(at, mode="clip"), mode="clip")
-            places += j
-            mine = self._parts.take(places, mode="clip")
+            indices = self._place.take(types.take(at, mode="clip"), mode="clip")
+            indices += j
+            mine = self._parts.take(indices, mode="clip")
             equal[at] &= mine == part
         return equal
 
@@ -187,17 +187,17 @@ class WordTable:
         self._table[slots] = np.arange(self.size, size, dtype=np.int32)
         parts = words.lengths[at] // 8 + 1
         begin = self._filled
-        place = begin + np.cumsum(parts) - parts
+        index = begin + np.cumsum(parts) - parts
         self._filled += int(parts.sum())
         self._parts = grown(self._parts, self._filled)
-        j = np.arange(begin, self._filled) - np.repeat(place, parts)
+        j = np.arange(begin, self._filled) - np.repeat(index, parts)
         self._parts[begin : self._filled] = words.part(j, np.repeat(at, parts))
         self._hash = grown(self._hash, size)
         self._first = grown(self._first, size)
         self._place = grown(self._place, size)
         self._hash[self.size : size] = words.hash[at]
         self._first[self.size : size] = words.first[at]
-        self._place[self.size : size] = place
+        self._place[self.size : size] = index
         self.size = size
         return at
 

@@ -52,9 +52,9 @@ def choose(
         out[first] = False
     kept = np.flatnonzero(~out)
     order = kept[np.argsort(-counts[kept], kind="stable")]
-    place = np.full(len(types), -1, np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
-    return Vocab(tuple(types[i].decode() for i in order.tolist()), counts[order]), place[row]
+    index = np.full(len(types), -1, np.int32)
+    index[order] = np.arange(len(order), dtype=np.int32)
+    return Vocab(tuple(types[i].decode() for i in order.tolist()), counts[order]), index[row]
 
 
 def keep_probability(counts: np.ndarray, t: float, rule: str) -> np.ndarray:
@@ -145,13 +145,13 @@ def _left_out(types, counts, min_count, max_vocab, unk, known, text) -> np.ndarr
     if out[~literal].all():
         raise UserError(_nothing_left(FORGOTTEN in types, counts[~literal], min_count, text))
     if max_vocab:
-        places = max_vocab
+        indices = max_vocab
         if unk == "keep" and (out.any() or len(types) > max_vocab):
-            places -= 1  # for '<unk>'
-        if not places:
+            indices -= 1  # for '<unk>'
+        if not indices:
             raise UserError(f"`max_vocab={max_vocab}`: leaves no place but that of {UNK}")
         kept = np.flatnonzero(~out)
-        out[kept[np.lexsort((-counts[kept], ~never[kept]))[places:]]] = True
+        out[kept[np.lexsort((-counts[kept], ~never[kept]))[indices:]]] = True
     return out
 
 

@@ -206,7 +206,7 @@ def gather(params: Params, batch: BlockBatch, static: StaticConfig) -> tuple[jax
 
 def add_gradient(
     parts: list[tuple[tuple[jax.Array, ...], BlockBatch]],
-    places: Params,
+    indices: Params,
     sums: Params,
     static: StaticConfig,
 ) -> tuple[Params, jax.Array]:
@@ -217,8 +217,8 @@ def add_gradient(
     """
     grad = jax.grad(_objective_and_sample, argnums=(0, 1, 2), has_aux=True)
     count, loss = sampled_blocks(len(parts), static), jnp.zeros((), jnp.float32)
-    of_noise = places.output.shape[0] - sum(part.negatives.size for _, part in parts)
-    targets = places.input, places.output[:of_noise], places.output[of_noise:]
+    of_noise = indices.output.shape[0] - sum(part.negatives.size for _, part in parts)
+    targets = indices.input, indices.output[:of_noise], indices.output[of_noise:]
     split = [places_of_table.reshape(len(parts), -1) for places_of_table in targets]
     for (gathered, part), *of_part in zip(parts, *split, strict=True):
         grads, of_sample = grad(*gathered, part, static, count)
@@ -234,8 +234,8 @@ def work(params: Params, batch: BlockBatch, static: StaticConfig) -> Work:
     """The batch ready for its gradient: its rows gathered."""
     gathered = [(gather(params, part, static), part) for part in parts(batch, static)]
 
-    def add(places, sums):
-        sums, loss = add_gradient(gathered, places, sums, static)
+    def add(indices, sums):
+        sums, loss = add_gradient(gathered, indices, sums, static)
         return sums, _sampled(gathered, loss, static)
 
     return Work(ids(batch, static), centres(batch), add)

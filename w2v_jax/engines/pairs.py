@@ -119,7 +119,7 @@ def add_gradient(
     params: Params,
     pairs: Batch,
     used: jax.Array,
-    places: Params,
+    indices: Params,
     sums: Params,
     static: StaticConfig,
 ) -> tuple[Params, jax.Array, jax.Array]:
@@ -131,20 +131,20 @@ def add_gradient(
     grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
     size = part_size(*pairs.inputs.shape, params.input.shape[1], static)
     at = Params(
-        places.input.reshape(pairs.inputs.shape), places.output.reshape(pairs.outputs.shape)
+        indices.input.reshape(pairs.inputs.shape), indices.output.reshape(pairs.outputs.shape)
     )
 
     def add_part(i, carry):
         sums, total, loss = carry
-        part, place = jax.tree.map(
+        part, index = jax.tree.map(
             lambda x: jax.lax.dynamic_slice_in_dim(x, i * size, size), (pairs, at)
         )
         inputs = model.gather(params.input, part.inputs)
         outputs = model.gather(params.output, part.outputs)
         (value, new_loss), (of_inputs, of_outputs) = grad(inputs, outputs, part, static)
         sums = Params(
-            table_ops.scatter_add(sums.input, place.input, of_inputs),
-            table_ops.scatter_add(sums.output, place.output, of_outputs),
+            table_ops.scatter_add(sums.input, index.input, of_inputs),
+            table_ops.scatter_add(sums.output, index.output, of_outputs),
         )
         return sums, total + value, loss + new_loss
 
@@ -158,8 +158,8 @@ def work(params: Params, batch: Batch, static: StaticConfig) -> Work:
     in_use, used = pairs_in_use(batch, params.input.shape, static)
     zero = jnp.zeros((), jnp.float32)
 
-    def add(places, sums):
-        sums, total, loss = add_gradient(params, in_use, used, places, sums, static)
+    def add(indices, sums):
+        sums, total, loss = add_gradient(params, in_use, used, indices, sums, static)
         return sums, counted(batch, total, loss, static)
 
     return Work(ids(in_use), counted(batch, zero, zero, static).rows, add)

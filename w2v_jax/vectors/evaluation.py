@@ -151,8 +151,8 @@ def pair_items(wv: WordVectors, path) -> tuple[np.ndarray, np.ndarray]:
 def _scores_and_ids(wv: WordVectors, path) -> tuple[np.ndarray, np.ndarray]:
     """People's scores [P] of a file's pairs, and the words' ids [P, 2], -1 for unknown ones."""
     first, second, scores = zip(*_read_pairs(path), strict=True)
-    place, _ = _spellings(wv.words)
-    return np.asarray(scores), np.stack([_ids(place, first), _ids(place, second)], axis=1)
+    index, _ = _spellings(wv.words)
+    return np.asarray(scores), np.stack([_ids(index, first), _ids(index, second)], axis=1)
 
 
 def analogies(
@@ -193,8 +193,8 @@ def analogy_items(wv: WordVectors, path) -> np.ndarray:
 
 
 def _analogy_ids(wv: WordVectors, items) -> tuple[np.ndarray, np.ndarray]:
-    place, group = _spellings(wv.words)
-    return _ids(place, [word for _, *words in items for word in words]).reshape(-1, 4), group
+    index, group = _spellings(wv.words)
+    return _ids(index, [word for _, *words in items for word in words]).reshape(-1, 4), group
 
 
 def _answered(vectors: np.ndarray, ids: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -222,16 +222,16 @@ def _spellings(words) -> tuple[dict[str, int], np.ndarray]:
     A group's number is the id of its most frequent spelling.
     """
     words = words[:MOST_FREQUENT]
-    place: dict[str, int] = {}
-    groups = [place.setdefault(folded(word), i) for i, word in enumerate(words)]
-    place = {_FOLD + word: i for word, i in place.items()}
-    place.update({word: i for i, word in enumerate(words)})
-    return place, np.array(groups, np.int32)
+    index: dict[str, int] = {}
+    groups = [index.setdefault(folded(word), i) for i, word in enumerate(words)]
+    index = {_FOLD + word: i for word, i in index.items()}
+    index.update({word: i for i, word in enumerate(words)})
+    return index, np.array(groups, np.int32)
 
 
-def _ids(place: dict[str, int], words) -> np.ndarray:
+def _ids(index: dict[str, int], words) -> np.ndarray:
     """The words' ids: the exact spelling's, else the most frequent other one's, -1 for neither."""
-    ids = (place.get(w, -1) if w in place else place.get(_FOLD + folded(w), -1) for w in words)
+    ids = (index.get(w, -1) if w in index else index.get(_FOLD + folded(w), -1) for w in words)
     return np.fromiter(ids, np.int32)
 
 
@@ -251,8 +251,8 @@ def _cosines(vectors: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.nda
 
 def _ranks(values: np.ndarray) -> np.ndarray:
     """Ranks from 1, ties at their mean rank: [P] -> [P]."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[index]
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> float | None:

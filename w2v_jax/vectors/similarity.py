@@ -66,16 +66,16 @@ def find(words: Sequence[str], query: str) -> int:
 
 def find_all(words: Sequence[str], queries: Sequence[str]) -> tuple[list[int], list[str]]:
     """The ids of the queries that are words, in order, and a line about each that is not."""
-    place = {word: i for i, word in enumerate(words)}
-    queries = [_composed(place, query) for query in queries]
-    ids = [place[query] for query in queries if query in place]
-    return ids, [_unknown(words, query) for query in queries if query not in place]
+    index = {word: i for i, word in enumerate(words)}
+    queries = [_composed(index, query) for query in queries]
+    ids = [index[query] for query in queries if query in index]
+    return ids, [_unknown(words, query) for query in queries if query not in index]
 
 
-def _composed(place: dict[str, int], query: str) -> str:
+def _composed(index: dict[str, int], query: str) -> str:
     """The query as the vocabulary spells it, its accents composed (NFC) or not (NFD)."""
     forms = (query, normalize("NFC", query), normalize("NFD", query))
-    return next((form for form in forms if form in place), query)
+    return next((form for form in forms if form in index), query)
 
 
 def _unknown(words: Sequence[str], query: str) -> str:
