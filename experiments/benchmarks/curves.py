@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
+from w2v_jax.vectors import style
+from w2v_jax.vectors.plots import new_figure, save_figure
+from w2v_jax.vectors.style import INK
 
-COLOURS = ("#d1495b", "#c77f1a", "#1f5fa8")
+LINES = (style.RED, style.AMBER, style.BLUE)
 
 
 def draw_softmax(path: Path, lines: Sequence[dict], title: str) -> None:
@@ -18,7 +20,7 @@ def draw_softmax(path: Path, lines: Sequence[dict], title: str) -> None:
     figure = new_figure(8, 5)
     axes = figure.add_subplot()
     variants = list(dict.fromkeys(line["variant"] for line in lines))
-    for colour, variant in zip(COLOURS, variants, strict=False):
+    for colour, variant in zip(LINES, variants, strict=False):
         rounds: dict[int, list[float]] = {}
         for line in lines:
             if line["variant"] == variant and line["ms"]:
@@ -54,7 +56,7 @@ def draw_growth(path: Path, panels: dict[str, list[tuple[float, list]]], title: 
     figure = new_figure(11, 0.5 + 3 * rows)
     grid = figure.subplots(rows, 3, sharey=True, squeeze=False).ravel()
     for axes, (label, points) in zip(grid, panels.items(), strict=False):
-        _medians(axes, points, COLOURS[-1])
+        _medians(axes, points, LINES[-1])
         axes.set_xlabel(label)
         _log_log(axes)
         axes.set_xticks([value for value, rounds in points if rounds])
@@ -90,7 +92,4 @@ def _log_log(axes) -> None:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=30))
         axis.set_major_formatter(EngFormatter(sep=""))
         axis.set_minor_formatter(NullFormatter())
-    axes.grid(color="#e6e8ec", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["bottom", "left"]].set_color(FAINT)
+    style.plain_axes(axes)

@@ -7,9 +7,11 @@ import numpy as np
 
 from experiments.report.tables import counted, markdown
 from experiments.runs.store import machine
-from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
+from w2v_jax.vectors import style
+from w2v_jax.vectors.plots import new_figure, save_figure
+from w2v_jax.vectors.style import FAINT, INK
 
-COLOUR, TANGENT = "#1f5fa8", "#d1495b"
+COLOUR, TANGENT = style.BLUE, style.RED
 TANGENTS = 5  # of a curve
 CURVE_SPANS = (math.log(8), 0.75)  # to each side of the descent's end
 WIDTHS = (1e-5, 1e-6, 1e-7)  # half widths of the central differences, in log rate and in power
@@ -114,9 +116,7 @@ def draw(path: Path, lines: list[dict], unigram: float) -> None:
         row[2].set_xlabel("step")
         row[2].set_ylabel("d held-out loss / d its log rate")
         for axes in row:
-            axes.grid(color="#e6e8ec", linewidth=0.6)
-            axes.set_axisbelow(True)
-            axes.spines[["top", "right"]].set_visible(False)
+            style.plain_axes(axes)
     save_figure(figure, path)
 
 

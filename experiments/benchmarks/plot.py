@@ -8,9 +8,10 @@ import numpy as np
 from experiments.benchmarks.baselines.commands import Task
 from experiments.benchmarks.table import QUALITY, by_peer
 from experiments.report.tables import counted, interval
-from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
+from w2v_jax.vectors import style
+from w2v_jax.vectors.plots import new_figure, save_figure
+from w2v_jax.vectors.style import COLOURS, INK
 
-COLOURS = ("#1f5fa8", "#d1495b", "#2e8b57", "#8a5fb0", "#c77f1a", "#4a9ba8", "#7a6a53", "#b0578d")
 MARKERS = "osD^vPX*"
 
 
@@ -73,9 +74,7 @@ def _bars(axes, baselines: dict, styles: dict) -> None:
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_title("corpus words/s of training (median, range)", loc="left", color=INK)
     axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.grid(axis="x", color="#e6e8ec", linewidth=0.6)
-    axes.set_axisbelow(True)
+    style.plain_axes(axes, "x", left=False)
 
 
 def _against_time(axes, baselines: dict, styles: dict, field: str) -> None:
@@ -93,10 +92,7 @@ def _against_time(axes, baselines: dict, styles: dict, field: str) -> None:
     axes.set_xscale("log")
     _plain_log_ticks(axes.xaxis)
     axes.set_xlabel("seconds of training")
-    axes.grid(color="#e6e8ec", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["bottom", "left"]].set_color(FAINT)
+    style.plain_axes(axes)
 
 
 def _plain_log_ticks(axis) -> None:

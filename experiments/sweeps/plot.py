@@ -20,10 +20,11 @@ from experiments.sweeps.compare import (
     shown,
     values_of,
 )
-from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
+from w2v_jax.vectors import style
+from w2v_jax.vectors.plots import new_figure, save_figure
+from w2v_jax.vectors.style import BLUE, FAINT, INK
 
-BLUE = "#1f5fa8"
-COLOURS = (BLUE, "#d1495b", "#2e8b57", "#8a5fb0", "#c77f1a", "#4a9ba8")
+COLOURS = style.COLOURS[:6]
 PANEL = (4.1, 3.5)  # inches, with its labels
 COLUMNS = 4  # axes an image
 LINES = 6  # of a panel
@@ -83,10 +84,10 @@ def _figure(every: Sequence[Group], swept: Sequence[str], settings: dict):
 
 def _explain(figure, bottom: Sequence, legends: Sequence[dict]) -> None:
     """A legend below each column: a colour is another setting in another column."""
-    style = dict(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False, fontsize=FONT)
+    place = dict(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False, fontsize=FONT)
     for axes, legend in zip(bottom, legends, strict=True):
         if legend:
-            axes.legend(list(legend.values()), list(legend), **style)
+            axes.legend(list(legend.values()), list(legend), **place)
     most = max(map(len, legends))
     figure.set_figheight(figure.get_figheight() + 0.2 * most)
 
@@ -141,8 +142,8 @@ def _panel(axes, every, name: str, measure: Measure, settings: dict) -> dict:
             _seeds(axes, _beside(axes, at, step + 1), points, colour)
         else:
             mean = np.mean(list(points[0][1].values()))
-            style = dict(color=BLUE, alpha=0.6, ms=5, mew=0)
-            axes.plot(_beside(axes, at, 2 * _jitter(i)), [mean], "o", **style)
+            dots = dict(color=BLUE, alpha=0.6, ms=5, mew=0)
+            axes.plot(_beside(axes, at, 2 * _jitter(i)), [mean], "o", **dots)
     _style(axes, list(place.values()), labels)
     title = measure.name + ", mean over the other axes" * averaged
     axes.set_title(title, loc="left", color=INK, fontsize=FONT + 1)
@@ -220,10 +221,7 @@ def _style(axes, places: Sequence[float], labels: Sequence[str] | None) -> None:
     if top >= 1000:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
     axes.tick_params(labelsize=FONT - 1, colors=INK)
-    axes.grid(axis="y", color="#e6e8ec", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["bottom", "left"]].set_color(FAINT)
+    style.plain_axes(axes, "y")
 
 
 def shown_number(value: float) -> str:

@@ -21,8 +21,10 @@ from experiments.sweeps.compare import (
     names,
     of_axis,
 )
-from experiments.sweeps.plot import BLUE, FONT
-from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
+from experiments.sweeps.plot import FONT
+from w2v_jax.vectors import style
+from w2v_jax.vectors.plots import new_figure, save_figure
+from w2v_jax.vectors.style import BLUE, GREY, INK
 
 LABEL = 46  # letters a line of a setting's label
 ROWS = 40  # settings of the chart
@@ -103,17 +105,17 @@ def _chart(
     axes.axvline(0, color=INK, linewidth=0.9)
     for c in found:
         y, mean = places[id(c.group)], c.over_seeds.mean
-        colour = BLUE if c.significant else "#8d929b"
+        colour = BLUE if c.significant else GREY
         if not low <= mean <= high:
             inside = 0.02 * (high - low)
             edge, mark, shift = (low + inside, "<", 8) if mean < low else (high - inside, ">", -8)
             axes.plot(edge, y, mark, color=colour, ms=6)
-            style = dict(textcoords="offset points", va="center", color=colour, fontsize=FONT - 1)
+            look = dict(textcoords="offset points", va="center", color=colour, fontsize=FONT - 1)
             axes.annotate(
                 f"{mean:+.{measure.digits}f}",
                 (edge, y),
                 (shift, 0),
-                **style,
+                **look,
                 ha="left" if mean < low else "right",
             )
             continue
@@ -132,12 +134,9 @@ def _chart(
     axes.set_xlim(low, high)
     axes.set_title(measure.name, loc="left", color=INK, fontsize=FONT + 1)
     axes.locator_params(axis="x", nbins=5)
-    axes.grid(axis="x", color="#e6e8ec", linewidth=0.6)
-    axes.set_axisbelow(True)
+    style.plain_axes(axes, "x", left=False)
     axes.tick_params(labelsize=FONT - 1, colors=INK)
     axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(FAINT)
 
 
 def _limits(found: Sequence[Comparison]) -> tuple[float, float]:

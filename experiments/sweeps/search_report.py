@@ -21,9 +21,11 @@ from experiments.sweeps.search_compare import (
 )
 from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError
-from w2v_jax.vectors.plots import FAINT, INK, new_figure, save_figure
+from w2v_jax.vectors import style
+from w2v_jax.vectors.plots import new_figure, save_figure
+from w2v_jax.vectors.style import INK
 
-COLOURS = {"ours": "#1f5fa8", "gensim": "#d1495b"}
+COLOURS = {"ours": style.BLUE, "gensim": style.RED}
 TOP = 5  # settings of each search that are shown
 PER_LINE = 100
 
@@ -182,10 +184,7 @@ def draw(path: Path, searches: Mapping[str, Search], judging: Half) -> None:
     right.legend(loc="lower right", frameon=False)
     for axes in (left, right):
         axes.title.set_color(INK)
-        axes.grid(color="#e6e8ec", linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["bottom", "left"]].set_color(FAINT)
+        style.plain_axes(axes)
     save_figure(figure, path)
 
 

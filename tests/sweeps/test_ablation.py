@@ -5,10 +5,12 @@ import os
 import shutil
 import signal
 
+import jax
 import numpy as np
 import pytest
 from scripts import QUICK, SMALL, contents, start
 
+import w2v_jax as w2v
 from experiments.sweeps import outputs as sweep_outputs
 from w2v_jax import sweeping
 from w2v_jax.checkpoint import Checkpoints
@@ -324,3 +326,29 @@ def test_what_a_sweep_has_no_use_for_is_told_or_refused(capsys, place, valid, tm
     assert three(place, tmp_path / "out", *more) == 1
     told = capsys.readouterr().err
     assert "no effect here: --objective, --show_similar, --export_formats" in told
+
+
+@pytest.mark.slow
+def test_its_trials_are_those_of_the_pure_function(place, valid):
+    """To the bit where trials run alone, as on a CPU."""
+    out = place / "pure"
+    args = [*THREE, f"--data_dir={place}", "--save_vectors", "--noevaluate", f"--workdir={out}"]
+    assert start("ptb_ablation", *args) == 0
+    config = w2v.Config(
+        **{"dim": 4, "window": 2, "negatives": 2, "noise": "with_replacement", "subsample": 0.0},
+        **{"batch_size": 16, "epochs": 1, "engine": "pairs", "update": "dense", "unk": "keep"},
+        **{"optimizer": "adam", "schedule": "constant", "subsample_rule": "paper"},
+        **{"min_count": 1, "expected_window": False},
+    )
+    corpus = w2v.Corpus.from_files(place / "corpus.txt", 1, unk="keep", cache_dir="none")
+    train = jax.jit(w2v.make_train(corpus, config))
+    for line in lines_of(out):
+        rate = line["setting"]["learning_rate"]
+        params, metrics = train(
+            jax.random.key(line["seed"]), w2v.make_hyper(corpus, config, learning_rate=rate)
+        )
+        saved = w2v.load(out / "vectors" / f"{line['member']}.txt")
+        np.testing.assert_array_equal(saved.vectors, params.input)
+        np.testing.assert_allclose(
+            line["loss"], metrics.loss[-1] / metrics.positives[-1], rtol=1e-6
+        )

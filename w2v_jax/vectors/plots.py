@@ -8,9 +8,10 @@ import numpy as np
 
 from w2v_jax.counting import counted
 from w2v_jax.types import UserError
+from w2v_jax.vectors import style
+from w2v_jax.vectors.style import FAINT, INK
 from w2v_jax.vectors.word_vectors import WordVectors
 
-INK, FAINT = "#30343b", "#b8bcc4"
 MOST_ENDS = 50  # ends of epochs that are marked
 FUNCTION_WORDS = 100  # a map begins below the most frequent words, which are near everything
 
@@ -40,19 +41,17 @@ def plot_loss(
         half = width // 2
         mean = np.convolve(loss, np.full(2 * half + 1, 1 / (2 * half + 1)), "valid")
         label = f"mean of {2 * half + 1}"
-        axes.plot(words[half : len(words) - half], mean, color="#1f5fa8", label=label)
+        axes.plot(words[half : len(words) - half], mean, color=style.BLUE, label=label)
         axes.legend(frameon=False)
     else:
-        axes.plot(words, loss, color="#1f5fa8", marker="o", markersize=3)
+        axes.plot(words, loss, color=style.BLUE, marker="o", markersize=3)
     for end in _marked(epochs):
         axes.axvline(end, color=FAINT, linestyle=":", linewidth=1, zorder=0)
     axes.set_title(title, loc="left", parse_math=False)
     axes.set_xlabel("corpus words" + _dotted(epochs))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_ylabel("loss")
-    axes.grid(color="#e6e8ec", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    style.plain_axes(axes)
     save_figure(figure, path)
 
 
