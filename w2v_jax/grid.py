@@ -21,11 +21,11 @@ from w2v_jax.functional import check_corpus, make_train, stack
 from w2v_jax.metrics import mean_loss
 from w2v_jax.runs import checked_seed
 from w2v_jax.types import UserError
+from w2v_jax.vectors.evaluation import HEADLINES
 from w2v_jax.vectors.measures import Measures, measures
 from w2v_jax.vectors.word_vectors import WordVectors
 
 LOSS = "loss"
-HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

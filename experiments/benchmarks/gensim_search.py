@@ -18,10 +18,10 @@ from experiments.runs.store import Results, cpus
 from w2v_jax.data import sources as corpora
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
+from w2v_jax.vectors.evaluation import HEADLINES
 from w2v_jax.vectors.word_vectors import WordVectors
 
 DIM, MIN_COUNT = 100, 1
-HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
 SEARCH_SEED = 1  # of every setting of the search; the judge's come after it
 FIRST_JUDGE = 10_000  # judge's trials are numbered from here, beyond those of any search
 

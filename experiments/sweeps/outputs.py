@@ -10,10 +10,11 @@ from experiments.cli import console
 from experiments.cli.config import RunConfig
 from experiments.report import item_files
 from experiments.runs.store import Results
-from experiments.sweeps.run import HEADLINES, headlines
+from experiments.sweeps.run import headlines
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 from w2v_jax.vectors import io as vectors_io
+from w2v_jax.vectors.evaluation import HEADLINES
 from w2v_jax.vectors.word_vectors import WordVectors
 
 VECTORS = "vectors"

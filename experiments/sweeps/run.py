@@ -27,8 +27,6 @@ from w2v_jax.vectors import evaluation
 from w2v_jax.vectors.word_vectors import WordVectors
 from w2v_jax.visits import nothing_trained
 
-HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
-
 
 class Heldout(NamedTuple):
     """Text that is not trained on."""
@@ -294,8 +292,8 @@ def _sums(by_line: heldout.ByLine | None, trial: int) -> dict[str, np.ndarray]:
 
 def headlines(measures: Mapping[str, evaluation.Measure]) -> dict:
     """What a line tells of word pairs and analogies: the figures, and [covered, in all] of each."""
-    found = {name: measures[name] for name in HEADLINES if name in measures}
-    values = {name: found[name].value if name in found else None for name in HEADLINES}
+    found = {name: measures[name] for name in evaluation.HEADLINES if name in measures}
+    values = {name: found[name].value if name in found else None for name in evaluation.HEADLINES}
     return {**values, "coverage": {name: [m.covered, m.total] for name, m in found.items()}}
 
 

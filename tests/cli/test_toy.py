@@ -33,7 +33,7 @@ def test_it_is_the_books_sentence():
 @pytest.mark.parametrize("args", SCRIPTS, ids=" ".join)
 @pytest.mark.slow
 def test_it_trains_with_no_further_flag(tmp_path, capsys, args):
-    """you, i, goodbye and hello stand beside say: in ch. 2.4.5 they are the neighbours of you."""
+    """you, i, goodbye and hello stand beside say: in ch. 2.3.6 they are the neighbours of you."""
     script, *more = args
     assert start(script, *QUIET, *more, f"--workdir={tmp_path / 'out'}") == 0
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())

@@ -20,6 +20,7 @@ _FOLD = " "  # before a folded word's key: no word begins with a blank
 CANDIDATES = 5  # answers of an analogy looked at; more than one for other spellings of a, b, c
 PAIR_SETS = ("wordsim353", "simlex999")
 ANALOGY_SETS = ("google_analogies",)
+HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
 LEAST = 20  # items below which a figure is chance, and is not told
 
 

@@ -27,7 +27,7 @@ def most_similar(
     vectors [V, D], query_ids [Q] int -> ids [Q, topk] int32, cosines [Q, topk] float32, best
     first; at most V - 1 columns. left_out: ids that are no answers. Raises
     IndexError where an id is outside the vocabulary.
-    Source: Deep Learning from Scratch 2, ch. 2.4.5; gensim's KeyedVectors.most_similar.
+    Source: Deep Learning from Scratch 2, ch. 2.3.6; gensim's KeyedVectors.most_similar.
     """
     queries = np.asarray(query_ids, np.int32).reshape(-1, 1)
     return _search(unit_rows(vectors), queries, _cosine, topk, left_out)
@@ -43,7 +43,7 @@ def analogy(
     mul: near(x, b) near(x, c) / (near(x, a) + epsilon), near = (1 + cos) / 2 (3CosMul: Levy &
         Goldberg 2014, eq. 4; gensim's most_similar_cosmul);
     dot: x . (b - a + c) / |b - a + c| of vectors as they are (Deep Learning from Scratch 2,
-        ch. 4.3.1).
+        ch. 4.3.3).
 
     vectors [V, D], triples [Q, 3] int of (a, b, c) -> ids [Q, topk] int32, scores [Q, topk]
     float32, best first; at most V - 3 columns. left_out: ids that are no answers. Raises
