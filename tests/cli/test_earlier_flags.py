@@ -142,6 +142,7 @@ def test_a_run_that_lacks_a_flag_is_another_where_it_is_set(place, left, capsys)
     assert line.count(" there, ") == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_lacks_what_it_began_with_began_with_nothing(place, left, whole, capsys):
     out = left(lambda flags: flags)
     about = json.loads((out / "run.json").read_text())
@@ -155,6 +156,7 @@ def test_a_flag_of_a_newer_version_is_named(place, left, capsys):
     assert "--novelty is 2 there, unknown here" in refused(place, out, capsys)
 
 
+@pytest.mark.slow
 def test_a_renamed_flag_is_the_same_flag(place, left, whole, capsys, monkeypatch):
     def older(flags):
         flags = without("update", "drop_last")(flags)
@@ -169,6 +171,7 @@ def test_a_renamed_flag_is_the_same_flag(place, left, whole, capsys, monkeypatch
     goes_on(place, out, whole, capsys)
 
 
+@pytest.mark.slow
 def test_a_removed_flag_must_have_had_the_value_that_is_left(
     place, left, whole, capsys, monkeypatch
 ):
@@ -187,6 +190,7 @@ def test_the_flags_of_a_refused_run_go_on_with_it(place, left, capsys):
     assert "going on from step" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_of_any_version_can_be_continued(place, left, tmp_path, capsys):
     out = left(lambda flags: {**without("drop_last")(flags), "novelty": "2"})
     more = [f"--continue_from={out}", f"--workdir={tmp_path / 'next'}"]
@@ -228,6 +232,7 @@ CONFIGS = st.fixed_dictionaries(
 
 @settings(max_examples=200, deadline=None)
 @given(CONFIGS, CONFIGS)
+@pytest.mark.slow
 def test_a_run_says_all_that_it_means(values, others):
     config, other = RunConfig(**values), RunConfig(**others)
     text = to_flagfile(resolved(config))

@@ -70,6 +70,7 @@ def test_loss_and_history_are_of_the_training(run):
     assert 0 < run.loss < 6 * np.log(2) * 1.01
 
 
+@pytest.mark.slow
 def test_sentences_a_file_and_a_corpus_are_one_text(sentences, run, tmp_path):
     (tmp_path / "text.txt").write_text("".join(" ".join(s) + "\n" for s in sentences))
     corpus = w2v.Corpus.from_sentences((s for s in sentences), min_count=1)
@@ -176,6 +177,7 @@ def test_a_word_that_is_unknown_is_told_with_near_ones(run):
         run.most_similar("q")
 
 
+@pytest.mark.slow
 def test_progress_is_a_bar_a_function_or_nothing(sentences, capsys):
     lines = []
     w2v.train(sentences, **{**QUICK, "progress": lines.append})

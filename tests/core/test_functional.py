@@ -39,6 +39,7 @@ def made(request, corpus):
 
 
 @pytest.mark.bits
+@pytest.mark.slow
 def test_alone_it_has_the_bits_of_train(corpus, made):
     config, _, _, (params, metrics) = made
     run = w2v.train(corpus, config, seed=1, progress=False)
@@ -157,6 +158,7 @@ def test_a_setting_that_diverges_is_never_the_best():
         sweep.best("nonesuch")
 
 
+@pytest.mark.slow
 def test_an_axis_may_be_one_value(corpus):
     sweep = w2v.sweep(corpus, w2v.Config(**KINDS["blocks"]), epochs=1, dim=4, seeds=1)
     assert len(sweep.trials) == 1 and sweep.settings == [{}]

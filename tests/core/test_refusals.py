@@ -41,6 +41,7 @@ def test_a_workdir_that_holds_a_run_is_refused_and_untouched(capsys, place, cbow
         assert "--workdir=" in line and "--overwrite" in line
 
 
+@pytest.mark.slow
 def test_an_error_is_a_line_on_stderr_and_status_1_in_a_process_too(place):
     done = in_a_process(place, "train_corpus", "--corpus=absent.txt", "--workdir=none")
     assert done.returncode == 1 and not done.stdout

@@ -222,6 +222,7 @@ def test_adam_with_epsilon_hat_is_the_books_over_many_steps(make_hyper):
         np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_100_steps_of_the_books_cbow_are_its_numpy_code_on_the_same_draws(make_hyper):
     rng, words, rows = np.random.default_rng(0), 40, 20
     static = StaticConfig(

@@ -130,6 +130,7 @@ def test_a_chunk_may_be_read_to_the_middle_of_a_wide_space(tmp_path, monkeypatch
             check(load(written(tmp_path, files)), files)
 
 
+@pytest.mark.slow
 def test_an_interrupt_does_not_wait_for_a_pipe(tmp_path):
     pipe = str(tmp_path / "pipe")
     os.mkfifo(pipe)

@@ -117,6 +117,7 @@ def hyper(make_hyper):
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
 @pytest.mark.parametrize("dynamic", [True, False])
 @pytest.mark.parametrize("block", [1, 4, 8])
+@pytest.mark.slow
 def test_every_pair_of_the_drawn_windows_once_and_none_across_a_line_end(
     hyper, model, dynamic, block
 ):
@@ -127,6 +128,7 @@ def test_every_pair_of_the_drawn_windows_once_and_none_across_a_line_end(
         assert pairs_of(batches, static) == enumerated(sampled)
 
 
+@pytest.mark.slow
 def test_every_kept_token_is_in_one_block_whatever_the_padding(hyper):
     for padding in (0, 7):
         sampled, batches = batches_of(hyper, STATIC, padding=padding)
@@ -226,6 +228,7 @@ def expanded(batch, hyper, static):
     ("model", "noise", "legacy", "expected"),
     [(*law, False) for law in LAWS] + [(*law, True) for law in LAWS if not law[2]],
 )
+@pytest.mark.slow
 def test_loss_and_gradient_equal_the_pairs_engines_and_the_derivations(
     hyper, model, noise, legacy, expected
 ):
@@ -361,6 +364,7 @@ def test_the_sums_are_those_of_the_first_blocks_of_each_part(hyper, monkeypatch,
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.slow
 def test_what_is_measured_changes_no_table(hyper, monkeypatch, reduction):
     static = STATIC._replace(reduction=reduction, update="sparse", optimizer="sgd")
     _, (batch, *_) = batches_of(hyper, static)
@@ -434,6 +438,7 @@ def test_the_reference_engine_reads_the_same_expanded_batch(hyper):
     assert int(used) == batch.context_weights.sum()
 
 
+@pytest.mark.slow
 def test_over_several_chunks_every_token_with_a_context_is_a_centre_once_an_epoch(
     make_corpus, make_hyper, monkeypatch
 ):

@@ -231,6 +231,7 @@ def steps_of_events(folder):
 
 
 @pytest.mark.parametrize("from_the_beginning", [True, False])
+@pytest.mark.slow
 def test_events_are_of_all_lines_of_a_run_that_was_resumed(
     monkeypatch, place, tmp_path, interrupted, from_the_beginning
 ):
@@ -247,6 +248,7 @@ def test_events_are_of_all_lines_of_a_run_that_was_resumed(
 # Export, query and evaluation of a run that has not ended
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_exported_and_goes_on(capsys, place, interrupted, ended):
     formats = "--formats=text,binary,npz,projector"
     args = [f"--run={interrupted}", formats, "--plots", "--evaluate"]
@@ -361,6 +363,7 @@ def test_a_run_that_is_at_work_is_exported_elsewhere_alone(capsys, interrupted, 
 # Going on from a short run
 
 
+@pytest.mark.slow
 def test_a_short_run_carries_both_tables(capsys, place, tmp_path, ended):
     args = [f"--continue_from={ended}", "--learning_rate=0", "--epochs=1"]
     assert start("ptb_skipgram", *arguments(place, tmp_path, *args)) == 0

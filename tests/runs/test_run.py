@@ -258,6 +258,7 @@ def test_every_flagfile_parses(place, monkeypatch):
 
 
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
+@pytest.mark.slow
 def test_the_blocks_engine_runs_from_text_to_vectors(place, tmp_path, monkeypatch, capsys, model):
     monkeypatch.setattr(blocks, "MEASURED", 16)  # of the 64 centres of a step
     args = [*QUICK, f"--corpus={place / 'corpus.txt'}", f"--workdir={tmp_path / 'out'}"]
@@ -324,6 +325,7 @@ def test_query_and_evaluate_read_a_run(capsys, skipgram):
     assert capsys.readouterr().err.startswith("error: --run=")
 
 
+@pytest.mark.slow
 def test_without_simlex_a_line_says_so_and_the_rest_is_measured(
     skipgram, place, tmp_path, capsys, monkeypatch
 ):

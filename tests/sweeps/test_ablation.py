@@ -181,6 +181,7 @@ def test_too_many_members_are_split_into_programs_of_one_shape(swept, place, cap
     assert kept(lines_of(out)) == kept(lines_of(swept))
 
 
+@pytest.mark.slow
 def test_a_diverged_member_is_named_and_the_others_are_there(place, valid, capsys):
     out = place / "diverged"
     args = [*QUICK, f"--data_dir={place}", f"--workdir={out}", "--optimizer=sgd", "--seeds=1", *ONE]
@@ -191,6 +192,7 @@ def test_a_diverged_member_is_named_and_the_others_are_there(place, valid, capsy
 
 
 @pytest.mark.bits
+@pytest.mark.slow
 def test_a_member_stops_early_at_its_best_heldout_loss(place, valid):
     out = place / "early"
     args = [*QUICK, f"--data_dir={place}", "--epochs=12", "--seeds=1", "--optimizer=sgd", *ONE]

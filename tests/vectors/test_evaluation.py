@@ -333,6 +333,7 @@ def test_the_carried_sets_are_gensims():
         assert read(evaluation.standard_file(name)) == read(folder / file)
 
 
+@pytest.mark.slow
 def test_other_packages_are_found_but_not_imported():
     program = (
         "import sys, numpy as np; from w2v_jax.vectors import evaluation, word_vectors;"

@@ -96,6 +96,7 @@ def read(path, content=None):
 
 @cases(900)
 @given(st.sampled_from(list(SAVERS)), st.sampled_from([b"", b"1 1\n", b"2 2\n", b"PK\3\4"]), BYTES)
+@pytest.mark.slow
 def test_any_bytes_are_read_or_refused(folder, suffix, head, content):
     read(folder / f"any{suffix}", head + content)
 
@@ -128,6 +129,7 @@ def test_words_that_a_text_may_hold_come_back(folder, which, text, row):
 
 @cases(300)
 @given(st.sampled_from(list(SAVERS)), st.sampled_from(SPACES), st.text(max_size=3))
+@pytest.mark.slow
 def test_no_format_writes_or_reads_a_word_with_a_space(folder, suffix, space, rest):
     wv = WordVectors(("a", f"b{space}{rest}"), ONES[:2])
     path = folder / f"spaced{suffix}"
