@@ -5,6 +5,7 @@ loss of "Dive into Deep Learning" (d2l) 15.4.2; the general case, a row and an o
 """
 
 import numpy as np
+from batches import flat
 
 
 def sigmoid(x):
@@ -125,7 +126,7 @@ def objective(w_in, w_out, batch, loss, legacy=False):
     legacy: each input gets the hidden layer's gradient undivided.
     """
     total, d_in, d_out = 0.0, np.zeros_like(w_in, np.float64), np.zeros_like(w_out, np.float64)
-    for inputs, input_weights, outputs, labels, weights in zip(*batch, strict=True):
+    for inputs, input_weights, outputs, labels, weights in zip(*flat(batch), strict=True):
         h = sum(w * w_in[i] for i, w in zip(inputs, input_weights, strict=True))
         d_h = np.zeros_like(h)
         if loss == "softmax":

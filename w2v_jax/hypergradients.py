@@ -21,8 +21,8 @@ class Unrolled(NamedTuple):
     """A short run: all that it needs but what the derivative is taken in."""
 
     start: Params  # [V, D] each
-    batches: Batch  # a step's batch in each entry of the leading axis, its outputs the positives
-    heldout: Batch  # [rows, ..], its outputs the positives
+    batches: Batch  # a step's batch in each entry of the leading axis, without negatives
+    heldout: Batch  # [rows, ..], without negatives
     counts: jax.Array  # [V] occurrences of each word in the text trained on
 
 
@@ -47,7 +47,7 @@ def expected_objective(
     the positives o of row t: Mikolov et al. 2013b, eq. 4, with its expectation written out. Noise
     is drawn with replacement and may be the positive.
 
-    Tables [V, D], batch of T rows whose outputs are positives, noise Pn [V], negatives K [] float.
+    Tables [V, D], batch of T rows whose negatives don't count, noise Pn [V], negatives K [] float.
     """
 
     def row(scores, positives, weights):  # every word of the vocabulary as K Pn(v) negatives
@@ -58,7 +58,7 @@ def expected_objective(
             all_scores, labels, jnp.concatenate([weights, negative_weights])
         )
 
-    return jnp.sum(jax.vmap(row)(_scores(params, batch), batch.outputs, batch.weights))
+    return jnp.sum(jax.vmap(row)(_scores(params, batch), batch.positives, batch.weights))
 
 
 def heldout_loss(params: Params, batch: Batch, log_pn: jax.Array) -> jax.Array:
@@ -73,7 +73,7 @@ def heldout_loss(params: Params, batch: Batch, log_pn: jax.Array) -> jax.Array:
     def row(scores, positives, weights):
         return losses.softmax(scores + log_pn, positives, weights)
 
-    total = jnp.sum(jax.vmap(row)(_scores(params, batch), batch.outputs, batch.weights))
+    total = jnp.sum(jax.vmap(row)(_scores(params, batch), batch.positives, batch.weights))
     return total / jnp.sum(batch.weights)
 
 
@@ -121,7 +121,7 @@ def loss_after_training(
     the held-out words are scored. One value goes to both; apart, they split the derivative into the
     part through training and the part through the correction. hyper's rate and noise are not used.
     """
-    steps = run.batches.outputs.shape[0]
+    steps = run.batches.positives.shape[0]
     rates = jnp.broadcast_to(rates, (steps,))
     noise = jnp.exp(log_noise(run.counts, power))
     params = train(run.start, run.batches, rates, noise, hyper, static)

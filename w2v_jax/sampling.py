@@ -204,8 +204,8 @@ def make_batch(
 ) -> Batch:
     """The batch of a step. Skip-gram: centre -> its contexts; CBOW: contexts -> their centre.
 
-    T rows; C = 1 and O = 2W (1 + K) for skip-gram, C = 2W and O = 1 + K for CBOW, where K is 0
-    for a loss over the vocabulary.
+    T rows; C = 1 and P = 2W for skip-gram, C = 2W and P = 1 for CBOW; K is 0 for a loss over the
+    vocabulary.
     """
     index, real = centres_of(sampled, step, static)
     contexts, exists = windows(sampled, index, static)
@@ -222,7 +222,8 @@ def make_batch(
         input_weights = exists / jnp.maximum(jnp.sum(exists, axis=1, keepdims=True), 1)
         positives, weights = centre, has_input
     if LOSSES[static.loss].vocabulary:
-        return Batch(inputs, input_weights, positives, jnp.ones_like(weights), weights)
+        none = jnp.zeros((*positives.shape, 0))
+        return Batch(inputs, input_weights, positives, weights, none.astype(jnp.int32), none)
     rows = static.batch_size
     if sampled.negatives.shape[1]:
         noise = look_up(sampled.negatives, index).reshape(rows, -1, static.negatives)
@@ -230,30 +231,7 @@ def make_batch(
         noise = _negatives_at(sampled, index, hyper, static)  # [T, P, K]
     used = (jnp.arange(static.negatives) < hyper.negatives).astype(jnp.float32)
     negative_weights = weights[:, :, None] * used[None, None, :]
-    return with_negatives(inputs, input_weights, positives, weights, noise, negative_weights)
-
-
-def with_negatives(
-    inputs: jax.Array,
-    input_weights: jax.Array,
-    positives: jax.Array,
-    weights: jax.Array,
-    noise: jax.Array,
-    negative_weights: jax.Array,
-) -> Batch:
-    """Each positive [T, P] with its negatives [T, P, K] behind it, as one batch's outputs."""
-
-    def joined(of_positives, of_noise):  # -> [T, P (1 + K)]
-        both = jnp.concatenate([of_positives[:, :, None], of_noise], axis=2)
-        return both.reshape(len(both), -1)
-
-    return Batch(
-        inputs=inputs,
-        input_weights=input_weights,
-        outputs=joined(positives, noise),
-        labels=joined(jnp.ones_like(weights), jnp.zeros_like(negative_weights)),
-        weights=joined(weights, negative_weights),
-    )
+    return Batch(inputs, input_weights, positives, weights, noise, negative_weights)
 
 
 def draw_negatives(

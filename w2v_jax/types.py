@@ -80,19 +80,33 @@ class Params(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Where both models and all engines meet: T rows of weighted inputs and labelled outputs."""
+    """T rows of weighted inputs, their positives, and the negatives of each positive."""
 
     inputs: jax.Array  # [T, C] int32 ids
     input_weights: jax.Array  # [T, C] float32, a row sums to 1, or to 0 where there is no input
-    outputs: jax.Array  # [T, O] int32 ids, each positive with its K negatives, if any
-    labels: jax.Array  # [T, O] float32, 1 for a positive, 0 for noise
-    weights: jax.Array  # [T, O] float32, 0 where a slot is empty
+    positives: jax.Array  # [T, P] int32 ids
+    weights: jax.Array  # [T, P] float32, of the positives: 0 where a slot is empty
+    negatives: jax.Array  # [T, P, K] int32 ids; K is 0 for a loss over the vocabulary
+    negative_weights: jax.Array  # [T, P, K] float32, 0 where a slot is empty
 
     def where(self, trains: jax.Array, vocab_size: int) -> "Batch":
         """The batch, or where `trains` [] is false one without inputs and outputs."""
         del vocab_size
-        shares, weights = (jnp.where(trains, x, 0) for x in (self.input_weights, self.weights))
-        return self._replace(input_weights=shares, weights=weights)
+        shares, weights, of_negatives = (
+            jnp.where(trains, x, 0)
+            for x in (self.input_weights, self.weights, self.negative_weights)
+        )
+        return self._replace(input_weights=shares, weights=weights, negative_weights=of_negatives)
+
+
+class Rows(NamedTuple):
+    """Rows of weighted inputs and labelled outputs: what a loss sees."""
+
+    inputs: jax.Array  # [T, C] int32 ids
+    input_weights: jax.Array  # [T, C] float32
+    outputs: jax.Array  # [T, O] int32 ids, each positive with its K negatives, if any
+    labels: jax.Array  # [T, O] float32, 1 for a positive, 0 for a negative
+    weights: jax.Array  # [T, O] float32, 0 where a slot is empty
 
 
 class BlockBatch(NamedTuple):

@@ -26,7 +26,7 @@ def gradient(
     checks.check(static)
     if LOSSES[static.loss].vocabulary:
         grads, total, loss = pairs.vocabulary_gradient(params, batch, static)
-        metrics = pairs.counted(batch, total, loss, static)
+        metrics = pairs.counted(batch, total, loss)
         return _reduced(grads, metrics.rows, static), metrics
     zeros = jax.tree.map(jnp.zeros_like, params)
     work = ENGINES[static.engine].work(params, batch, static)

@@ -225,7 +225,7 @@ def unigram_loss(run: hypergradients.Unrolled) -> jax.Array:
 def compile_programs(optimizer: str, run: hypergradients.Unrolled, hyper: HyperParams) -> Programs:
     """One optimiser's loss, and one backward pass for all its derivatives."""
     static = StaticConfig(optimizer=optimizer)
-    steps = run.batches.outputs.shape[0]
+    steps = run.batches.positives.shape[0]
 
     def after(log_rates, power, scoring_power, run, hyper):
         rates = jnp.exp(log_rates)

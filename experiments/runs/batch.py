@@ -19,7 +19,7 @@ from experiments.runs import run
 from w2v_jax import beginning, training, visits
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
-from w2v_jax.engines import ENGINES, pairs
+from w2v_jax.engines import ENGINES
 from w2v_jax.losses import LOSSES
 from w2v_jax.training import Report
 from w2v_jax.types import Batch, BlockBatch, Params, StaticConfig, UserError, Vocab
@@ -96,15 +96,14 @@ def examples_of(batch: Batch | BlockBatch, static: StaticConfig) -> Iterator[Exa
 
 def _of_pairs(batch: Batch, static: StaticConfig) -> Iterator[Example]:
     """An example a positive."""
-    negatives = 0 if LOSSES[static.loss].vocabulary else static.negatives
-    shape = len(batch.outputs), -1, 1 + negatives
-    outputs, weights = (np.reshape(x, shape) for x in (batch.outputs, batch.weights))
-    for row in range(len(outputs)):
+    del static
+    for row, slot in zip(*np.nonzero(batch.weights), strict=True):
         inputs = _weighted(batch.inputs[row], batch.input_weights[row])
-        for ids, weight in zip(outputs[row], weights[row], strict=True):
-            if weight[0]:
-                negative = _weighted(ids[1:], weight[1:])
-                yield Example(inputs, _weighted(ids[:1], weight[:1]), negative)
+        positive = _weighted(
+            batch.positives[row, slot : slot + 1], batch.weights[row, slot : slot + 1]
+        )
+        negatives = _weighted(batch.negatives[row, slot], batch.negative_weights[row, slot])
+        yield Example(inputs, positive, negatives)
 
 
 def _of_blocks(batch: BlockBatch, static: StaticConfig) -> Iterator[Example]:
@@ -156,7 +155,7 @@ def _count(batch: Batch | BlockBatch, static: StaticConfig) -> int:
     """How many examples a batch has."""
     if isinstance(batch, BlockBatch):
         return np.count_nonzero(batch.context_weights.any(axis=-1))
-    return np.count_nonzero(pairs.positives(batch, static))
+    return np.count_nonzero(batch.weights)
 
 
 def _examples(vocab: Vocab, shown: Sequence[Example], static: StaticConfig) -> list[str]:

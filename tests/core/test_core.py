@@ -108,13 +108,12 @@ def examples_of(batch, static):
 
 
 def of_pairs(batch):
-    for row in zip(*batch, strict=True):
-        inputs, shares, outputs, _, weights = row
+    for inputs, shares, *positives in zip(*batch, strict=True):
         inputs = inputs[shares > 0]
-        for slots, used in zip(outputs.reshape(-1, 1 + K), weights.reshape(-1, 1 + K), strict=True):
-            if used[0]:
-                assert used.all()
-                yield (inputs if len(batch.inputs[0]) > 1 else inputs[0]), slots[0], slots[1:]
+        for positive, weight, negatives, in_use in zip(*positives, strict=True):
+            assert (in_use == weight).all()
+            if weight:
+                yield (inputs if len(batch.inputs[0]) > 1 else inputs[0]), positive, negatives
 
 
 def of_blocks(batch, static):

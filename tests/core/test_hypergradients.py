@@ -28,9 +28,10 @@ def drawn_batch(*lead):
     return Batch(
         inputs=RNG.integers(0, V, (*lead, T, 1)).astype(np.int32),
         input_weights=np.ones((*lead, T, 1)),
-        outputs=RNG.integers(0, V, (*lead, T, SLOTS)).astype(np.int32),
-        labels=np.ones_like(weights),
+        positives=RNG.integers(0, V, (*lead, T, SLOTS)).astype(np.int32),
         weights=weights,
+        negatives=np.zeros((*weights.shape, 0), np.int32),
+        negative_weights=np.zeros((*weights.shape, 0)),
     )
 
 
@@ -117,7 +118,7 @@ def naive_objective(params, batch, noise):
         h = params.input[batch.inputs[t, 0]]
         for o in range(SLOTS):
             if batch.weights[t, o]:
-                total -= np.log(reference.sigmoid(h @ params.output[batch.outputs[t, o]]))
+                total -= np.log(reference.sigmoid(h @ params.output[batch.positives[t, o]]))
                 for v in range(V):
                     total -= K * noise[v] * np.log(reference.sigmoid(-h @ params.output[v]))
     return total
@@ -132,7 +133,7 @@ def naive_gradient(params, batch, noise):
         for o in range(SLOTS):
             if not batch.weights[t, o]:
                 continue
-            word = batch.outputs[t, o]
+            word = batch.positives[t, o]
             terms = [(word, reference.sigmoid(h @ params.output[word]) - 1)]
             terms += [(v, K * noise[v] * reference.sigmoid(h @ params.output[v])) for v in range(V)]
             for v, slope in terms:
@@ -187,8 +188,9 @@ def test_the_objective_is_the_mean_over_drawn_noise(make_hyper, make_corpus):
     @jax.vmap
     def drawn(key):
         batch = sampling.make_batch(sampled._replace(negatives_key=key), first, drawing, static)
-        rows = start.input[batch.inputs], start.output[batch.outputs]
-        return pairs.objective(*rows, batch, static)[0]
+        flat = pairs.flattened(batch)
+        rows = start.input[flat.inputs], start.output[flat.outputs]
+        return pairs.objective(*rows, flat, static)[0]
 
     sample = np.asarray(drawn(jax.random.split(jax.random.key(1), 1000)), np.float64)
     of_positives = partial(sampling.make_batch, static=static._replace(loss="softmax"))
@@ -222,9 +224,10 @@ def test_the_yardstick_undoes_the_noise(x64):
     everything = Batch(
         inputs=jnp.arange(V)[:, None],
         input_weights=jnp.ones((V, 1)),
-        outputs=jnp.broadcast_to(jnp.arange(V)[None, :], (V, V)),
-        labels=jnp.ones((V, V)),
+        positives=jnp.broadcast_to(jnp.arange(V)[None, :], (V, V)),
         weights=jnp.asarray(joint),
+        negatives=jnp.zeros((V, V, 0), jnp.int32),
+        negative_weights=jnp.zeros((V, V, 0)),
     )
     entropy = -np.sum(joint * np.log(conditional)) / joint.sum()
     gradient = jax.jit(jax.grad(hypergradients.expected_objective))
@@ -258,8 +261,8 @@ def test_adam_at_gradients_of_zero(run, hyper, monkeypatch):
 def test_a_word_that_noise_never_draws(run, hyper):
     run = run._replace(
         counts=run.counts.at[V - 1].set(0),
-        batches=run.batches._replace(outputs=run.batches.outputs % (V - 1)),
-        heldout=run.heldout._replace(outputs=run.heldout.outputs % (V - 1)),
+        batches=run.batches._replace(positives=run.batches.positives % (V - 1)),
+        heldout=run.heldout._replace(positives=run.heldout.positives % (V - 1)),
     )
     rate, power = jnp.float64(0.1), jnp.float64(POWER)
     loss, grad = after(run, hyper, "adam")

@@ -84,7 +84,8 @@ def test_nor_do_members_of_a_sweep(hyper, static):
 
 def test_nor_does_what_is_differentiated_or_read(hyper):
     ids = jnp.zeros((3, 2), jnp.int32)
-    batch = Batch(ids[:, :1], jnp.ones((3, 1)), ids, jnp.ones((3, 2)), jnp.ones((3, 2)))
+    none = jnp.zeros((3, 2, 0))
+    batch = Batch(ids[:, :1], jnp.ones((3, 1)), ids, jnp.ones((3, 2)), none.astype(int), none)
     batches = jax.tree.map(lambda x: x[None], batch)
     static, tables = SMALL._replace(optimizer="adam"), Params(jnp.zeros((V, D)), jnp.zeros((V, D)))
 

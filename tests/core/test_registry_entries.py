@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from batches import batch_of, flat
 from entries import SMALL, D, K, V, add, drawing, names, tables
 from jax.test_util import check_grads
 from laws import chi_square
@@ -19,7 +20,7 @@ from w2v_jax.engines import blocks
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE, Draws
 from w2v_jax.optimizers import OPTIMIZERS, Optimizer
-from w2v_jax.types import Batch, Params, Vocab
+from w2v_jax.types import Params, Vocab
 
 of = partial(pytest.mark.parametrize, "name")
 
@@ -45,16 +46,15 @@ def random_batch(name, seed=0):
     inputs, has = rng.integers(0, V, (5, 1)), exists.max(axis=1, keepdims=True)
     positives = rng.integers(0, V, (5, slots))
     if LOSSES[name].vocabulary:
-        return Batch(inputs, has, positives, np.ones_like(exists), exists)
+        return batch_of(inputs, has, positives, exists, 0)
     noise = rng.integers(0, V, (5, slots, K))
     outputs = np.concatenate([positives[..., None], noise], axis=2).reshape(5, -1)
-    labels = np.tile(np.float32([1] + [0] * K), (5, slots))
-    return Batch(inputs, has, outputs, labels, np.repeat(exists, 1 + K, axis=1))
+    return batch_of(inputs, has, outputs, np.repeat(exists, 1 + K, axis=1), K)
 
 
 def written_out(params, batch, static):
     """The sum of a loss's own function over rows, a positive with its negatives each."""
-    loss, total = losses.of(static), 0.0
+    loss, total, batch = losses.of(static), 0.0, flat(batch)
     h = params.input[batch.inputs[:, 0]] * jnp.asarray(batch.input_weights, params.input.dtype)
     for t in range(len(h)):
         weights = jnp.asarray(batch.weights[t], h.dtype)

@@ -21,7 +21,7 @@ from experiments.runs import newest
 from w2v_jax import heldout, losses, model, sampling, sweeping, training, update
 from w2v_jax.checks import NAMES, REGISTRIES
 from w2v_jax.engines import pairs
-from w2v_jax.types import Batch, Params, StaticConfig
+from w2v_jax.types import Params, Rows, StaticConfig
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 SMALL = StaticConfig(
@@ -73,12 +73,11 @@ def test_a_static_made_by_hand_is_refused_before_anything_is_compiled(fields, sa
 
 def test_an_unknown_name_is_refused_by_every_function_that_looks_it_up(make_hyper):
     key, rows = jax.random.key(0), jnp.ones((5, 3, 4))
-    batch, tables = Batch(*jnp.ones((5, 5, 3))), Params(*jnp.ones((2, 9, 4)))
+    batch, tables = Rows(*jnp.ones((5, 5, 3))), Params(*jnp.ones((2, 9, 4)))
     hyper = make_hyper(np.ones(9))
     calls = {
         "loss": [
             lambda static: losses.of(static),
-            lambda static: pairs.positives(batch, static),
             lambda static: pairs.objective(rows, rows, batch, static),
             lambda static: heldout.correction(hyper, static),
         ],

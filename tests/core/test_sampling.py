@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from batches import flat
 from laws import chi_square
 from scipy import stats
 
@@ -44,10 +45,7 @@ def stream_of(hyper, static, lines=LINES, tokens=None, epoch=0, chunk=0, key=KEY
 def batches_of(sampled, hyper, static):
     steps = int(sampling.steps_of(int(sampled.centres), static))
     static = static._replace(**OF_STREAMS, drop_last=False)
-    return [
-        jax.tree.map(np.asarray, make_batch(sampled, jnp.int32(s), hyper, static=static))
-        for s in range(steps)
-    ]
+    return [flat(make_batch(sampled, jnp.int32(s), hyper, static=static)) for s in range(steps)]
 
 
 def rows_of(sampled, hyper, static):
@@ -305,7 +303,7 @@ def test_noise_drawn_once_for_all_is_what_each_step_would_draw(
         return [sampling.make_batch(s, 1, hyper, static) for s in (sampled, unstored)]
 
     for epoch in (0, 1):
-        stored, drawn = both(jnp.int32(epoch))
+        stored, drawn = map(flat, both(jnp.int32(epoch)))
         assert (stored.weights > 0).any()
         for field in ("inputs", "input_weights", "labels", "weights"):
             np.testing.assert_array_equal(getattr(stored, field), getattr(drawn, field))

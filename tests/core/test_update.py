@@ -9,10 +9,11 @@ import numpy as np
 import optax
 import pytest
 import reference
+from batches import batch_of, flat
 
 from w2v_jax import losses, model, sampling, update
 from w2v_jax.engines import pairs
-from w2v_jax.types import Batch, Params, StaticConfig
+from w2v_jax.types import Params, StaticConfig
 
 V, D, T, C, K = 9, 4, 7, 4, 2
 
@@ -36,22 +37,12 @@ def random_batch(name, loss, rows=T, full=False, seed=0):
     else:
         input_weights = exists / np.maximum(exists.sum(axis=1, keepdims=True), 1)
         inputs, positives, weights = contexts, centres, some
-    outputs, labels = positives, np.ones_like(weights)
+    outputs, k = positives, 0
     if loss != "softmax":
-        noise = rng.integers(0, V, (rows, positives.shape[1], K))
+        k, noise = K, rng.integers(0, V, (rows, positives.shape[1], K))
         outputs = np.concatenate([positives[..., None], noise], axis=2).reshape(rows, -1)
-        labels = np.tile([1] + [0] * K, (rows, positives.shape[1]))
         weights = np.repeat(weights, 1 + K, axis=1)
-    return Batch(
-        *(
-            a.astype(kind)
-            for a, kind in zip(
-                (inputs, input_weights, outputs, labels, weights),
-                (np.int32, np.float32, np.int32, np.float32, np.float32),
-                strict=True,
-            )
-        )
-    )
+    return batch_of(inputs, input_weights, outputs, weights, k)
 
 
 def in_parts_of_three_pairs(monkeypatch, batch):
@@ -87,12 +78,11 @@ def test_gradient_in_parts_is_that_of_the_whole_tables_and_the_derivation(
     @jax.jit
     def both(params, batch):
         def of_tables(params):
-            outputs = params.output if loss == "softmax" else params.output[batch.outputs]
-            weights = batch.weights
+            rows = pairs.flattened(batch)
+            outputs = params.output if loss == "softmax" else params.output[rows.outputs]
             if loss == "masked_mean":
-                weights = jax.vmap(losses.mean_weights)(weights)
-            weighed = batch._replace(weights=weights)
-            return pairs.objective(params.input[batch.inputs], outputs, weighed, static)[0]
+                rows = rows._replace(weights=jax.vmap(losses.mean_weights)(rows.weights))
+            return pairs.objective(params.input[batch.inputs], outputs, rows, static)[0]
 
         total, whole = jax.value_and_grad(of_tables)(params)
         return whole, total, *update.gradient(params, batch, static)
@@ -112,7 +102,7 @@ def test_pairs_in_use_are_the_positives_of_the_batch_in_order_and_nothing_else(m
     found, used = jax.tree.map(
         np.asarray, pairs.pairs_in_use(batch, (V, D), StaticConfig(model=name, negatives=K))
     )
-    by_pair = [x.reshape(T, -1, 1 + K) for x in (batch.outputs, batch.weights)]
+    by_pair = [x.reshape(T, -1, 1 + K) for x in (flat(batch).outputs, flat(batch).weights)]
     wanted = [
         (batch.inputs[t][batch.input_weights[t] > 0].tolist(), by_pair[0][t, p].tolist())
         for t, p in zip(*np.nonzero(by_pair[1][:, :, 0]), strict=True)
@@ -148,10 +138,9 @@ def test_mean_over_full_windows_is_the_books_model(name):
     params, batch = tables(), random_batch(name, "negative_sampling", full=True)
     grads, metrics = gradient_of(static)(params, batch)
     if name == "cbow":
-        contexts, targets, noise = batch.inputs, batch.outputs[:, 0], batch.outputs[:, 1:]
+        contexts, targets, noise = batch.inputs, batch.positives[:, 0], batch.negatives[:, 0]
     else:
-        by_pair, targets = batch.outputs.reshape(T, C, 1 + K), batch.inputs[:, 0]
-        contexts, noise = by_pair[:, :, 0], by_pair[:, :, 1:]
+        contexts, targets, noise = batch.positives, batch.inputs[:, 0], batch.negatives
     book = getattr(reference, name)
     loss, d_in, d_out = book(*in_float64(params), contexts, targets, noise)
     np.testing.assert_allclose(metrics.loss / T, loss, rtol=1e-6)
@@ -182,13 +171,15 @@ def test_metrics_are_sums_and_counts_over_parts(monkeypatch):
         reference.objective(*point, batch, of)[0] for of in ("negative_sampling", static.loss)
     ]
     np.testing.assert_allclose([metrics.loss, metrics.objective], wanted, rtol=1e-5)
-    assert metrics.positives == batch.weights[:, :: 1 + K].sum() and metrics.rows == T - 1
+    assert metrics.positives == batch.weights.sum() and metrics.rows == T - 1
 
 
 def test_a_batch_without_a_positive_has_zero_gradient_and_counts_nothing():
     batch = random_batch("cbow", "masked_mean")
     batch = batch._replace(
-        input_weights=np.zeros_like(batch.input_weights), weights=np.zeros_like(batch.weights)
+        input_weights=np.zeros_like(batch.input_weights),
+        weights=np.zeros_like(batch.weights),
+        negative_weights=np.zeros_like(batch.negative_weights),
     )
     static = StaticConfig(negatives=K, model="cbow", loss="masked_mean", reduction="mean")
     grads, metrics = gradient_of(static)(tables(), batch)
@@ -213,7 +204,7 @@ def test_adam_with_epsilon_hat_is_the_books_over_many_steps(make_hyper):
     for s in range(60):
         batch = random_batch("cbow", "negative_sampling", full=True, seed=s)
         state, _ = step(state, batch, hyper.learning_rate, hyper)
-        outputs = batch.outputs
+        outputs = flat(batch).outputs
         grads = reference.cbow(*own, batch.inputs, outputs[:, 0], outputs[:, 1:])[1:]
         book.update(own, grads)
     assert state.step == 60
@@ -257,9 +248,10 @@ def test_100_steps_of_the_books_cbow_are_its_numpy_code_on_the_same_draws(make_h
         assert steps == 494 // rows
         for s in range(steps):
             batch = jax.tree.map(np.asarray, make(sampled, jnp.int32(s), hyper))
-            assert (batch.weights == 1).all() and (batch.input_weights == np.float32(1 / 6)).all()
+            assert (flat(batch).weights == 1).all()
+            assert (batch.input_weights == np.float32(1 / 6)).all()
             loss, *grads = reference.cbow(
-                *own, batch.inputs, batch.outputs[:, 0], batch.outputs[:, 1:]
+                *own, batch.inputs, batch.positives[:, 0], batch.negatives[:, 0]
             )
             book.update(own, grads)
             state, metrics = step(state, batch, hyper.learning_rate, hyper)
@@ -350,7 +342,7 @@ def test_a_step_of_sgd_moves_the_rows_of_the_batch_and_no_other(make_hyper, name
     end = step_of(static)(state, batch, hyper.learning_rate, hyper)[0].params
     used = (
         batch.inputs[batch.input_weights > 0],
-        batch.outputs[batch.weights > 0],
+        flat(batch).outputs[flat(batch).weights > 0],
     )
     for before, after, ids in zip(start, end, used, strict=True):
         moved = (before != np.asarray(after)).any(axis=1)

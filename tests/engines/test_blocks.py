@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+from batches import flat
 from jax.test_util import check_grads
 
 from w2v_jax import sampling, training, update
@@ -208,7 +209,7 @@ def test_cbows_mean_weighs_contexts_by_their_chance_in_both_engines(hyper):
     for found in (of_blocks, jax.tree.map(np.asarray, of_pairs)):
         seen = 0
         for centre, inputs, weights in zip(
-            found.outputs[:, 0], found.inputs, found.input_weights, strict=True
+            found.positives[:, 0], found.inputs, found.input_weights, strict=True
         ):
             if weights.any():
                 seen += 1
@@ -244,8 +245,9 @@ def test_loss_and_gradient_equal_the_pairs_engines_and_the_derivations(
     assert same.weights.any() and metrics.positives == pytest.approx(float(other.positives))
     assert metrics.rows == other.rows
     point = [np.asarray(table, np.float64) for table in params]
-    inside = same._replace(
-        inputs=np.minimum(same.inputs, N - 1), outputs=np.minimum(same.outputs, N - 1)
+    rows_ = flat(same)
+    inside = rows_._replace(
+        inputs=np.minimum(rows_.inputs, N - 1), outputs=np.minimum(rows_.outputs, N - 1)
     )
     total, d_in, d_out = reference.objective(*point, inside, "negative_sampling", legacy)
     np.testing.assert_allclose([metrics.loss, metrics.objective], total, rtol=1e-5)
@@ -351,8 +353,9 @@ def test_the_sums_are_those_of_the_first_blocks_of_each_part(hyper, monkeypatch,
     rows = np.r_[0:4, 8:12]  # of `expand`, a centre each
     same = jax.tree.map(lambda x: x[rows], expanded(batch, hyper, static))
     point = [np.asarray(table, np.float64) for table in tables()]
-    inside = same._replace(
-        inputs=np.minimum(same.inputs, N - 1), outputs=np.minimum(same.outputs, N - 1)
+    rows_ = flat(same)
+    inside = rows_._replace(
+        inputs=np.minimum(rows_.inputs, N - 1), outputs=np.minimum(rows_.outputs, N - 1)
     )
     loss, _, _ = reference.objective(*point, inside, "negative_sampling", False)
     bands = np.asarray(batch.context_weights).reshape(16, -1)[rows]

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from batches import flat
 from scripts import start
 
 from experiments.runs import batch as shown
@@ -47,7 +48,7 @@ class Printed:
         if self.config.engine == "blocks":
             hyper = shown.beginning.make_hyper(self.config, self.vocab)
             batch = blocks.expand(jax.tree.map(jnp.asarray, batch), len(words), hyper, static)
-        batch = jax.tree.map(np.asarray, batch)
+        batch = flat(batch)
         for t in range(len(batch.inputs)):
             inputs = [
                 words[i] for i, w in zip(batch.inputs[t], batch.input_weights[t], strict=True) if w

@@ -290,6 +290,4 @@ def expand(batch: BlockBatch, vocab_size: int, hyper: HyperParams, static: Stati
     for factor in NOISE[static.noise].ratio(targets[:, :, None], negatives, hyper.noise):
         if factor is not None:
             negative_weights = negative_weights * factor.astype(jnp.float32)
-    return sampling.with_negatives(
-        inputs, input_weights, targets, weights, negatives, negative_weights
-    )
+    return Batch(inputs, input_weights, targets, weights, negatives, negative_weights)

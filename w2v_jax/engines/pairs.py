@@ -8,51 +8,67 @@ import jax.numpy as jnp
 from w2v_jax import losses, model, table_ops
 from w2v_jax.losses import LOSSES, Loss
 from w2v_jax.table_ops import look_up
-from w2v_jax.types import Batch, Metrics, Params, StaticConfig, Work, no_metrics
+from w2v_jax.types import Batch, Metrics, Params, Rows, StaticConfig, Work, no_metrics
 
 PART = 2**18  # gathered floats that a part of a batch may have: half and twice are slower (CPU)
 PART_ON_ACCELERATORS = 2**26  # where a step is too short for many small parts
 
 
+def flattened(batch: Batch) -> Rows:
+    """Each positive with its negatives behind it, as one row's outputs: O = P (1 + K)."""
+
+    def joined(of_positives, of_negatives):  # [T, P] and [T, P, K] -> [T, P (1 + K)]
+        both = jnp.concatenate([of_positives[:, :, None], of_negatives], axis=2)
+        return both.reshape(len(both), -1)
+
+    return Rows(
+        inputs=batch.inputs,
+        input_weights=batch.input_weights,
+        outputs=joined(batch.positives, batch.negatives),
+        labels=joined(jnp.ones_like(batch.weights), jnp.zeros_like(batch.negative_weights)),
+        weights=joined(batch.weights, batch.negative_weights),
+    )
+
+
 def objective(
-    input_rows: jax.Array, output_rows: jax.Array, batch: Batch, static: StaticConfig
+    input_rows: jax.Array, output_rows: jax.Array, rows: Rows, static: StaticConfig
 ) -> tuple[jax.Array, jax.Array]:
     """What is minimised, as a function of the gathered rows, and the loss to report, both sums.
 
     input_rows [T, C, D]; output_rows [T, O, D], or for a loss over the vocabulary the whole table
-    [V, D]. The objective weighs the terms by batch.weights; the loss counts those in use once each,
+    [V, D]. The objective weighs the terms by rows.weights; the loss counts those in use once each,
     where the two differ.
     """
     loss = losses.of(static)
     h = jax.vmap(partial(model.hidden, legacy_gradient=static.cbow_legacy_gradient))(
-        input_rows, batch.input_weights
+        input_rows, rows.input_weights
     )
     if loss.vocabulary:
         scores = jnp.matmul(h, output_rows.T, precision=model.PRECISION)
-        labels = batch.outputs
+        labels = rows.outputs
     else:
-        scores, labels = jax.vmap(model.dot_scores)(h, output_rows), batch.labels
-    total = jnp.sum(jax.vmap(loss)(scores, labels, batch.weights))
+        scores, labels = jax.vmap(model.dot_scores)(h, output_rows), rows.labels
+    total = jnp.sum(jax.vmap(loss)(scores, labels, rows.weights))
     if loss.weigh is None:
         return total, total
-    once = (batch.weights > 0).astype(scores.dtype)
+    once = (rows.weights > 0).astype(scores.dtype)
     return total, jnp.sum(jax.vmap(loss)(scores, labels, once))
 
 
-def _weighed(batch: Batch, loss: Loss) -> Batch:
-    """The batch with the weights that the loss gives a centre's outputs, [T, O]."""
-    return batch._replace(weights=jax.vmap(loss.weigh)(batch.weights)) if loss.weigh else batch
+def _weighed(rows: Rows, loss: Loss) -> Rows:
+    """The rows with the weights that the loss gives a centre's outputs, [T, O]."""
+    return rows._replace(weights=jax.vmap(loss.weigh)(rows.weights)) if loss.weigh else rows
 
 
 def vocabulary_gradient(
     params: Params, batch: Batch, static: StaticConfig
 ) -> tuple[Params, jax.Array, jax.Array]:
     """d objective / d tables where it takes all words' scores, [V, D] each; objective and loss."""
-    batch = _weighed(batch, LOSSES[static.loss])
+    flat = _weighed(flattened(batch), LOSSES[static.loss])
     grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
-    rows = model.gather(params.input, batch.inputs)
-    (total, loss), (of_inputs, of_output) = grad(rows, params.output, batch, static)
-    of_input = table_ops.scatter_add(jnp.zeros_like(params.input), batch.inputs, of_inputs)
+    rows = model.gather(params.input, flat.inputs)
+    (total, loss), (of_inputs, of_output) = grad(rows, params.output, flat, static)
+    of_input = table_ops.scatter_add(jnp.zeros_like(params.input), flat.inputs, of_inputs)
     return Params(of_input, of_output), total, loss
 
 
@@ -62,14 +78,9 @@ def part_size(pairs: int, inputs: int, dim: int, static: StaticConfig) -> int:
     return min(pairs, max(1, part // ((inputs + 1 + static.negatives) * dim)))
 
 
-def positives(batch: Batch, static: StaticConfig) -> jax.Array:
-    """Weights of the positives [T, P]."""
-    return batch.weights[:, :: 1 + (0 if LOSSES[static.loss].vocabulary else static.negatives)]
-
-
 def pairs_in_use(
     batch: Batch, shape: tuple[int, int], static: StaticConfig
-) -> tuple[Batch, jax.Array]:
+) -> tuple[Rows, jax.Array]:
     """A row for each positive with its K negatives, those in use first, and their number.
 
     Windows are dynamic, so that nearly half the slots of a batch are empty. Rows after those in
@@ -77,13 +88,12 @@ def pairs_in_use(
     the tables, of shape [V, D]: a gather reads some row for them, a scatter leaves them out.
     """
     (vocab_size, dim), negatives = shape, static.negatives
-    batch = _weighed(batch, LOSSES[static.loss])
-    slots = batch.outputs.shape[1] // (1 + negatives)
+    flat, slots = _weighed(flattened(batch), LOSSES[static.loss]), batch.positives.shape[1]
 
     def by_pair(x):  # [T, P (1 + K)] -> [T P, 1 + K]
         return x.reshape(-1, 1 + negatives)
 
-    weights = by_pair(batch.weights)
+    weights = by_pair(flat.weights)
     exists = weights[:, 0] > 0
     multiple = part_size(len(exists), batch.inputs.shape[1], dim, static)
     rows = -(-len(exists) // multiple) * multiple
@@ -92,11 +102,11 @@ def pairs_in_use(
     weights = jnp.where(in_use, look_up(weights, source), 0)
     input_weights = jnp.where(in_use, look_up(batch.input_weights, source // slots), 0)
     inputs = look_up(batch.inputs, source // slots)
-    pairs = Batch(
+    pairs = Rows(
         inputs=jnp.where(input_weights > 0, inputs, vocab_size),
         input_weights=input_weights,
-        outputs=jnp.where(weights > 0, look_up(by_pair(batch.outputs), source), vocab_size),
-        labels=look_up(by_pair(batch.labels), source),
+        outputs=jnp.where(weights > 0, look_up(by_pair(flat.outputs), source), vocab_size),
+        labels=look_up(by_pair(flat.labels), source),
         weights=weights,
     )
     return pairs, used
@@ -110,14 +120,14 @@ def _true_places(values: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
     return table_ops.scatter_set(jnp.zeros(size, jnp.int32), to, every), rank[-1] + 1
 
 
-def ids(pairs: Batch) -> Params:
+def ids(pairs: Rows) -> Params:
     """Ids of the rows that each table's gradient touches, an occurrence each: [n] int32 each."""
     return Params(pairs.inputs.reshape(-1), pairs.outputs.reshape(-1))
 
 
 def add_gradient(
     params: Params,
-    pairs: Batch,
+    pairs: Rows,
     used: jax.Array,
     indices: Params,
     sums: Params,
@@ -160,16 +170,15 @@ def work(params: Params, batch: Batch, static: StaticConfig) -> Work:
 
     def add(indices, sums):
         sums, total, loss = add_gradient(params, in_use, used, indices, sums, static)
-        return sums, counted(batch, total, loss, static)
+        return sums, counted(batch, total, loss)
 
-    return Work(ids(in_use), counted(batch, zero, zero, static).rows, add)
+    return Work(ids(in_use), counted(batch, zero, zero).rows, add)
 
 
-def counted(batch: Batch, total: jax.Array, loss: jax.Array, static: StaticConfig) -> Metrics:
+def counted(batch: Batch, total: jax.Array, loss: jax.Array) -> Metrics:
     """The sums of a batch, of which objective and loss are given."""
-    positive = positives(batch, static)
-    rows = jnp.sum(jnp.max(positive, axis=1))
-    return no_metrics()._replace(loss=loss, positives=jnp.sum(positive), objective=total, rows=rows)
+    rows, positives = jnp.sum(jnp.max(batch.weights, axis=1)), jnp.sum(batch.weights)
+    return no_metrics()._replace(loss=loss, positives=positives, objective=total, rows=rows)
 
 
 def rows_of_a_step(static: StaticConfig) -> int:
