@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from w2v_jax import losses, model, sampling
+from w2v_jax import losses, model, sampling, subsampling
 from w2v_jax.checks import REGISTRIES
 from w2v_jax.engines import blocks
 from w2v_jax.losses import Loss
@@ -125,7 +125,7 @@ def drawing(static):
     @jax.jit
     def drawn(hyper):
         zero = jnp.int32(0)
-        sampled = sampling.sample_chunk(KEY, zero, zero, tokens, lines, hyper, static)
+        sampled = subsampling.sample_chunk(KEY, zero, zero, tokens, lines, hyper, static)
         make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
         return jax.lax.map(lambda step: make(sampled, step, hyper, static), jnp.arange(4))
 

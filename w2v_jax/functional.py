@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import custom_vmap, sequential_vmap
 
-from w2v_jax import beginning, sampling, sweeping, training, visits, xla_flags
+from w2v_jax import beginning, subsampling, sweeping, training, visits, xla_flags
 from w2v_jax.config import Config, make
 from w2v_jax.counting import counted
 from w2v_jax.data.corpus import Corpus
@@ -63,7 +63,7 @@ def make_train(
     sizes = np.diff(bounds)
     chunk = _chunk(static)
     draw = sequential_vmap(
-        lambda key, epoch, index, hyper: sampling.sample_chunk(
+        lambda key, epoch, index, hyper: subsampling.sample_chunk(
             *(key, epoch, index, text.tokens[index], text.line[index], hyper), static=static
         )
     )

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from w2v_jax import sampling, update
+from w2v_jax import subsampling, update
 from w2v_jax.engines import ENGINES
 from w2v_jax.losses import LOSSES
 from w2v_jax.sweeping import padded
@@ -38,7 +38,7 @@ def memory_needed(
     state = jax.eval_shape(partial(update.init_state, static=static), Params(tables, tables), hyper)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
     index, key = jax.ShapeDtypeStruct((), jnp.int32), jax.eval_shape(lambda: jax.random.key(0))
-    draw = partial(sampling.sample_chunk, static=static)
+    draw = partial(subsampling.sample_chunk, static=static)
     sampled = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
     rows = 4 * dim * ENGINES[static.engine].rows_of_a_step(static)
     gradients = 3 * _bytes(state.params) if static.update == "dense" else rows

@@ -1,9 +1,7 @@
-"""(key, ids) -> subsampled stream, windows, negatives -> Batch. All of it on the device.
+"""Subsampled chunk -> windows, negatives -> Batch. All of it on the device.
 
-Randomness is addressed, not threaded: subsampling and windows are drawn by (seed, epoch, chunk,
-position), negatives by the same address of their centre (blocks engine: of the step), the order
-by (seed, epoch, chunk).
-So a batch is a function of (seed, epoch, chunk, step), whatever was computed before it.
+Negatives are drawn by the address of their centre, (seed, epoch, chunk, position). So a batch is a
+function of (seed, epoch, chunk, step), whatever was computed before it.
 """
 
 import jax
@@ -18,71 +16,11 @@ from w2v_jax.types import Batch, HyperParams, SampledChunk, StaticConfig
 NOISE_BLOCK = 4096  # centres whose noise is drawn at a time where all of it is drawn at once
 
 
-def sample_chunk(
-    key: jax.Array,
-    epoch: jax.Array,
-    chunk: jax.Array,
-    tokens: jax.Array,
-    line: jax.Array,
-    hyper: HyperParams,
-    static: StaticConfig,
-) -> SampledChunk:
-    """One epoch's view of one chunk: tokens [C] and their lines [C] (-1 in padding) -> Stream.
-
-    A token is kept with probability hyper.keep_prob of its word; windows are laid over what is left
-    (Dive into Deep Learning 15.3; word2vec.c) and stop at line ends. Every kept token with at
-    least one context is a centre exactly once; with static.full_windows, every one with all. The
-    blocks engine takes every kept token in a block; one without a context weighs nothing there.
-    Where none has a context there is no centre, and so no step.
-    """
-    size = tokens.shape[0]
-    drawn = jnp.where(static.redraw == "once", 0, epoch)
-    draw_key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, 0), drawn), chunk)
-    keep_key, window_key, negatives_key = jax.random.split(draw_key, 3)
-
-    keep = (line >= 0) & (jax.random.uniform(keep_key, (size,)) < look_up(hyper.keep_prob, tokens))
-    if static.dynamic_window and not static.expected_window:
-        window = jax.random.randint(window_key, (size,), 1, hyper.window + 1)
-    else:
-        window = jnp.full((size,), hyper.window)
-    index = jnp.where(keep, jnp.cumsum(keep) - 1, size)
-    position = jnp.zeros((size,), jnp.int32).at[index].set(jnp.arange(size), mode="drop")
-    kept = jnp.arange(size) < jnp.sum(keep)
-    line = jnp.where(kept, look_up(line, position), -1)
-    window = look_up(window, position)
-
-    has_contexts = kept & _has_contexts(line, window, static)
-    centre = kept & jnp.any(has_contexts) if static.engine == "blocks" else has_contexts
-    sampled = SampledChunk(
-        tokens=look_up(tokens, position),
-        line=line,
-        position=position,
-        window=window,
-        centre_order=jnp.zeros((0,), jnp.int32),
-        centres=jnp.sum(centre).astype(jnp.int32),
-        negatives_key=negatives_key,
-        negatives=jnp.zeros((size, 0), jnp.int32),
-    )
-    if static.engine == "blocks":
-        sampled = sampled._replace(negatives=_shared_negatives(sampled, hyper, static))
-    elif static.redraw == "once" and not LOSSES[static.loss].vocabulary:
-        sampled = sampled._replace(negatives=_all_negatives(sampled, hyper, static))
-    return sampled._replace(centre_order=shuffle(key, epoch, chunk, sampled, static))
-
-
-def shuffle(
-    key: jax.Array, epoch: jax.Array, chunk: jax.Array, sampled: SampledChunk, static: StaticConfig
-) -> jax.Array:
-    """The order in which an epoch trains the centres of a view [C], or its blocks [C/L]."""
-    order_key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, 1), epoch), chunk)
-    if static.engine == "blocks":
-        block = jnp.arange(-(-sampled.line.shape[0] // static.block))
-        bits = jax.random.bits(order_key, block.shape, jnp.uint32)
-        rank = jnp.where(block * static.block < sampled.centres, bits >> 1, jnp.uint32(2**31))
-        return order_of(rank, static.platform)
-    centre = (sampled.line >= 0) & _has_contexts(sampled.line, sampled.window, static)
+def order_of_centres(key: jax.Array, sampled: SampledChunk, static: StaticConfig) -> jax.Array:
+    """The centres of a chunk in random order, then the other places: [C] int32."""
+    centre = (sampled.line >= 0) & has_contexts(sampled.line, sampled.window, static)
     # One sort: centres first, in random order (ties of 31 random bits stay in text order).
-    bits = jax.random.bits(order_key, sampled.line.shape, jnp.uint32)
+    bits = jax.random.bits(key, sampled.line.shape, jnp.uint32)
     return order_of(jnp.where(centre, bits >> 1, jnp.uint32(2**31)), static.platform)
 
 
@@ -99,15 +37,13 @@ def order_of(rank: jax.Array, platform: str = "cpu") -> jax.Array:
         return (jnp.sort(both) & jnp.uint64(2**32 - 1)).astype(jnp.int32)
 
 
-def _shared_negatives(sampled: SampledChunk, hyper: HyperParams, static: StaticConfig) -> jax.Array:
-    """The blocks engine's negatives for as many steps as a chunk may have, [steps, G, M].
-
-    All at once: a step that drew its own would wait for a chain of small operations.
-    """
-    steps = jnp.arange(-(-sampled.tokens.shape[0] // static.batch_size))
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(sampled.negatives_key, steps)
-    groups = static.batch_size // static.group_size
-    return jax.vmap(lambda key: draw_words(key, groups, static.negatives_per_group, hyper))(keys)
+def negatives_of_a_chunk(
+    sampled: SampledChunk, hyper: HyperParams, static: StaticConfig
+) -> jax.Array:
+    """What is drawn for a chunk at once: with redraw once every place's negatives [C, P K]."""
+    if static.redraw != "once" or LOSSES[static.loss].vocabulary:
+        return sampled.negatives
+    return _all_negatives(sampled, hyper, static)
 
 
 def _all_negatives(sampled: SampledChunk, hyper: HyperParams, static: StaticConfig) -> jax.Array:
@@ -140,7 +76,7 @@ def _negatives_at(
     return draw_negatives(keys, positives, exists, hyper, static)
 
 
-def _has_contexts(line: jax.Array, window: jax.Array, static: StaticConfig) -> jax.Array:
+def has_contexts(line: jax.Array, window: jax.Array, static: StaticConfig) -> jax.Array:
     """Which places [C] have a context, or, with full_windows, all 2 x span of them."""
     at = jnp.arange(line.shape[0])
 

@@ -19,7 +19,7 @@ from jax.custom_batching import sequential_vmap
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from w2v_jax import checks, sampling, table_ops, training, visits, xla_flags
+from w2v_jax import checks, sampling, subsampling, table_ops, training, visits, xla_flags
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import HyperParams, Metrics, StaticConfig, TrainState, no_metrics
 
@@ -195,7 +195,7 @@ def train_chunk(
     state, trial, chunk, progress = work
     # Under vmap one trial's after the other: an axis of trials at the end of a chunk's arrays
     # would be padded to the width of a TPU's registers.
-    draw = sequential_vmap(partial(sampling.sample_chunk, static=static))
+    draw = sequential_vmap(partial(subsampling.sample_chunk, static=static))
     run = lone_chunk if vmap_width == 1 else vmapped_chunk
 
     def go(state):

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import checks, sampling, table_ops, update, xla_flags
+from w2v_jax import checks, sampling, subsampling, table_ops, update, xla_flags
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.engines import ENGINES
 from w2v_jax.types import HyperParams, Metrics, SampledChunk, StaticConfig, TrainState, no_metrics
@@ -169,9 +169,9 @@ def compile_program(
     checks.check_noise(static, hyper)
     index = jax.ShapeDtypeStruct((), jnp.int32)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
-    draw = jax.jit(partial(sampling.sample_chunk, static=static))
+    draw = jax.jit(partial(subsampling.sample_chunk, static=static))
     sampled = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
-    shuffle = jax.jit(partial(sampling.shuffle, static=static))
+    shuffle = jax.jit(partial(subsampling.shuffle, static=static))
     progress = jax.ShapeDtypeStruct((2,), jnp.float32)
     run = jax.jit(partial(train_steps, static=static, steps=steps), donate_argnums=0)
     return Program(

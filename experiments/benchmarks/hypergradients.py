@@ -17,7 +17,7 @@ from experiments.benchmarks import hypergradients_report
 from experiments.cli import command, console
 from experiments.report.tables import counted
 from experiments.runs.store import Results
-from w2v_jax import hypergradients, model, sampling, update
+from w2v_jax import hypergradients, model, sampling, subsampling, update
 from w2v_jax.data import loader, vocab
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
@@ -198,7 +198,7 @@ def draw_batches(
 
     @jax.jit
     def draw(tokens, line):
-        stream = sampling.sample_chunk(key, first, first, tokens, line, hyper, static)
+        stream = subsampling.sample_chunk(key, first, first, tokens, line, hyper, static)
         make = partial(sampling.make_batch, stream, hyper=hyper, static=static)
         return jax.vmap(make)(jnp.arange(steps)), stream.centres
 

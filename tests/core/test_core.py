@@ -9,7 +9,7 @@ import optax
 import pytest
 from jax.test_util import check_grads
 
-from w2v_jax import core, sampling, update
+from w2v_jax import core, sampling, subsampling, update
 from w2v_jax.engines import blocks
 from w2v_jax.model import init_params
 from w2v_jax.types import Params, StaticConfig
@@ -96,7 +96,7 @@ def drawn(static, hyper):
     """The whole text as one batch."""
     line = np.repeat(np.arange(len(LINES), dtype=np.int32), LINES.shape[1])
     zero = jnp.int32(0)
-    sampled = sampling.sample_chunk(KEY, zero, zero, LINES.ravel(), line, hyper, static)
+    sampled = subsampling.sample_chunk(KEY, zero, zero, LINES.ravel(), line, hyper, static)
     make = blocks.make_blocks if static.engine == "blocks" else sampling.make_batch
     return jax.tree.map(np.asarray, make(sampled, zero, hyper, static))
 

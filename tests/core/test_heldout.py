@@ -13,7 +13,7 @@ from messages import told
 from experiments.cli.config import RunConfig
 from experiments.sweeps import design
 from experiments.sweeps.compare import LOSS_KEYS
-from w2v_jax import beginning, checks, heldout, sampling, training, update
+from w2v_jax import beginning, checks, heldout, subsampling, training, update
 from w2v_jax.data import loader
 from w2v_jax.data.sources import Source
 from w2v_jax.types import Params, StaticConfig, UserError, Vocab
@@ -341,7 +341,7 @@ def test_the_loss_is_what_training_reports_on_average(params, text, make_hyper, 
 
     def epoch(seed):
         zero, progress = jnp.int32(0), jnp.zeros(2)
-        sampled = sampling.sample_chunk(
+        sampled = subsampling.sample_chunk(
             jax.random.key(seed), zero, zero, tokens, line, hyper, static
         )
         _, sums, _ = training.train_steps(

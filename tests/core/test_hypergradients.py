@@ -11,7 +11,7 @@ import pytest
 import reference
 from scripts import start
 
-from w2v_jax import hypergradients, sampling
+from w2v_jax import hypergradients, sampling, subsampling
 from w2v_jax.data import vocab
 from w2v_jax.engines import pairs
 from w2v_jax.types import Batch, Params, StaticConfig
@@ -181,7 +181,7 @@ def test_the_objective_is_the_mean_over_drawn_noise(make_hyper, make_corpus):
     static = StaticConfig(window=2, negatives=K, noise="with_replacement", batch_size=T)
     first, lines = jnp.int32(0), jnp.zeros(40, jnp.int32)
     args = (jax.random.key(0), first, first, jnp.asarray(ids), lines, drawing)
-    sampled = jax.jit(partial(sampling.sample_chunk, static=static))(*args)
+    sampled = jax.jit(partial(subsampling.sample_chunk, static=static))(*args)
     start = jax.tree.map(partial(jnp.asarray, dtype=jnp.float32), TABLES)
 
     @jax.jit

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from programs import equations
 
-from w2v_jax import heldout, hypergradients, sampling, sweeping, table_ops, training, update
+from w2v_jax import heldout, hypergradients, subsampling, sweeping, table_ops, training, update
 from w2v_jax.engines import blocks
 from w2v_jax.types import Batch, Params, StaticConfig
 
@@ -49,7 +49,7 @@ def promised(function, *args):
 def epoch(static, state, hyper, tokens, line):
     """A chunk from its text to the tables."""
     zero, progress = jnp.int32(0), jnp.zeros(2)
-    sampled = sampling.sample_chunk(jax.random.key(0), zero, zero, tokens, line, hyper, static)
+    sampled = subsampling.sample_chunk(jax.random.key(0), zero, zero, tokens, line, hyper, static)
     return training.train_steps(state, sampled, zero, progress, hyper, static=static, steps=3)
 
 
@@ -95,7 +95,7 @@ def test_nor_does_what_is_differentiated_or_read(hyper):
 
     def expanded(tokens, line):
         zero = jnp.int32(0)
-        sampled = sampling.sample_chunk(
+        sampled = subsampling.sample_chunk(
             jax.random.key(0), zero, zero, tokens, line, hyper, STEPS[9]
         )
         return blocks.expand(blocks.make_blocks(sampled, 0, hyper, STEPS[9]), V, hyper, STEPS[9])

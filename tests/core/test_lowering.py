@@ -10,7 +10,7 @@ import pytest
 from jax import export
 
 import w2v_jax as w2v
-from w2v_jax import beginning, sampling, sweeping, training
+from w2v_jax import beginning, subsampling, sweeping, training
 from w2v_jax.config import Config
 from w2v_jax.defaults import resolve
 
@@ -46,7 +46,7 @@ def test_drawing_and_steps_lower(corpus, kind, devices):
     hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(1)
     state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
     zero, ids = jnp.int32(0), jnp.zeros(SIZE, jnp.int32)
-    draw = partial(sampling.sample_chunk, static=static)
+    draw = partial(subsampling.sample_chunk, static=static)
     given = key, zero, zero, ids, ids, hyper
     text = lowered(draw, devices, *given)
     sorted_types = re.findall(r'"stablehlo\.sort".*?\n *\}\) : \((.*?)\)', text, re.DOTALL)

@@ -14,11 +14,11 @@ from batches import flat
 from laws import chi_square
 from scipy import stats
 
-from w2v_jax import sampling
+from w2v_jax import sampling, subsampling
 from w2v_jax.data import vocab
 from w2v_jax.types import StaticConfig
 
-sample_chunk = jax.jit(sampling.sample_chunk, static_argnames="static")
+sample_chunk = jax.jit(subsampling.sample_chunk, static_argnames="static")
 make_batch = jax.jit(sampling.make_batch, static_argnames="static")
 
 KEY = jax.random.key(7)
@@ -298,7 +298,7 @@ def test_noise_drawn_once_for_all_is_what_each_step_would_draw(
 
     @jax.jit
     def both(epoch):
-        sampled = sampling.sample_chunk(KEY, epoch, 0, tokens, lines, hyper, static)
+        sampled = subsampling.sample_chunk(KEY, epoch, 0, tokens, lines, hyper, static)
         unstored = sampled._replace(negatives=sampled.negatives[:, :0])
         return [sampling.make_batch(s, 1, hyper, static) for s in (sampled, unstored)]
 

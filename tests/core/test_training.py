@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2v_jax import model, sampling, training, update
+from w2v_jax import model, sampling, subsampling, training, update
 from w2v_jax.data import corpus as corpora
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import StaticConfig, UserError
@@ -385,7 +385,7 @@ def test_runs_of_steps_are_the_same_steps(make_corpus, make_hyper, name):
     hyper = make_hyper(corpus.vocab.counts, keep_prob=np.full(30, 0.85), learning_rate=0.1)
     tokens, line = map(jnp.asarray, corpus.arrays(0, 720, 720))
     zero = jnp.int32(0)
-    sampled = sampling.sample_chunk(KEY, zero, zero, tokens, line, hyper, static)
+    sampled = subsampling.sample_chunk(KEY, zero, zero, tokens, line, hyper, static)
     total = int(sampling.steps_of(int(sampled.centres), static))
     assert total % 8 and total > 8
     progress = jnp.array([0.0, 1.0])

@@ -11,7 +11,7 @@ import pytest
 import reference
 from batches import batch_of, flat
 
-from w2v_jax import losses, model, sampling, update
+from w2v_jax import losses, model, sampling, subsampling, update
 from w2v_jax.engines import pairs
 from w2v_jax.types import Params, StaticConfig
 
@@ -239,7 +239,7 @@ def test_100_steps_of_the_books_cbow_are_its_numpy_code_on_the_same_draws(make_h
     key = jax.random.key(3)
     start = jax.tree.map(np.asarray, model.init_params(key, words, 10, "book"))
     state, own, book = update.init_state(start, hyper, static), in_float64(start), reference.Adam()
-    draw = jax.jit(partial(sampling.sample_chunk, static=static))
+    draw = jax.jit(partial(subsampling.sample_chunk, static=static))
     make = jax.jit(partial(sampling.make_batch, static=static))
     step, lines, taken = step_of(static), np.zeros(500, np.int32), 0
     for epoch in range(5):

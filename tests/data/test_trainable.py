@@ -10,7 +10,7 @@ from scripts import QUICK, start
 
 from experiments.cli.errors import as_flags
 from experiments.report import chance
-from w2v_jax import losses, sampling, training, visits
+from w2v_jax import losses, subsampling, training, visits
 from w2v_jax.data import trainable
 from w2v_jax.types import StaticConfig, UserError
 
@@ -68,7 +68,7 @@ def test_what_is_not_refused_has_centres_on_every_seed(make_corpus, make_hyper, 
     tokens, line = map(jnp.asarray, corpus.arrays(0, 60, 60))
 
     def centres(seed):
-        draw = sampling.sample_chunk(jax.random.key(seed), 0, 0, tokens, line, hyper, PLAIN)
+        draw = subsampling.sample_chunk(jax.random.key(seed), 0, 0, tokens, line, hyper, PLAIN)
         return draw.centres
 
     drawn = np.asarray(jax.jit(jax.vmap(centres))(np.arange(200 * epochs))).reshape(200, epochs)
@@ -169,7 +169,7 @@ def test_an_epoch_without_a_centre_is_passed_over(make_corpus, make_hyper):
     """At a share of 1 in 6 some epochs of a line of two have none: the run goes on."""
     corpus, hyper = make_corpus([[0, 1]]), make_hyper(np.ones(2), keep_prob=np.full(2, 0.4))
     key, static = jax.random.key(3), PLAIN._replace(platform="cpu")
-    draw = jax.jit(lambda *args: sampling.sample_chunk(*args, static))
+    draw = jax.jit(lambda *args: subsampling.sample_chunk(*args, static))
     text = [jnp.asarray(x) for x in corpus.arrays(0, 2, 2)]
     program = training.Program(draw, None, None, 1, 0.0)
     found = [v.epoch for v in visits.visits(key, corpus, program, hyper, static, 60)]

@@ -11,7 +11,7 @@ import reference
 from batches import flat
 from jax.test_util import check_grads
 
-from w2v_jax import sampling, training, update
+from w2v_jax import sampling, subsampling, training, update
 from w2v_jax.data import corpus as corpora
 from w2v_jax.engines import blocks, pairs, products
 from w2v_jax.types import Params, StaticConfig
@@ -51,7 +51,7 @@ def jitted(function, static):
 
 def drawing(static):
     of_streams = {name: getattr(static, name) for name in OF_STREAMS}
-    return jitted(sampling.sample_chunk, STATIC._replace(**of_streams))
+    return jitted(subsampling.sample_chunk, STATIC._replace(**of_streams))
 
 
 def gradient_of(static):
@@ -141,7 +141,7 @@ def test_every_kept_token_is_in_one_block_whatever_the_padding(hyper):
 def test_both_engines_see_the_same_draws(hyper):
     sampled, _ = batches_of(hyper, STATIC)
     static = STATIC._replace(engine="pairs", loss="softmax", batch_size=8)
-    draw = jax.jit(partial(sampling.sample_chunk, static=static))
+    draw = jax.jit(partial(subsampling.sample_chunk, static=static))
     tokens = np.pad(np.arange(N), (0, 3)).astype(np.int32)
     lines = np.pad(LINES, (0, 3), constant_values=-1).astype(np.int32)
     other = draw(KEY, jnp.int32(0), jnp.int32(0), tokens, lines, hyper)
@@ -308,7 +308,7 @@ def test_in_expectation_over_noise_it_is_the_pairs_engines_objective(make_hyper,
     static = STATIC._replace(model=model, noise=noise, negatives=3, block=8, batch_size=8)
     tokens, lines = jnp.array([0, 1, 2, 3, 4, 0, 1, 0]), jnp.zeros(8, jnp.int32)
     at = jnp.int32(0)
-    sampled = jitted(sampling.sample_chunk, static)(KEY, at, at, tokens, lines, hyper)
+    sampled = jitted(subsampling.sample_chunk, static)(KEY, at, at, tokens, lines, hyper)
 
     @jax.jit
     @jax.vmap

@@ -13,6 +13,9 @@ from w2v_jax.types import Registry, StaticConfig, UserError
 class Engine(NamedTuple):
     """A way to compute a step."""
 
+    centres_of_a_chunk: Callable  # (kept [C], has_contexts [C]) -> which places are centres [C]
+    negatives_of_a_chunk: Callable  # (SampledChunk, HyperParams, StaticConfig) -> drawn at once
+    order: Callable  # (key, SampledChunk, StaticConfig) -> centres, or blocks, as they are trained
     make_batch: Callable  # (SampledChunk, step [], HyperParams, StaticConfig) -> its batch
     work: Callable  # (Params, batch, StaticConfig) -> Work, from which `update` takes the gradient
     rows_of_a_step: Callable  # (StaticConfig) -> rows gathered for a batch
@@ -49,12 +52,23 @@ def _check_blocks(static: StaticConfig) -> None:
 
 ENGINES = Registry(
     "engine",
-    pairs=Engine(sampling.make_batch, pairs.work, pairs.rows_of_a_step, lambda static: None),
+    pairs=Engine(
+        centres_of_a_chunk=lambda kept, has_contexts: has_contexts,
+        negatives_of_a_chunk=sampling.negatives_of_a_chunk,
+        order=sampling.order_of_centres,
+        make_batch=sampling.make_batch,
+        work=pairs.work,
+        rows_of_a_step=pairs.rows_of_a_step,
+        check=lambda static: None,
+    ),
     blocks=Engine(
-        blocks.make_blocks,
-        blocks.work,
-        blocks.rows_of_a_step,
-        _check_blocks,
+        centres_of_a_chunk=blocks.centres_of_a_chunk,
+        negatives_of_a_chunk=blocks.negatives_of_a_chunk,
+        order=blocks.order_of_blocks,
+        make_batch=blocks.make_blocks,
+        work=blocks.work,
+        rows_of_a_step=blocks.rows_of_a_step,
+        check=_check_blocks,
         uses=("block", "group_size", "negatives_per_group"),
     ),
 )

@@ -32,6 +32,37 @@ PARTS = 2  # independent halves of a step, which XLA may run beside one another 
 MEASURED = 128  # centres of each step whose loss is taken: of all it costs a third of a step (CPU)
 
 
+def centres_of_a_chunk(kept: jax.Array, has_contexts: jax.Array) -> jax.Array:
+    """Which places are centres [C]: every kept token; without a context it weighs nothing.
+
+    Where none has a context there is no centre, and so no step.
+    """
+    return kept & jnp.any(has_contexts)
+
+
+def order_of_blocks(key: jax.Array, sampled: SampledChunk, static: StaticConfig) -> jax.Array:
+    """The blocks of a chunk in random order, then those without a token: [C/L] int32."""
+    block = jnp.arange(-(-sampled.line.shape[0] // static.block))
+    bits = jax.random.bits(key, block.shape, jnp.uint32)
+    rank = jnp.where(block * static.block < sampled.centres, bits >> 1, jnp.uint32(2**31))
+    return sampling.order_of(rank, static.platform)
+
+
+def negatives_of_a_chunk(
+    sampled: SampledChunk, hyper: HyperParams, static: StaticConfig
+) -> jax.Array:
+    """Negatives of as many steps as a chunk may have, [steps, G, M].
+
+    All at once: a step that drew its own would wait for a chain of small operations.
+    """
+    steps = jnp.arange(-(-sampled.tokens.shape[0] // static.batch_size))
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(sampled.negatives_key, steps)
+    groups = static.batch_size // static.group_size
+    return jax.vmap(
+        lambda key: sampling.draw_words(key, groups, static.negatives_per_group, hyper)
+    )(keys)
+
+
 def make_blocks(
     sampled: SampledChunk, step: jax.Array, hyper: HyperParams, static: StaticConfig
 ) -> BlockBatch:
