@@ -229,18 +229,23 @@ def formats_there(workdir: Path) -> list[str]:
     return [name for name, path in paths.items() if (workdir / path).is_file()]
 
 
+def save_as(name: str, path: Path, wv: WordVectors) -> None:
+    """The word vectors in the format of this name, whatever the path ends in."""
+    if name == "text":
+        vectors_io.save_text(path, wv)
+    elif name == "binary":
+        vectors_io.save_binary(path, wv)
+    elif name == "npz":
+        vectors_io.save_npz(path, wv.words, vectors=wv.vectors)
+    else:
+        vectors_io.save_projector(path, wv)
+
+
 def write_vectors(workdir: Path, wv: WordVectors, formats: Iterable[str]) -> list[Path]:
     """The word vectors in each format; returns where."""
     paths = {name: workdir / (VECTORS.get(name) or PROJECTOR) for name in dict.fromkeys(formats)}
     for name, path in paths.items():
-        if name == "text":
-            vectors_io.save_text(path, wv)
-        elif name == "binary":
-            vectors_io.save_binary(path, wv)
-        elif name == "npz":
-            vectors_io.save_npz(path, wv.words, vectors=wv.vectors)
-        else:
-            vectors_io.save_projector(path, wv)
+        save_as(name, path, wv)
     return list(paths.values())
 
 

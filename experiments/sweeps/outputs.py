@@ -9,6 +9,7 @@ from absl import flags
 from experiments.cli import console
 from experiments.cli.config import RunConfig
 from experiments.report import item_files
+from experiments.runs import rundir
 from experiments.runs.store import Results
 from experiments.sweeps.run import headlines
 from w2v_jax.types import UserError
@@ -44,15 +45,7 @@ def write(folder: Path, trial: int, items: dict, wv: WordVectors, formats: Itera
     if items:
         item_files.write(folder, trial, items)
     for name in dict.fromkeys(formats):
-        path = _path(folder, trial, name)
-        if name == "text":
-            vectors_io.save_text(path, wv)
-        elif name == "binary":
-            vectors_io.save_binary(path, wv)
-        elif name == "npz":
-            vectors_io.save_npz(path, wv.words, vectors=wv.vectors)
-        else:
-            vectors_io.save_projector(path, wv)
+        rundir.save_as(name, _path(folder, trial, name), wv)
 
 
 def formats(base: RunConfig) -> tuple[str, ...]:

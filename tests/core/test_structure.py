@@ -154,3 +154,13 @@ def test_names_in_docstrings_are_there():
                 ):
                     wrong.append(f"{path.name}: {module}.{name}")
     assert not wrong
+
+
+def test_results_name_no_folder_of_the_machine_that_made_them():
+    listed = subprocess.run(
+        ["git", "ls-files", "experiments/results"], cwd=ROOT, capture_output=True, text=True
+    )
+    texts = [n for n in listed.stdout.split() if n.endswith((".json", ".jsonl", ".md", ".cfg"))]
+    assert texts
+    for name in texts:
+        assert not re.search(r"=/\w|\"/\w+/|/home/|/root/", (ROOT / name).read_text()), name
