@@ -139,6 +139,16 @@ class Config:
     epochs: int = field(None, "Passes over the corpus.", low=1, high=10**6)
     batch_size: int = field(None, "Centres a step T.", low=1, high=2**24)
     drop_last: bool = field(False, "Leave out an epoch's last batch where it is not full.")
+    replicas: int = field(
+        1,
+        "Replicas R of the tables, a power of two: each takes every R-th step, and runs on a core "
+        "of its own where there are as many.",
+        low=1,
+        high=1024,
+    )
+    sync_every: int = field(
+        2000, "Steps of a replica after which all are combined.", low=1, high=10**9
+    )
     optimizer: str = field(
         "row_adagrad",
         "Optimiser, of optax; row_adagrad: Adagrad with one accumulator a row.",

@@ -20,6 +20,7 @@ class Optimizer(NamedTuple):
     sparse: bool = False  # treats elements or rows apart: update = sparse may show it some rows
     epsilon_hat: bool = False  # its epsilon may stand beside the root of the raw second moment
     above_zero: tuple[str, ...] = ()  # constants that must not be 0
+    memory_adds: bool = False  # what it remembers is a sum over steps; else a mean
 
 
 class Schedule(NamedTuple):
@@ -63,8 +64,8 @@ OPTIMIZERS = Registry(
     "optimizer",
     adam=Optimizer(adam, ("beta1", "beta2", "epsilon"), **_ADAM),
     adamw=Optimizer(adamw, ("beta1", "beta2", "epsilon", "weight_decay"), **_ADAM),
-    adagrad=Optimizer(adagrad, ("epsilon",), sparse=True),
-    row_adagrad=Optimizer(row_adagrad, ("epsilon",), sparse=True),
+    adagrad=Optimizer(adagrad, ("epsilon",), sparse=True, memory_adds=True),
+    row_adagrad=Optimizer(row_adagrad, ("epsilon",), sparse=True, memory_adds=True),
     sgd=Optimizer(sgd, sparse=True),
 )
 SCHEDULES = Registry(

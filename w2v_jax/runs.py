@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import tqdm.auto
 
-from w2v_jax import beginning, training
+from w2v_jax import beginning, replicas, training
 from w2v_jax.config import Config
 from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
@@ -65,8 +65,10 @@ def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | N
     epoch, sums = 0, np.zeros(len(Metrics._fields))
     began = time.perf_counter()
     with _shown(progress, corpus.words * config.epochs) as show:
-        whole = training.Training(key, corpus, program, hyper, static, config.epochs)
-        for after, report in training.train(state, whole):
+        whole = training.Training(
+            *(key, corpus, program, hyper, static, config.epochs, config.sync_every)
+        )
+        for after, report in replicas.train(state, whole):
             state = after
             found = np.array(report.metrics)
             if not np.isfinite(found).all():

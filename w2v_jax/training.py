@@ -5,7 +5,7 @@ two dispatches. A dispatch is one loop over `steps` steps; the host only starts 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ import numpy as np
 from w2v_jax import checks, sampling, subsampling, table_ops, update, xla_flags
 from w2v_jax.engines import ENGINES
 from w2v_jax.types import HyperParams, Metrics, SampledChunk, StaticConfig, TrainState, no_metrics
-from w2v_jax.visits import Position, Program, Training, visits
+from w2v_jax.visits import Position, Program, Training, Visit, visits
 
 RUN = 64  # the most steps that an accelerator takes as one graph
 
@@ -74,30 +74,42 @@ def train_steps(
     begin: jax.Array,
     progress: jax.Array,
     hyper: HyperParams,
+    replica: jax.Array | int = 0,
     *,
     static: StaticConfig,
     steps: int,
 ) -> tuple[TrainState, Metrics, jax.Array]:
     """Steps begin .. begin + steps - 1 of a chunk, or up to its end; sums over them, last rate.
 
+    Of several replicas `replica` trains these of its own: r, r + R, r + 2 R ..
+
     progress [2]: the fractions of the run's words done where the chunk begins and ends, which
     the schedule follows. The number of steps is traced: a tail is the same program.
     """
 
-    def one(step, carry):
+    def number(own):
+        return own if static.replicas == 1 else own * static.replicas + replica
+
+    def one(own, carry):
         state, sums = carry
-        state, metrics = train_step(state, sampled, step, progress, hyper, static)
+        state, metrics = train_step(state, sampled, number(own), progress, hyper, static)
         return state, jax.tree.map(jnp.add, sums, metrics)
 
-    end = jnp.minimum(begin + steps, sampling.steps_of(sampled.centres, static))
+    total = own_steps(sampling.steps_of(sampled.centres, static), replica, static.replicas)
+    end = jnp.minimum(begin + steps, total)
     if in_runs(static):
         length = run_length(steps, sampled.tokens.shape[0], static)
         state, sums = train_steps_in_runs(
-            state, sampled, begin, end, progress, hyper, static, length
+            state, sampled, begin, end, progress, hyper, static, length, number
         )
     else:
         state, sums = jax.lax.fori_loop(begin, end, one, (state, no_metrics()))
-    return state, sums, rate_at(end - 1, sampled, progress, hyper, static)
+    return state, sums, rate_at(number(end - 1), sampled, progress, hyper, static)
+
+
+def own_steps(steps, replica, replicas: int):
+    """How many of a chunk's steps a replica trains; the first has the most."""
+    return steps if replicas == 1 else (steps - replica + replicas - 1) // replicas
 
 
 def in_runs(static: StaticConfig) -> bool:
@@ -126,6 +138,7 @@ def train_steps_in_runs(
     hyper: HyperParams,
     static: StaticConfig,
     length: int,
+    number: Callable[[jax.Array], jax.Array] = lambda own: own,
 ) -> tuple[TrainState, Metrics]:
     """Steps begin .. end - 1, in runs of `length` steps; sums over them.
 
@@ -137,7 +150,7 @@ def train_steps_in_runs(
     def one(step, carry):
         state, sums = carry
         trains = step < end
-        new, metrics = train_step(state, sampled, step, progress, hyper, static, trains)
+        new, metrics = train_step(state, sampled, number(step), progress, hyper, static, trains)
         new = new.replace(step=state.step + trains.astype(jnp.int32))
         return new, jax.tree.map(jnp.add, sums, metrics)
 
@@ -172,11 +185,12 @@ def compile_program(
     sampled = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
     shuffle = jax.jit(partial(subsampling.shuffle, static=static))
     progress = jax.ShapeDtypeStruct((2,), jnp.float32)
+    replica = [index] * (static.replicas > 1)
     run = jax.jit(partial(train_steps, static=static, steps=steps), donate_argnums=0)
     return Program(
         draw=draw.lower(key, index, index, ids, ids, hyper).compile(),
         shuffle=shuffle.lower(key, index, index, sampled).compile(),
-        train_steps=run.lower(state, sampled, index, progress, hyper).compile(),
+        train_steps=run.lower(state, sampled, index, progress, hyper, *replica).compile(),
         steps=steps,
         compile_sec=time.perf_counter() - started,
     )
@@ -199,26 +213,37 @@ def train(
     start: with the state that was yielded with it, goes on to the same bits. Raises UserError
     where the whole run holds no step.
     """
-    corpus, program = training.corpus, training.program
-    tokens, step, begun = len(corpus.ids), start.step, start.done
-    before = training.words_before * tokens // corpus.words
+    program, step, begun = training.program, start.step, start.done
     for visit in visits(training, start):
-        done = before + visit.epoch * tokens + np.array([visit.begin, visit.end])
-        progress = jnp.float32(done / (before + training.epochs * tokens))
+        progress = progress_of(training, visit)
         for first in range(begun, visit.steps, program.steps):
             state, metrics, rate = program.train_steps(
                 state, visit.sampled, jnp.int32(first), progress, training.hyper
             )
             last = min(first + program.steps, visit.steps)
             metrics, rate = jax.device_get((metrics, rate))  # asked for at once, not one by one
-            part = visit.begin + (visit.end - visit.begin) * last // visit.steps
             report = Report(
                 step=step + last,
                 epoch=visit.epoch + 1,
-                words=corpus.words * (visit.epoch * tokens + part) // tokens,
+                words=words_through(training, visit, last),
                 metrics=Metrics(*map(float, metrics)),
                 learning_rate=float(rate),
                 position=Position(visit.epoch, visit.place, visit.begin, last, step),
             )
             yield state, report
         step, begun = step + visit.steps, 0
+
+
+def progress_of(training: Training, visit: Visit) -> jax.Array:
+    """The fractions of the run's words done where a chunk begins and ends, [2]."""
+    tokens = len(training.corpus.ids)
+    before = training.words_before * tokens // training.corpus.words
+    done = before + visit.epoch * tokens + np.array([visit.begin, visit.end])
+    return jnp.float32(done / (before + training.epochs * tokens))
+
+
+def words_through(training: Training, visit: Visit, steps: int) -> int:
+    """Corpus words consumed through so many steps of a chunk."""
+    tokens = len(training.corpus.ids)
+    part = visit.begin + (visit.end - visit.begin) * steps // visit.steps
+    return training.corpus.words * (visit.epoch * tokens + part) // tokens

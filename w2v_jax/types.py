@@ -149,6 +149,7 @@ class StaticConfig(NamedTuple):
     epsilon_hat: bool = False  # epsilon beside the root of the raw second moment
     schedule: str = "constant"  # one of optimizers.SCHEDULES
     cbow_legacy_gradient: bool = False  # word2vec.c's: not divided by the number of contexts
+    replicas: int = 1  # R, each trains every R-th step of a chunk
     platform: str = "cpu"  # cpu | gpu | tpu: of the devices that the program is compiled for
 
 

@@ -33,6 +33,7 @@ class Training(NamedTuple):
     hyper: HyperParams
     static: StaticConfig
     epochs: int
+    sync_every: int = 0  # steps of a replica after which all are combined, where there are several
     words_before: int = 0  # of an earlier training whose schedule goes on
     resident: int = (
         0  # chunks whose text stays on the device; the others' is put there for each use

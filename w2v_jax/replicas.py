@@ -1,0 +1,232 @@
+"""R replicas of one training: each takes every R-th step, and their rows are combined now and then.
+
+Replica r takes steps r, r + R, r + 2 R .. of a chunk. After `sync_every` steps each they meet: what
+they have added to a row is combined two by two, and all go on from there. The order depends on R
+alone, and so does the result: one process may carry all of them, one after the other, or each may
+be a process of its own.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from w2v_jax import training
+from w2v_jax.optimizers import OPTIMIZERS
+from w2v_jax.training import Report, own_steps
+from w2v_jax.types import Metrics, Params, StaticConfig, TrainState, no_metrics
+from w2v_jax.visits import Position, Training, Visit, visits
+
+
+class Partners(NamedTuple):
+    """The processes that carry a training's replicas, an equal share each."""
+
+    processes: int = 1  # a power of two, at most R
+    number: int = 0  # of this one
+    add: Callable[[int, Any], Any] | None = None  # (level, arrays) -> sum with the partner's there
+
+    def share(self, replicas: int) -> range:
+        """The numbers of the replicas that this process carries."""
+        each = replicas // self.processes
+        return range(self.number * each, (self.number + 1) * each)
+
+    def levels(self) -> range:
+        """At level l the partner is the process whose number differs in bit l."""
+        return range(self.processes.bit_length() - 1)
+
+
+ALONE = Partners()
+
+
+class Change(NamedTuple):
+    """What a replica, or several together, have added to a state."""
+
+    params: Params
+    memory: list[jax.Array]  # to the optimiser's accumulators or moments
+
+
+class Dispatch(NamedTuple):
+    """Each replica's own steps first .. last - 1 of a chunk."""
+
+    visit: Visit
+    first: int
+    last: int
+    before: int  # updates made before the chunk, all replicas together
+    done: int  # of the chunk's, through this dispatch
+    since: int  # steps of replica 0 since they last met
+    taken: int  # of all replicas since then
+    meets: bool  # whether they do behind it
+
+
+def train(
+    state: TrainState,
+    whole: Training,
+    start: Position = Position(),  # noqa: B008 (immutable)
+    partners: Partners = ALONE,
+) -> Iterator[tuple[TrainState, Report]]:
+    """As `training.train`, by `static.replicas` replicas; yields where they have met.
+
+    `start.done` counts a replica's own steps of its chunk.
+    """
+    static = whole.static
+    if static.replicas == 1:
+        yield from training.train(state, whole, start)
+        return
+    share, own, sums = partners.share(static.replicas), [], []
+    for dispatch in dispatches(whole, start):
+        if not own:
+            own, sums = [_copy(state) for _ in share], [no_metrics() for _ in share]
+        rates = []
+        for i, replica in enumerate(share):
+            own[i], sums[i], rate = _advance(own[i], sums[i], replica, dispatch, whole)
+            rates.append(rate)
+        if dispatch.meets:
+            total = jax.device_get(_tree_sum(sums, partners))
+            state, own = meet(state, own, dispatch.since, dispatch.taken, static, partners), []
+            yield state, _report(dispatch, whole, Metrics(*map(float, total)), float(rates[0]))
+
+
+def dispatches(whole: Training, start: Position) -> Iterator[Dispatch]:
+    """What the replicas do, up to the end of the training."""
+    count, size = whole.static.replicas, whole.program.steps
+    before, begun, since, taken = start.step, start.done, 0, 0
+    for visit, is_last in _with_whether_last(visits(whole, start)):
+        own = [own_steps(visit.steps, replica, count) for replica in range(count)]
+        for first in range(begun, own[0], size):
+            last = min(first + size, own[0])
+            done = [sum(min(steps, n) for n in own) for steps in (first, last)]
+            since, taken = since + last - first, taken + done[1] - done[0]
+            meets = since >= whole.sync_every or (is_last and last == own[0])
+            yield Dispatch(visit, first, last, before, done[1], since, taken, meets)
+            if meets:
+                since = taken = 0
+        before, begun = before + visit.steps, 0
+
+
+def _with_whether_last(items: Iterator) -> Iterator[tuple[Any, bool]]:
+    items = iter(items)
+    one = next(items, None)
+    while one is not None:
+        following = next(items, None)
+        yield one, following is None
+        one = following
+
+
+def _advance(state, sums, replica: int, dispatch: Dispatch, whole: Training):
+    """A replica's steps of a dispatch: its state, its sums, its last rate."""
+    progress = training.progress_of(whole, dispatch.visit)
+    state, metrics, rate = whole.program.train_steps(
+        *(state, dispatch.visit.sampled, jnp.int32(dispatch.first), progress, whole.hyper),
+        jnp.int32(replica),
+    )
+    return state, jax.tree.map(jnp.add, sums, metrics), rate
+
+
+def _report(dispatch: Dispatch, whole: Training, sums: Metrics, rate: float) -> Report:
+    visit, done = dispatch.visit, dispatch.done
+    return Report(
+        step=dispatch.before + done,
+        epoch=visit.epoch + 1,
+        words=training.words_through(whole, visit, done),
+        metrics=sums,
+        learning_rate=rate,
+        position=Position(visit.epoch, visit.place, visit.begin, dispatch.last, dispatch.before),
+    )
+
+
+def _tree_sum(sums: list[Metrics], partners: Partners) -> Metrics:
+    """The sum of all replicas' sums, two by two."""
+    while len(sums) > 1:
+        sums = [_sum(*two) for two in zip(sums[::2], sums[1::2], strict=True)]
+    total = sums[0]
+    for level in partners.levels():
+        total = partners.add(level, total)
+    return total
+
+
+# Where they meet
+
+
+def meet(
+    base: TrainState,
+    own: list[TrainState],
+    since: int,
+    taken: int,
+    static: StaticConfig,
+    partners: Partners = ALONE,
+) -> TrainState:
+    """The state from which all replicas go on; base, own: where they last met, and each one's.
+
+    Two changes a and b of a row become (1 - ab / 2aa) a + (1 - ab / 2bb) b: their sum where they
+    are orthogonal, their mean where they are equal (Adasum, Maleki et al. 2021; of word vectors,
+    GraphWord2Vec, Gill et al. 2021). Accumulators add up, moments are averaged. since, taken: the
+    steps of replica 0, and of all. The memory of base and own is the result's.
+    """
+    changes = [_change(after, base) for after in own]
+    while len(changes) > 1:
+        changes = [_combined(*two) for two in zip(changes[::2], changes[1::2], strict=True)]
+    (change,) = changes
+    for level in partners.levels():
+        total = partners.add(level, change)
+        change = Change(partners.add(level, _weighed(change.params, total.params)), total.memory)
+    averaged = 1 if OPTIMIZERS[static.optimizer].memory_adds else static.replicas
+    return _moved(base, change, jnp.int32(since), jnp.int32(taken), jnp.float32(averaged))
+
+
+def _combined(a: Change, b: Change) -> Change:
+    total = _sum(a, b)
+    parts = (_weighed(x.params, total.params) for x in (a, b))
+    return Change(_sum(*parts), total.memory)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _change(after: TrainState, base: TrainState) -> Change:
+    params = jax.tree.map(jnp.subtract, after.params, base.params)
+    pairs = zip(_memory(after), _memory(base), strict=True)
+    return Change(params, [new - old for new, old in pairs])
+
+
+@jax.jit
+def _sum(a: Any, b: Any) -> Any:
+    return jax.tree.map(jnp.add, a, b)
+
+
+@jax.jit
+def _weighed(own: Params, total: Params) -> Params:
+    """(1 - ab / 2aa) a, row by row, of a and a + b."""
+
+    def one(a, sums):
+        length = jnp.sum(a * a, axis=1, keepdims=True)
+        product = jnp.sum(a * sums, axis=1, keepdims=True) - length
+        return (1 - product / jnp.maximum(2 * length, jnp.finfo(a.dtype).tiny)) * a
+
+    return jax.tree.map(one, own, total)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _moved(base: TrainState, change: Change, since, taken, averaged) -> TrainState:
+    memory = iter(change.memory)
+
+    def leaf(old):
+        if jnp.issubdtype(old.dtype, jnp.floating):
+            return old + next(memory) / averaged
+        return old if old.ndim else old + since  # Adam's count; or scratch
+
+    return TrainState(
+        params=jax.tree.map(jnp.add, base.params, change.params),
+        opt_state=jax.tree.map(leaf, base.opt_state),
+        step=base.step + taken,
+    )
+
+
+def _memory(state: TrainState) -> list[jax.Array]:
+    """What the optimiser remembers of rows: floats, neither counts nor scratch."""
+    leaves = jax.tree.leaves(state.opt_state)
+    return [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+
+@jax.jit
+def _copy(state: TrainState) -> TrainState:
+    return jax.tree.map(jnp.copy, state)
