@@ -59,6 +59,14 @@ def test_a_removed_flag_of_another_value_is_refused(history, args):
         by_today(*args)
 
 
+@pytest.mark.parametrize(
+    ("known", "wanted"), [("configurations", "--configurations=4"), ("trials", "--trials=4")]
+)
+def test_an_old_name_becomes_what_the_script_calls_it(known, wanted):
+    done, notes = by_today("--members=4", known=(known, "window"))
+    assert done == [wanted] and notes == [f"--members is now --{known}"]
+
+
 @pytest.mark.slow
 def test_a_script_reads_old_names_in_flags_files_and_sweeps(history, place, tmp_path, capsys):
     flagfile = tmp_path / "flags.cfg"
@@ -76,8 +84,10 @@ def test_a_sweeps_axes_have_old_names_too(history, tmp_path):
     assert design.parse_axis("touch=all,touched", "grid") == design.Axis(
         "update", ["dense", "sparse"]
     )
-    (tmp_path / "members").write_text("--touch=all --noskip_last\n")
-    assert design._listed(str(tmp_path / "members")) == [{"update": "dense", "drop_last": False}]
+    (tmp_path / "configurations").write_text("--touch=all --noskip_last\n")
+    assert design._listed(str(tmp_path / "configurations")) == [
+        {"update": "dense", "drop_last": False}
+    ]
 
 
 def test_an_older_runs_flags_cfg_is_that_run_whatever_the_scripts_defaults(

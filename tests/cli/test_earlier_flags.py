@@ -249,14 +249,18 @@ def test_a_run_says_all_that_it_means(values, others):
 
 @pytest.mark.slow
 def test_an_older_sweep_goes_on_to_the_same_results(monkeypatch, place, tmp_path, capsys):
-    args = [*QUICK, f"--data_dir={place}", "--epochs=3", "--seeds=2", "--sweep=learning_rate=0.1"]
+    listed = tmp_path / "rates"
+    listed.write_text("--learning_rate=0.1\n")
+    args = [*QUICK, f"--data_dir={place}", "--epochs=3", "--seeds=2", f"--configurations={listed}"]
     args += ["--save_vectors", f"--heldout={place / 'corpus.txt'}", "--noperplexity"]
     args += ["--cpu_devices=1"]
     out, old = tmp_path / "out", tmp_path / "old"
     assert start("ptb_ablation", *args, f"--workdir={out}") == 0
     with monkeypatch.context() as patch:
         stop_at_epoch(patch, 2)
-        assert start("ptb_ablation", *args, f"--workdir={old}") == 143
+        begun = [arg.replace("--configurations=", "--members=") for arg in args]
+        assert start("ptb_ablation", *begun, f"--workdir={old}") == 143
+    assert "note: --members is now --configurations" in capsys.readouterr().err
     shared = json.loads((old / "settings.json").read_text())
     shared["flags"] = shared["flags"].replace("--drop_last=false\n", "")
     del shared["early_stopping"], shared["heldout_sha256"]
@@ -381,6 +385,19 @@ SCRIPTS = {
         "--drop_last",
     ),
 }
+
+
+def test_a_flag_of_the_scripts_own_is_read_by_its_old_name(tmp_path):
+    """As `members` of benchmark_sweep, which ptb_ablation has another name for."""
+    flags.DEFINE_integer("trials", 8, "")
+    try:
+        (tmp_path / "settings.json").write_text('{"members": 4, "rows": "touched"}')
+        results = Results(tmp_path, {"trials": 4}, differences=lambda there: [])
+        assert results.settings["trials"] == 4 and "members" not in results.settings
+        with pytest.raises(UserError, match="trials = 4, not 8"):
+            Results(tmp_path, {"trials": 8}, differences=lambda there: [])
+    finally:
+        delattr(flags.FLAGS, "trials")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -235,7 +235,7 @@ BELOW = {
     "--continue_from": ("train_corpus", ["--corpus={text}", "--workdir={here}/out"]),
     "--corpus": ("train_corpus", ["--workdir={here}/out"]),
     "--heldout": ("ptb_ablation", ["--corpus={text}", "--seeds=2", "--workdir={here}/out"]),
-    "--members": ("ptb_ablation", ["--corpus={text}", "--workdir={here}/out"]),
+    "--configurations": ("ptb_ablation", ["--corpus={text}", "--workdir={here}/out"]),
     "--flagfile": ("train_corpus", ["--corpus={text}", "--workdir={here}/out"]),
     "--data_dir": ("ptb_skipgram", ["--workdir={here}/out"]),
     "--vectors": ("query", ["--similar=a"]),

@@ -81,10 +81,10 @@ EQUAL = [
 
 @pytest.mark.slow
 def test_equal_tables_have_equal_figures_whatever_would_have_trained_them(place, valid):
-    out, trials = place / "fixed", place / "fixed.members"
+    out, trials = place / "fixed", place / "fixed.configurations"
     trials.write_text("\n".join([*EQUAL, "--negatives=1", "--noise_power=0.1"]))
     args = [*QUICK, *FIXED, f"--data_dir={place}", "--cpu_devices=1", f"--workdir={out}"]
-    assert start("ptb_ablation", *args, f"--members={trials}") == 0
+    assert start("ptb_ablation", *args, f"--configurations={trials}") == 0
     lines = sorted(lines_of(out), key=lambda line: line["member"])
     baseline, *equal, fewer, flatter = lines
     assert len(equal) == len(EQUAL)
