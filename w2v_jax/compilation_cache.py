@@ -79,7 +79,7 @@ def _prune(base: str, limit: int) -> None:
     JAX's own limit needs a package that it doesn't require, and locks the folder at each reading.
     """
     with suppress(OSError):
-        paths = [os.path.join(place, name) for place, _, names in os.walk(base) for name in names]
+        paths = [os.path.join(folder, name) for folder, _, names in os.walk(base) for name in names]
         files = [(os.stat(path), path) for path in paths]
         total = sum(about.st_size for about, _ in files)
         for about, path in sorted(files, key=lambda file: max(file[0].st_atime, file[0].st_mtime)):

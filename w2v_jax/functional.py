@@ -75,11 +75,11 @@ def make_train(
             order = visits.chunk_order(key, number, len(sizes))
             progress = _progress(sizes, order, number, config.epochs, static.platform)
 
-            def visit(place, carry):
+            def visit(slot, carry):
                 state, sums = carry
-                index = order[place]
+                index = order[slot]
                 sampled = draw(key, number, index, hyper)
-                state, metrics = chunk(state, sampled, progress[place], hyper)
+                state, metrics = chunk(state, sampled, progress[slot], hyper)
                 return state, jax.tree.map(jnp.add, sums, metrics)
 
             start = state, no_metrics()

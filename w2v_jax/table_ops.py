@@ -14,9 +14,9 @@ from jax.custom_batching import custom_vmap
 
 
 def look_up(values: jax.Array, indices: jax.Array) -> jax.Array:
-    """values[places], the last of them for places past the end: [n, ..] and [..] -> [.., ..].
+    """values[indices], the last of them for indices past the end: [n, ..] and [..] -> [.., ..].
 
-    `values[places]` says the same of places inside alone: JAX takes it for a promise.
+    `values[indices]` says the same of indices inside alone: JAX takes it for a promise.
     """
     return jnp.asarray(values).at[indices].get(mode="clip")
 

@@ -53,17 +53,17 @@ def _bars(axes, baselines: dict, styles: dict) -> None:
         for baseline in baselines
         if any(run["words_per_sec"] for run in baselines[baseline])
     ][::-1]
-    for place, baseline in enumerate(names):
+    for position, baseline in enumerate(names):
         rates = np.array(
             [run["words_per_sec"] for run in baselines[baseline] if run["words_per_sec"]]
         )
         middle = np.median(rates)
         reach = [[middle - rates.min()], [rates.max() - middle]]
-        axes.barh(place, middle, color=styles[baseline][0], height=0.62, alpha=0.85)
-        axes.errorbar(middle, place, xerr=reach, color=INK, capsize=3, linewidth=1)
+        axes.barh(position, middle, color=styles[baseline][0], height=0.62, alpha=0.85)
+        axes.errorbar(middle, position, xerr=reach, color=INK, capsize=3, linewidth=1)
         axes.annotate(
             EngFormatter(places=1, sep="")(middle),
-            (rates.max(), place),
+            (rates.max(), position),
             (6, 0),
             textcoords="offset points",
             va="center",

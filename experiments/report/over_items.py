@@ -56,15 +56,15 @@ def correlation_influences(cosines: np.ndarray, people: np.ndarray) -> np.ndarra
 
 
 def _centred_ranks(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mid-ranks over n less a half [n], and each one's place among the different values [n]."""
-    _, place, counts = np.unique(x, return_inverse=True, return_counts=True)
-    return ((np.cumsum(counts) - counts / 2) / len(x) - 0.5)[place], place
+    """Mid-ranks over n less a half [n], and each one's index among the different values [n]."""
+    _, index, counts = np.unique(x, return_inverse=True, return_counts=True)
+    return ((np.cumsum(counts) - counts / 2) / len(x) - 0.5)[index], index
 
 
-def _mean_above(place: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """For each i the sum of the values of larger places, those of its own by half, over n: [n]."""
-    sums = np.bincount(place, values)
-    return (np.cumsum(sums[::-1])[::-1] - sums / 2)[place] / len(place)
+def _mean_above(index: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """For each i the sum of the values of larger indices, those of its own by half, over n: [n]."""
+    sums = np.bincount(index, values)
+    return (np.cumsum(sums[::-1])[::-1] - sums / 2)[index] / len(index)
 
 
 def accuracy_influences(answers: np.ndarray) -> np.ndarray:
@@ -107,8 +107,8 @@ def together(groups: np.ndarray) -> sparse.csr_array:
     a group is a trial of the pair.
     """
     items = np.repeat(np.arange(len(groups)), groups.shape[1])
-    places = np.unique(groups, return_inverse=True)[1].ravel()
-    of = sparse.csr_array((np.ones(len(items)), (items, places)))
+    columns = np.unique(groups, return_inverse=True)[1].ravel()
+    of = sparse.csr_array((np.ones(len(items)), (items, columns)))
     shared = (of @ of.T).tocsr()
     shared.data[:] = 1
     return shared
@@ -188,13 +188,13 @@ def with_items(
     if base is not None and ours.keys() & base.keys():
         seeds = ours.keys() & base.keys()
         sides = [{seed: of[seed] for seed in seeds} for of in sides]
-    place = {trial: i for i, trial in enumerate(items.trials)} if items else {}
-    known = all(trial in place for side in sides for trial in side.values())
+    index = {trial: i for i, trial in enumerate(items.trials)} if items else {}
+    known = all(trial in index for side in sides for trial in side.values())
     if items is None or not known or estimate.seeds < stats.MIN_SEEDS:
         return None
     if items.freedom < 1:
         return stats.over_items_too(estimate, np.inf, 1.0)
-    rows = [{seed: place[trial] for seed, trial in side.items()} for side in sides]
+    rows = [{seed: index[trial] for seed, trial in side.items()} for side in sides]
     return stats.over_items_too(estimate, _variance(items.covariance, *rows), items.freedom)
 
 

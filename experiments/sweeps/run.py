@@ -119,8 +119,8 @@ def train(
         compile_sec = compiled.prepare(program, trials)
     config, count = program.trials[0].config, len(program.trials)
     best = _Best(trials, early_stopping) if early_stopping else None
-    none, at = np.zeros(size, bool), np.zeros(size, np.int64)
-    now = Progress(0, trials, none, at, np.full(size, np.nan), best, 0.0)
+    none, stopped = np.zeros(size, bool), np.zeros(size, np.int64)
+    now = Progress(0, trials, none, stopped, np.full(size, np.nan), best, 0.0)
     saves.restore(now)
     words = corpus.words * count
     with console.progress_bar(words * config.epochs, words * now.epoch) as bar, watched() as asked:

@@ -43,7 +43,7 @@ class Search(NamedTuple):
     tried: list[Trial]  # in their order
     choosing: np.ndarray  # [tried] score on the choosing half, NaN where it can't be chosen
     judging: np.ndarray  # [tried] the same on the judging half
-    best: int  # place of the chosen one
+    best: int  # index of the chosen one
     judges: list[Trial]  # its setting with other seeds
 
     @property

@@ -150,13 +150,13 @@ def _differences(searches: Mapping[str, Search], judging: Half) -> str:
 
 def _top(name: str, search: Search) -> tuple[str, str]:
     """The head and table of a search's best settings on the choosing half."""
-    places = np.argsort(-search.choosing, kind="stable")[:TOP]  # NaN is last
+    indices = np.argsort(-search.choosing, kind="stable")[:TOP]  # NaN is last
     axes = list(search.tried[search.best].line["setting"])
     rows = []
-    for place in places[np.isfinite(search.choosing[places])]:
-        line = search.tried[place].line
-        scores = [f"{half[place]:.3f}" for half in (search.choosing, search.judging)]
-        rank = 1 + int(np.sum(search.judging > search.judging[place]))
+    for index in indices[np.isfinite(search.choosing[indices])]:
+        line = search.tried[index].line
+        scores = [f"{half[index]:.3f}" for half in (search.choosing, search.judging)]
+        rank = 1 + int(np.sum(search.judging > search.judging[index]))
         values = [shown(line["setting"].get(axis, "–")) for axis in axes]
         rows.append([str(line["member"]), *scores, str(rank), *values])
     medians = [f"{np.nanmedian(half):.3f}" for half in (search.choosing, search.judging)]
@@ -199,12 +199,12 @@ def _sorted(axes, search: Search, colour: str) -> None:
 def _best_so_far(axes, searches: Mapping[str, Search], judging: Half) -> None:
     """The lines, and to their right what the choices are worth, with 95% intervals over seeds."""
     tried = max(len(search.tried) for search in searches.values())
-    for place, (name, search) in enumerate(searches.items(), 1):
+    for number, (name, search) in enumerate(searches.items(), 1):
         style = {"color": COLOURS[name]}
         best = np.fmax.accumulate(search.choosing)
         axes.step(range(1, len(best) + 1), best, where="post", linewidth=2, **style)
         runs = [measured(m.cosines, judging)[SUM] for m in search.runs]
         mean, half = tables.interval(runs)
-        x = tried * (1 + 0.06 * place)
+        x = tried * (1 + 0.06 * number)
         axes.plot([x] * len(runs), runs, ".", alpha=0.35, ms=5, **style)
         axes.errorbar(x, mean, half, fmt="o", capsize=3, label=SEARCHES[name], **style)

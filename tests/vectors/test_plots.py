@@ -61,7 +61,7 @@ def test_short_loss_curves(tmp_path, loss):
 def test_labels_never_overlap_and_stay_inside(seed, n):
     draw = np.random.default_rng(seed)
     points, sizes = draw.uniform(0, 200, (n, 2)), draw.uniform(5, 60, (n, 2))
-    corners = plots.place_labels(points, sizes, (0, 0, 200, 200))
+    corners = plots.label_corners(points, sizes, (0, 0, 200, 200))
     boxes = [(*c, c[0] + w, c[1] + h) for c, (w, h) in zip(corners, sizes, strict=True) if c]
     for i, (x0, y0, x1, y1) in enumerate(boxes):
         assert x0 >= 0 and y0 >= 0 and x1 <= 200 and y1 <= 200
@@ -72,12 +72,12 @@ def test_labels_never_overlap_and_stay_inside(seed, n):
 def test_labels_yield_to_earlier_ones_and_step_aside_for_points():
     size = np.array([[30.0, 10.0]])
     box = (0, 0, 200, 200)
-    assert plots.place_labels(np.array([[100.0, 100.0]]), size, box) == [(104, 95)]
+    assert plots.label_corners(np.array([[100.0, 100.0]]), size, box) == [(104, 95)]
     # A point where the label would lie: it goes to the other side.
     points = np.array([[100.0, 100.0], [120.0, 100.0]])
-    assert plots.place_labels(points, np.repeat(size, 2, axis=0), box)[0] == (66, 95)
+    assert plots.label_corners(points, np.repeat(size, 2, axis=0), box)[0] == (66, 95)
     # One place, many comers: the first have it.
-    corners = plots.place_labels(np.full((20, 2), 100.0), np.repeat(size, 20, axis=0), box)
+    corners = plots.label_corners(np.full((20, 2), 100.0), np.repeat(size, 20, axis=0), box)
     assert corners[0] is not None and corners[-1] is None
 
 

@@ -242,9 +242,9 @@ def _through_line(chunk: Chunk, words: int, eos: bool) -> int:
 
 
 def _renumber(pieces, indices: IdRemap, drop: bool, eos: bool, folder: str) -> None:
-    """The second pass: an id becomes its place in the vocabulary.
+    """The second pass: an id becomes its index in the vocabulary.
 
-    `drop`: words of place -1 go, and lines that this empties. It is done in the same files: what is
+    `drop`: words of index -1 go, and lines that this empties. It is done in the same files: what is
     written is never longer than what was read.
     """
     names = [os.path.join(folder, name) for name in (id_cache.IDS, id_cache.LINE_ENDS)]

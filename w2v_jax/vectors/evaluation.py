@@ -297,7 +297,7 @@ def _score(path, number: int, field: str) -> float:
 
 
 def _read_analogies(path) -> tuple[tuple[str, ...], tuple[tuple[int, str, str, str, str], ...]]:
-    """The sections' names in order, and items (section's place, a, b, c, d)."""
+    """The sections' names in order, and items (section's index, a, b, c, d)."""
     return _parsed_analogies(str(path), content(path))
 
 
