@@ -310,7 +310,8 @@ def _sums(
 def correction(hyper: HyperParams, static: StaticConfig) -> jax.Array:
     """What turns scores into log probabilities up to a constant: log Pn - log keep, [V].
 
-    As loss and noise law say. Raises UserError where one of them has no such correction.
+    The loss and the negative-sampling distribution say it. Raises UserError where one of them has
+    no such correction.
     """
     checks.check_names(static)
     if cause := without_perplexity(static):

@@ -75,11 +75,11 @@ def _gather_jvp(primals, tangents):
 
 @custom_vmap
 def most(number: jax.Array) -> jax.Array:
-    """The number; under vmap the largest of all members', so that a loop's bound is one for all."""
+    """The number; under vmap the largest of all trials', so that a loop's bound is one for all."""
     return number
 
 
 @most.def_vmap
-def _most_of_members(count, batched, number):
+def _most_of_trials(count, batched, number):
     del count, batched
     return jnp.max(number, axis=0), False

@@ -44,7 +44,7 @@ def define_flags() -> None:
     flags.DEFINE_float("heldout_share", 0.1, "Share of the text, its end, held out.", 0.0, 1.0)
     flags.DEFINE_integer("heldout_centres", 2048, "Centres measured there, at most.", 1)
     flags.DEFINE_integer("window", 1, "Largest window W.", 1)
-    flags.DEFINE_integer("negatives", 5, "Noise words K a positive.", 1)
+    flags.DEFINE_integer("negatives", 5, "Negatives K a positive.", 1)
     flags.DEFINE_integer("dim", 16, "Embedding size D.", 1)
     flags.DEFINE_integer("batch_size", 512, "Centres a step T.", 1)
     flags.DEFINE_integer("steps", 50, "Steps that are derived through.", 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.benchmarks.baselines.commands import Task
-from experiments.benchmarks.table import QUALITY, by_peer
+from experiments.benchmarks.table import QUALITY, by_baseline
 from experiments.report.tables import counted, interval
 from w2v_jax.vectors import style
 from w2v_jax.vectors.plots import new_figure, save_figure
@@ -20,7 +20,7 @@ def draw(path: Path, lines: Sequence[dict], task: Task) -> None:
 
     Raises UserError without matplotlib or where path cannot be written.
     """
-    baselines = by_peer(lines)
+    baselines = by_baseline(lines)
     styles = {baseline: (COLOURS[i % 8], MARKERS[i % 8]) for i, baseline in enumerate(baselines)}
     figure = new_figure(11, 7.5)
     panels = figure.subplots(2, 2).ravel()

@@ -190,8 +190,8 @@ def _row(field: str, words: int, model: str, lines: list[dict], folder: Path) ->
         wide = None
         if field in ITEMS:
             items = item_files.of_folder(folder / f"{words}-{model}", [*sides[0], *sides[1]])
-            members = [{name: name for name in side} for side in sides]
-            wide = over_items.with_items(estimate, items.get(ITEMS[field]), *members)
+            trials = [{name: name for name in side} for side in sides]
+            wide = over_items.with_items(estimate, items.get(ITEMS[field]), *trials)
         gap = plus_minus(estimate.mean, estimate.half, sign="+")
         gap += f" ({wide.half:.3f})" if wide and np.isfinite(wide.half) else ""
         judge = wide or estimate

@@ -1,4 +1,4 @@
-"""How the members' figures vary together when the items that they are measured on are drawn anew.
+"""How the trials' figures vary together when the items that they are measured on are drawn anew.
 
 The estimand: the mean over all seeds and over the population that the items are a sample of: other
 word pairs, analogies of other words in the same sections, other lines of such text. Items
@@ -25,7 +25,7 @@ class Items(NamedTuple):
     """What the items of one measure tell."""
 
     trials: tuple[Hashable, ...]  # S of them
-    covariance: np.ndarray  # [S, S] of the members' figures, over items drawn anew
+    covariance: np.ndarray  # [S, S] of the trials' figures, over items drawn anew
     freedom: float  # its degrees of freedom; below 1: too few items to tell
 
 
@@ -115,7 +115,7 @@ def together(groups: np.ndarray) -> sparse.csr_array:
 
 
 def covariance(influences: np.ndarray, shared: sparse.csr_array) -> np.ndarray:
-    """Of the members' figures over items drawn anew: [.., S, N], [N, N] -> [.., S, S].
+    """Of the trials' figures over items drawn anew: [.., S, N], [N, N] -> [.., S, S].
 
     Sum of u_i v_j over items i, j that are drawn together, where u_i = influence / (1 - h_i), h_i
     the share of the items that are drawn together with i: what is left out with i moves the mean
@@ -137,8 +137,8 @@ def freedom(shared: sparse.csr_array) -> float:
     return shared.shape[0] ** 2 / shared.nnz - 1
 
 
-def of_members(influences: Mapping[Hashable, np.ndarray], groups: np.ndarray) -> Items:
-    """member -> [N] influences, the items' groups [N, k] -> Items."""
+def of_trials(influences: Mapping[Hashable, np.ndarray], groups: np.ndarray) -> Items:
+    """trial -> [N] influences, the items' groups [N, k] -> Items."""
     table = np.stack(list(influences.values()))
     used = (table != 0).any(axis=0)
     if not used.any():
@@ -148,7 +148,7 @@ def of_members(influences: Mapping[Hashable, np.ndarray], groups: np.ndarray) ->
 
 
 def measured(items: Mapping[Hashable, Mapping[str, np.ndarray]]) -> dict[str, Items]:
-    """member -> name -> results item by item -> name -> Items, where there are any.
+    """trial -> name -> results item by item -> name -> Items, where there are any.
 
     wordsim353, simlex999, google_analogies as of `evaluation.standard_items`; heldout_loss and
     perplexity: each line's losses in nats and their weights, [lines, 2]. Raises UserError where
@@ -156,7 +156,7 @@ def measured(items: Mapping[Hashable, Mapping[str, np.ndarray]]) -> dict[str, It
     """
     names = dict.fromkeys(name for of in items.values() for name in of)
     each = {name: {m: of[name] for m, of in items.items() if name in of} for name in names}
-    return {name: of_members(*_influences(name, of)) for name, of in each.items()}
+    return {name: of_trials(*_influences(name, of)) for name, of in each.items()}
 
 
 def _influences(name: str, of: Mapping[Hashable, np.ndarray]) -> tuple[dict, np.ndarray]:

@@ -49,7 +49,12 @@ class CheckpointPolicy:
         total: int,
     ):
         """total: words of all epochs, behind which a state is the run's end."""
-        self._config, self._key, self._ledger, self._metrics = config, key, accumulator, metrics
+        self._config, self._key, self._accumulator, self._metrics = (
+            config,
+            key,
+            accumulator,
+            metrics,
+        )
         self._start, self._total = start, total
         self._checkpoints = opened(workdir, config)
         self._time = self._copied = time.perf_counter()
@@ -126,7 +131,7 @@ class CheckpointPolicy:
         about = {
             "ended": report.words == self._total,
             "position": report.position._asdict(),
-            "ledger": self._ledger.saved(time.perf_counter()),
+            "ledger": self._accumulator.saved(time.perf_counter()),
             "metrics_bytes": self._metrics.end(),
             "resumes": self._start.resumes,
             "words_before": self._start.words_before,

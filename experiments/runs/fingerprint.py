@@ -23,7 +23,7 @@ def of_flags(config: RunConfig) -> dict[str, str]:
 
 
 def of(config: RunConfig, corpus: Corpus, began: str = "") -> dict:
-    """A run's identity, as JSON; began: hash of what it was continued from, if it was."""
+    """A run's fingerprint, as JSON; began: hash of what it was continued from, if it was."""
     return {
         "flags": of_flags(config),
         "corpus_sha256": corpus.sha256,

@@ -49,7 +49,7 @@ class Trained(NamedTuple):
 
 
 class Compiled:
-    """What a sweep has compiled last: programs of one kind come one after the other."""
+    """What a sweep has compiled last: programs of one configuration follow each other."""
 
     def __init__(self, devices, corpus: Corpus, held: Heldout | None):
         self.devices, self.corpus, self.held = devices, corpus, held
@@ -57,7 +57,7 @@ class Compiled:
         self.configuration = None
 
     def prepare(self, program: Program, trials: sweeping.Sharded) -> float:
-        """Compiles what this kind needs, unless the last one was of it; seconds that it took."""
+        """Compiles what this program needs, unless the last one was alike; seconds it took."""
         started = time.perf_counter()
         if self.configuration == (program.configuration, program.size):
             return 0.0

@@ -96,7 +96,7 @@ def _chosen(searches: Mapping[str, Search]) -> str:
         without = f" ({lost} without a score: diverged, or words unknown)" if lost else ""
         words = (
             f"- {SEARCHES[name]}: {tables.counted(len(search.tried), 'trial')}{without}, "
-            f"chosen is member {own['member']}: {_values(own['setting'])}"
+            f"chosen is trial {own['member']}: {_values(own['setting'])}"
         )
         style = dict(subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         text.append(textwrap.fill(words, PER_LINE, **style))
@@ -108,7 +108,7 @@ def _judged(searches: Mapping[str, Search], judging: Half) -> str:
     for name, search in searches.items():
         own = measured(search.tried[search.best].cosines, judging)
         cells = [f"{own[m]:.3f}" for m in (*MEASURES, SUM)]
-        rows.append([f"{SEARCHES[name]}, the search's member", "1", *cells])
+        rows.append([f"{SEARCHES[name]}, the search's trial", "1", *cells])
         if search.judges:
             runs = [measured(m.cosines, judging) for m in search.judges]
             cells = [tables.mean_and_interval([run[m] for run in runs]) for m in (*MEASURES, SUM)]
@@ -161,7 +161,7 @@ def _top(name: str, search: Search) -> tuple[str, str]:
         rows.append([str(line["member"]), *scores, str(rank), *values])
     medians = [f"{np.nanmedian(half):.3f}" for half in (search.choosing, search.judging)]
     rows.append([f"median of {len(search.tried)}", *medians, *[""] * (1 + len(axes))])
-    header = ["member", "choosing half", "judging half", "rank there", *axes]
+    header = ["trial", "choosing half", "judging half", "rank there", *axes]
     head = f"## {SEARCHES[name]}'s best on the choosing half\n"
     return head, tables.markdown(header, rows)
 
@@ -176,11 +176,11 @@ def draw(path: Path, searches: Mapping[str, Search], judging: Half) -> None:
     for name, search in searches.items():
         _sorted(left, search, COLOURS[name])
     _best_so_far(right, searches, judging)
-    left.set_title("lines: choosing half; dots: the same members, judging half", loc="left")
-    left.set_xlabel("members, sorted by the choosing half")
+    left.set_title("lines: choosing half; dots: the same trials, judging half", loc="left")
+    left.set_xlabel("trials, sorted by the choosing half")
     left.set_ylabel("Spearman's rho, WordSim-353 + SimLex-999")
     right.set_title("lines: best so far, choosing half; points: judged", loc="left")
-    right.set_xlabel("members tried")
+    right.set_xlabel("trials tried")
     right.legend(loc="lower right", frameon=False)
     for axes in (left, right):
         axes.title.set_color(INK)

@@ -543,10 +543,10 @@ if SMALL:  # the first 60,000 words, in lines of 1,000
 
 # %%
 MIN_COUNT = 5
-tally = Counter(word for line in sentences for word in line if word != "<unk>")
-words = [word for word, count in tally.most_common() if count >= MIN_COUNT]
+counter = Counter(word for line in sentences for word in line if word != "<unk>")
+words = [word for word, count in counter.most_common() if count >= MIN_COUNT]
 word_to_id = {word: i for i, word in enumerate(words)}
-counts = np.array([tally[word] for word in words])
+counts = np.array([counter[word] for word in words])
 lines = [np.array([word_to_id[w] for w in s if w in word_to_id], np.int32) for s in sentences]
 V = len(words)
 print(f"{len(lines):,} lines, {counts.sum():,} tokens, {V:,} words; most frequent: {words[:8]}")

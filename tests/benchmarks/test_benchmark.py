@@ -57,7 +57,7 @@ def test_the_order_turns_round_from_seed_to_seed():
     assert seen == [(s, n) for s in (1, 2, 3) for n in (there[::-1] if s == 2 else there)]
 
 
-def test_peers_are_named_with_epochs_and_flagfiles(tmp_path):
+def test_baselines_are_named_with_epochs_and_flagfiles(tmp_path):
     path = tmp_path / "a.cfg"
     path.write_text("# about\n--dim=3\n")
     assert entry("gensim@7", TASK, Tools()) == ("gensim@7", "gensim", "", 7)
@@ -99,7 +99,9 @@ def test_commands_hold_the_shared_settings(tmp_path):
             ("--window=5", "-window 5", "-ws 5"),
         ):
             assert any(spelling in line for spelling in spellings), (line, spellings)
-    assert "--cache_dir=none" in BASELINES["w2v_jax"].command(run)  # raw text, as the peers read it
+    assert "--cache_dir=none" in BASELINES["w2v_jax"].command(
+        run
+    )  # raw text, as the baselines read it
     assert "skip-gram" in BASELINES["d2l"].missing(Tools(), TASK._replace(model="cbow"))
     assert BASELINES["fasttext"].missing(Tools(), TASK) == "no --fasttext=PATH"
 
@@ -191,7 +193,7 @@ def test_differences_over_items_too_take_what_both_programs_have_in_common():
         name = benchmark_table.run_name(line["peer"], line["seed"])
         own = 0.1 * draw.normal(size=40) * (1 if line["peer"] == "gensim" else 2)
         influences[name] = common + own - np.mean(common + own)
-    items = over_items.of_members(influences, np.arange(40)[:, None])
+    items = over_items.of_trials(influences, np.arange(40)[:, None])
     lines = [{**line, "wordsim353": 0.3 + 0.01 * line["seed"]} for line in LINES[:6]]
     found = cells(benchmark_table.gaps(lines, {"wordsim353": items, "google_analogies": items}))
     alone, wide = (float(cell.split("± ")[1]) for cell in found["w2v_jax@1"][:2])
@@ -319,7 +321,7 @@ MISTAKES = {
     "no text": (["--workdir=OUT"], "--corpus"),
     "two texts": (["--workdir=OUT", "--corpus=CORPUS", "--dataset=ptb"], "--dataset"),
     "absent text": (["--workdir=OUT", "--corpus=absent.txt"], "--corpus=absent.txt"),
-    "unknown peer": (
+    "unknown baseline": (
         ["--workdir=OUT", "--corpus=CORPUS", "--baselines=glove"],
         "--baselines=glove",
     ),
@@ -334,7 +336,7 @@ MISTAKES = {
         ["--workdir=OUT", "--corpus=CORPUS", "--baselines=fasttext", "--fasttext=BROKEN"],
         "--baselines=fasttext: exit status 126: [Errno 8]",
     ),
-    "a peer that fails": (
+    "a baseline that fails": (
         ["--workdir=OUT", "--corpus=CORPUS", "--baselines=word2vec_c", "--word2vec_c=false"],
         "--baselines=word2vec_c: exit status 1",
     ),

@@ -30,7 +30,7 @@ def searched(place):
     return out
 
 
-def test_a_line_and_items_a_member(searched):
+def test_a_line_and_items_a_trial(searched):
     lines = lines_of(searched)
     assert [line["role"] for line in lines] == ["search", "search", "judge", "judge"]
     assert [line["member"] for line in lines] == [0, 1, 10_000, 10_001]
@@ -58,7 +58,7 @@ def test_it_goes_on_where_it_stopped_with_the_same_lines(searched, place, capsys
     (again / "results.jsonl").write_text(whole[0] + '\n{"member": 1, "pro')
     args = [f"--data_dir={place}", "--threads=1", f"--workdir={again}"]
     assert start("gensim_search", *args, "--points=2") == 0
-    assert capsys.readouterr().err.count(" of 1: member 1,") == 1
+    assert capsys.readouterr().err.count(" of 1: trial 1,") == 1
     assert start("gensim_search", *args, "--only=1", "--seeds=2") == 0
     assert lines_of(again) == lines_of(searched)
     before = (again / "results.jsonl").read_bytes()
@@ -66,7 +66,7 @@ def test_it_goes_on_where_it_stopped_with_the_same_lines(searched, place, capsys
     assert (again / "results.jsonl").read_bytes() == before
 
 
-def test_a_line_names_the_flags_that_train_its_member_again(searched, place):
+def test_a_line_names_the_flags_that_train_its_trial_again(searched, place):
     line = lines_of(searched)[1]
     args = [*line["flags"].split(), "--threads=1", f"--data_dir={place}"]
     assert start("gensim_search", *args, f"--workdir={place / 'alone'}") == 0
@@ -77,8 +77,8 @@ def test_a_line_names_the_flags_that_train_its_member_again(searched, place):
     }
 
 
-def test_draws_are_a_function_of_seed_and_member_and_follow_their_laws():
-    drawn = [gensim_search.draw(0, member) for member in range(2000)]
+def test_draws_are_a_function_of_seed_and_trial_and_follow_their_laws():
+    drawn = [gensim_search.draw(0, trial) for trial in range(2000)]
     assert drawn[7] == gensim_search.draw(0, 7) != gensim_search.draw(1, 7)
     of = {name: np.array([setting[name] for setting in drawn]) for name in drawn[0]}
     bounds = {

@@ -298,7 +298,7 @@ def stop_at_epoch(monkeypatch, count):
     monkeypatch.setattr(command.os, "_exit", end)  # this process is to stay
 
 
-MEMBERS = [RunConfig(seed=seed, optimizer="adam") for seed in (1, 2)]
+CONFIGURATIONS = [RunConfig(seed=seed, optimizer="adam") for seed in (1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -314,13 +314,13 @@ MEMBERS = [RunConfig(seed=seed, optimizer="adam") for seed in (1, 2)]
         ([" #0", "--seed=2 --novelty=1 #1"], False),
     ],
 )
-def test_a_checkpoints_members_are_those_of_any_version(tmp_path, stored, are_these):
+def test_a_checkpoints_trials_are_those_of_any_version(tmp_path, stored, are_these):
     from experiments.sweeps.checkpointing import Saves
     from experiments.sweeps.plan import Program, Trial
 
-    members = tuple(Trial(i, {}, config) for i, config in enumerate(MEMBERS))
-    saves = Saves(tmp_path, Program(0, members, 2, 1, 0), MEMBERS[0])
-    assert saves._are_these(saves._members)
+    trials = tuple(Trial(i, {}, config) for i, config in enumerate(CONFIGURATIONS))
+    saves = Saves(tmp_path, Program(0, trials, 2, 1, 0), CONFIGURATIONS[0])
+    assert saves._are_these(saves._trials)
     assert saves._are_these(stored) == are_these
 
 
@@ -430,7 +430,7 @@ def test_a_benchmark_goes_on_with_an_older_folder(script, tmp_path, capsys):
         ("--corpus=a b", "--corpus=a c", False),
     ],
 )
-def test_a_peers_flags_are_compared_as_flags(there, here, alike):
+def test_a_baselines_flags_are_compared_as_flags(there, here, alike):
     ours = Entry("w2v_jax", "w2v_jax", "", 1)
     assert same(ours, there, here) is alike and same(ours, here, there) is alike
     assert same(Entry("gensim", "gensim", "", 1), there, here) == (there == here)

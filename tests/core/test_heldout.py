@@ -298,7 +298,7 @@ def test_settings_compare_by_the_loss_unless_it_depends_on_what_they_differ_in(p
     assert depends_on == {key for key in LOSS_KEYS if key not in design.REFUSED}
 
 
-def test_members_under_vmap_are_measured_as_alone(params, text, make_hyper):
+def test_trials_under_vmap_are_measured_as_alone(params, text, make_hyper):
     static = static_of(noise="with_replacement")
     trials = [make_hyper(COUNTS, keep_prob=k, negatives=n) for k, n in ((KEEP, 2), (KEEP / 3, 1))]
     tables = [params, Params(*(x / 2 for x in params))]

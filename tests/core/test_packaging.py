@@ -25,7 +25,7 @@ MODULES = {  # of distributions that go by another name
     "orbax-checkpoint": "orbax",
     "scikit-learn": "sklearn",
 }
-# Optional, and told when it is missing: the loop of a peer that a user sets up himself.
+# Optional, and told when it is missing: the loop of a baseline that a user sets up himself.
 OUTSIDE = {"torch"}
 
 
@@ -74,7 +74,7 @@ def test_readmes_first_command_needs_nothing_that_some_python_lacks():
     assert "gensim" not in needed  # no wheel for Python 3.14, and its source doesn't build there
 
 
-def test_notice_names_every_carried_file_and_its_bytes():
+def test_notice_names_every_packaged_file_and_its_bytes():
     notice = (ROOT / "NOTICE").read_text()
     entries = dict(re.findall(r"^(w2v_jax/resources/\S+)\n((?:  .*\n)+)", notice, re.MULTILINE))
     files = {f"w2v_jax/resources/{p.name}": p for p in RESOURCES.iterdir() if p.is_file()}

@@ -222,7 +222,7 @@ def test_results_that_are_damaged_are_refused(tmp_path, content):
         Results(tmp_path, {"a": 1})
 
 
-def test_items_of_a_member_that_are_damaged_are_refused(tmp_path):
+def test_items_of_a_trial_that_are_damaged_are_refused(tmp_path):
     path = tmp_path / "0.npz"
     for content in (b"", b"PK\x03\x04", b"\x93NUMPY"):
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Losses, noise laws, optimisers, schedules: each entry is what it says of itself."""
+"""Losses, noise distributions, optimisers, schedules: each entry is what it says of itself."""
 
 from functools import cache, partial
 
@@ -152,7 +152,7 @@ def test_both_engines_have_the_same_objective(hyper, name, law):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-# Noise laws
+# Noise distributions
 
 
 @cache

@@ -426,4 +426,4 @@ def test_a_sweeps_folder_is_named_where_a_run_is_asked_for(capsys, tmp_path, scr
     asked = "--similar=a" if script == "query" else "--formats=npz"
     assert start(script, f"--run={tmp_path}", asked) == 1
     line = capsys.readouterr().err.splitlines()[-1]
-    assert "no finished run" in line and f"--vectors={tmp_path}/vectors/MEMBER.txt" in line
+    assert "no finished run" in line and f"--vectors={tmp_path}/vectors/TRIAL.txt" in line

@@ -50,7 +50,7 @@ def swept(place, valid):
     return out
 
 
-def test_a_sweep_leaves_a_line_a_member(swept):
+def test_a_sweep_leaves_a_line_a_trial(swept):
     lines = lines_of(swept)
     assert sorted(line["member"] for line in lines) == list(range(8))
     assert {line["program"] for line in lines} == {0, 1}  # a program a size
@@ -111,7 +111,7 @@ def test_a_sweep_of_another_held_out_loss_does_not_go_on(swept, place, capsys):
 @pytest.mark.bits
 @pytest.mark.parametrize("number", [1, 2, 7])
 @pytest.mark.slow
-def test_a_member_alone_has_the_same_vectors(swept, place, number):
+def test_a_trial_alone_has_the_same_vectors(swept, place, number):
     line = next(line for line in lines_of(swept) if line["member"] == number)
     out = place / f"alone{number}"
     quiet = ["--noevaluate", "--noplots", f"--workdir={out}"]
@@ -164,7 +164,7 @@ def test_table_and_pictures_are_made_again_without_training(swept, place, capsys
 
 
 @pytest.mark.slow
-def test_too_many_members_are_split_into_programs_of_one_shape(swept, place, capsys):
+def test_too_many_trials_are_split_into_programs_of_one_shape(swept, place, capsys):
     out = place / "split"
     args = [*QUICK, f"--data_dir={place}", f"--workdir={out}", *AXES, "--cpu_devices=1"]
     assert start("ptb_ablation", *args, "--memory_gb=1e-6") == 1
@@ -182,7 +182,7 @@ def test_too_many_members_are_split_into_programs_of_one_shape(swept, place, cap
 
 
 @pytest.mark.slow
-def test_a_diverged_member_is_named_and_the_others_are_there(place, valid, capsys):
+def test_a_diverged_trial_is_named_and_the_others_are_there(place, valid, capsys):
     out = place / "diverged"
     args = [*QUICK, f"--data_dir={place}", f"--workdir={out}", "--optimizer=sgd", "--seeds=1", *ONE]
     assert start("ptb_ablation", *args, "--sweep=learning_rate=0.1,1e38") == 0
@@ -193,7 +193,7 @@ def test_a_diverged_member_is_named_and_the_others_are_there(place, valid, capsy
 
 @pytest.mark.bits
 @pytest.mark.slow
-def test_a_member_stops_early_at_its_best_heldout_loss(place, valid):
+def test_a_trial_stops_early_at_its_best_heldout_loss(place, valid):
     out = place / "early"
     args = [*QUICK, f"--data_dir={place}", "--epochs=12", "--seeds=1", "--optimizer=sgd", *ONE]
     args += ["--sweep=learning_rate=1e-9,0.5"]

@@ -151,7 +151,7 @@ def test_the_choice_sees_the_choosing_half_alone(two):
     np.testing.assert_array_equal(again.choosing, search.choosing)
 
 
-def test_diverged_members_and_those_without_all_words_are_not_chosen(two):
+def test_diverged_trials_and_those_without_all_words_are_not_chosen(two):
     tried = [
         Trial({"seed": 1, "frozen_step": 3 if i == 0 else None}, cosines_of(two, w, w, i), {"x": i})
         for i, w in enumerate((0.9, 0.8, 0.3))
@@ -222,7 +222,7 @@ def test_the_report_has_the_figures(folders, capsys):
     for name, search in searches.items():
         own = measured(search.tried[search.best].cosines, judging)
         title = search_compare.SEARCHES[name]
-        assert rows[f"{title}, the search's member"] == ["1", *(f"{v:.3f}" for v in own.values())]
+        assert rows[f"{title}, the search's trial"] == ["1", *(f"{v:.3f}" for v in own.values())]
         of = [measured(m.cosines, judging)["sum"] for m in search.judges]
         half = 4.302653 * np.std(of, ddof=1) / np.sqrt(3)
         assert rows[f"{title}, new seeds"][0] == "3"
@@ -277,9 +277,9 @@ def test_folders_without_results_are_refused_in_a_line(folders, two, tmp_path, f
     assert not (out / "report.md").exists()
 
 
-def test_members_of_another_vocabulary_are_refused(folders, two, tmp_path):
+def test_trials_of_another_vocabulary_are_refused(folders, two, tmp_path):
     cosines = cosines_of(two, 0.5, 0.5, 1)
     cosines["simlex999"][200:] = np.nan
     folder = folder_of(tmp_path / "few", [({"setting": {"alpha": 1}}, cosines)])
-    with told(r"--gensim=[^ ]*: no member knows"):
+    with told(r"--gensim=[^ ]*: no trial knows"):
         search_compare.read({"ours": (str(folders / "ours"), ""), "gensim": (str(folder), "")})

@@ -321,7 +321,7 @@ def test_every_copy_of_simlex_gives_the_same_pairs(monkeypatch):
     assert len(found[0]) == 999 and found.count(found[0]) == len(found)
 
 
-def test_the_carried_sets_are_gensims():
+def test_the_packaged_sets_are_gensims():
     pytest.importorskip("gensim")
     folder = Path(find_spec("gensim").submodule_search_locations[0]) / "test" / "test_data"
     for name, file in (

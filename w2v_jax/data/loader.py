@@ -102,9 +102,9 @@ def _made(
 ) -> TokenizedText:
     """The corpus as files in `folder`, mapped; then moved into the cache or deleted."""
     try:
-        tally = LossyCounter(folder, settings.max_types, known)
-        scan = _scan(paths, settings, folder, tally, progress)
-        types, counts = tally.types()
+        counter = LossyCounter(folder, settings.max_types, known)
+        scan = _scan(paths, settings, folder, counter, progress)
+        types, counts = counter.types()
         vocab, index = choose(
             types,
             counts,
@@ -114,10 +114,10 @@ def _made(
             known=known,
             text=paths[0] + (f" and {len(paths) - 1} more" if len(paths) > 1 else ""),
         )
-        indices = tally.indices(index)
+        indices = counter.indices(index)
         _renumber(scan.pieces, indices, (index < 0).any(), settings.eos, folder)
         indices.delete()
-        lost = tally.report(settings.unk)
+        lost = counter.report(settings.unk)
         id_cache.finish(folder, vocab, scan.words, scan.sha256, settings, lost)
         corpus = id_cache.read(folder, settings)
         if lost:
@@ -129,7 +129,7 @@ def _made(
         shutil.rmtree(folder, ignore_errors=True)  # what is open or mapped stays readable
 
 
-def _scan(paths, settings: Settings, folder: str, tally: LossyCounter, progress) -> Scan:
+def _scan(paths, settings: Settings, folder: str, counter: LossyCounter, progress) -> Scan:
     """The first pass: writes ids by the table of words, and the line ends."""
     digest, here = hashlib.sha256(), _Position()
     words, ended, pieces = 0, 0, []
@@ -143,7 +143,7 @@ def _scan(paths, settings: Settings, folder: str, tally: LossyCounter, progress)
             room = settings.max_words - words if settings.max_words else found + 1
             if part.error is not None and found < room:
                 here.refuse(chunk, part.error)
-            ids = tally.add(part.words, room)
+            ids = counter.add(part.words, room)
             ends = part.newlines[part.newlines < room]
             if chunk.last or len(ids) == room:
                 ends = np.append(ends, len(ids))
@@ -151,7 +151,7 @@ def _scan(paths, settings: Settings, folder: str, tally: LossyCounter, progress)
             ends = ends[np.diff(ends, prepend=ended) > 0]  # the others are blank lines
             ids_file.write(ids.data)
             ends_file.write(ends.data)
-            pieces.append((len(ids), len(ends), tally.generation))
+            pieces.append((len(ids), len(ends), counter.generation))
             words += len(ids)
             ended = int(ends[-1]) if len(ends) else ended
             if len(ids) == room:

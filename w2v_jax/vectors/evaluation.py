@@ -78,9 +78,9 @@ def standard_people(names: Iterable[str] = PAIR_SETS) -> dict[str, np.ndarray]:
 def standard_files() -> dict[str, Path]:
     """The standard sets that are there: PAIR_SETS, then ANALOGY_SETS -> their files."""
     every = {
-        "wordsim353": resources.carried("wordsim353.tsv"),
+        "wordsim353": resources.packaged("wordsim353.tsv"),
         "simlex999": resources.simlex999(),
-        "google_analogies": resources.carried("questions-words.txt.xz"),
+        "google_analogies": resources.packaged("questions-words.txt.xz"),
     }
     return {name: path for name, path in every.items() if path}
 
