@@ -310,8 +310,7 @@ def _sums(
 def correction(hyper: HyperParams, static: StaticConfig) -> jax.Array:
     """What turns scores into log probabilities up to a constant: log Pn - log keep, [V].
 
-    The loss and the negative-sampling distribution say it. Raises UserError where one of them has
-    no such correction.
+    Loss and negative-sampling distribution say it. Raises UserError where one has no correction.
     """
     checks.check_names(static)
     if cause := without_perplexity(static):
