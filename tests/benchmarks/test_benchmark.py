@@ -272,7 +272,7 @@ print("Words in train file: 210\\n\\rAlpha: 0.0  Progress: 99.0%  Words/thread/s
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def text_folder(tmp_path_factory):
     """A text, and a program that pretends to be word2vec.c."""
     folder = tmp_path_factory.mktemp("benchmark")
     (folder / "text.txt").write_text(text_of())
@@ -283,21 +283,25 @@ def place(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_benchmark_runs_all_that_is_there_and_goes_on(place, capsys, monkeypatch):
+def test_a_benchmark_runs_all_that_is_there_and_goes_on(text_folder, capsys, monkeypatch):
     pytest.importorskip("gensim")
-    args = [f"--corpus={place / 'text.txt'}", f"--workdir={place / 'out'}", "--threads=1"]
+    args = [
+        f"--corpus={text_folder / 'text.txt'}",
+        f"--workdir={text_folder / 'out'}",
+        "--threads=1",
+    ]
     args += ["--dim=4", "--window=2", "--negatives=2", "--subsample=0", "--min_count=1"]
-    args += ["--epochs=2", f"--word2vec_c={place / 'word2vec'}", "--baselines"]
+    args += ["--epochs=2", f"--word2vec_c={text_folder / 'word2vec'}", "--baselines"]
     baselines = "gensim,word2vec_c"
     ours = ["--ours_flag=--batch_size=128", "--ours_flag=--noise=with_replacement"]
     assert start("benchmark", *args, f"{baselines},fasttext", "--seeds=1") == 1
     assert "error: --baselines=fasttext: no --fasttext=PATH" in capsys.readouterr().err
-    assert not (place / "out").exists()
+    assert not (text_folder / "out").exists()
     assert start("benchmark", *args, f"{baselines},w2v_jax@1", *ours, "--seeds=1") == 0
     told = capsys.readouterr()
-    assert (place / "out" / "table.md").read_text() in told.out
-    assert (place / "out" / "benchmark.png").stat().st_size > 10_000
-    lines = (place / "out" / "results.jsonl").read_text().splitlines()
+    assert (text_folder / "out" / "table.md").read_text() in told.out
+    assert (text_folder / "out" / "benchmark.png").stat().st_size > 10_000
+    lines = (text_folder / "out" / "results.jsonl").read_text().splitlines()
     found = {line["peer"]: line for line in map(json.loads, lines)}
     assert list(found) == ["gensim", "word2vec_c", "w2v_jax@1"]
     for line in found.values():
@@ -307,7 +311,7 @@ def test_a_benchmark_runs_all_that_is_there_and_goes_on(place, capsys, monkeypat
     assert found["word2vec_c"]["estimated"] and found["gensim"]["vocab_size"] == 12
 
     assert start("benchmark", *args, "word2vec_c", "--seeds=2") == 0
-    more = (place / "out" / "results.jsonl").read_text().splitlines()
+    more = (text_folder / "out" / "results.jsonl").read_text().splitlines()
     assert more[:3] == lines and len(more) == 4  # what was there is kept, seed 2 is added
     added = [(line["peer"], line["seed"]) for line in map(json.loads, more[3:])]
     assert added == [("word2vec_c", 2)]
@@ -344,9 +348,9 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_is_one_line_that_names_the_flag(case, place, tmp_path, capsys):
+def test_a_mistake_is_one_line_that_names_the_flag(case, text_folder, tmp_path, capsys):
     args, named = MISTAKES[case]
-    args = [a.replace("CORPUS", str(place / "text.txt")) for a in args]
+    args = [a.replace("CORPUS", str(text_folder / "text.txt")) for a in args]
     args = [a.replace("OUT", str(tmp_path / "out")) for a in args]
     (tmp_path / "broken").write_text("no program\n")
     (tmp_path / "broken").chmod(0o755)

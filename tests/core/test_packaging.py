@@ -111,17 +111,17 @@ def wheel(tmp_path_factory):
         found = "0"
     if int(found.split(".")[0]) < 77:
         pytest.skip(f"setuptools 77 is needed to build, {found} is there")
-    place = tmp_path_factory.mktemp("build")
+    folder = tmp_path_factory.mktemp("build")
     for name in ("w2v_jax", "experiments", "tests"):
-        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "NOTICE", "CITATION.cff"):
-        shutil.copy(ROOT / name, place)
+        shutil.copy(ROOT / name, folder)
     program = "from setuptools.build_meta import build_wheel; build_wheel('out')"
     built = subprocess.run(
-        [sys.executable, "-c", program], cwd=place, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=300
     )
     assert built.returncode == 0, built.stderr
-    (path,) = (place / "out").glob("*.whl")
+    (path,) = (folder / "out").glob("*.whl")
     return path
 
 

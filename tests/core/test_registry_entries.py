@@ -65,8 +65,8 @@ def written_out(params, batch, static):
             continue
         scores = params.output[batch.outputs[t]] @ h[t]
         for pair in range(0, len(scores), 1 + K):
-            at = slice(pair, pair + 1 + K)
-            total += loss(scores[at], jnp.asarray(batch.labels[t, at], h.dtype), weights[at])
+            part = slice(pair, pair + 1 + K)
+            total += loss(scores[part], jnp.asarray(batch.labels[t, part], h.dtype), weights[part])
     return total
 
 
@@ -98,9 +98,9 @@ def test_a_losss_slope_in_its_scores_is_its_difference_quotient(name):
     with jax.enable_x64(True):
         labels = jnp.array([3, 0, 3] if loss.vocabulary else [1.0, 0.0, 0.0])
         for weights in ([1.0, 1.0, 1.0], [0.5, 0.5, 0.0]):
-            at = jnp.asarray(rng.normal(size=5 if loss.vocabulary else 3))
+            scores = jnp.asarray(rng.normal(size=5 if loss.vocabulary else 3))
             own = partial(loss, labels=labels, weights=jnp.asarray(weights))
-            check_grads(own, (at,), 1, ["rev"], atol=1e-6, rtol=1e-6)
+            check_grads(own, (scores,), 1, ["rev"], atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.usefixtures("added")

@@ -62,10 +62,10 @@ def chosen(text, min_count, max_vocab, unk, known):
     ranked = [(w, n) for w, n in Counter(text).most_common() if w not in (None, "<unk>")]
     kept = [w for w, n in ranked if n >= min_count or w in known]
     rare = len(kept) < len(ranked) or None in text or "<unk>" in text
-    places = max_vocab or len(kept) + 1
-    if unk == "keep" and (rare or len(kept) > places):
-        places -= 1
-    return sorted(kept, key=lambda w: w not in known)[:places] if kept else []
+    room = max_vocab or len(kept) + 1
+    if unk == "keep" and (rare or len(kept) > room):
+        room -= 1
+    return sorted(kept, key=lambda w: w not in known)[:room] if kept else []
 
 
 def expected(source, files, size, max_types, **options):

@@ -77,11 +77,11 @@ def test_analogies_agree_with_gensim(standard_sets, tmp_path):
     words = sorted({word for quadruple in quadruples for word in quadruple})
     words = [word for i, word in enumerate(words) if i % 9]
     wv = vectors_of([*words, *(word.lower() for word in words if word != word.lower())], dim=60)
-    place = {word: i for i, word in enumerate(wv.words)}
+    index = {word: i for i, word in enumerate(wv.words)}
     for a, b, c, d in quadruples[::2]:  # so that some are answered rightly
-        if {a, b, c, d} <= set(place):
-            wv.vectors[place[d]] = sum(
-                sign * wv.vectors[place[word]] for sign, word in ((-1, a), (1, b), (1, c))
+        if {a, b, c, d} <= set(index):
+            wv.vectors[index[d]] = sum(
+                sign * wv.vectors[index[word]] for sign, word in ((-1, a), (1, b), (1, c))
             )
     score, sections = keyed(wv).evaluate_word_analogies(str(path))
     ours = list(analogies(wv, path))
@@ -98,8 +98,8 @@ def test_analogies_agree_with_gensim(standard_sets, tmp_path):
 def test_analogies_by_hand(tmp_path):
     path = tmp_path / "hand.txt"
     path.write_text(": sex\nMan Woman King Queen\nman woman boy girl\n\n: none\nx y z w\n")
-    places = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(1, 1, 1), pear=(-1, 0, 0))
-    wv = WordVectors(tuple(places), np.array(list(places.values()), np.float32))
+    points = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(1, 1, 1), pear=(-1, 0, 0))
+    wv = WordVectors(tuple(points), np.array(list(points.values()), np.float32))
     assert list(analogies(wv, path)) == [
         Measure("hand_sex_accuracy", 1.0, 1, 2),
         Measure("hand_none_accuracy", None, 0, 1),
@@ -113,9 +113,9 @@ def test_another_spelling_is_no_answer_for_a_query_and_right_for_the_answer(tmp_
     path = tmp_path / "hand.txt"
     path.write_text(": sex\nman woman king queen\n")
     # The best answer by cosine is Woman, which is passed over; then Queen, ahead of queen.
-    places = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(0, 0, -1))
-    places |= dict(Woman=(1, 1, 1), Queen=(1, 1, 0.9), pear=(1, 0.5, 0.5))
-    wv = WordVectors(tuple(places), np.array(list(places.values()), np.float32))
+    points = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(0, 0, -1))
+    points |= dict(Woman=(1, 1, 1), Queen=(1, 1, 0.9), pear=(1, 0.5, 0.5))
+    wv = WordVectors(tuple(points), np.array(list(points.values()), np.float32))
     ((_, value, *_), *_) = analogies(wv, path)
     assert value == 1.0
     assert keyed(wv).evaluate_word_analogies(str(path))[0] == value
@@ -225,8 +225,8 @@ def test_items_by_hand(tmp_path):
     assert people.tolist() == [1, 2, 3]
     np.testing.assert_allclose(cosines, [0.5**0.5, np.nan, 0])
     path.write_text(": s\nMan Woman King Queen\nman woman boy girl\nman king woman pear\n")
-    places = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(1, 1, 1), pear=(-1, 0, 0))
-    wv = WordVectors(tuple(places), np.array(list(places.values()), np.float32))
+    points = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(1, 1, 1), pear=(-1, 0, 0))
+    wv = WordVectors(tuple(points), np.array(list(points.values()), np.float32))
     answers = evaluation.analogy_items(wv, path)
     assert answers.dtype == np.int8 and answers.tolist() == [1, -1, 0]
 
@@ -312,8 +312,8 @@ def test_another_file_in_simlexs_place_is_not_read(tmp_path, monkeypatch, line):
 
 def test_every_copy_of_simlex_gives_the_same_pairs(monkeypatch):
     found = []
-    for place in resources.SIMLEX_IN:
-        monkeypatch.setattr(resources, "SIMLEX_IN", (place,))
+    for folder in resources.SIMLEX_IN:
+        monkeypatch.setattr(resources, "SIMLEX_IN", (folder,))
         if path := resources.simlex999():
             found.append(evaluation._read_pairs(path))
     if not found:

@@ -92,12 +92,12 @@ def test_principal_plane_is_the_covariances():
 def test_tsne_keeps_planted_groups_together_and_repeats_itself():
     wv = planted()
     unit = wv.vectors / np.linalg.norm(wv.vectors, axis=1, keepdims=True)
-    places = plots.tsne(unit.astype(np.float64))
-    apart = np.linalg.norm(places[:, None] - places, axis=2)
+    positions = plots.tsne(unit.astype(np.float64))
+    apart = np.linalg.norm(positions[:, None] - positions, axis=2)
     np.fill_diagonal(apart, np.inf)
     nearest = np.argsort(apart, axis=1)[:, :5]
     assert np.all(nearest // 15 == np.arange(60)[:, None] // 15)
-    np.testing.assert_array_equal(places, plots.tsne(unit.astype(np.float64)))
+    np.testing.assert_array_equal(positions, plots.tsne(unit.astype(np.float64)))
 
 
 def test_words_of_a_map():
@@ -172,18 +172,18 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         plots.plot_loss(tmp_path / "none" / "x.png", [1], [1], "t")
 
 
-def test_svg_and_png_have_the_words_at_the_same_places(tmp_path, monkeypatch):
+def test_svg_and_png_have_the_words_at_the_same_positions(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append((figure, path)))
     plots.plot_embedding(tmp_path / "x.png", planted(2, 4))
     figure, _ = figures[0]
     (axes,) = figure.axes
-    at = {}
+    by_dpi = {}
     for dpi in (120, 72):  # an SVG has 72 dots an inch, whatever was set
         figure.dpi = dpi
-        places = [text.get_transform().transform(text.get_position()) for text in axes.texts]
-        at[dpi] = np.array(places) / dpi
-    assert len(at[72]) and at[72] == pytest.approx(at[120])
+        positions = [text.get_transform().transform(text.get_position()) for text in axes.texts]
+        by_dpi[dpi] = np.array(positions) / dpi
+    assert len(by_dpi[72]) and by_dpi[72] == pytest.approx(by_dpi[120])
 
 
 def test_words_that_no_font_covers_are_left_out_and_returned(tmp_path, recwarn):
