@@ -20,6 +20,8 @@ from w2v_jax.types import TrainState, UserError
 from w2v_jax.visits import Position
 
 _COST = 0.01  # share of the time that copies of a good state may take
+# What a checkpoint calls the fields of Position, whatever this version does.
+_POSITION = dict(zip(("epoch", "place", "begin", "done", "step"), Position._fields, strict=True))
 
 
 class Start(NamedTuple):
@@ -130,7 +132,7 @@ class CheckpointPolicy:
             )
         about = {
             "ended": report.words == self._total,
-            "position": report.position._asdict(),
+            "position": dict(zip(_POSITION, report.position, strict=True)),
             "ledger": self._accumulator.saved(time.perf_counter()),
             "metrics_bytes": self._metrics.end(),
             "resumes": self._start.resumes,
@@ -175,7 +177,7 @@ def resumed(config: RunConfig, workdir: Path, first: Start, key: jax.Array, tota
     console.log(f"{said} {saved.step:,} ({checkpoints.folder}/{saved.step})")
     return Start(
         jax.tree.map(jnp.array, found["state"]),
-        Position(**saved.about["position"]),
+        Position(**{_POSITION[name]: n for name, n in saved.about["position"].items()}),
         saved.about["ledger"],
         saved.about["metrics_bytes"],
         saved.about["resumes"] + 1,

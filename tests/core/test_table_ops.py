@@ -37,10 +37,10 @@ def test_rows_are_added_at_ids_of_any_shape():
 
 
 def test_numbers_are_set_in_their_own_trial():
-    owners = np.full((S, V), -1, np.int32)
+    tables = np.full((S, V), -1, np.int32)
     ids = np.array([[0, 2, 5], [1, 9, 0], [4, 3, 2]], np.int32)
     values = np.arange(9, dtype=np.int32).reshape(3, 3)
-    found = jax.vmap(table_ops.scatter_set)(owners, ids, values)
+    found = jax.vmap(table_ops.scatter_set)(tables, ids, values)
     assert found.tolist() == [[0, -1, 1, -1, -1], [5, 3, -1, -1, -1], [-1, -1, 8, 7, 6]]
 
 

@@ -14,6 +14,7 @@ from scripts import QUICK, SMALL, contents, start
 from experiments.cli import command
 from experiments.runs import checkpointing, lock, rundir
 from w2v_jax import sweeping, training
+from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -97,6 +98,14 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(capsys, text_folder, 
     said = capsys.readouterr().err
     assert f"/{steps[-1]} is damaged" in said and f"going on from step {steps[-2]}" in said
     same_as_whole(whole, stopped)
+
+
+def test_a_checkpoint_calls_a_position_what_every_version_calls_it(stopped):
+    checkpoints = Checkpoints(str(stopped / "checkpoints"), None)
+    about = checkpoints.newest(print).about
+    checkpoints.close()
+    assert list(about["position"]) == ["epoch", "place", "begin", "done", "step"]
+    assert {"ledger", "identity", "ended"} <= set(about)
 
 
 def test_without_a_checkpoint_the_run_begins_anew(capsys, text_folder, whole, stopped):
