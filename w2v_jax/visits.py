@@ -24,6 +24,21 @@ class Program(NamedTuple):
     compile_sec: float
 
 
+class Training(NamedTuple):
+    """What a training is made of, from its first step to its last."""
+
+    key: jax.Array  # of the seed
+    corpus: Corpus
+    program: Program
+    hyper: HyperParams
+    static: StaticConfig
+    epochs: int
+    words_before: int = 0  # of an earlier training whose schedule goes on
+    resident: int = (
+        0  # chunks whose text stays on the device; the others' is put there for each use
+    )
+
+
 class Position(NamedTuple):
     """Where a training stands between two dispatches: what its state doesn't tell."""
 
@@ -55,25 +70,16 @@ class Drawn(NamedTuple):
 
 
 def visits(
-    key: jax.Array,
-    corpus: Corpus,
-    program: Program,
-    hyper: HyperParams,
-    static: StaticConfig,
-    epochs: int,
+    training: Training,
     start: Position = Position(),  # noqa: B008 (immutable)
-    resident: int = 0,
 ) -> Iterator[Visit]:
     """The chunks of each epoch, in a permutation of (seed, epoch), drawn; from `start` on.
-
-    resident: of how many chunks the text stays on the device once it is there.
 
     A chunk without a step counts with the one before, so that no word is lost from the count; an
     epoch without one is passed over. Raises UserError where the whole run holds no step.
     """
-    sampled_chunks = _ahead(
-        _sampled_chunks(key, corpus, program, hyper, static, epochs, start, resident)
-    )
+    static = training.static
+    sampled_chunks = _ahead(_sampled_chunks(training, start))
     trained = start.step + start.done > 0
     for epoch, of_epoch in itertools.groupby(sampled_chunks, key=lambda drawn: drawn.epoch):
         waiting, begin = None, start.begin if epoch == start.epoch else 0
@@ -90,7 +96,7 @@ def visits(
             trained = True
             yield waiting
     if not trained:
-        raise UserError(nothing_trained(static, epochs))
+        raise UserError(nothing_trained(static, training.epochs))
 
 
 def nothing_trained(static: StaticConfig, epochs: int) -> str:
@@ -102,24 +108,16 @@ def nothing_trained(static: StaticConfig, epochs: int) -> str:
     )
 
 
-def _sampled_chunks(
-    key: jax.Array,
-    corpus: Corpus,
-    program: Program,
-    hyper: HyperParams,
-    static: StaticConfig,
-    epochs: int,
-    start: Position,
-    resident: int,
-) -> Iterator[Drawn]:
+def _sampled_chunks(training: Training, start: Position) -> Iterator[Drawn]:
     """Each chunk's view in each epoch. The device draws while the host goes on.
 
     The view of a text of a single chunk where all is drawn once is kept: later epochs only
     shuffle it.
     """
+    key, corpus, program, hyper = training[:4]
     bounds, size = corpus.bounds, corpus.chunk_size
     kept, texts = None, {}
-    for epoch in range(start.epoch, epochs):
+    for epoch in range(start.epoch, training.epochs):
         order, done = np.asarray(chunk_order(key, epoch, len(bounds) - 1)), 0
         for place, chunk in enumerate(order):
             begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
@@ -131,10 +129,10 @@ def _sampled_chunks(
                 sampled = kept._replace(centre_order=program.shuffle(*address, kept))
             else:
                 text = texts.get(chunk) or jax.device_put(corpus.arrays(begin, end, size))
-                if len(texts) < resident:
+                if len(texts) < training.resident:
                     texts[chunk] = text
                 sampled = program.draw(*address, *text, hyper)
-            if static.redraw == "once" and len(bounds) == 2:
+            if training.static.redraw == "once" and len(bounds) == 2:
                 kept = sampled
             yield Drawn(epoch, place, sampled, done)
 

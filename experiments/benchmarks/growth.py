@@ -142,7 +142,8 @@ def measure(point: Point, settings: RunConfig) -> dict:
         return {**line, "reason": f"not run: needs {needed / 1e9:.1f} GB"}
     state = beginning.initial_state(settings, point.vocab_size, key, hyper)
     program = compiled(settings, point.vocab_size, point.words)
-    reports = training.train(state, key, corpus, program, hyper, settings.static(), EPOCHS)
+    whole = training.Training(key, corpus, program, hyper, settings.static(), EPOCHS)
+    reports = training.train(state, whole)
     first = next(reports)[1]
     began, seconds = time.perf_counter(), 0.0
     while not seconds or seconds < flags.FLAGS.timed_sec:

@@ -14,6 +14,7 @@ from experiments.report.tables import enclosed, markdown, spread
 from experiments.runs.store import Results, cpus, machine
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
+from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import TextSettings, UserError
 
 SETTINGS = ("corpus", "min_count", "max_types")
@@ -57,7 +58,7 @@ def read(source: corpora.Source, folder: Path) -> None:
     corpus = Corpus.load(source, settings, cache_dir=str(folder / "cache"), note=notes.append)
     line = {"sec": time.perf_counter() - began, "words": corpus.words}
     line |= {"types": len(corpus.vocab.words), "notes": notes}
-    (folder / "times.json").write_text(json.dumps(line))
+    write_atomically(str(folder / "times.json"), json.dumps(line).encode())
 
 
 def measured(folder: Path) -> dict:

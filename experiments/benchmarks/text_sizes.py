@@ -24,6 +24,7 @@ from experiments.report.tables import markdown, mean_and_interval, number, plus_
 from experiments.runs import rundir
 from experiments.runs.store import Results, cpus
 from w2v_jax.data import sources as corpora
+from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 from w2v_jax.vectors import io as vectors_io
@@ -80,8 +81,7 @@ def corpus_file(folder: Path, text: str, words: int) -> Path:
     own = folder / "texts" / f"{text.replace(' ', '_')}-{words}"
     if not (own / "corpus.txt").exists():
         if text == "ten types":
-            own.mkdir(parents=True, exist_ok=True)
-            (own / "corpus.txt").write_text(ten_types(words))
+            write_atomically(str(own / "corpus.txt"), ten_types(words).encode())
         else:
             source = corpora.locate("", corpus=flags.FLAGS.corpus)
             plain_corpus.plain(source, words, own)

@@ -39,7 +39,7 @@ def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
 def _run(main: Callable[[], None], argv: list[str], doc: str) -> int:
     try:
         _parse(argv, doc)
-        for line in configure():
+        for line in configure(deterministic=_is_asked_for("deterministic")):
             print(f"note: {line}", file=sys.stderr)
         quiet.orbax()
         programs.keep()
@@ -75,6 +75,10 @@ def _run(main: Callable[[], None], argv: list[str], doc: str) -> int:
         print(f"error: {_named(error)}", file=sys.stderr)
         return BAD_INPUT
     return OK
+
+
+def _is_asked_for(name: str) -> bool:
+    return name in flags.FLAGS and bool(flags.FLAGS[name].value)
 
 
 def _named(error: OSError) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.report import over_items
+from w2v_jax.data.writing import whole_file
 from w2v_jax.types import UserError
 
 ITEMS, OVER_ITEMS = "items", "over_items.npz"
@@ -18,7 +19,8 @@ def write(folder: Path, trial: Hashable, items: Mapping[str, np.ndarray]) -> Non
     """A trial's results item by item."""
     path = _path(folder, trial)
     path.parent.mkdir(exist_ok=True)
-    np.savez_compressed(path, **items)
+    with whole_file(path) as file:
+        np.savez_compressed(file, **items)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

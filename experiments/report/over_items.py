@@ -7,7 +7,6 @@ hundred words with one another. So are lines that follow one another.
 """
 
 from collections.abc import Hashable, Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from experiments.report import stats
-from w2v_jax.data.writing import write_atomically
+from w2v_jax.data.writing import whole_file
 from w2v_jax.vectors import evaluation
 
 BLOCKS = 20  # of a held-out text; more of them give shorter intervals on PTB, fewer do not longer
@@ -223,9 +222,8 @@ def save(path: Path, every: Mapping[str, Items]) -> None:
         arrays[f"{field}.members"] = np.array(items.trials)
         arrays[f"{field}.covariance"] = items.covariance[np.tril_indices(len(items.trials))]
         arrays[f"{field}.freedom"] = np.array(items.freedom)
-    file = BytesIO()
-    np.savez_compressed(file, **arrays)
-    write_atomically(str(path), file.getvalue())
+    with whole_file(path) as file:
+        np.savez_compressed(file, **arrays)
 
 
 def load(path: Path) -> dict[str, Items]:

@@ -163,7 +163,7 @@ assert not np.allclose(dW[say], assigned[say])
 # %% [markdown]
 # ## 4. From V classes to yes or no
 #
-# *The book 4.2.1 and 4.2.2 (`EmbeddingDot`), d2l 15.1.3 and 15.2.*
+# *The book 4.2.1 to 4.2.4 (`EmbeddingDot`), d2l 15.1.3 and 15.2.*
 #
 # The model has two tables. The input table gives the hidden vector $h$: in skip-gram it is the row
 # of the centre, in CBOW the mean of the rows of the contexts. The output table has a row $u_w$ for

@@ -165,7 +165,7 @@ assert not np.allclose(dW[say], assigned[say])
 # %% [markdown]
 # ## 4. 다중 분류에서 이진 분류로
 #
-# *책 4.2.1, 4.2.2 (`EmbeddingDot`), d2l 15.1.3, 15.2*
+# *책 4.2.1~4.2.4 (`EmbeddingDot`), d2l 15.1.3, 15.2*
 #
 # 모델에는 가중치가 두 개 있습니다. 입력 측 가중치에서는 은닉층의 벡터 $h$를 얻습니다.
 # skip-gram에서는 중심 단어의 행이고, CBOW에서는 맥락에 있는 행들의 평균입니다. 출력 측 가중치에는

@@ -59,7 +59,8 @@ def alone(key, hyper, state, corpus, static):
         PROGRAMS[static, size] = training.compile_program(state, key, size, hyper, static, 7)
     program = PROGRAMS[static, size]
     start = jax.tree.map(jnp.copy, state)  # a dispatch takes its state's memory
-    for after, _ in training.train(start, key, corpus, program, hyper, static, EPOCHS):
+    whole = training.Training(key, corpus, program, hyper, static, EPOCHS)
+    for after, _ in training.train(start, whole):
         last = jax.device_get(after)
     return last
 

@@ -172,7 +172,8 @@ def test_an_epoch_without_a_centre_is_passed_over(make_corpus, make_hyper):
     draw = jax.jit(lambda *args: subsampling.sample_chunk(*args, static))
     text = [jnp.asarray(x) for x in corpus.arrays(0, 2, 2)]
     program = training.Program(draw, None, None, 1, 0.0)
-    found = [v.epoch for v in visits.visits(key, corpus, program, hyper, static, 60)]
+    whole = training.Training(key, corpus, program, hyper, static, 60)
+    found = [v.epoch for v in visits.visits(whole)]
     drawn = [epoch for epoch in range(60) if draw(key, epoch, 0, *text, hyper).centres]
     assert found == drawn and 0 < len(found) < 60
 

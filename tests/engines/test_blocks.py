@@ -422,9 +422,10 @@ def test_a_smaller_dispatch_gives_the_same_tables(make_corpus, make_hyper):
         state = update.init_state(jax.tree.map(jnp.asarray, tables()), hyper, static)
         size = corpus.chunk_size
         program = training.compile_program(state, KEY, size, hyper, static, steps)
+        whole = training.Training(KEY, corpus, program, hyper, static, 2)
         *_, (state, report) = (
             (jax.tree.map(np.asarray, state), report)
-            for state, report in training.train(state, KEY, corpus, program, hyper, static, 2)
+            for state, report in training.train(state, whole)
         )
         assert report.words == 2 * len(corpus.ids) and np.isfinite(report.metrics.loss)
         ends.append(state.params)
@@ -453,7 +454,8 @@ def test_over_several_chunks_every_token_with_a_context_is_a_centre_once_an_epoc
     static = STATIC._replace(update="sparse", optimizer="row_adagrad")
     state = update.init_state(jax.tree.map(jnp.asarray, tables()), hyper, static)
     program = training.compile_program(state, KEY, corpus.chunk_size, hyper, static, 5)
-    reports = [r for _, r in training.train(state, KEY, corpus, program, hyper, static, 2)]
+    whole = training.Training(KEY, corpus, program, hyper, static, 2)
+    reports = [r for _, r in training.train(state, whole)]
     for epoch in (1, 2):
         rows = sum(r.metrics.rows for r in reports if r.epoch == epoch)
         assert rows == sum(n for n in LENGTHS if n > 1)

@@ -177,7 +177,8 @@ def test_rows_before_and_after_are_those_of_an_update_with_the_batch(printed, mo
     corpus = shown.run.read_corpus(it.config)[2]
     static = it.static._replace(platform="cpu")
     program = training.compile_program(state, key, len(corpus.ids), hyper, static, 1)
-    steps = training.train(state, key, corpus, program, hyper, static, it.config.epochs)
+    whole = training.Training(key, corpus, program, hyper, static, it.config.epochs)
+    steps = training.train(state, whole)
     state, _ = next(steps)
     for before, table in zip(it.step.before, state.params, strict=True):
         assert np.array_equal(before, table)
