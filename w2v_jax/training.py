@@ -218,7 +218,7 @@ def train(
                 words=corpus.words * (visit.epoch * tokens + part) // tokens,
                 metrics=Metrics(*map(float, metrics)),
                 learning_rate=float(rate),
-                position=Position(visit.epoch, visit.place, visit.begin, last, step),
+                position=Position(visit.epoch, visit.slot, visit.begin, last, step),
             )
             yield state, report
         step, begun = step + visit.steps, 0

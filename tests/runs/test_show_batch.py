@@ -225,7 +225,7 @@ def test_a_later_step_of_a_later_chunk_is_shown_with_its_own_batch(monkeypatch, 
     args = f"--corpus={tmp_path / 'lines.txt'}", *SMALL, f"--engine={engine}", "--epochs=3"
     assert start("show_batch", *args, "--step=7") == 0
     (((config, corpus, _), step),) = taken
-    assert step.report.step == 7 and step.report.position.place > 0
+    assert step.report.step == 7 and step.report.position.slot > 0
     hyper = shown.beginning.make_hyper(config, corpus.vocab)
     state = shown.beginning.initial_state(config, len(corpus.vocab.words), jax.random.key(1), hyper)
     static = config.static()._replace(optimizer="sgd", platform="cpu")
