@@ -119,7 +119,7 @@ def _check(key: jax.Array, hyper: HyperParams, vocab_size: int, static: StaticCo
 def _chunk(static: StaticConfig) -> Callable:
     """(state, stream, progress [2], hyper) -> state, sums: all steps of a chunk.
 
-    Under vmap all trainings go on to the longest one's end, those at theirs stay.
+    Under vmap all trainings run to the end of the longest; those past their own end stay.
     """
 
     @custom_vmap

@@ -2,9 +2,9 @@
 
 The loss is of the task that a run was trained for, which changes with its noise, K and
 subsampling: it compares runs that share these. The perplexity asks the same of every run: how
-probable the text's own words are beside one another. Nothing is drawn: windows, subsampling and
-noise enter as expectations, so that equal tables have equal figures whatever engine, batch or
-random numbers trained them.
+probable the text's own words are beside one another. Nothing is drawn. Windows, subsampling and
+noise enter as expectations. Equal tables have equal figures, whatever engine, batch or random
+numbers trained them.
 """
 
 import hashlib

@@ -120,8 +120,8 @@ def context_weights(distance: jax.Array, window: jax.Array, static: StaticConfig
     """Weight of a context at a distance of words, [..] both: 1, or P(a window holds it).
 
     With static.expected_window P(span >= distance) = 1 - (distance - 1) / window for a span of
-    U{1..window}. Skip-gram's loss is a sum over contexts, so that this is its mean over drawn
-    windows; CBOW's is not: there it is a mean of the contexts weighted by distance, another model.
+    U{1..window}. Skip-gram's loss is a sum over contexts: this is its mean over drawn
+    windows. CBOW's is not. There it is a mean of contexts weighted by distance, another model.
     """
     if not (static.dynamic_window and static.expected_window):
         return jnp.ones(distance.shape, jnp.float32)

@@ -189,8 +189,8 @@ def train_chunk(
 
     The trial's own state is None: the state stands first, to be donated.
 
-    A trial that ends the chunk with a loss or a row that is not finite is put back to where it
-    began it, and is not active any more.
+    A trial whose loss or rows are not finite at the end of the chunk returns to its state at the
+    beginning, and is not active any more.
     """
     state, trial, chunk, progress = work
     # Under vmap one trial's after the other: an axis of trials at the end of a chunk's arrays
@@ -222,7 +222,7 @@ def lone_chunk(state, sampled, progress, hyper, active, static):
 
 
 def vmapped_chunk(state, sampled, progress, hyper, active, static):
-    """The same under vmap: all trials go on to the longest one's end, those at theirs stay."""
+    """The same under vmap: all run to the end of the longest; trials past their own end stay."""
     total = jnp.where(active, sampling.steps_of(sampled.centres, static), 0)
     if training.in_runs(static):
         length = training.run_length(training.RUN, sampled.tokens.shape[0], static)

@@ -75,7 +75,7 @@ def _gather_jvp(primals, tangents):
 
 @custom_vmap
 def most(number: jax.Array) -> jax.Array:
-    """The number; under vmap the largest of all trials', so that a loop's bound is one for all."""
+    """The number; under vmap the largest of all trials: a loop's bound is one for all."""
     return number
 
 

@@ -183,7 +183,7 @@ class SampledChunk(NamedTuple):
 
 @struct.dataclass
 class TrainState:
-    """All that a run must keep to go on."""
+    """All that a run must keep to be resumed."""
 
     params: Params
     opt_state: Params  # optax's state of each table; update = sparse: a RowState

@@ -1,4 +1,4 @@
-"""An earlier training's words and rows in a new one: vocabularies joined, tables carried over."""
+"""An earlier training's words and rows in a new one: vocabularies merged, rows transferred."""
 
 import dataclasses
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from w2v_jax.types import TrainState, UserError, Vocab
 
 
 class Pretrained(NamedTuple):
-    """What a training goes on from."""
+    """What a training starts from."""
 
     vocab: Vocab  # V words, counts 0 where they are not known
     arrays: dict[str, np.ndarray]  # by the names of `checkpoint.flat`; tables at least
@@ -46,7 +46,7 @@ def merged(old: Vocab, new: Vocab) -> tuple[Vocab, np.ndarray, np.ndarray]:
 
 
 def merge_vocabs(corpus: Corpus, earlier: Pretrained) -> tuple[Corpus, np.ndarray]:
-    """The corpus in the joined vocabulary, and the index of each earlier word in it [V_old]."""
+    """The corpus in the merged vocabulary, and the index of each earlier word in it [V_old]."""
     vocab, old_index, new_index = merged(earlier.vocab, corpus.vocab)
     if isinstance(corpus.ids, id_cache.Ids):
         ids = corpus.ids.renumbered(new_index)
@@ -60,7 +60,7 @@ def transfer_rows(
 ) -> TrainState:
     """A first state with the earlier rows at their indices; the other words stay as they are.
 
-    index [V_old]: of the earlier words' rows. optimizer: the optimiser's state is carried too,
+    index [V_old]: of the earlier words' rows. optimizer: with the optimiser's state,
     otherwise the tables alone. Raises UserError where shapes don't agree.
     """
     new_size, old_size = len(state.params.input), len(earlier.vocab.words)

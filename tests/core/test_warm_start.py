@@ -1,4 +1,4 @@
-"""Vocabularies joined, rows carried over, and training that goes on from an earlier one."""
+"""Vocabularies merged, rows transferred, and training that starts from an earlier one."""
 
 import json
 

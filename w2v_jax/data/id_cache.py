@@ -108,7 +108,7 @@ def finish(
 ) -> None:
     """Adds vocabulary and header to a folder of ids and line ends. Raises OSError.
 
-    `note` is told whenever the corpus is found.
+    `note` is repeated whenever the corpus is found.
     """
     _write(os.path.join(folder, WORDS), "\n".join(vocab.words).encode())
     _write(os.path.join(folder, COUNTS), vocab.counts.astype(_DTYPES[COUNTS]).tobytes())

@@ -68,9 +68,9 @@ def load(
                  otherwise blank lines are left out
       max_words  cuts the text after that many words (0: all)
       max_types  bounds memory: see `lossy_counting.LossyCounter`; `known` are never rare
-    `cache_dir`: '' for the default folder, 'none' for no cache. What keeps the cache from being
-    used, and what max_types lost, is told to `note`, a line each, and never an error; `progress` is
-    called with the uncompressed bytes done since the last call.
+    `cache_dir`: '' for the default folder, 'none' for no cache. `note` gets a line where the
+    cache can't be used, which is no error, and one of what max_types lost. `progress` gets the
+    uncompressed bytes done since the last call.
 
     ids are an `id_cache.Ids`, line_ends a read-only memory map. Raises UserError where the text
     cannot be read, is not UTF-8, or holds no word that stays.

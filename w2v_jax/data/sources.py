@@ -34,7 +34,7 @@ class Source(NamedTuple):
 
     name: str  # the dataset's, or 'files'
     paths: tuple[str, ...]  # read in this order
-    note: str  # what the user must be told, a sentence, or ''
+    note: str  # a sentence for the user, or ''
 
 
 def locate(

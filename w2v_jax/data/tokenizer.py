@@ -7,8 +7,8 @@ import numpy as np
 
 _WIDE_SPACES = [c.encode() for c in map(chr, range(128, 0x3001)) if c.isspace()]
 _NEWLINE = 10
-# What fills a part that holds so many bytes of its word: 0xff, which no UTF-8 text holds, so that
-# a word is told from a longer one that begins with it.
+# What fills a part that holds so many bytes of its word: 0xff, which no UTF-8 text holds. A word
+# then differs from a longer one that begins with it.
 _FILL = np.array([(1 << 64) - (1 << 8 * n) for n in range(9)], np.uint64)
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: Knuth's multiplicative hash
 _HALF = np.uint64(32)

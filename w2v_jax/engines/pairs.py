@@ -83,7 +83,7 @@ def pairs_in_use(
 ) -> tuple[Rows, jax.Array]:
     """A row for each positive with its K negatives, those in use first, and their number.
 
-    Windows are dynamic, so that nearly half the slots of a batch are empty. Rows after those in
+    Windows are dynamic: nearly half the slots of a batch are empty. Rows after those in
     use weigh nothing; there are whole parts of rows. Slots that weigh nothing have an id outside
     the tables, of shape [V, D]: a gather reads some row for them, a scatter leaves them out.
     """
@@ -135,7 +135,7 @@ def add_gradient(
 ) -> tuple[Params, jax.Array, jax.Array]:
     """Sums [n, D] each plus the gradient of each occurrence of `ids`, at its index.
 
-    A part of the pairs in use at a time, so that the rows gathered for it stay in a core's cache.
+    A part of the pairs in use at a time: the rows gathered for it stay in a core's cache.
     Returns the sums, the objective and the loss.
     """
     grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)

@@ -21,7 +21,7 @@ CANDIDATES = 5  # answers of an analogy looked at; more than one for other spell
 PAIR_SETS = ("wordsim353", "simlex999")
 ANALOGY_SETS = ("google_analogies",)
 HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
-LEAST = 20  # items below which a figure is chance, and is not told
+LEAST = 20  # items below which a figure is chance, and is not given
 
 
 class Measure(NamedTuple):
@@ -37,8 +37,8 @@ class Measure(NamedTuple):
 def standard(wv: WordVectors, items: Mapping[str, np.ndarray] | None = None) -> Iterator[Measure]:
     """WordSim-353, SimLex-999 where it is installed, and Google's analogies.
 
-    Of fewer than LEAST items nothing is told. items: what `standard_items` gave for these vectors,
-    which costs most of the time.
+    Measures of fewer than LEAST items are left out. items: what `standard_items` gave for these
+    vectors, which costs most of the time.
     Sources: Finkelstein et al. 2002; Hill et al. 2015; Mikolov et al. 2013.
     """
     items = items or {}
