@@ -53,23 +53,28 @@ def update(
     a zero gradient moves nothing (sgd, adagrad, row_adagrad), not where momentum or decay would
     (adam, adamw).
     """
-    is_representative = indices == jnp.arange(ids.shape[0])
-    written = jnp.where(is_representative, ids, table.shape[0])  # the others fall outside
+    written = _once(ids, indices, table.shape[0])
 
     def is_rows(leaf):
         return jnp.ndim(leaf) > 0 and leaf.shape[0] == table.shape[0]
 
     def add(whole, new, old):
         # Adding the difference, not setting: a set after a gather makes XLA copy the table.
-        return table_ops.scatter_add(whole, written, new - old) if is_rows(whole) else new
+        return table_ops.scatter_add_unique(whole, written, new - old) if is_rows(whole) else new
 
     before = jax.tree.map(
         lambda leaf: table_ops.gather(leaf, ids) if is_rows(leaf) else leaf, state.inner
     )
     updates, after = transformation.update(summed, before, table_ops.gather(table, ids))
     inner = jax.tree.map(add, state.inner, after, before)
-    table = table_ops.scatter_add(table, written, updates.astype(table.dtype))
+    table = table_ops.scatter_add_unique(table, written, updates.astype(table.dtype))
     return table, state.replace(inner=inner)
+
+
+def _once(ids: jax.Array, indices: jax.Array, size: int) -> jax.Array:
+    """The ids [n] at their representatives, the others moved outside: size and up, each apart."""
+    occurrence = jnp.arange(ids.shape[0], dtype=ids.dtype)
+    return jnp.where(indices == occurrence, ids, size + occurrence)
 
 
 def scale_by_row_adagrad(epsilon: jax.Array) -> optax.GradientTransformation:

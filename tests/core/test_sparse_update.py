@@ -44,6 +44,16 @@ def step_of(name):
     return step
 
 
+@given(st.lists(st.integers(0, V + 4), min_size=1, max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_rows_are_written_at_ids_of_which_none_repeats(ids):
+    ids = jnp.array(ids, jnp.int32)
+    _, indices = sparse_update.deduplicate(jnp.zeros(V, jnp.int32), ids)
+    written = np.asarray(sparse_update._once(ids, indices, V))
+    assert len(np.unique(written)) == len(ids) and written.max() < V + len(ids)
+    assert set(written[written < V]) == {i for i in ids.tolist() if i < V}
+
+
 def dense_step(name, values, state, ids, grads):
     whole = np.zeros((V, D), np.float32)
     inside = ids < V

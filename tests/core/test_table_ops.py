@@ -44,6 +44,20 @@ def test_numbers_are_set_in_their_own_trial():
     assert found.tolist() == [[0, -1, 1, -1, -1], [5, 3, -1, -1, -1], [-1, -1, 8, 7, 6]]
 
 
+def test_ids_without_a_repetition_have_none_where_trials_are_folded():
+    rng = np.random.default_rng(1)
+    for n in (1, 4, 9):
+        ids = np.stack([rng.permutation(V + n)[:n] for _ in range(S)]).astype(np.int32)
+        _, folded = table_ops._fold_ids(jnp.asarray(ids), V)
+        assert len(np.unique(folded)) == S * n
+        np.testing.assert_array_equal(np.asarray(folded) < S * V, ids < V)
+        rows = rng.normal(size=(S, n, D)).astype(np.float32)
+        np.testing.assert_array_equal(
+            jax.vmap(table_ops.scatter_add_unique)(TABLES, ids, rows),
+            jax.vmap(table_ops.scatter_add)(TABLES, ids, rows),
+        )
+
+
 def test_rows_are_read_from_their_own_trial():
     found = np.asarray(jax.vmap(table_ops.gather)(TABLES, IDS))
     for s in range(S):
@@ -68,7 +82,9 @@ def test_a_gradient_adds_up_within_a_trial():
     np.testing.assert_array_equal(found, np.broadcast_to(np.array(expected)[..., None], (S, V, D)))
 
 
-@pytest.mark.parametrize("operation", [table_ops.scatter_add, table_ops.scatter_set])
+@pytest.mark.parametrize(
+    "operation", [table_ops.scatter_add, table_ops.scatter_add_unique, table_ops.scatter_set]
+)
 def test_no_scatter_has_a_batch_axis(operation):
     jaxpr = jax.make_jaxpr(jax.vmap(operation))(TABLES, IDS, ROWS)
     scatters = [e for e in jaxpr.jaxpr.eqns if "scatter" in e.primitive.name]
