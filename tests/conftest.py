@@ -74,6 +74,22 @@ def make_hyper():
     return make
 
 
+@pytest.fixture
+def added(monkeypatch):
+    """The registries with the entries that a reader may add."""
+    from entries import add  # draws a key: not before the settings above
+
+    add(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def hyper(make_hyper):
+    """Of the text that `entries` has."""
+    from entries import K, V
+
+    return make_hyper(np.arange(1, V + 1), learning_rate=0.1, window=2, negatives=K)
+
+
 @pytest.fixture(scope="session")
 def make_corpus():
     """(lines of ids, words read, V) -> Corpus."""

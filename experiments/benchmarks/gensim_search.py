@@ -88,18 +88,24 @@ def _rounded(value: float) -> float:
 
 def main() -> None:
     """Trains what is not there yet."""
-    given = flags.FLAGS
-    if not given.workdir:
-        raise UserError("--workdir=OUT is missing")
-    if find_spec("gensim") is None:
-        raise UserError("gensim is not installed: pip install 'w2v_jax[gensim]'")
+    folder = workdir()
     path = _training_file()
-    results = Results(Path(given.workdir).expanduser(), _settings(path))
+    results = Results(folder, _settings(path))
     jobs = [job for job in _jobs() if results.find(**job._asdict()) is None]
     text = _sentences(path) if jobs else []
     for number, job in enumerate(jobs, 1):
         line = _keep(job, text, results)
         console.log(f"{number} of {len(jobs)}: {_sentence(line)}")
+
+
+def workdir() -> Path:
+    """--workdir of a comparison with gensim. Raises UserError where either is not there."""
+    given = flags.FLAGS.workdir
+    if not given:
+        raise UserError("--workdir=OUT is missing")
+    if find_spec("gensim") is None:
+        raise UserError("gensim is not installed: pip install 'w2v_jax[gensim]'")
+    return Path(given).expanduser().absolute()
 
 
 def _training_file() -> str:

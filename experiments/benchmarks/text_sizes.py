@@ -9,7 +9,6 @@ A run that is in OUT/results.jsonl is not repeated. Leaves results.jsonl and tab
 import random
 import shutil
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -55,11 +54,7 @@ def define_flags() -> None:
 def main() -> None:
     """Measures what is not measured yet, size by size; then writes the table."""
     given = flags.FLAGS
-    if not given.workdir:
-        raise UserError("--workdir=OUT is missing")
-    if find_spec("gensim") is None:
-        raise UserError("gensim is not installed: pip install 'w2v_jax[gensim]'")
-    folder = Path(given.workdir).expanduser().absolute()
+    folder = gensim_search.workdir()
     results = Results(folder, {"threads": given.threads}, same_machine=False)
     sizes = [("ten types", int(words)) for words in given.sizes_of_ten_types]
     sizes += [("text", int(words)) for words in given.sizes] if given.corpus else []

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from experiments.cli import earlier_flags
 from experiments.report import over_items, stats
@@ -83,8 +82,8 @@ def measured(cosines: Mapping[str, np.ndarray], half: Half) -> dict[str, float]:
     found = {}
     for name in MEASURES:
         x, y = (values[half.used[name]] for values in (cosines[name], half.people[name]))
-        defined = len(x) > 1 and np.isfinite(x).all() and np.ptp(x) > 0 and np.ptp(y) > 0
-        found[name] = float(np.corrcoef(rankdata(x), rankdata(y))[0, 1]) if defined else np.nan
+        rho = evaluation.correlation("spearman", x, y) if np.isfinite(x).all() else None
+        found[name] = np.nan if rho is None else rho
     return {**found, SUM: sum(found.values())}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 from batches import batch_of, flat
-from entries import SMALL, D, K, V, add, drawing, names, tables
+from entries import SMALL, D, K, V, drawing, names, tables
 from jax.test_util import check_grads
 from laws import chi_square
 from messages import told
@@ -23,17 +23,6 @@ from w2v_jax.optimizers import OPTIMIZERS, Optimizer
 from w2v_jax.types import Params, Vocab
 
 of = partial(pytest.mark.parametrize, "name")
-
-
-@pytest.fixture
-def added(monkeypatch):
-    add(monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def hyper(make_hyper):
-    return make_hyper(np.arange(1, V + 1), learning_rate=0.1, window=2, negatives=K)
-
 
 # Losses
 

@@ -1,10 +1,11 @@
-"""Measures against gensim, scipy and counts made by hand."""
+"""Measures against gensim, published figures and counts made by hand."""
 
 import lzma
 import os
 import subprocess
 import sys
 from collections import Counter
+from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -135,19 +136,44 @@ def test_the_treebank_covers_what_it_should():
         assert (ours[name].covered, ours[name].total) == (covered, total)
 
 
+def mid_ranks(values):
+    """By counting: how many are smaller, and half of its equals."""
+    return [sum(v < x for v in values) + (sum(v == x for v in values) + 1) / 2 for x in values]
+
+
+def by_definition(x, y):
+    """cov(x, y) / (sd(x) sd(y)), in exact fractions but for the root."""
+    x, y = ([Fraction(v) for v in values] for values in (x, y))
+    x, y = ([v - sum(values) / len(values) for v in values] for values in (x, y))
+    xy, xx, yy = (sum(a * b for a, b in zip(*two, strict=True)) for two in ((x, y), (x, x), (y, y)))
+    return float(xy) / float(xx * yy) ** 0.5
+
+
+@pytest.mark.filterwarnings("error")
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=12))
-def test_correlations_are_scipys(items):
-    stats = pytest.importorskip("scipy.stats")
+def test_correlations_are_those_of_their_definition(items):
     x, y = np.array(items, float).T
-    ours = evaluation._correlation(evaluation._ranks(x), evaluation._ranks(y))
+    ours = [evaluation.correlation(kind, x, y) for kind in ("spearman", "pearson")]
     if len(set(x)) == 1 or len(set(y)) == 1:
-        assert ours is None
+        assert ours == [None, None]
     else:
-        assert ours == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-9)
-        assert evaluation._correlation(x, y) == pytest.approx(
-            stats.pearsonr(x, y).statistic, abs=1e-9
-        )
+        theirs = [by_definition(mid_ranks(x), mid_ranks(y)), by_definition(x, y)]
+        assert ours == pytest.approx(theirs, abs=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+def test_correlations_are_the_published_ones():
+    """Pearson's of the first of Anscombe's quartet; Spearman's of Wikipedia's article on it."""
+    x = np.array([10.0, 8, 13, 9, 11, 14, 6, 4, 12, 7, 5])
+    y = np.array([8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68])
+    assert evaluation.correlation("pearson", x, y) == pytest.approx(0.816, abs=5e-4)
+    iq = np.array([106.0, 100, 86, 101, 99, 103, 97, 113, 112, 110])
+    hours = np.array([7.0, 27, 2, 50, 28, 29, 20, 12, 6, 17])
+    assert evaluation.correlation("spearman", iq, hours) == pytest.approx(-29 / 165)
+    near = 1 + np.array([0.0, 1, 2]) * 2.0**-51  # scipy warns of what is nearly constant
+    assert evaluation.correlation("pearson", near, np.array([3.0, 2, 1])) < -0.9
+    assert evaluation.correlation("pearson", x[:1], y[:1]) is None
 
 
 @pytest.mark.parametrize("separator", ["\t", ",", " ", "   ", ", "])
