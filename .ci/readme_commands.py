@@ -46,7 +46,7 @@ SMALL = {  # what makes a command small, beside the texts that `prepare` writes
     ],
     "benchmark_softmax": ["--vocab_sizes=100,1000", "--timed_sec=0.1", "--rounds=1"],
     "benchmark_reading": ["--rounds=1"],
-    "benchmark_sweep": ["--members=2", "--rounds=1"],
+    "benchmark_sweep": ["--trials=2", "--rounds=1"],
     "hypergradients": [
         *("--steps=5", "--descent_steps=1", "--max_vocab=50", "--max_words=5000"),
         *("--heldout_centres=64", "--batch_size=64", "--optimizers=sgd"),
