@@ -25,15 +25,15 @@ def init(table: jax.Array, transformation: optax.GradientTransformation) -> RowS
 
 
 def deduplicate(representative: jax.Array, ids: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Makes one occurrence of each id its representative: [V], ids [n] -> [V], places [n].
+    """Makes one occurrence of each id its representative: [V], ids [n] -> [V], indices [n].
 
-    places[i] is where in n row gradients the gradient of occurrence i is to be added: at the
-    representative of ids[i]. Ids of V and more have none: their place is n, outside.
+    indices[i] is where in n row gradients the gradient of occurrence i is to be added: at the
+    representative of ids[i]. Ids of V and more have none: their index is n, outside.
     Nothing of size V is made or read.
     """
     size, count = representative.shape[0], ids.shape[0]
     representative = table_ops.scatter_set(representative, ids, jnp.arange(count, dtype=jnp.int32))
-    # Were they to share a place, a GPU would add their zeros there one after the other.
+    # Were they to share an index, a GPU would add their zeros there one after the other.
     return representative, jnp.where(ids < size, table_ops.gather(representative, ids), count)
 
 
@@ -47,7 +47,7 @@ def update(
 ) -> tuple[jax.Array, RowState]:
     """Each row of ids [n] moves once, by the transformation of its summed gradient.
 
-    summed [n, D]: at each representative's place the sum of its id's gradients (`deduplicate`).
+    summed [n, D]: at each representative's index the sum of its id's gradients (`deduplicate`).
     Exact for every transformation that treats elements or rows apart (sgd, adagrad, row_adagrad,
     adam, adamw). Rows not in ids keep their values and their state: the same as dense optax where
     a zero gradient moves nothing (sgd, adagrad, row_adagrad), not where momentum or decay would

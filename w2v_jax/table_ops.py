@@ -14,9 +14,9 @@ from jax.custom_batching import custom_vmap
 
 
 def look_up(values: jax.Array, indices: jax.Array) -> jax.Array:
-    """values[places], the last of them for places past the end: [n, ..] and [..] -> [.., ..].
+    """values[indices], the last of them for indices past the end: [n, ..] and [..] -> [.., ..].
 
-    `values[places]` says the same of places inside alone: JAX takes it for a promise.
+    `values[indices]` says the same of indices inside alone: JAX takes it for a promise.
     """
     return jnp.asarray(values).at[indices].get(mode="clip")
 
@@ -94,11 +94,11 @@ def _gather_jvp(primals, tangents):
 
 @custom_vmap
 def most(number: jax.Array) -> jax.Array:
-    """The number; under vmap the largest of all members', so that a loop's bound is one for all."""
+    """The number; under vmap the largest of all trials: a loop's bound is one for all."""
     return number
 
 
 @most.def_vmap
-def _most_of_members(count, batched, number):
+def _most_of_trials(count, batched, number):
     del count, batched
     return jnp.max(number, axis=0), False

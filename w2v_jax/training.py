@@ -228,7 +228,7 @@ def train(
                 words=words_through(training, visit, last),
                 metrics=Metrics(*map(float, metrics)),
                 learning_rate=float(rate),
-                position=Position(visit.epoch, visit.place, visit.begin, last, step),
+                position=Position(visit.epoch, visit.slot, visit.begin, last, step),
             )
             yield state, report
         step, begun = step + visit.steps, 0

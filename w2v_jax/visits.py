@@ -44,7 +44,7 @@ class Position(NamedTuple):
     """Where a training stands between two dispatches: what its state doesn't tell."""
 
     epoch: int = 0  # from 0
-    place: int = 0  # of the chunk in the epoch's order
+    slot: int = 0  # of the chunk in the epoch's order
     begin: int = 0  # tokens of the epoch done before the chunk's first step
     done: int = 0  # steps of the chunk done
     step: int = 0  # updates made before the chunk
@@ -54,7 +54,7 @@ class Visit(NamedTuple):
     """One chunk in one epoch."""
 
     epoch: int  # from 0
-    place: int  # of the chunk in the epoch's order
+    slot: int  # of the chunk in the epoch's order
     sampled: SampledChunk
     steps: int  # at least 1
     begin: int  # tokens of the epoch done before it
@@ -65,7 +65,7 @@ class Drawn(NamedTuple):
     """One chunk's view in one epoch."""
 
     epoch: int
-    place: int
+    slot: int
     sampled: SampledChunk
     end: int  # tokens of the epoch through this chunk
 
@@ -92,7 +92,7 @@ def visits(
             if waiting:
                 yield waiting
                 begin = waiting.end
-            waiting = Visit(epoch, drawn.place, drawn.sampled, steps, begin, drawn.end)
+            waiting = Visit(epoch, drawn.slot, drawn.sampled, steps, begin, drawn.end)
         if waiting:
             trained = True
             yield waiting
@@ -120,10 +120,10 @@ def _sampled_chunks(training: Training, start: Position) -> Iterator[Drawn]:
     kept, texts = None, {}
     for epoch in range(start.epoch, training.epochs):
         order, done = np.asarray(chunk_order(key, epoch, len(bounds) - 1)), 0
-        for place, chunk in enumerate(order):
+        for slot, chunk in enumerate(order):
             begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
             done += end - begin
-            if epoch == start.epoch and place < start.place:
+            if epoch == start.epoch and slot < start.slot:
                 continue
             address = key, jnp.int32(epoch), jnp.int32(chunk)
             if kept:
@@ -135,7 +135,7 @@ def _sampled_chunks(training: Training, start: Position) -> Iterator[Drawn]:
                 sampled = program.draw(*address, *text, hyper)
             if training.static.redraw == "once" and len(bounds) == 2:
                 kept = sampled
-            yield Drawn(epoch, place, sampled, done)
+            yield Drawn(epoch, slot, sampled, done)
 
 
 def chunk_order(key: jax.Array, epoch: int, chunks: int) -> jax.Array:
@@ -148,6 +148,6 @@ def _ahead(items: Iterator) -> Iterator:
     items = iter(items)
     one = next(items, None)
     while one is not None:
-        following = next(items, None)
+        upcoming = next(items, None)
         yield one
-        one = following
+        one = upcoming

@@ -1,4 +1,4 @@
-"""What XLA must be told before JAX starts a backend, and who hears that it was not."""
+"""XLA's flags, which must be set before JAX starts a backend; a note where they weren't."""
 
 import functools
 import os
@@ -18,7 +18,7 @@ PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
 
 
 def configure(*, fast_scatter: bool = True, deterministic: bool = False) -> list[str]:
-    """Sets for the whole process what XLA must know; returns a line for each thing to tell.
+    """Sets for the whole process what XLA must know; returns a line for each note.
 
     Call it before JAX computes anything: XLA reads its flags once, when a backend starts.
     deterministic: a GPU leaves the same bits each time. XLA sorts what a scatter adds, which takes
@@ -43,7 +43,7 @@ def configure(*, fast_scatter: bool = True, deterministic: bool = False) -> list
 
 
 def _make_deterministic() -> list[str]:
-    """Asks XLA for deterministic operations; a line that tells so. Raises UserError."""
+    """Asks XLA for deterministic operations; returns a note that says so. Raises UserError."""
     option, told = f"{DETERMINISTIC}=true", _told()
     said = re.findall(rf"{DETERMINISTIC}(?:=(\S+)|(?=\s|$))", told)
     if said and said[-1].lower() not in ("", "true", "1"):
@@ -74,7 +74,7 @@ def _is_slow() -> bool:
 
 
 def _told() -> str:
-    """What XLA is told: XLA_FLAGS, or the text of the file that they name."""
+    """What XLA reads: XLA_FLAGS, or the text of the file that they name."""
     own = os.environ.get("XLA_FLAGS", "")
     if not _names_a_file(own):
         return own

@@ -9,11 +9,11 @@ from absl import flags
 from jax.errors import JaxRuntimeError
 
 from experiments.cli import (
+    baseline_flags,
     datasets,
     earlier_arguments,
     flag_lines,
     help,
-    peers_flags,
     programs,
     quiet,
     streams,
@@ -103,7 +103,7 @@ def _parse(argv: list[str], doc: str) -> None:
         rest = flags.FLAGS([argv[0], *args])
     except flags.UnrecognizedFlagError as error:
         raise UserError(
-            f"{' '.join(str(error).split())}{peers_flags.hint(error.flagname)}"
+            f"{' '.join(str(error).split())}{baseline_flags.hint(error.flagname)}"
         ) from error
     except flags.Error as error:
         raise UserError(" ".join(str(error).split())) from error

@@ -109,10 +109,10 @@ def _of_pairs(batch: Batch, static: StaticConfig) -> Iterator[Example]:
 def _of_blocks(batch: BlockBatch, static: StaticConfig) -> Iterator[Example]:
     """An example a centre."""
     for number in range(static.batch_size):
-        block, place = divmod(number, static.block)
+        block, position = divmod(number, static.block)
         group, row = divmod(number, static.group_size)
-        contexts = _weighted(batch.tokens[block], batch.context_weights[block, place])
-        centre = [(int(batch.tokens[block, static.window + place]), 1.0)]
+        contexts = _weighted(batch.tokens[block], batch.context_weights[block, position])
+        centre = [(int(batch.tokens[block, static.window + position]), 1.0)]
         noise = batch.negatives[group]
         weights = np.broadcast_to(batch.negative_weights[group, row], noise.shape)
         negatives = list(zip(noise.tolist(), weights.tolist(), strict=True))

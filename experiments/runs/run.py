@@ -77,14 +77,14 @@ class Trained(NamedTuple):
 def _run(
     config: RunConfig, workdir: Path, source, corpus: Corpus, earlier, this: dict, resumes: bool
 ) -> None:
-    """Trains and leaves the run's files; this: its identity."""
+    """Trains and leaves the run's files; this: its fingerprint."""
     untrained = _untrained(config, corpus, earlier)
-    corpus, place = warm_start.merge_vocabs(corpus, earlier) if earlier else (corpus, None)
+    corpus, index = warm_start.merge_vocabs(corpus, earlier) if earlier else (corpus, None)
     beginning.check(config, corpus)
     defaults.tell(config, corpus)
     hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
     resident = memory.check(config, corpus, hyper)
-    start = _beginning(config, corpus, key, hyper, earlier, place, this)
+    start = _beginning(config, corpus, key, hyper, earlier, index, this)
     if resumes:
         start = checkpointing.resumed(config, workdir, start, key, corpus.words * config.epochs)
     if start.ended:  # and the process with it, before the vectors were written
@@ -178,14 +178,14 @@ def _beginning(
     key: jax.Array,
     hyper: HyperParams,
     earlier,
-    place,
+    index,
     this: dict,
 ) -> Start:
-    """Where a new run starts; earlier, place: what it goes on from (warm_start), or None."""
+    """Where a new run starts; earlier, index: what it goes on from (warm_start), or None."""
     state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
     before = 0
     if earlier:
-        state = warm_start.transfer_rows(state, earlier, place, config.continue_schedule)
+        state = warm_start.transfer_rows(state, earlier, index, config.continue_schedule)
         earlier.arrays.clear()  # they may be as large as the state
         before = earlier.words if config.continue_schedule else 0
     return Start(state, visits.Position(), None, None, 0, before, this)

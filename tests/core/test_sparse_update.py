@@ -36,10 +36,10 @@ def step_of(name):
     @jax.jit
     def step(values, state, ids, grads):
         with jax.numpy_dtype_promotion("standard"):  # optax's Adam
-            representative, places = sparse_update.deduplicate(state.representative, ids)
-            summed = jnp.zeros_like(grads).at[places].add(grads, mode="drop")
+            representative, indices = sparse_update.deduplicate(state.representative, ids)
+            summed = jnp.zeros_like(grads).at[indices].add(grads, mode="drop")
             state = state.replace(representative=representative)
-            return sparse_update.update(values, state, ids, places, summed, transformation)
+            return sparse_update.update(values, state, ids, indices, summed, transformation)
 
     return step
 

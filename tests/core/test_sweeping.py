@@ -88,7 +88,7 @@ def shard(trials, size, devices):
 
 
 def of_all(sharded):
-    """State and alive of all trials."""
+    """State and activity of all trials."""
     return sweeping.joined([m.replace(key=None) for m in sharded])
 
 
@@ -103,7 +103,7 @@ def equal(a, b):
 @pytest.mark.bits
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.slow
-def test_a_member_has_the_bits_of_the_run_alone(corpus, chunked, make_hyper, kind):
+def test_a_trial_has_the_bits_of_the_run_alone(corpus, chunked, make_hyper, kind):
     static = KINDS[kind]
     rates = enumerate(RATES)
     trials = [trial(make_hyper, corpus, static, i, rate, **ROOM[i]) for i, rate in rates]
@@ -117,7 +117,7 @@ def test_a_member_has_the_bits_of_the_run_alone(corpus, chunked, make_hyper, kin
 
 @pytest.mark.parametrize("kind", ["pairs, cbow, touched adam", "blocks"])
 @pytest.mark.slow
-def test_lanes_differ_by_rounding_alone(corpus, chunked, make_hyper, kind):
+def test_vmapped_trials_differ_by_rounding_alone(corpus, chunked, make_hyper, kind):
     static = KINDS[kind]
     trials = [trial(make_hyper, corpus, static, i, rate) for i, rate in enumerate(RATES)]
     one, sums = together(trials, corpus, static)
@@ -166,7 +166,7 @@ def test_all_devices_share_one_compilation(make_hyper, corpus):
     ("kind", "vmap_width"),
     [("pairs, cbow, touched adam", 3), ("blocks, cbow, dense adam", 1), ("blocks", 3)],
 )
-def test_a_diverged_member_stays_where_it_was_and_the_others_go_on(
+def test_a_diverged_trial_stays_where_it_was_and_the_others_go_on(
     corpus, chunked, make_hyper, kind, vmap_width
 ):
     static = KINDS[kind]
@@ -200,7 +200,7 @@ def test_the_last_good_state_is_that_of_the_chunk_before(corpus, make_hyper):
         assert whole.active[1]
 
 
-def test_a_member_that_does_not_go_on_keeps_its_state(corpus, chunked, make_hyper):
+def test_a_trial_that_does_not_go_on_keeps_its_state(corpus, chunked, make_hyper):
     static = KINDS["blocks"]
     trials = [trial(make_hyper, corpus, static, i, 0.1) for i in range(3)]
     devices = jax.devices()[:1]
@@ -248,7 +248,7 @@ def test_memory_is_estimated(make_corpus, make_hyper, static, vmap_width):
     assert 0.7 * real < told < 3 * real
 
 
-def test_lanes_and_padding():
+def test_vmap_width_and_padding():
     devices = jax.devices()[:4]
     assert sweeping.default_vmap_width(9, devices) == 1
     assert [sweeping.padded(n, devices, 2) for n in (1, 8, 9)] == [8, 8, 16]

@@ -137,8 +137,8 @@ def test_results_do_not_depend_on_the_steps_of_a_dispatch(chunked):
     np.testing.assert_array_equal(one.input, other.input)
     np.testing.assert_array_equal(one.output, other.output)
     assert len(first) > len(second) and first[-1].step == second[-1].step == len(first)
-    for place in range(4):
-        sums = [sum(r.metrics[place] for r in reports) for reports in (first, second)]
+    for index in range(4):
+        sums = [sum(r.metrics[index] for r in reports) for reports in (first, second)]
         np.testing.assert_allclose(*sums, rtol=1e-6)
 
 
