@@ -176,6 +176,7 @@ class Checkpoints:
             options = {"read_only": True}
             if self._keep is not None:
                 options = {"max_to_keep": self._keep, "cleanup_tmp_directories": False}
+            alone = _alone(ocp)
             with self._naming():
                 if self._keep is not None:
                     os.makedirs(self.folder, exist_ok=True)
@@ -183,10 +184,10 @@ class Checkpoints:
                 self._manager = ocp.CheckpointManager(
                     self.folder,
                     item_handlers={
-                        _ARRAYS: ocp.PyTreeCheckpointHandler(use_compression=False),
-                        _ABOUT: ocp.JsonCheckpointHandler(),
+                        _ARRAYS: ocp.PyTreeCheckpointHandler(use_compression=False, **alone),
+                        _ABOUT: ocp.JsonCheckpointHandler(**alone),
                     },
-                    options=ocp.CheckpointManagerOptions(**options),
+                    options=ocp.CheckpointManagerOptions(**options, **alone),
                 )
         return self._manager
 
@@ -271,6 +272,20 @@ def _first_line(error: Exception) -> str:
     if number := re.search(r"os_error_code='(\d+)'", text):
         return os.strerror(int(number[1]))
     return text if len(text) < 200 else f"{text[:200]}.."
+
+
+def _alone(ocp) -> dict:
+    """Of several processes that JAX has joined each opens a folder by itself, and waits for none.
+
+    Manager and handlers must both be told: a handler that is not saves no array, and says nothing.
+    """
+    if not jax.distributed.is_initialized():
+        return {}
+    own = jax.process_index()
+    options = ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process{own}"
+    )
+    return {"multiprocessing_options": options}
 
 
 def _orbax():

@@ -132,7 +132,7 @@ def _report(dispatch: Dispatch, whole: Training, sums: Metrics, rate: float) -> 
         words=training.words_through(whole, visit, done),
         metrics=sums,
         learning_rate=rate,
-        position=Position(visit.epoch, visit.place, visit.begin, dispatch.last, dispatch.before),
+        position=Position(visit.epoch, visit.slot, visit.begin, dispatch.last, dispatch.before),
     )
 
 

@@ -71,6 +71,14 @@ class RunConfig(Config):
         "of beginning anew.",
     )
     seed: int = field(1, "Seed of everything drawn.", low=0, high=2**32 - 1)
+    processes: int = field(
+        0, "Processes that carry --replicas on CPUs (0: one a core).", low=0, result=False
+    )
+    distributed: str = field(
+        "",
+        "This process's part of a run of several: HOST:PORT,N,I, process I (from 0) of N.",
+        result=False,
+    )
     deterministic: bool = field(
         False, "The same bits each time on a GPU too, at a price in speed.", result=False
     )

@@ -24,6 +24,7 @@ TOPICS = {
     ),
     "optimisation": (
         *("batch_size", "drop_last", "optimizer", "update", "schedule", "beta1", "beta2"),
+        *("replicas", "sync_every"),
         *("epsilon", "epsilon_hat", "weight_decay"),
     ),
     "what is left behind": (
@@ -33,7 +34,7 @@ TOPICS = {
     "going on, memory, devices": (
         *("overwrite", "resume", "checkpoint_every_sec", "checkpoint_every_steps"),
         *("keep_checkpoints", "resident_gb", "memory_gb", "cpu_devices", "vmap_width"),
-        "deterministic",
+        *("deterministic", "processes", "distributed"),
     ),
 }
 

@@ -15,7 +15,7 @@ from experiments.cli import console
 from experiments.cli.config import RunConfig
 from experiments.report import chance
 from experiments.report.tables import counted
-from experiments.runs import run
+from experiments.runs import reading
 from w2v_jax import beginning, training, visits
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
@@ -47,7 +47,7 @@ class Example(NamedTuple):
 
 def show_step(config: RunConfig, number: int, examples: int) -> None:
     """Prints step `number` (from 1) of the training that the flags describe."""
-    config, _, corpus = run.read_corpus(config)
+    config, _, corpus = reading.read_corpus(config)
     config = resolve(config, corpus)
     step = take(config, corpus, number)
     print("\n".join(lines(config, corpus.vocab, step, examples)))

@@ -13,10 +13,18 @@ from experiments.cli.errors import Diverged, Stopped
 from experiments.runs import checkpointing, events, rundir, signals
 from experiments.runs.checkpointing import Start
 from w2v_jax.data.corpus import Corpus
+from w2v_jax.replicas import ALONE, Partners
 
 
 def train_loop(
-    config: RunConfig, workdir: Path, corpus: Corpus, reports, key, accumulator, start: Start
+    config: RunConfig,
+    workdir: Path,
+    corpus: Corpus,
+    reports,
+    key,
+    accumulator,
+    start: Start,
+    partners: Partners = ALONE,
 ):
     """Consumes the reports: each a line of metrics, a move of the bar and perhaps a checkpoint.
 
@@ -25,6 +33,7 @@ def train_loop(
     Diverged.
     """
     state, report, unsaved, total = start.state, None, "", corpus.words * config.epochs
+    stopped = 0
     metrics = rundir.MetricsFile(workdir, start.metrics_bytes)
     keep = checkpointing.CheckpointPolicy(config, workdir, key, accumulator, metrics, start, total)
     with (
@@ -41,18 +50,20 @@ def train_loop(
                 event(line)
                 bar.set_postfix_str(console.beside_bar(line), False)
                 bar.update(report.words - bar.n)
-                if asked.number:
+                stopped = signals.agreed(asked, partners)
+                if stopped:
                     break
                 keep.after(state, report)
-            if report and not asked.number:
+            if report and not stopped:
                 _check_finite(state)
             train_sec = time.perf_counter() - accumulator.began
-            if report and not asked.number:
+            if report and not stopped:
                 unsaved = keep.end(state, report)
-            if report and asked.number:  # also while the end was saved
+            stopped = stopped or asked.number or 0  # also while the end was saved
+            if report and stopped:
                 keep.save(state, report)
                 keep.wait()
-                raise Stopped(asked.number, _told(config, workdir, report.step))
+                raise Stopped(stopped, _told(config, workdir, report.step))
         except Diverged as error:
             raise Diverged(f"{error}; {keep.last_good()}") from error
     return state, train_sec, unsaved

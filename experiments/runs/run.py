@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import numpy as np
 from absl import flags
 
 from experiments.cli import console, defaults
 from experiments.cli.config import RunConfig, resolved, to_flagfile
 from experiments.report import chance
-from experiments.report.tables import counted
 from experiments.runs import (
     checkpointing,
     fingerprint,
+    following,
     loop,
     memory,
     outputs,
     pretrained,
+    processes,
+    reading,
     rundir,
     signals,
 )
@@ -32,11 +33,11 @@ from experiments.runs.checkpointing import Start
 from experiments.runs.metrics import MetricAccumulator
 from experiments.runs.newest import exported
 from experiments.runs.open_run import open_run
-from w2v_jax import beginning, training, visits, warm_start
-from w2v_jax.data import loader, trainable
-from w2v_jax.data import sources as corpora
+from w2v_jax import beginning, replicas, training, visits, warm_start
+from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import SIZED, resolve
+from w2v_jax.replicas import Partners
 from w2v_jax.types import HyperParams, TrainState, UserError
 from w2v_jax.vectors.word_vectors import WordVectors
 
@@ -52,16 +53,19 @@ def run(config: RunConfig, script: str) -> None:
     now = time.strftime("%Y%m%d-%H%M%S")
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
     config = pretrained.absolute(without_missing_extras(config))
+    if processes.number():
+        following.follow(config)
+        return
     with open_run(config, workdir, sized) as opened:
         earlier = pretrained.earlier(config)
-        config, source, corpus = read_corpus(config, earlier.vocab.words if earlier else ())
+        config, source, corpus = reading.read_corpus(config, earlier.vocab.words if earlier else ())
         config = resolve(config, corpus)
         this = fingerprint.of(config, corpus, earlier.sha256 if earlier else "")
         resumes = opened.goes_on(this)
         if resumes and rundir.is_trained(workdir):
             outputs.make_missing(config, workdir)
             return
-        _run(config, workdir, source, corpus, earlier, this, resumes)
+        _run(config, script, workdir, source, corpus, earlier, this, resumes)
 
 
 class Trained(NamedTuple):
@@ -75,23 +79,35 @@ class Trained(NamedTuple):
 
 
 def _run(
-    config: RunConfig, workdir: Path, source, corpus: Corpus, earlier, this: dict, resumes: bool
+    config: RunConfig,
+    script: str,
+    workdir: Path,
+    source,
+    corpus: Corpus,
+    earlier,
+    this: dict,
+    resumes: bool,
 ) -> None:
     """Trains and leaves the run's files; this: its fingerprint."""
     untrained = _untrained(config, corpus, earlier)
     corpus, index = warm_start.merge_vocabs(corpus, earlier) if earlier else (corpus, None)
     beginning.check(config, corpus)
     defaults.tell(config, corpus)
-    hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
-    resident = memory.check(config, corpus, hyper)
-    start = _beginning(config, corpus, key, hyper, earlier, index, this)
-    if resumes:
-        start = checkpointing.resumed(config, workdir, start, key, corpus.words * config.epochs)
-    if start.ended:  # and the process with it, before the vectors were written
-        accumulator = MetricAccumulator(config.objective, 0.0, start.accumulator)
-        end = Trained(start.state, accumulator, start.accumulator["elapsed_sec"], 0.0)
-    else:
-        end = _trained(config, workdir, corpus, hyper, key, resident, start, resumes, untrained)
+    with processes.joined(config, script, str(workdir)) as partners:
+        hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
+        resident = memory.check(config, corpus, hyper)
+        start = _beginning(config, corpus, key, hyper, earlier, index, this)
+        if resumes:
+            start = checkpointing.resumed(config, workdir, start, key, corpus.words * config.epochs)
+        start = following.lead(start, partners)
+        if start.ended:  # and the process with it, before the vectors were written
+            accumulator = MetricAccumulator(config.objective, 0.0, start.accumulator)
+            end = Trained(start.state, accumulator, start.accumulator["elapsed_sec"], 0.0)
+        else:
+            end = _trained(
+                *(config, workdir, corpus, hyper, key, resident, start, resumes, untrained),
+                partners,
+            )
     summary = _summary(config, source, corpus, end, start.resumes, len(untrained))
     wv = WordVectors(corpus.vocab.words, exported(end.state.params, config.export_vectors))
     outputs.finish(config, workdir, summary, rundir.with_untrained(workdir, wv), end.unsaved)
@@ -134,6 +150,7 @@ def _trained(
     start: Start,
     resumes: bool,
     untrained: list[str],
+    partners: Partners,
 ) -> Trained:
     """From `start` to the end."""
     static, size = config.static(), corpus.chunk_size
@@ -143,9 +160,10 @@ def _trained(
         )
     accumulator = MetricAccumulator(config.objective, time.perf_counter(), start.accumulator)
     whole = training.Training(
-        *(key, corpus, program, hyper, static, config.epochs, start.words_before, resident)
+        *(key, corpus, program, hyper, static, config.epochs, config.sync_every),
+        *(start.words_before, resident),
     )
-    reports = training.train(start.state, whole, start.position)
+    reports = replicas.train(start.state, whole, start.position, partners)
     if start.accumulator is None:
         first = next(reports)  # what cannot be trained leaves the run that it was to replace
         accumulator.check(first[1])
@@ -154,7 +172,7 @@ def _trained(
         replace = config.overwrite or resumes
         rundir.create(workdir, replace, flagfile, start.fingerprint, corpus.vocab, untrained)
     state, train_sec, unsaved = loop.train_loop(
-        config, workdir, corpus, reports, key, accumulator, start
+        config, workdir, corpus, reports, key, accumulator, start, partners
     )
     return Trained(state, accumulator, train_sec, program.compile_sec, unsaved)
 
@@ -189,54 +207,6 @@ def _beginning(
         earlier.arrays.clear()  # they may be as large as the state
         before = earlier.words if config.continue_schedule else 0
     return Start(state, visits.Position(), None, None, 0, before, this)
-
-
-def read_corpus(
-    config: RunConfig, known: tuple[str, ...] = ()
-) -> tuple[RunConfig, corpora.Source, Corpus]:
-    """The text as ids; the RunConfig with the dataset that was really used.
-
-    known: words that have an id wherever they occur, however rare.
-    """
-    source = corpora.locate(
-        config.dataset,
-        corpus=config.corpus,
-        data_dir=config.data_dir,
-        fallback=config.fallback_dataset,
-        cache_dir="" if config.cache_dir == loader.NO_CACHE else config.cache_dir,
-    )
-    if source.note:
-        console.log(f"note: {source.note}")
-    if config.corpus:  # absolute, so that flags.cfg means the same from any folder
-        one = Path(config.corpus).exists()  # a name may hold a comma
-        names = [config.corpus] if one else [n.strip() for n in config.corpus.split(",")]
-        patterns = [str(Path(n).expanduser().absolute()) for n in names if n]
-        config = dataclasses.replace(config, corpus=",".join(patterns))
-    elif config.data_dir:
-        folder = Path(config.data_dir).expanduser().absolute()
-        config = dataclasses.replace(config, data_dir=str(folder))
-    if source.name != "files":
-        config = dataclasses.replace(config, dataset=source.name)
-    with console.reading_bar(source.paths) as bar:
-        corpus = Corpus.load(
-            source,
-            config.text_settings(),
-            cache_dir=config.cache_dir,
-            note=lambda line: console.log(f"note: {line}"),
-            progress=bar.update,
-            known=known,
-        )
-    console.log(
-        f"{source.name}: {counted(corpus.words, 'word')}, of which {len(corpus.ids):,} are in the "
-        f"vocabulary of {counted(len(corpus.vocab.words), 'type')}"
-    )
-    never = int(np.sum(trainable.without_context(corpus)))
-    if never:
-        console.log(
-            f"note: {counted(never, 'type')} without a context (alone on every line): untrained, "
-            "and left out where neighbours are looked for"
-        )
-    return config, source, corpus
 
 
 def without_missing_extras(config: RunConfig) -> RunConfig:

@@ -6,6 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from w2v_jax import processes
+from w2v_jax.replicas import Partners
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -33,6 +36,13 @@ class Asked:
         if error:
             raise error[0]
         return result[0]
+
+
+def agreed(asked: Asked, partners: Partners) -> int:
+    """The signal for which all processes of a run stop at this step; 0: they go on."""
+    if not processes.total(int(asked.number is not None), partners):
+        return 0
+    return asked.number or signal.SIGTERM
 
 
 @contextlib.contextmanager

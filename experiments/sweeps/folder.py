@@ -13,7 +13,7 @@ from experiments.cli import console, earlier_flags
 from experiments.cli.config import RunConfig, resolved, to_flagfile
 from experiments.report import item_files
 from experiments.report.tables import counted
-from experiments.runs import lock, memory, rundir
+from experiments.runs import lock, memory, reading, rundir
 from experiments.runs import run as wiring
 from experiments.runs.store import SETTINGS, Results, cpus
 from experiments.sweeps import design, plan, plot_differences
@@ -76,7 +76,7 @@ def run(base: RunConfig) -> None:
     devices = _devices(len(settings) * seeds)
     if base.evaluate:
         console.missing_sets()
-    base, source, corpus = wiring.read_corpus(base)
+    base, source, corpus = reading.read_corpus(base)
     held = _heldout(base, source, corpus)
     trials = plan.trials_of(base, settings, seeds, flags.FLAGS.common_random_numbers)
     if held:

@@ -177,12 +177,13 @@ def test_flags_cfg_names_the_same_files_from_another_folder(
 def read_by_train_corpus(monkeypatch, args):
     """The sha256 of the text that a run reads; it stops there and writes ~/flags.cfg."""
     from experiments.cli import config
+    from experiments.runs import reading
     from experiments.runs import run as wiring
 
     found = []
 
     def run(settings, *_):
-        settings, _, corpus = wiring.read_corpus(settings)
+        settings, _, corpus = reading.read_corpus(settings)
         path = Path.home() / "flags.cfg"
         path.write_text(config.to_flagfile(config.resolved(settings)))
         found.append(corpus.sha256)

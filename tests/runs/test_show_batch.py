@@ -174,7 +174,7 @@ def test_rows_before_and_after_are_those_of_an_update_with_the_batch(printed, mo
     hyper = shown.beginning.make_hyper(it.config, it.vocab)
     key = jax.random.key(it.config.seed)
     state = shown.beginning.initial_state(it.config, len(it.vocab.words), key, hyper)
-    corpus = shown.run.read_corpus(it.config)[2]
+    corpus = shown.reading.read_corpus(it.config)[2]
     static = it.static._replace(platform="cpu")
     program = training.compile_program(state, key, len(corpus.ids), hyper, static, 1)
     whole = training.Training(key, corpus, program, hyper, static, it.config.epochs)

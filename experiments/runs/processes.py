@@ -1,0 +1,174 @@
+"""The processes that carry a run's replicas: on CPUs one a core, started here, joined by JAX.
+
+The first process owns the run directory, the screen and the signals. The others run the same
+command with --distributed=HOST:PORT,N,I, write nothing, and end with the first.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import jax
+from absl import flags
+
+from experiments.cli import console
+from experiments.cli.config import RunConfig
+from w2v_jax import processes
+from w2v_jax.replicas import ALONE, Partners
+from w2v_jax.types import UserError
+
+HEARTBEAT = 30  # seconds without a sign of life after which a process counts as lost
+LOST = 134  # exit status where one was
+ACCELERATORS = ("jax_cuda13_plugin", "jax_cuda12_plugin", "jax_rocm7_plugin", "libtpu")
+
+
+def number() -> int:
+    """Which of a run's processes this is; 0: the first, or the only one."""
+    return _given()[2] if flags.FLAGS["distributed"].value else 0
+
+
+@contextlib.contextmanager
+def joined(config: RunConfig, script: str, workdir: str) -> Iterator[Partners]:
+    """The partners of a run, from here to its end; other processes are started where it pays.
+
+    It must be called before JAX starts. Raises UserError for a --distributed that is none.
+    """
+    if flags.FLAGS.distributed:
+        address, count, own = _given()
+        with _connected(address, count, own, config) as partners:
+            yield partners
+        return
+    count = processes_of(config)
+    if count == 1:
+        yield ALONE
+        return
+    with (
+        _started(count, script, workdir) as address,
+        _connected(address, count, 0, config) as found,
+    ):
+        yield found
+
+
+def processes_of(config: RunConfig) -> int:
+    """How many processes carry the replicas: as many as there are cores, a power of two."""
+    if config.replicas == 1 or not _is_on_cpu():
+        return 1
+    most = min(config.replicas, len(_cores()), flags.FLAGS.processes or config.replicas)
+    return 1 << (most.bit_length() - 1)
+
+
+def _is_on_cpu() -> bool:
+    """Whether JAX will compute on CPUs; asking JAX itself would start it."""
+    named = jax.config.jax_platforms or os.environ.get("JAX_PLATFORMS", "")
+    return named == "cpu" if named else not any(find_spec(name) for name in ACCELERATORS)
+
+
+def _cores() -> list[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _given() -> tuple[str, int, int]:
+    """--distributed=HOST:PORT,N,I. Raises UserError."""
+    text = flags.FLAGS.distributed
+    try:
+        address, count, own = text.split(",")
+        count, own = int(count), int(own)
+        if ":" not in address or not 0 <= own < count:
+            raise ValueError
+    except ValueError as error:
+        raise UserError(
+            f"--distributed={text}: give HOST:PORT,N,I, process I (from 0) of N"
+        ) from error
+    return address, count, own
+
+
+@contextlib.contextmanager
+def _connected(address: str, count: int, own: int, config: RunConfig) -> Iterator[Partners]:
+    if config.replicas % count:
+        raise UserError(f"--replicas={config.replicas}: {count} processes can't share them evenly")
+    if own:
+        threading.Thread(target=_end_with_the_first, daemon=True).start()
+    jax.distributed.initialize(address, count, own, heartbeat_timeout_seconds=HEARTBEAT)
+    try:
+        yield processes.partners()
+    finally:
+        jax.distributed.shutdown()
+
+
+def _end_with_the_first() -> None:
+    """Ends this process as soon as the one that started it is gone."""
+    if sys.stdin and not sys.stdin.closed:
+        sys.stdin.read()
+    os._exit(LOST)
+
+
+@contextlib.contextmanager
+def _started(count: int, script: str, workdir: str) -> Iterator[str]:
+    """Starts all but the first; the address where they meet. Each has its share of the cores."""
+    cores = _cores()
+    each = len(cores) // count
+    address = f"127.0.0.1:{_free_port()}"
+    command = [sys.executable, "-m", f"experiments.{script}", *sys.argv[1:], f"--workdir={workdir}"]
+    with contextlib.ExitStack() as stack:
+        children = []
+        for own in range(1, count):
+            log = stack.enter_context(tempfile.TemporaryFile())
+            _pin(cores[own * each : (own + 1) * each])  # a child has its parent's cores
+            child = subprocess.Popen(
+                [*command, f"--distributed={address},{count},{own}"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the first
+            )
+            stack.callback(_end, child)
+            children.append((child, log))
+        _pin(cores[:each])
+        stack.callback(_pin, cores)
+        for own, (child, log) in enumerate(children, 1):
+            threading.Thread(target=_watch, args=(own, child, log), daemon=True).start()
+        yield address
+
+
+def _watch(own: int, child: subprocess.Popen, log) -> None:
+    """Ends the run where a process is lost; it goes on from its last checkpoint."""
+    status = child.wait()
+    if status in (0, None) or getattr(child, "is_done", False):
+        return
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()
+    console.log(
+        f"error: process {own} of the run was lost (status {status}): {(lines or [''])[-1]}"
+    )
+    os._exit(LOST)
+
+
+def _end(child: subprocess.Popen) -> None:
+    child.is_done = True
+    with contextlib.suppress(OSError):
+        child.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(10)
+        return
+    child.kill()
+    child.wait()
+
+
+def _pin(cores: list[int]) -> None:
+    """This thread's cores, and those of the threads and processes that it starts."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
