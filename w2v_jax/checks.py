@@ -40,6 +40,11 @@ def check(static: StaticConfig) -> None:
         value = getattr(static, name)
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise UserError(f"`{name}={value}`: must be a whole number, at least 1")
+    count = static.replicas
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+        raise UserError(f"`replicas={count}`: must be a whole number, at least 1")
+    if count & (count - 1):
+        raise UserError(f"`replicas={count}`: not a power of two; they are combined two by two")
     loss, law, chosen = LOSSES[static.loss], NOISE[static.noise], OPTIMIZERS[static.optimizer]
     if static.cbow_legacy_gradient and static.model != "cbow":
         raise UserError(f"`cbow_legacy_gradient` is CBOW's; `model={static.model}`")
@@ -54,6 +59,12 @@ def check(static: StaticConfig) -> None:
         raise UserError(f"`update=sparse`: `optimizer={static.optimizer}` needs all rows")
     if law.by_row and static.model == "cbow" and not loss.vocabulary:
         raise UserError(f"`noise={static.noise}` is skip-gram's: CBOW's contexts are inputs")
+
+
+def check_alone(static: StaticConfig, whose: str) -> None:
+    """Raises UserError where what has a single replica is given several."""
+    if static.replicas > 1:
+        raise UserError(f"`replicas={static.replicas}`: {whose} has one")
 
 
 def _check_expected_window(static: StaticConfig) -> None:

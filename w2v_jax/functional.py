@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import custom_vmap, sequential_vmap
 
-from w2v_jax import beginning, subsampling, sweeping, training, visits, xla_flags
+from w2v_jax import beginning, checks, subsampling, sweeping, training, visits, xla_flags
 from w2v_jax.config import Config, make
 from w2v_jax.counting import counted
 from w2v_jax.data.corpus import Corpus
@@ -57,6 +57,7 @@ def make_train(
     check_corpus(corpus)
     config = resolve(make(config, changes), corpus)
     beginning.check(config, corpus)
+    checks.check_alone(config.static(), "a training as one function")
     static = config.static()._replace(platform=jax.default_backend())
     xla_flags.warn_of_slow_scatter(static.platform)
     text, bounds = sweeping.text_of(corpus, jax.devices()[:1])[0], corpus.bounds

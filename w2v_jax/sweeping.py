@@ -262,6 +262,7 @@ def compile_train_chunk(
     Raises UserError as `checks.check` and `checks.check_noise`.
     """
     checks.check(static)
+    checks.check_alone(static, "a sweep's trial")
     for of_device in trials:
         checks.check_noise(static, of_device.hyper)
     count = trials[0].active.shape[0]

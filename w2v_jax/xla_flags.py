@@ -31,7 +31,7 @@ def configure(*, fast_scatter: bool = True, deterministic: bool = False) -> list
     lines = _make_deterministic() if deterministic else []
     if not fast_scatter or not _is_slow():
         return lines
-    if _has_started():
+    if has_started():
         _warn()
         return lines
     own = os.environ.get("XLA_FLAGS", "")
@@ -52,7 +52,7 @@ def _make_deterministic() -> list[str]:
         return []
     if _names_a_file(os.environ.get("XLA_FLAGS", "")):
         raise UserError(f"`deterministic`: XLA_FLAGS names a file: add {option} to it")
-    if _has_started():
+    if has_started():
         raise UserError("`deterministic`: call configure before JAX computes anything")
     os.environ["XLA_FLAGS"] = f"{told} {option}".strip()
     return [f"XLA_FLAGS: {option} added, for the same bits each time on a GPU"]
@@ -89,7 +89,7 @@ def _names_a_file(own: str) -> bool:
     return bool(own) and not own.lstrip().startswith("-")
 
 
-def _has_started() -> bool:
+def has_started() -> bool:
     """Whether JAX has started a backend; it has no public name for that."""
     bridge = sys.modules.get("jax._src.xla_bridge")
     return bridge is not None and getattr(bridge, "backends_are_initialized", bool)()

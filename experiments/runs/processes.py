@@ -22,6 +22,7 @@ from experiments.cli.config import RunConfig
 from w2v_jax import processes
 from w2v_jax.replicas import ALONE, Partners
 from w2v_jax.types import UserError
+from w2v_jax.xla_flags import has_started
 
 HEARTBEAT = 30  # seconds without a sign of life after which a process counts as lost
 LOST = 134  # exit status where one was
@@ -56,8 +57,11 @@ def joined(config: RunConfig, script: str, workdir: str) -> Iterator[Partners]:
 
 
 def processes_of(config: RunConfig) -> int:
-    """How many processes carry the replicas: as many as there are cores, a power of two."""
-    if config.replicas == 1 or not _is_on_cpu():
+    """How many processes carry the replicas: as many as there are cores, a power of two.
+
+    One where JAX has started, as reading an earlier checkpoint starts it: too late to join others.
+    """
+    if config.replicas == 1 or config.continue_from or not _is_on_cpu() or has_started():
         return 1
     most = min(config.replicas, len(_cores()), flags.FLAGS.processes or config.replicas)
     return 1 << (most.bit_length() - 1)
@@ -98,9 +102,26 @@ def _connected(address: str, count: int, own: int, config: RunConfig) -> Iterato
         threading.Thread(target=_end_with_the_first, daemon=True).start()
     jax.distributed.initialize(address, count, own, heartbeat_timeout_seconds=HEARTBEAT)
     try:
-        yield processes.partners()
+        partners = processes.partners()
+        with _without_stdout():  # where Gloo tells of each connection
+            processes.total(0, partners)
+        yield partners
     finally:
         jax.distributed.shutdown()
+
+
+@contextlib.contextmanager
+def _without_stdout() -> Iterator[None]:
+    """Hides what code that is not Python's prints."""
+    sys.stdout.flush()
+    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nothing)
 
 
 def _end_with_the_first() -> None:

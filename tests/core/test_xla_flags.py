@@ -21,7 +21,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(
             xla_flags, "find_spec", lambda name: plugin and name == "jax_cuda13_plugin"
         )
-        monkeypatch.setattr(xla_flags, "_has_started", lambda: started)
+        monkeypatch.setattr(xla_flags, "has_started", lambda: started)
         monkeypatch.setenv("XLA_FLAGS", own)
         xla_flags._warn.cache_clear()
 
@@ -92,9 +92,9 @@ def test_too_late_is_said(machine):
     assert flags() == ""
 
 
-def test_jax_itself_tells_that_it_has_started():
+def test_jax_itself_tells_that_ithas_started():
     jax.devices()
-    assert xla_flags._has_started()
+    assert xla_flags.has_started()
 
 
 def compile_a_run():
