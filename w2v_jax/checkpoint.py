@@ -173,9 +173,10 @@ class Checkpoints:
     def _open(self):
         if self._manager is None:
             ocp = _orbax()
-            options = {"read_only": True}
+            options = {"read_only": True, "create": False}
             if self._keep is not None:
                 options = {"max_to_keep": self._keep, "cleanup_tmp_directories": False}
+                options["create"] = False  # it is made below
             alone = _alone(ocp)
             with self._naming():
                 if self._keep is not None:

@@ -25,9 +25,21 @@ from w2v_jax.types import UserError
 OK, BAD_INPUT, DIVERGED = 0, 1, 2
 
 
+_at_once: list[bool] = []
+
+
 def start(main: Callable[[], None], doc: str) -> None:
     """Parses the command line and runs main; the process ends with its exit status."""
-    sys.exit(_status(main, sys.argv, doc))
+    status = _status(main, sys.argv, doc)
+    if _at_once:
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def end_at_once() -> None:
+    """Once the status is known the process ends, and nothing that JAX holds is closed."""
+    _at_once.append(True)
 
 
 def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:

@@ -17,8 +17,9 @@ from importlib.util import find_spec
 import jax
 from absl import flags
 
-from experiments.cli import console
+from experiments.cli import command, console
 from experiments.cli.config import RunConfig
+from experiments.cli.errors import Stopped
 from w2v_jax import processes
 from w2v_jax.replicas import ALONE, Partners
 from w2v_jax.types import UserError
@@ -106,8 +107,13 @@ def _connected(address: str, count: int, own: int, config: RunConfig) -> Iterato
         with _without_stdout():  # where Gloo tells of each connection
             processes.total(0, partners)
         yield partners
-    finally:
+    except Stopped:  # all of them did
         jax.distributed.shutdown()
+        raise
+    except BaseException:  # the others wait for this one: JAX would wait for them
+        command.end_at_once()
+        raise
+    jax.distributed.shutdown()
 
 
 @contextlib.contextmanager
