@@ -1,0 +1,130 @@
+"""What is measured, most valuable first, and what each line of the table tells of it."""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.benchmarks.accelerator.sizes import Sizes
+
+
+class Column(NamedTuple):
+    """A column of an item's part of the table."""
+
+    field: str  # of a row
+    heading: str
+    digits: int = 0  # behind a figure's point
+
+
+class Item(NamedTuple):
+    """A process of its own."""
+
+    number: int
+    module: str  # its `measure`, in this package, yields rows
+    title: str
+    needs_sec: float  # seconds that it is expected to take on an accelerator
+    limit_sec: float  # seconds after which it is ended
+    columns: tuple[Column, ...]
+    most_rows: int  # that the table shows
+    on_cpu: bool = False  # it measures the CPU alone
+    beside_cpu: bool = False  # it needs the CPU as a device of JAX too
+
+    def measure(self) -> Callable[[Sizes, "Given"], Iterator[dict]]:
+        """The function that measures; its module is imported by the item's process alone."""
+        return import_module(f"{__package__}.{self.module}").measure
+
+
+class Given(NamedTuple):
+    """What an item gets beside its sizes."""
+
+    workdir: Path
+    corpus: str  # file or glob; "": none
+
+
+T = Column("batch_size", "T")
+MS = Column("ms", "ms a step", 3)
+STEPS = Column("steps_words_per_sec", "words/s of steps")
+COMPILE = Column("compile_sec", "compile s", 1)
+TEMP = Column("temp_mb", "temp MB")
+PEAK = Column("peak_mb", "peak MB")
+
+ITEMS = (
+    Item(
+        *(1, "sanity", "operations of this JAX against NumPy", 25, 90),
+        (Column("operation", "operation"), Column("op_by_op", "op by op"), Column("jit", "jit")),
+        2,
+    ),
+    Item(
+        *(2, "against_cpu", "the device's steps against the CPU's", 70, 150),
+        (
+            *(Column("case", "case"), Column("same_ids", "same ids")),
+            *(Column("difference", "largest difference"), Column("within", "within 1e-4")),
+        ),
+        8,
+        beside_cpu=True,
+    ),
+    Item(
+        *(3, "blocks", "skip-gram, blocks", 60, 120),
+        (T, MS, STEPS, Column("epoch_words_per_sec", "of an epoch"), COMPILE, TEMP, PEAK),
+        4,
+    ),
+    Item(
+        *(4, "bits", "the same bits twice, and the price of deterministic operations", 45, 90),
+        (T, Column("deterministic", "deterministic"), Column("same_bits", "same bits"), MS),
+        4,
+    ),
+    Item(
+        *(5, "kernels", "a profile of steps: kernels", 45, 100),
+        (
+            *(T, Column("us", "us a step", 1), Column("share", "share", 3)),
+            *(Column("calls", "calls a step", 1), Column("kernel", "kernel")),
+        ),
+        8,
+    ),
+    Item(
+        *(6, "moves", "gather and scatter-add alone, GB/s", 25, 60),
+        (
+            *(Column("dim", "D"), Column("ids", "ids"), Column("gather", "gather")),
+            *(Column("scatter_add", "scatter-add"), Column("copy", "copy")),
+        ),
+        6,
+    ),
+    Item(*(7, "pairs", "skip-gram, pairs", 45, 100), (T, MS, STEPS, COMPILE, TEMP, PEAK), 4),
+    Item(
+        *(8, "sweeps", "a sweep vmapped against in turn", 60, 120),
+        (
+            *(Column("trials", "trials"), Column("way", "way")),
+            *(Column("words_per_sec", "words/s in all"), COMPILE, PEAK),
+        ),
+        4,
+    ),
+    Item(
+        *(9, "large", "blocks, large tables", 45, 100),
+        (T, Column("vocab_size", "V"), Column("dim", "D"), MS, STEPS, COMPILE, PEAK),
+        2,
+    ),
+    Item(
+        *(10, "epochs", "an epoch end to end; quality by batch size", 80, 200),
+        (
+            *(T, Column("learning_rate", "rate", 1), Column("words_per_sec", "words/s")),
+            *(Column("total_sec", "s in all", 1), Column("loss", "loss", 3)),
+            *(Column("wordsim353", "WordSim", 3), Column("simlex999", "SimLex", 3)),
+            *(Column("analogies", "analogies", 3), Column("of_rates", "of rates")),
+        ),
+        4,
+    ),
+    Item(
+        *(11, "cores", "the CPU cores of this machine", 70, 200),
+        (
+            *(Column("cores", "cores"), Column("words_per_sec", "words/s")),
+            *(COMPILE, Column("gensim_words_per_sec", "gensim's words/s")),
+        ),
+        5,
+        on_cpu=True,
+    ),
+)
+
+
+def by_number(number: int) -> Item:
+    """The item of a number."""
+    return next(item for item in ITEMS if item.number == number)
