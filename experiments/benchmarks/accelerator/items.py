@@ -26,6 +26,7 @@ class Item(NamedTuple):
     limit_sec: float  # seconds after which it is ended
     columns: tuple[Column, ...]
     most_rows: int  # that the table shows
+    most_rank: int = 0  # of a row that it shows, where rows have ranks
     on_cpu: bool = False  # it measures the CPU alone
     beside_cpu: bool = False  # it needs the CPU as a device of JAX too
 
@@ -59,6 +60,7 @@ ITEMS = (
         (
             *(Column("case", "case"), Column("same_ids", "same ids")),
             *(Column("difference", "largest difference"), Column("within", "within 1e-4")),
+            Column("highest", "in float32"),
         ),
         8,
         beside_cpu=True,
@@ -80,6 +82,7 @@ ITEMS = (
             *(Column("calls", "calls a step", 1), Column("kernel", "kernel")),
         ),
         8,
+        most_rank=3,
     ),
     Item(
         *(6, "moves", "gather and scatter-add alone, GB/s", 25, 60),

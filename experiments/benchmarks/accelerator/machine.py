@@ -13,8 +13,9 @@ from w2v_jax.types import UserError
 LIMIT_SEC = 90
 ASKED = """
 import json, jax
-device = jax.devices()[0]
-print("\\n" + json.dumps([device.platform, device.device_kind, len(jax.devices()), jax.__version__]))
+devices = jax.devices()
+told = [devices[0].platform, devices[0].device_kind, len(devices), jax.__version__]
+print("\\n" + json.dumps(told))
 """
 
 

@@ -141,3 +141,13 @@ def parts(
     train = partial(training.train_steps, static=static, steps=steps)
     progress = jax.ShapeDtypeStruct((2,), jnp.float32)
     yield "train_steps", train, (state, sampled, index, progress, hyper)
+
+
+def compiled_with(ready: Ready, options: dict) -> Ready:
+    """The same with its steps compiled by other options of XLA."""
+    train = partial(training.train_steps, static=ready.static, steps=ready.program.steps)
+    zero = jax.ShapeDtypeStruct((), jnp.int32)
+    given = ready.state, ready.sampled, zero, ready.progress, ready.hyper
+    lowered = jax.jit(train, donate_argnums=0).lower(*given)
+    program = ready.program._replace(train_steps=lowered.compile(compiler_options=options))
+    return ready._replace(program=program)

@@ -39,7 +39,7 @@ def section(item: Item, line: dict | None, left_out: str) -> list[str]:
     rows = line["rows"]
     notes = [row["note"] for row in rows if set(row) == {"note"}]
     told += "".join(f"; {note}" for note in notes)
-    rows = [row for row in rows if set(row) != {"note"}]
+    rows = [row for row in rows if set(row) != {"note"} and row.get("rank", 0) <= item.most_rank]
     if item.module == "sanity":
         right = sum(row["right"] for row in rows)
         told += f"; {right} of {len(rows)} right"

@@ -1,0 +1,125 @@
+"""The same training on the device and on the CPU of one process: ids drawn, tables after steps."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import product
+
+import jax
+import numpy as np
+
+from experiments.benchmarks import zipf
+from experiments.benchmarks.accelerator import steps
+from experiments.benchmarks.accelerator.items import Given
+from experiments.benchmarks.accelerator.sizes import Sizes
+from experiments.runs.store import cpus
+from w2v_jax.config import Config
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.engines import ENGINES
+
+MOST = 1e-4  # that elements of the tables may differ by
+UPDATES = {
+    "sparse, row_adagrad": {"update": "sparse", "optimizer": "row_adagrad"},
+    "dense, adam": {"update": "dense", "optimizer": "adam"},
+}
+THREADS = 8  # programs that are compiled at a time
+
+
+def cases(sizes: Sizes) -> dict[str, Config]:
+    """Engines, models and optimisers."""
+    found = {}
+    for engine, model, update in product(("blocks", "pairs"), ("skipgram", "cbow"), UPDATES):
+        fields = getattr(sizes, engine)(sizes.compared_batch_size)
+        name = f"{engine}, {model}, {update}"
+        found[name] = steps.config_of(**fields, model=model, **UPDATES[update])
+    return found
+
+
+def configs(sizes: Sizes) -> Iterator[tuple[Config, int]]:
+    """What is trained, each with its V."""
+    for config in cases(sizes).values():
+        yield config, sizes.compared_vocab_size
+
+
+def measure(sizes: Sizes, given: Given) -> Iterator[dict]:
+    """A row a case; where tables differ, also what is left with products of float32."""
+    del given
+    corpus = zipf.corpus(sizes.compared_vocab_size, sizes.chunk_words, 1)
+    device, cpu = jax.devices()[0], jax.devices("cpu")[0]
+    with ThreadPoolExecutor(min(THREADS, cpus())) as pool:
+        made = {
+            name: [
+                pool.submit(steps.prepare, config, corpus, where, sizes.compared_steps)
+                for where in dict.fromkeys((device, cpu))
+            ]
+            for name, config in cases(sizes).items()
+        }
+        for name, config in cases(sizes).items():
+            row = {"case": name, **compared(*_both(made.pop(name)))}
+            if not row["within"] and device != cpu:
+                row["highest"] = _highest(config, corpus, device, cpu, sizes)
+            yield row
+
+
+def _both(made: list[Future]) -> tuple[steps.Ready, steps.Ready]:
+    """On the device and on the CPU; the same where they are one."""
+    return made[0].result(), made[-1].result()
+
+
+def _highest(config: Config, corpus: Corpus, device, cpu, sizes: Sizes) -> float:
+    """The largest difference where a GPU multiplies in float32, not in TF32."""
+    with jax.default_matmul_precision("highest"):
+        ready = [steps.prepare(config, corpus, x, sizes.compared_steps) for x in (device, cpu)]
+    return difference(*ready)
+
+
+def compared(one: steps.Ready, other: steps.Ready) -> dict:
+    """Whether both draw the same ids, and by how much their tables differ after the steps."""
+    apart = difference(one, other)
+    return {
+        "same_ids": same_ids(one, other),
+        "difference": apart,
+        "within": apart <= MOST,
+        "steps": one.steps,
+        "device_platform": one.static.platform,
+    }
+
+
+def same_ids(one: steps.Ready, other: steps.Ready) -> bool:
+    """Whether chunks and the first and last batches hold the same integers."""
+    sides = [[ready.sampled, *batches(ready)] for ready in (one, other)]
+    leaves = [[x for x in jax.tree.leaves(side) if _is_integer(x)] for side in sides]
+    pairs = zip(*(map(np.asarray, map(_plain, side)) for side in leaves), strict=True)
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+def batches(ready: steps.Ready) -> list:
+    """The chunk's first and last batch."""
+    make = jax.jit(
+        lambda sampled, step, hyper: ENGINES[ready.static.engine].make_batch(
+            sampled, step, hyper, ready.static
+        )
+    )
+    with jax.default_device(ready.device):
+        return [
+            make(ready.sampled, jax.device_put(np.int32(step), ready.device), ready.hyper)
+            for step in (0, steps.steps_of(ready) - 1)
+        ]
+
+
+def difference(one: steps.Ready, other: steps.Ready) -> float:
+    """The largest difference between elements of the tables after a dispatch of both."""
+    after = [jax.device_get(ready.train(ready.copied()).params) for ready in (one, other)]
+    apart = [np.max(np.abs(a - b)) for a, b in zip(*after, strict=True)]
+    return float(max(apart)) if np.isfinite(apart).all() else float("inf")
+
+
+def _is_integer(leaf) -> bool:
+    return _is_key(leaf) or jax.numpy.issubdtype(leaf.dtype, jax.numpy.integer)
+
+
+def _is_key(leaf) -> bool:
+    return jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _plain(leaf):
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
