@@ -18,70 +18,82 @@ from w2v_jax.engines import ENGINES
 
 MOST = 1e-4  # that elements of the tables may differ by
 UPDATES = {
-    "sparse, row_adagrad": {"update": "sparse", "optimizer": "row_adagrad"},
-    "dense, adam": {"update": "dense", "optimizer": "adam"},
+    "sparse": {"update": "sparse", "optimizer": "row_adagrad"},
+    "dense": {"update": "dense", "optimizer": "adam"},
 }
 THREADS = 8  # programs that are compiled at a time
 
 
-def cases(sizes: Sizes) -> dict[str, Config]:
-    """Engines, models and optimisers."""
+def cases(sizes: Sizes) -> dict[str, dict[str, Config]]:
+    """Engines and models, each with its optimisers."""
     found = {}
-    for engine, model, update in product(("blocks", "pairs"), ("skipgram", "cbow"), UPDATES):
-        fields = getattr(sizes, engine)(sizes.compared_batch_size)
-        name = f"{engine}, {model}, {update}"
-        found[name] = steps.config_of(**fields, model=model, **UPDATES[update])
+    for engine, model in product(("blocks", "pairs"), ("skipgram", "cbow")):
+        fields = {**getattr(sizes, engine)(sizes.compared_batch_size), "model": model}
+        found[f"{engine}, {model}"] = {
+            name: steps.config_of(**fields, **update) for name, update in UPDATES.items()
+        }
     return found
 
 
 def configs(sizes: Sizes) -> Iterator[tuple[Config, int]]:
     """What is trained, each with its V."""
-    for config in cases(sizes).values():
-        yield config, sizes.compared_vocab_size
+    for of_case in cases(sizes).values():
+        for config in of_case.values():
+            yield config, sizes.compared_vocab_size
 
 
 def measure(sizes: Sizes, given: Given) -> Iterator[dict]:
-    """A row a case; where tables differ, also what is left with products of float32."""
+    """A row an engine and model; where tables differ, also what is left with float32 products."""
     del given
     corpus = zipf.corpus(sizes.compared_vocab_size, sizes.chunk_words, 1)
-    device, cpu = jax.devices()[0], jax.devices("cpu")[0]
+    places = tuple(dict.fromkeys((jax.devices()[0], jax.devices("cpu")[0])))
     with ThreadPoolExecutor(min(THREADS, cpus())) as pool:
         made = {
-            name: [
-                pool.submit(steps.prepare, config, corpus, where, sizes.compared_steps)
-                for where in dict.fromkeys((device, cpu))
+            (case, update): [
+                pool.submit(steps.prepare, config, corpus, device, sizes.compared_steps)
+                for device in places
             ]
-            for name, config in cases(sizes).items()
+            for case, of_case in cases(sizes).items()
+            for update, config in of_case.items()
         }
-        for name, config in cases(sizes).items():
-            row = {"case": name, **compared(*_both(made.pop(name)))}
-            if not row["within"] and device != cpu:
-                row["highest"] = _highest(config, corpus, device, cpu, sizes)
+        for case, of_case in cases(sizes).items():
+            found = {name: compared(*both(made.pop((case, name)))) for name in UPDATES}
+            row = joined(case, found)
+            if not row["within"] and len(places) == 2:
+                row["highest"] = max(
+                    highest(config, corpus, places, sizes) for config in of_case.values()
+                )
             yield row
 
 
-def _both(made: list[Future]) -> tuple[steps.Ready, steps.Ready]:
-    """On the device and on the CPU; the same where they are one."""
+def both(made: list[Future]) -> tuple[steps.Ready, steps.Ready]:
+    """On the device and on the CPU; the same twice where they are one."""
     return made[0].result(), made[-1].result()
 
 
-def _highest(config: Config, corpus: Corpus, device, cpu, sizes: Sizes) -> float:
-    """The largest difference where a GPU multiplies in float32, not in TF32."""
+def highest(config: Config, corpus: Corpus, places: tuple, sizes: Sizes) -> float:
+    """The largest difference where products are of float32, not of a GPU's TF32."""
     with jax.default_matmul_precision("highest"):
-        ready = [steps.prepare(config, corpus, x, sizes.compared_steps) for x in (device, cpu)]
+        ready = [steps.prepare(config, corpus, x, sizes.compared_steps) for x in places]
     return difference(*ready)
+
+
+def joined(case: str, found: dict[str, dict]) -> dict:
+    """The row of a case, of what `compared` found with each optimiser."""
+    apart = {name: of_update["difference"] for name, of_update in found.items()}
+    return {
+        "case": case,
+        "same_ids": all(of_update["same_ids"] for of_update in found.values()),
+        **apart,
+        "within": max(apart.values()) <= MOST,
+        "steps": min(of_update["steps"] for of_update in found.values()),
+    }
 
 
 def compared(one: steps.Ready, other: steps.Ready) -> dict:
     """Whether both draw the same ids, and by how much their tables differ after the steps."""
-    apart = difference(one, other)
-    return {
-        "same_ids": same_ids(one, other),
-        "difference": apart,
-        "within": apart <= MOST,
-        "steps": one.steps,
-        "device_platform": one.static.platform,
-    }
+    ids, apart = same_ids(one, other), difference(one, other)
+    return {"same_ids": ids, "difference": apart, "steps": one.steps}
 
 
 def same_ids(one: steps.Ready, other: steps.Ready) -> bool:

@@ -1,7 +1,8 @@
 """The process of an item: python -m experiments.benchmarks.accelerator.item NUMBER ROWS SPEC.
 
 Each row is a line of the file ROWS as soon as it is measured; what fails adds a line with its
-error. SPEC is JSON: tiny, workdir, corpus.
+error. SPEC is JSON: tiny, workdir, corpus, and
+parent, the process with which it ends.
 """
 
 import json
@@ -19,8 +20,8 @@ LONGEST = 200  # characters of an error that are kept
 
 def main(number: str, rows: str, spec: str) -> int:
     """The exit status: 1 where the measurement raised."""
-    process.end_with_parent()
     told = json.loads(spec)
+    process.end_with(told["parent"])
     given = items.Given(Path(told["workdir"]), told["corpus"])
     for line in w2v_jax.configure():
         print(line)

@@ -41,14 +41,17 @@ def found() -> Machine:
     return Machine(*json.loads(told))
 
 
-def environment(*, on_cpu: bool, beside_cpu: bool, tiny: bool) -> dict[str, str]:
+def environment(*, on_cpu: bool, beside_cpu: bool, programs: str = "") -> dict[str, str]:
     """What a process gets that is to use the CPU alone, or the CPU as a device too.
 
-    tiny: what it compiles is not optimised, which takes a third of the time.
+    programs: a rehearsal's folder of compiled programs. What it compiles is not optimised, and once
+    is enough for all items.
     """
     env = dict(os.environ)
-    if tiny:
+    if programs:
         env.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+        env.setdefault("JAX_COMPILATION_CACHE_DIR", programs)
+        env.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     given = [name for name in env.get("JAX_PLATFORMS", "").split(",") if name]
     if on_cpu:
         env["JAX_PLATFORMS"] = "cpu"

@@ -28,27 +28,34 @@ def programs(sizes: Sizes) -> Iterator[tuple[str, Callable, tuple]]:
 
 
 def measure(sizes: Sizes, given: Given) -> Iterator[dict]:
-    """A row a D and law of ids: GB/s of bytes that must be read and written."""
+    """A row a law of ids: GB/s of bytes that must be read and written."""
     del given
-    copy = jax.jit(jnp.negative).lower(jnp.zeros(sizes.copied_floats)).compile()
-    copied = rate(bytes_moved(sizes.copied_floats, 2), seconds(copy, jnp.ones(sizes.copied_floats)))
-    for dim in sizes.moved_dims:
-        table = jnp.ones((sizes.vocab_size, dim))
-        rows = jnp.ones((sizes.moved_rows, dim))
-        any_ids = jnp.zeros(sizes.moved_rows, jnp.int32)
-        gather = jax.jit(table_ops.gather).lower(table, any_ids).compile()
-        add = jax.jit(table_ops.scatter_add, donate_argnums=0).lower(table, any_ids, rows).compile()
-        floats = sizes.moved_rows * dim
-        for law, ids in ids_by_law(sizes).items():
-            ids = jax.device_put(ids)
-            table, scattered = seconds_in_turn(add, table, ids, rows)
-            yield {
-                "dim": dim,
-                "ids": law,
-                "gather": rate(bytes_moved(floats, 2), seconds(gather, table, ids)),
-                "scatter_add": rate(bytes_moved(floats, 3), scattered),
-                "copy": copied,
-            }
+    flat = jnp.ones(sizes.copied_floats)
+    copy = jax.jit(jnp.negative).lower(flat).compile()
+    copied = rate(bytes_moved(sizes.copied_floats, 2), seconds(copy, flat))
+    del flat
+    yield {"note": f"a copy on the device: {copied:,.0f}"}
+    compiled = {dim: compile_of(dim, sizes) for dim in sizes.moved_dims}
+    for law, ids in ids_by_law(sizes).items():
+        row: dict = {"ids": law, "copy": copied}
+        for dim, (gather, add) in compiled.items():
+            table, rows = jnp.ones((sizes.vocab_size, dim)), jnp.ones((sizes.moved_rows, dim))
+            floats, places = rows.size, jax.device_put(ids)
+            gathered = seconds(gather, table, places)
+            row[f"gather_{dim}"] = rate(bytes_moved(floats, 2), gathered)
+            added = seconds_in_turn(add, table, places, rows)
+            row[f"scatter_add_{dim}"] = rate(bytes_moved(floats, 3), added)
+        yield row
+
+
+def compile_of(dim: int, sizes: Sizes) -> tuple[Callable, Callable]:
+    """Gather and scatter-add of rows of a D; the second takes its table for good."""
+    ids = jax.ShapeDtypeStruct((sizes.moved_rows,), jnp.int32)
+    table = jax.ShapeDtypeStruct((sizes.vocab_size, dim), jnp.float32)
+    rows = jax.ShapeDtypeStruct((sizes.moved_rows, dim), jnp.float32)
+    add = jax.jit(table_ops.scatter_add, donate_argnums=0)
+    gather = jax.jit(table_ops.gather).lower(table, ids).compile()
+    return gather, add.lower(table, ids, rows).compile()
 
 
 def ids_by_law(sizes: Sizes) -> dict[str, np.ndarray]:
@@ -81,11 +88,11 @@ def seconds(function: Callable, *arguments: Any) -> float:
     return (time.perf_counter() - began) / CALLS
 
 
-def seconds_in_turn(function: Callable, table: jax.Array, *arguments: Any):
-    """The same where each call takes the last one's table; the last, and seconds a call."""
+def seconds_in_turn(function: Callable, table: jax.Array, *arguments: Any) -> float:
+    """The same where each call takes the last one's table; the table given is gone."""
     table = jax.block_until_ready(function(table, *arguments))
     began = time.perf_counter()
     for _ in range(CALLS):
         table = function(table, *arguments)
     jax.block_until_ready(table)
-    return table, (time.perf_counter() - began) / CALLS
+    return (time.perf_counter() - began) / CALLS

@@ -47,9 +47,8 @@ def run(argv: list[str], log: Path, limit_sec: float, env: dict[str, str]) -> En
     return Ended(status, time.perf_counter() - began)
 
 
-def end_with_parent() -> None:
-    """From now on this process's group ends where whoever started it is gone, even if killed."""
-    parent = os.getppid()
+def end_with(parent: int) -> None:
+    """From now on this process's group ends where the process that started it is gone."""
 
     def watch():
         while os.getppid() == parent:

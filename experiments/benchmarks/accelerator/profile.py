@@ -52,7 +52,7 @@ def lines_of_device(planes: Iterable) -> Iterator[list[Event]]:
     planes = list(planes)
     devices = [plane for plane in planes if plane.name.startswith("/device:")]
     found = [list(plane.lines) for plane in devices]
-    for begins in (OPERATIONS, STREAM, ""):
+    for begins in (STREAM, OPERATIONS, ""):
         chosen = [line for lines in found for line in lines if line.name.startswith(begins)]
         if chosen:
             break

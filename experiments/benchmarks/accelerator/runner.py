@@ -1,6 +1,7 @@
 """Items one after the other, as far as the time goes: each a process and a line of results."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -41,7 +42,7 @@ def main() -> None:
     folder = Path(values.workdir).expanduser().absolute()
     settings = {"tiny": values.tiny, "corpus": bool(corpus), **here._asdict()}
     results = Results(folder, settings)
-    spec = {"tiny": values.tiny, "workdir": str(folder), "corpus": corpus}
+    spec = {"tiny": values.tiny, "workdir": str(folder), "corpus": corpus, "parent": os.getpid()}
     left = run(chosen, results, spec, lambda: began + values.budget - time.perf_counter())
     print(tell(results, left))
 
@@ -111,9 +112,9 @@ def measured(item: Item, folder: Path, spec: dict, limit_sec: float) -> dict:
     logs.mkdir(exist_ok=True)
     log, rows = logs / f"item_{item.number}.txt", logs / f"item_{item.number}.jsonl"
     rows.unlink(missing_ok=True)
-    argv = [sys.executable, "-m", item_process.__name__, str(item.number), str(rows)]
-    env = machine.environment(on_cpu=item.on_cpu, beside_cpu=item.beside_cpu, tiny=spec["tiny"])
-    ended = process.run([*argv, json.dumps(spec)], log, limit_sec, env)
+    programs = str(folder / "programs") if spec["tiny"] else ""
+    env = machine.environment(on_cpu=item.on_cpu, beside_cpu=item.beside_cpu, programs=programs)
+    ended = process.run(command(item, rows, spec), log, limit_sec, env)
     found, error = item_process.read(rows)
     status = table.DONE if ended.status == 0 else table.FAILED
     if ended.status is None:
@@ -125,6 +126,12 @@ def measured(item: Item, folder: Path, spec: dict, limit_sec: float) -> dict:
         "error": error,
         "rows": found,
     }
+
+
+def command(item: Item, rows: Path, spec: dict) -> list[str]:
+    """What an item's process is started by; it leaves its rows in a file."""
+    argv = [sys.executable, "-m", item_process.__name__, str(item.number), str(rows)]
+    return [*argv, json.dumps(spec)]
 
 
 def tell(results: Results, left_out: dict[int, str]) -> str:

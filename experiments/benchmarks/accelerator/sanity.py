@@ -48,10 +48,10 @@ def error(found: np.ndarray, expected: np.ndarray) -> float:
     if found.shape != expected.shape:
         return float("inf")
     found, expected = found.astype(np.float64), expected.astype(np.float64)
-    if not np.array_equal(np.isnan(found), np.isnan(expected)):
-        return float("inf")
-    apart = np.abs(found - expected) / np.maximum(np.abs(expected), 1)
-    return float(np.nanmax(np.where(found == expected, 0, apart), initial=0))
+    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+    with np.errstate(invalid="ignore"):
+        apart = np.where(same, 0, np.abs(found - expected) / np.maximum(np.abs(expected), 1))
+    return float(np.max(np.where(np.isnan(apart), np.inf, apart), initial=0))
 
 
 def checks() -> dict[str, Check]:
@@ -62,7 +62,7 @@ def checks() -> dict[str, Check]:
     square = draw.normal(size=(256, 128)).astype(np.float32)
     bits = draw.integers(0, 2**32, SIZE, dtype=np.uint32)
     return {
-        "sqrt": Check(jnp.sqrt, (positive,), np.sqrt(positive), 2e-7),
+        "sqrt": Check(jnp.sqrt, (positive,), np.sqrt(positive), 5e-7),
         "rsqrt": Check(jax.lax.rsqrt, (positive,), 1 / np.sqrt(positive.astype(float)), 1e-6),
         "exp": Check(jnp.exp, (x,), np.exp(x.astype(float)), 1e-5),
         "log_sigmoid": Check(jax.nn.log_sigmoid, (x,), -np.log1p(np.exp(-x.astype(float))), 1e-5),

@@ -22,19 +22,30 @@ def config_of(sizes: Sizes) -> Config:
 
 
 def measure(sizes: Sizes, given: Given) -> Iterator[dict]:
-    """A row a number of trials and way."""
+    """A row a number of trials."""
     del given
     corpus = zipf.corpus(sizes.vocab_size, sizes.chunk_words, 1)
     for count in sizes.trials:
-        ways = [("vmapped", count), ("in turn", 1)]
-        found = [_row(config_of(sizes), corpus, count, *way) for way in ways]
-        losses = [row.pop("losses") for row in found]
-        apart = float(np.max(np.abs(losses[0] - losses[1]) / losses[1]))
-        yield {**found[0], "loss_apart": apart}
-        yield found[1]
+        found = [_row(config_of(sizes), corpus, count, width) for width in (count, 1)]
+        yield joined(*found)
 
 
-def _row(config: Config, corpus: Corpus, count: int, way: str, vmap_width: int) -> dict:
+def joined(vmapped: dict, in_turn: dict) -> dict:
+    """Both ways side by side; loss_apart: the largest relative difference of a trial's loss."""
+    losses = vmapped["losses"], in_turn["losses"]
+    return {
+        "trials": vmapped["trials"],
+        "vmapped": vmapped["words_per_sec"],
+        "in_turn": in_turn["words_per_sec"],
+        "times": vmapped["words_per_sec"] / in_turn["words_per_sec"],
+        "loss_apart": float(np.max(np.abs(losses[0] - losses[1]) / np.abs(losses[1]))),
+        "compile_sec": vmapped["compile_sec"],
+        "compile_sec_in_turn": in_turn["compile_sec"],
+        "peak_mb": vmapped["peak_mb"],
+    }
+
+
+def _row(config: Config, corpus: Corpus, count: int, vmap_width: int) -> dict:
     device = jax.devices()[0]
     trials, texts = trials_of(config, corpus, count, device), sweeping.text_of(corpus, [device])
     began = time.perf_counter()
@@ -46,7 +57,6 @@ def _row(config: Config, corpus: Corpus, count: int, way: str, vmap_width: int) 
     _, sums = jax.block_until_ready(train())
     return {
         "trials": count,
-        "way": way,
         "words_per_sec": count * corpus.words / (time.perf_counter() - began),
         "compile_sec": compile_sec,
         "peak_mb": steps.peak(device),

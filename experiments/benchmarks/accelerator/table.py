@@ -41,9 +41,10 @@ def section(item: Item, line: dict | None, left_out: str) -> list[str]:
     told += "".join(f"; {note}" for note in notes)
     rows = [row for row in rows if set(row) != {"note"} and row.get("rank", 0) <= item.most_rank]
     if item.module == "sanity":
-        right = sum(row["right"] for row in rows)
-        told += f"; {right} of {len(rows)} right"
-        rows = [row for row in rows if not row["right"]]
+        wrong = [str(row.get("operation")) for row in rows if not row.get("right")]
+        told += f"; {len(rows) - len(wrong)} of {len(rows)} right"
+        told += f"; wrong: {'; '.join(wrong)[:LONGEST]}" if wrong else ""
+        rows = []
     more = len(rows) - item.most_rows
     if more > 0:
         told += f"; {more} more in results.jsonl"
