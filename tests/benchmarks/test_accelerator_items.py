@@ -76,8 +76,9 @@ def test_the_whole_rehearsal_is_interrupted_and_completes(tmp_path):
     assert sum(line["sec"] for line in found) < time.perf_counter() - began
     rows = {line["item"]: line["rows"] for line in found}
     assert all(row["same_ids"] and row["sparse"] == row["dense"] == 0 for row in rows[2])
+    assert all(row["moved"] > 1e-3 for row in rows[2])
     assert [row["batch_size"] for row in rows[3]] == list(TINY.batch_sizes)
-    assert {row["deterministic"] for row in rows[4]} == {False, True}
+    assert [row["deterministic"] for row in rows[4]] == ["no", bits.FLAGS[0]]
     assert rows[5][0]["us"] > rows[5][1]["us"] > 0
     assert rows[8][0]["loss_apart"] < 1e-3
     rates = [row for row in rows[10] if row.get("rank") == 1]
@@ -141,11 +142,15 @@ def ready():
 def test_what_differs_between_devices_is_found(ready):
     one, other = ready
     assert one.device != other.device
-    assert against_cpu.compared(one, other) == {"same_ids": True, "difference": 0.0, "steps": 5}
+    same = against_cpu.compared(one, other)
+    assert same["same_ids"] and same["difference"] == 0 and same["steps"] == 5
+    assert same["moved"] > 1e-3
     faster = other._replace(hyper=other.hyper.replace(learning_rate=jnp.float32(0.5)))
-    assert against_cpu.difference(one, faster) > against_cpu.MOST
-    row = against_cpu.joined("a case", {"sparse": against_cpu.compared(one, faster)})
-    assert row["same_ids"] and not row["within"]
+    apart = against_cpu.compared(one, faster)
+    assert apart["same_ids"] and apart["difference"] > against_cpu.MOST
+    row = against_cpu.joined("a case", {"sparse": apart, "dense": same})
+    assert row["same_ids"] and not row["within"] and row["moved"] == apart["moved"]
+    assert against_cpu.joined("a case", {"sparse": same})["within"]
     tokens = other.sampled.tokens.at[3].add(1)
     assert not against_cpu.same_ids(
         one, other._replace(sampled=other.sampled._replace(tokens=tokens))
@@ -153,8 +158,8 @@ def test_what_differs_between_devices_is_found(ready):
     key = jax.random.key(9)
     drawn = other._replace(sampled=other.sampled._replace(negatives_key=key))
     assert not against_cpu.same_ids(one, drawn)
-    broken = other.state.replace(params=jax.tree.map(lambda x: x * jnp.nan, other.state.params))
-    assert against_cpu.difference(one, other._replace(state=broken)) == np.inf
+    broken = other.state.params._replace(input=other.state.params.input * jnp.nan)
+    assert against_cpu.largest(*jax.device_get((one.state.params, broken))) == np.inf
 
 
 def test_words_a_second_count_those_of_the_steps_that_were_taken(ready):
@@ -166,9 +171,19 @@ def test_words_a_second_count_those_of_the_steps_that_were_taken(ready):
 
 
 def test_a_training_with_other_options_is_the_same(ready):
-    other = steps.compiled_with(ready[0], bits.DETERMINISTIC)
+    other = steps.compiled_with(ready[0], {bits.FLAGS[0]: True})
     assert other.program.train_steps is not ready[0].program.train_steps
-    assert against_cpu.difference(ready[0], other) == 0 and bits.same_bits(other)
+    assert against_cpu.compared(ready[0], other)["difference"] == 0 and bits.same_bits(other)
+
+
+def test_a_flag_that_xla_refuses_is_told(ready, monkeypatch):
+    monkeypatch.setattr(bits, "FLAGS", ("xla_no_such_flag", bits.FLAGS[1]))
+    row = bits.deterministic(ready[0], TINY)
+    assert row["deterministic"] == bits.FLAGS[1] and row["same_bits"] and row["ms"] > 0
+    assert "xla_no_such_flag" in row["refused"]["xla_no_such_flag"]
+    monkeypatch.setattr(bits, "FLAGS", ("xla_no_such_flag",))
+    row = bits.deterministic(ready[0], TINY)
+    assert row["deterministic"] == "does not compile" and row["same_bits"] is None
 
 
 def test_bits_that_differ_are_told(ready):

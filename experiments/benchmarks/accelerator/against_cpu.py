@@ -13,8 +13,8 @@ from experiments.benchmarks.accelerator.items import Given
 from experiments.benchmarks.accelerator.sizes import Sizes
 from experiments.runs.store import cpus
 from w2v_jax.config import Config
-from w2v_jax.data.corpus import Corpus
 from w2v_jax.engines import ENGINES
+from w2v_jax.types import Params
 
 MOST = 1e-4  # that elements of the tables may differ by
 UPDATES = {
@@ -43,7 +43,7 @@ def configs(sizes: Sizes) -> Iterator[tuple[Config, int]]:
 
 
 def measure(sizes: Sizes, given: Given) -> Iterator[dict]:
-    """A row an engine and model; where tables differ, also what is left with float32 products."""
+    """A row an engine and model."""
     del given
     corpus = zipf.corpus(sizes.compared_vocab_size, sizes.chunk_words, 1)
     places = tuple(dict.fromkeys((jax.devices()[0], jax.devices("cpu")[0])))
@@ -56,26 +56,14 @@ def measure(sizes: Sizes, given: Given) -> Iterator[dict]:
             for case, of_case in cases(sizes).items()
             for update, config in of_case.items()
         }
-        for case, of_case in cases(sizes).items():
+        for case in cases(sizes):
             found = {name: compared(*both(made.pop((case, name)))) for name in UPDATES}
-            row = joined(case, found)
-            if not row["within"] and len(places) == 2:
-                row["highest"] = max(
-                    highest(config, corpus, places, sizes) for config in of_case.values()
-                )
-            yield row
+            yield joined(case, found)
 
 
 def both(made: list[Future]) -> tuple[steps.Ready, steps.Ready]:
     """On the device and on the CPU; the same twice where they are one."""
     return made[0].result(), made[-1].result()
-
-
-def highest(config: Config, corpus: Corpus, places: tuple, sizes: Sizes) -> float:
-    """The largest difference where products are of float32, not of a GPU's TF32."""
-    with jax.default_matmul_precision("highest"):
-        ready = [steps.prepare(config, corpus, x, sizes.compared_steps) for x in places]
-    return difference(*ready)
 
 
 def joined(case: str, found: dict[str, dict]) -> dict:
@@ -86,14 +74,24 @@ def joined(case: str, found: dict[str, dict]) -> dict:
         "same_ids": all(of_update["same_ids"] for of_update in found.values()),
         **apart,
         "within": max(apart.values()) <= MOST,
+        "moved": min(of_update["moved"] for of_update in found.values()),
         "steps": min(of_update["steps"] for of_update in found.values()),
     }
 
 
 def compared(one: steps.Ready, other: steps.Ready) -> dict:
-    """Whether both draw the same ids, and by how much their tables differ after the steps."""
-    ids, apart = same_ids(one, other), difference(one, other)
-    return {"same_ids": ids, "difference": apart, "steps": one.steps}
+    """Whether both draw the same ids, and by how much their tables differ after the steps.
+
+    moved: by how much the steps have changed an element at most, to hold the difference against.
+    """
+    before = jax.device_get(other.state.params)
+    one_after, other_after = (jax.device_get(x.train(x.copied()).params) for x in (one, other))
+    return {
+        "same_ids": same_ids(one, other),
+        "difference": largest(one_after, other_after),
+        "moved": largest(before, other_after),
+        "steps": one.steps,
+    }
 
 
 def same_ids(one: steps.Ready, other: steps.Ready) -> bool:
@@ -118,10 +116,9 @@ def batches(ready: steps.Ready) -> list:
         ]
 
 
-def difference(one: steps.Ready, other: steps.Ready) -> float:
-    """The largest difference between elements of the tables after a dispatch of both."""
-    after = [jax.device_get(ready.train(ready.copied()).params) for ready in (one, other)]
-    apart = [np.max(np.abs(a - b)) for a, b in zip(*after, strict=True)]
+def largest(one: Params, other: Params) -> float:
+    """The largest difference between elements of tables; infinite where one is no number."""
+    apart = [np.max(np.abs(a - b)) for a, b in zip(one, other, strict=True)]
     return float(max(apart)) if np.isfinite(apart).all() else float("inf")
 
 
