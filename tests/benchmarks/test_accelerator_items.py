@@ -78,7 +78,7 @@ def test_the_whole_rehearsal_is_interrupted_and_completes(tmp_path):
     assert all(row["same_ids"] and row["sparse"] == row["dense"] == 0 for row in rows[2])
     assert all(row["moved"] > 1e-3 for row in rows[2])
     assert [row["batch_size"] for row in rows[3]] == list(TINY.batch_sizes)
-    assert [row["deterministic"] for row in rows[4]] == ["no", bits.FLAGS[0]]
+    assert [row["deterministic"] for row in rows[4]] == ["no", "yes"]
     assert rows[5][0]["us"] > rows[5][1]["us"] > 0
     assert rows[8][0]["loss_apart"] < 1e-3
     rates = [row for row in rows[10] if row.get("rank") == 1]
@@ -171,17 +171,18 @@ def test_words_a_second_count_those_of_the_steps_that_were_taken(ready):
 
 
 def test_a_training_with_other_options_is_the_same(ready):
-    other = steps.compiled_with(ready[0], {bits.FLAGS[0]: True})
+    other = steps.compiled_with(ready[0], bits.OPTIONS["yes, no Triton"])
     assert other.program.train_steps is not ready[0].program.train_steps
     assert against_cpu.compared(ready[0], other)["difference"] == 0 and bits.same_bits(other)
 
 
 def test_a_flag_that_xla_refuses_is_told(ready, monkeypatch):
-    monkeypatch.setattr(bits, "FLAGS", ("xla_no_such_flag", bits.FLAGS[1]))
+    wrong = {"first": {"xla_no_such_flag": True}}
+    monkeypatch.setattr(bits, "OPTIONS", {**wrong, "second": bits.DETERMINISTIC})
     row = bits.deterministic(ready[0], TINY)
-    assert row["deterministic"] == bits.FLAGS[1] and row["same_bits"] and row["ms"] > 0
-    assert "xla_no_such_flag" in row["refused"]["xla_no_such_flag"]
-    monkeypatch.setattr(bits, "FLAGS", ("xla_no_such_flag",))
+    assert row["deterministic"] == "second" and row["same_bits"] and row["ms"] > 0
+    assert "xla_no_such_flag" in row["refused"]["first"]
+    monkeypatch.setattr(bits, "OPTIONS", wrong)
     row = bits.deterministic(ready[0], TINY)
     assert row["deterministic"] == "does not compile" and row["same_bits"] is None
 

@@ -12,9 +12,13 @@ from experiments.benchmarks.accelerator.items import Given
 from experiments.benchmarks.accelerator.sizes import Sizes
 from w2v_jax.config import Config
 
-# XLA's flags, the first that compiles is used: it wants every product's kernel chosen without
-# measuring, which not all have; the second leaves out operations that add in no fixed order alone.
-FLAGS = ("xla_gpu_deterministic_ops", "xla_gpu_exclude_nondeterministic_ops")
+# Options of XLA; the first that compiles is used. Kernels of products must be chosen without
+# measuring then, which those of Triton aren't where no device is there.
+DETERMINISTIC = {"xla_gpu_deterministic_ops": True}
+OPTIONS = {
+    "yes": DETERMINISTIC,
+    "yes, no Triton": {**DETERMINISTIC, "xla_gpu_enable_triton_gemm": False},
+}
 
 
 def configs(sizes: Sizes) -> Iterator[tuple[Config, int]]:
@@ -34,15 +38,15 @@ def measure(sizes: Sizes, given: Given) -> Iterator[dict]:
 
 
 def deterministic(ready: steps.Ready, sizes: Sizes) -> dict:
-    """The row by the first of FLAGS with which XLA compiles the steps, or why it does by none."""
+    """The row by the first of OPTIONS by which XLA compiles the steps, or why it does by none."""
     refused = {}
-    for flag in FLAGS:
+    for name, options in OPTIONS.items():
         try:
-            one = steps.compiled_with(ready, {flag: True})
+            one = steps.compiled_with(ready, options)
         except JaxRuntimeError as error:
-            refused[flag] = str(error).splitlines()[0]
+            refused[name] = str(error).splitlines()[0]
         else:
-            return {"deterministic": flag, **row_of(one, sizes), "refused": refused}
+            return {"deterministic": name, **row_of(one, sizes), "refused": refused}
     return {"deterministic": "does not compile", "same_bits": None, "ms": None, "refused": refused}
 
 

@@ -11,13 +11,15 @@ import numpy as np
 from experiments.benchmarks.accelerator import steps, texts
 from experiments.benchmarks.accelerator.items import Given
 from experiments.benchmarks.accelerator.sizes import Sizes
+from experiments.report.tables import counted
 from experiments.runs.store import cpus
 from w2v_jax import beginning, training
 from w2v_jax.config import Config
+from w2v_jax.data import sources
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
 from w2v_jax.metrics import mean_loss
-from w2v_jax.types import HyperParams
+from w2v_jax.types import HyperParams, TextSettings
 from w2v_jax.vectors import evaluation
 from w2v_jax.vectors.word_vectors import WordVectors
 from w2v_jax.visits import Program
@@ -37,16 +39,16 @@ def measure(sizes: Sizes, given: Given) -> Iterator[dict]:
     if not given.corpus:
         yield {"note": NO_TEXT}
         return
-    corpus = Corpus.from_files(
-        text.split(","), max_words=sizes.max_words, cache_dir=str(texts.cache(given))
-    )
+    source, settings = sources.locate("", corpus=text), TextSettings(max_words=sizes.max_words)
+    corpus = Corpus.load(source, settings, cache_dir=str(texts.cache(given)))
     for batch_size in sizes.judged_batch_sizes:
         found = []
         for row in by_rate(corpus, sizes, batch_size):
             found.append(row)
             yield {**row, "rank": 1}
         yield {**best(found), "of_rates": len(found)}
-    yield {"note": f"best of {len(sizes.rates)} rates by these very measures, a seed each"}
+    rates = counted(len(sizes.rates), "rate")
+    yield {"note": f"best of {rates} by these very measures, a seed each"}
 
 
 def end_to_end(text: str, sizes: Sizes, given: Given) -> dict:

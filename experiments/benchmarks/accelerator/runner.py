@@ -40,7 +40,8 @@ def main() -> None:
     here = machine.found()
     check_machine(here, chosen, values.tiny)
     folder = Path(values.workdir).expanduser().absolute()
-    settings = {"tiny": values.tiny, "corpus": bool(corpus), **here._asdict()}
+    names = ",".join(Path(path).name for path in corpus.split(","))
+    settings = {"tiny": values.tiny, "corpus": names, **here._asdict()}
     results = Results(folder, settings)
     spec = {"tiny": values.tiny, "workdir": str(folder), "corpus": corpus, "parent": os.getpid()}
     left = run(chosen, results, spec, lambda: began + values.budget - time.perf_counter())
