@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LANES = (  # side by side; a lane's in their order
+QUEUES = (  # side by side; a queue's in their order
     ("README.md", "README.ko.md", "experiments/benchmarks/README.md"),
     ("experiments/README.md", "experiments/sweeps/README.md", "experiments/results/README.md"),
 )
@@ -55,6 +55,7 @@ SMALL = {  # what makes a command small, beside the texts that `prepare` writes
     "search_report": [],
     "kill_test": ["--kills=1", "--settings=blocks_skipgram", "--seed=3"],  # early in its training
     "grow_corpus": ["--words=40000", "--files=2"],
+    "accelerator_check": ["--tiny", "--items=1"],
     "benchmark_durability": ["--epochs=1", "--rounds=1", "--train_flags=--dim=10"],
 }
 LEFT_OUT = {  # what a command says -> the package without which it is left out, and why
@@ -71,25 +72,25 @@ NAMED = "people city chip toyota king man queen"  # words that commands ask for
 def main(folder: Path, names: list[str]) -> None:
     """Each command ends with status 0, but for those that are left out."""
     began = time.perf_counter()
-    lanes = [jobs for jobs in planned(folder.absolute(), names) if jobs]
+    queues = [jobs for jobs in planned(folder.absolute(), names) if jobs]
     failed = threading.Event()
-    with ThreadPoolExecutor(len(LANES)) as pool:
-        told = list(pool.map(partial(follow, failed=failed), lanes))
-    print(f"{sum(map(len, lanes))} commands: {time.perf_counter() - began:.0f} s")
+    with ThreadPoolExecutor(len(QUEUES)) as pool:
+        told = list(pool.map(partial(follow, failed=failed), queues))
+    print(f"{sum(map(len, queues))} commands: {time.perf_counter() - began:.0f} s")
     if any(told):
         sys.exit("\n".join(filter(None, told)))
 
 
 def planned(folder: Path, names: list[str]) -> list[list[tuple[str, Path]]]:
-    """Each lane's commands and the folders that they run in, which are made; no command twice."""
-    known, lanes, seen = [name for lane in LANES for name in lane], [], set()
+    """Each queue's commands and the folders that they run in, which are made; no command twice."""
+    known, queues, seen = [name for queue in QUEUES for name in queue], [], set()
     for path in [*ROOT.glob("README*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("*/*/README.md")]:
         name = path.relative_to(ROOT).as_posix()
         if (name in known) != bool(shown(name)):
-            sys.exit(f"{name}: shows no command" if name in known else f"{name}: not in LANES")
-    for lane in LANES:
+            sys.exit(f"{name}: shows no command" if name in known else f"{name}: not in QUEUES")
+    for queue in QUEUES:
         jobs = []
-        for name in lane:
+        for name in queue:
             own = folder / name.replace("/", "-")
             if (not names or name in names) and not own.exists():
                 prepare(own)
@@ -98,13 +99,13 @@ def planned(folder: Path, names: list[str]) -> list[list[tuple[str, Path]]]:
                     other, output = TAKEN[name]
                     (own / output).symlink_to(folder / other.replace("/", "-") / output)
             seen.update(shown(name))
-        lanes.append(jobs)
-    return lanes
+        queues.append(jobs)
+    return queues
 
 
-def follow(lane: list[tuple[str, Path]], failed: threading.Event) -> str:
-    """Runs commands one after the other; why it stopped, or ''. Stops where another lane failed."""
-    for line, folder in lane:
+def follow(queue: list[tuple[str, Path]], failed: threading.Event) -> str:
+    """Runs commands one after the other; why it stopped, or ''. Stops where one failed."""
+    for line, folder in queue:
         if failed.is_set():
             break
         if reason := run(line, folder):
@@ -124,7 +125,7 @@ def prepare(folder: Path) -> None:
     """The files that the commands name: an excerpt of Wikipedia, as a text and as PTB too."""
     packed = (ROOT / "w2v_jax" / "resources" / "wiki_sample.txt.xz").read_bytes()
     words = lzma.decompress(packed).decode().split()[:WORDS] + NAMED.split() * 5
-    lines = [" ".join(words[at : at + 20]) + "\n" for at in range(0, len(words), 20)]
+    lines = [" ".join(words[begin : begin + 20]) + "\n" for begin in range(0, len(words), 20)]
     text = "".join(lines)
     for name in ("texts", "ptb"):
         (folder / name).mkdir(parents=True)

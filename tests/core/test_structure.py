@@ -178,6 +178,8 @@ WRITERS = {
     "experiments.cli.streams",
     "experiments.benchmarks.child_process",
     "experiments.benchmarks.killed_runs",
+    "experiments.benchmarks.accelerator.item",
+    "experiments.benchmarks.accelerator.process",
     "experiments.benchmarks.baselines.d2l_training",
     "experiments.benchmarks.baselines.gensim_training",
 }

@@ -1,0 +1,26 @@
+"""Steps of the pairs engine against the batch size."""
+
+from collections.abc import Iterator
+
+import jax
+
+from experiments.benchmarks import zipf
+from experiments.benchmarks.accelerator import steps
+from experiments.benchmarks.accelerator.items import Given
+from experiments.benchmarks.accelerator.sizes import Sizes
+from w2v_jax.config import Config
+
+
+def configs(sizes: Sizes) -> Iterator[tuple[Config, int]]:
+    """What is trained, each with its V."""
+    for batch_size in sizes.pairs_batch_sizes:
+        yield steps.config_of(**sizes.pairs(batch_size)), sizes.vocab_size
+
+
+def measure(sizes: Sizes, given: Given) -> Iterator[dict]:
+    """A row a batch size, from the smallest on."""
+    del given
+    corpus = zipf.corpus(sizes.vocab_size, sizes.chunk_words, 1)
+    for config, _ in configs(sizes):
+        ready = steps.prepare(config, corpus, jax.devices()[0])
+        yield steps.row_of(ready, sizes.repeats)
