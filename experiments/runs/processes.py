@@ -47,6 +47,9 @@ def joined(config: RunConfig, script: str, workdir: str) -> Iterator[Partners]:
             yield partners
         return
     count = processes_of(config)
+    if config.replicas > 1:
+        how = "one after the other" if count == 1 else f"carried by {count} processes"
+        console.log(f"{config.replicas} replicas, {how}")
     if count == 1:
         yield ALONE
         return
