@@ -19,7 +19,7 @@ from jax.custom_batching import sequential_vmap
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from w2v_jax import checks, sampling, subsampling, table_ops, training, visits, xla_flags
+from w2v_jax import checks, layouts, sampling, subsampling, table_ops, training, visits, xla_flags
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import HyperParams, Metrics, StaticConfig, TrainState, no_metrics
 
@@ -112,6 +112,33 @@ def compile_over(
     side. donates: the first of the leaves is gone after a call, its memory the result's.
     """
 
+    xla_flags.warn_of_slow_scatter(training.platform_of(arguments))
+    devices = [jax.tree.leaves(leaves)[0].device for leaves, *_ in arguments]
+    mesh, own = Mesh(np.array(devices), ("device",)), 2 if donates else 1
+
+    def glued(arguments):
+        return _glued([taken_apart(*a) if donates else a for a in arguments], mesh, own)
+
+    given = glued(arguments)
+    program = lower_over(function, given, mesh, vmap_width, donates=donates).compile()
+    if donates and devices[0].platform == "tpu":
+        program = layouts.laid(program)
+    return lambda arguments: _parted(program(*glued(arguments)), devices)
+
+
+def taken_apart(leaves: tuple, *shared) -> tuple:
+    """The first of the leaves, that is donated, the others, and what all trials share."""
+    return leaves[0], leaves[1:], *shared
+
+
+def lower_over(
+    function: Callable, given: tuple, mesh: Mesh, vmap_width: int, *, donates: bool = False
+) -> jax.stages.Lowered:
+    """`compile_over`'s program, of arrays or shapes that lie on all devices of a mesh.
+
+    donates: the leaves come `taken_apart`, and the first of the results is as the first of them.
+    """
+
     def local(trials, *shared):
         if vmap_width == 1:
             return jax.lax.map(lambda trial: function(trial, *shared), trials)
@@ -120,32 +147,24 @@ def compile_over(
         result = jax.lax.map(lambda group: one(group, *shared), grouped)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), result)
 
-    xla_flags.warn_of_slow_scatter(training.platform_of(arguments))
-
     def apart(first, others, *shared):
         return local((first, *others), *shared)
 
-    def taken_apart(leaves, *shared):
-        return (leaves[0], leaves[1:], *shared) if donates else (leaves, *shared)
-
+    own = 2 if donates else 1
     # Each device runs `local` as it stands: were it partitioned, XLA would round otherwise.
-    devices = [jax.tree.leaves(leaves)[0].device for leaves, *_ in arguments]
-    mesh, own = Mesh(np.array(devices), ("device",)), 2 if donates else 1
-    specs = *[P("device")] * own, *[P() for _ in arguments[0][1:]]
     each = jax.shard_map(
         apart if donates else local,
         mesh=mesh,
-        in_specs=specs,
+        in_specs=(*[P("device")] * own, *[P()] * (len(given) - own)),
         out_specs=P("device"),
         check_vma=False,
     )
-    jitted = jax.jit(each, donate_argnums=(0,) if donates else ())
-
-    def glued(arguments):
-        return _glued([taken_apart(*a) for a in arguments], mesh, own)
-
-    program = jitted.lower(*glued(arguments)).compile()
-    return lambda arguments: _parted(program(*glued(arguments)), devices)
+    edges = {}
+    if donates and mesh.devices.flat[0].platform == "tpu":
+        lying, results = layouts.by_rows(given[0]), jax.eval_shape(each, *given)
+        edges["in_shardings"] = lying, *[None] * (len(given) - 1)
+        edges["out_shardings"] = lying, *[None] * (len(results) - 1)
+    return jax.jit(each, donate_argnums=(0,) if donates else (), **edges).lower(*given)
 
 
 def _glued(arguments: Sequence[tuple], mesh: Mesh, own: int) -> tuple:
@@ -273,6 +292,21 @@ def compile_train_chunk(
     static = static._replace(platform=trials[0].active.device.platform)
     function = partial(train_chunk, static=static, vmap_width=vmap_width)
     return compile_over(function, arguments, vmap_width, donates=True)
+
+
+def lower_train_chunk(
+    trials: Trials,
+    address: tuple[jax.Array, jax.Array],
+    text: Text,
+    epoch: jax.Array,
+    mesh: Mesh,
+    static: StaticConfig,
+    vmap_width: int,
+) -> jax.stages.Lowered:
+    """What `compile_train_chunk` compiles, of shapes that lie on a mesh, for static.platform."""
+    function = partial(train_chunk, static=static, vmap_width=vmap_width)
+    given = taken_apart((*_apart(trials), *address), text, epoch)
+    return lower_over(function, given, mesh, vmap_width, donates=True)
 
 
 def _apart(trials: Trials) -> tuple[TrainState, Trials]:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import checks, sampling, subsampling, table_ops, update, xla_flags
+from w2v_jax import checks, layouts, sampling, subsampling, table_ops, update, xla_flags
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.engines import ENGINES
 from w2v_jax.types import HyperParams, Metrics, SampledChunk, StaticConfig, TrainState, no_metrics
@@ -150,6 +150,14 @@ def train_steps_in_runs(
     return jax.lax.fori_loop(0, runs, run, (state, no_metrics()))
 
 
+class Lowered(NamedTuple):
+    """The parts of a training's program, before they are compiled."""
+
+    draw: jax.stages.Lowered
+    shuffle: jax.stages.Lowered
+    train_steps: jax.stages.Lowered
+
+
 def compile_program(
     state: TrainState,
     key: jax.Array,
@@ -167,19 +175,43 @@ def compile_program(
     static = static._replace(platform=platform_of(state))
     xla_flags.warn_of_slow_scatter(static.platform)
     checks.check_noise(static, hyper)
+    lowered = lower(state, key, size, hyper, static, steps)
+    run = lowered.train_steps.compile()
+    if static.platform == "tpu":
+        run = layouts.laid(run)
+    return Program(
+        draw=lowered.draw.compile(),
+        shuffle=lowered.shuffle.compile(),
+        train_steps=run,
+        steps=steps,
+        compile_sec=time.perf_counter() - started,
+    )
+
+
+def lower(
+    state: TrainState,
+    key: jax.Array,
+    size: int,
+    hyper: HyperParams,
+    static: StaticConfig,
+    steps: int,
+) -> Lowered:
+    """The parts of `compile_program`, for static.platform; shapes are enough, or arrays."""
     index = jax.ShapeDtypeStruct((), jnp.int32)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
     draw = jax.jit(partial(subsampling.sample_chunk, static=static))
     sampled = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
     shuffle = jax.jit(partial(subsampling.shuffle, static=static))
     progress = jax.ShapeDtypeStruct((2,), jnp.float32)
-    run = jax.jit(partial(train_steps, static=static, steps=steps), donate_argnums=0)
-    return Program(
-        draw=draw.lower(key, index, index, ids, ids, hyper).compile(),
-        shuffle=shuffle.lower(key, index, index, sampled).compile(),
-        train_steps=run.lower(state, sampled, index, progress, hyper).compile(),
-        steps=steps,
-        compile_sec=time.perf_counter() - started,
+    edges = {}
+    if static.platform == "tpu":
+        lying = layouts.by_rows(state)
+        edges = {"in_shardings": (lying, *[None] * 4), "out_shardings": (lying, None, None)}
+    run = jax.jit(partial(train_steps, static=static, steps=steps), donate_argnums=0, **edges)
+    return Lowered(
+        draw=draw.lower(key, index, index, ids, ids, hyper),
+        shuffle=shuffle.lower(key, index, index, sampled),
+        train_steps=run.lower(state, sampled, index, progress, hyper),
     )
 
 
