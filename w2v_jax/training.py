@@ -136,18 +136,19 @@ def train_steps_in_runs(
     """
 
     def one(step, carry):
-        state, sums = carry
+        state, sums = carry  # [8], as one array: eight would be eight kernels a step
         trains = step < end
         new, metrics = train_step(state, sampled, step, progress, hyper, static, trains)
         new = new.replace(step=state.step + trains.astype(jnp.int32))
-        return new, jax.tree.map(jnp.add, sums, metrics)
+        return new, sums + jnp.stack(metrics)
 
     def run(number, carry):
         first = begin + number * length
         return jax.lax.fori_loop(0, length, lambda i, carry: one(first + i, carry), carry)
 
     runs = table_ops.most(-(-jnp.maximum(end - begin, 0) // length))
-    return jax.lax.fori_loop(0, runs, run, (state, no_metrics()))
+    state, sums = jax.lax.fori_loop(0, runs, run, (state, jnp.stack(no_metrics())))
+    return state, Metrics(*sums)
 
 
 class Lowered(NamedTuple):

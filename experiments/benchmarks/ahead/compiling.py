@@ -48,6 +48,7 @@ def of_memory(compiled, spec: programs.Spec, device: jax.Device, platform: str) 
     takes = arguments + temporaries + found.output_size_in_bytes - aliased
     line = {"arguments": arguments, "temporaries": temporaries, "aliased": aliased, "takes": takes}
     if spec.part != "draw":
+        line["state"] = programs.state_bytes(spec)
         line["expected"] = programs.needed(spec, device, platform)
     return {f"{name}_mb": round(size / MB, 2) for name, size in line.items()}
 
@@ -69,7 +70,8 @@ def of_text(text: str, tables: hlo.Tables) -> dict:
         **line,
         "trip_count": loop.trip_count(),
         "conditionals": hlo.count(module, body, "conditional"),
-        "vocabulary_sized": hlo.of_vocabulary_size(module, body, tables),
+        "sized_v": hlo.of_vocabulary_size(module, body, tables),
+        "prefetched": hlo.prefetches(module, body, tables),
         "cycles": hlo.estimated_cycles(module, body),
     }
 

@@ -33,6 +33,7 @@ class Target(NamedTuple):
 
     platform: str  # StaticConfig.platform
     plugin: str  # the module that holds its compiler
+    package: str  # and where that comes from
     topology: Callable  # -> jax's description of such devices
     xla_flags: str = ""
 
@@ -50,10 +51,18 @@ def _h100():
 
 
 TARGETS = {
-    "v5e": Target("tpu", "libtpu", lambda: _tpu("v5e:2x2")),
-    "v6e": Target("tpu", "libtpu", lambda: _tpu("v6e:1x1", chips_per_host_bounds=(1, 1, 1))),
+    "v5e": Target("tpu", "libtpu", "libtpu", lambda: _tpu("v5e:2x2")),
+    "v6e": Target(
+        "tpu", "libtpu", "libtpu", lambda: _tpu("v6e:1x1", chips_per_host_bounds=(1, 1, 1))
+    ),
     # Kernels can't be tried out for the fastest; the flag of scatters is `w2v_jax.configure`'s.
-    "h100": Target("gpu", "jax_cuda13_plugin", _h100, f"--xla_gpu_autotune_level=0 {SCATTER}"),
+    "h100": Target(
+        "gpu",
+        "jax_cuda13_plugin",
+        "jax-cuda13-plugin",
+        _h100,
+        f"--xla_gpu_autotune_level=0 {SCATTER}",
+    ),
 }
 
 

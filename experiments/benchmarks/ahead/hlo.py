@@ -1,7 +1,7 @@
 """What the text of a compiled program tells: its loops, what it copies, what a step's body does.
 
-The text is XLA's HLO after optimisation, as `compiled.as_text()` gives it: a computation a block, an
-instruction a line. The step's body is that of the innermost loop which carries a table.
+The text is XLA's HLO after optimisation, as `compiled.as_text()` gives it: a computation a block,
+an instruction a line. The step's body is that of the innermost loop which carries a table.
 """
 
 import re
@@ -30,7 +30,8 @@ class Instruction(NamedTuple):
 
     def cycles(self) -> int:
         """What the compiler expects it to take; 0 where it says nothing (GPUs, and copies)."""
-        return sum(map(int, re.findall(r'"estimated_cycles":"(\d+)"', self.text)))
+        found = map(int, re.findall(r'"estimated_cycles":"(\d+)"', self.text))
+        return sum(cycles for cycles in found if cycles < 2**63)  # more: unknown, -1
 
     def trip_count(self) -> int | None:
         """Rounds of a loop, where the compiler knows them."""
@@ -111,7 +112,7 @@ class Tables(NamedTuple):
     dim: int  # D
 
     def is_table(self, shape: tuple[int, ...]) -> bool:
-        """Whether an array has the size of a table, of one trial or of all, whichever way it lies."""
+        """Whether an array has the size of a table, of one trial or of all."""
         return self.spans(shape) and self.dim in shape
 
     def spans(self, shape: tuple[int, ...]) -> bool:
@@ -141,19 +142,35 @@ def table_copies(module: Module, tables: Tables) -> int:
 def of_vocabulary_size(module: Module, body: str, tables: Tables) -> list[str]:
     """Names of a body's instructions that read or write an entry of every word.
 
-    Not those that write rows in place, or read rows.
+    Not those that write rows in place, or read rows, nor `prefetches`.
     """
     shapes = {one.name: one.shapes for one in reached(module, body)}
     found = []
     for one in reached(module, body):
-        opcodes = _opcodes(module, one)
         if one.opcode in FREE or one.opcode.endswith("-done") or "ConcatBitcast" in one.text:
             continue
+        opcodes = _opcodes(module, one)
         writes = any(map(tables.spans, one.shapes)) and not opcodes & IN_PLACE
         reads = any(tables.spans(s) for name in one.operands for s in shapes.get(name, ()))
-        if writes or (reads and not opcodes & READ_IN_PART):
+        if (writes or (reads and not opcodes & READ_IN_PART)) and not _is_prefetch(one):
             found.append(one.name)
     return found
+
+
+def prefetches(module: Module, body: str, tables: Tables) -> list[str]:
+    """Names of a body's transfers of arrays of size V, or parts of them, to or from fast memory.
+
+    They run beside the computation, at the bandwidth of the memory: the compiler counts no cycles.
+    """
+    return [
+        one.name
+        for one in reached(module, body)
+        if _is_prefetch(one) and any(map(tables.spans, one.shapes))
+    ]
+
+
+def _is_prefetch(one: Instruction) -> bool:
+    return one.opcode in ("copy-start", "slice-start") and "S(1)" in one.text
 
 
 def _opcodes(module: Module, one: Instruction) -> set[str]:
@@ -174,7 +191,7 @@ def _root_opcode(module: Module, one: Instruction) -> str:
 
 
 def estimated_cycles(module: Module, body: str) -> int:
-    """What the compiler expects a body to take; of loops in it one round. 0 where it says nothing."""
+    """What the compiler expects a body to take, of loops in it one round; 0 of a GPU's."""
     return sum(one.cycles() for one in reached(module, body))
 
 

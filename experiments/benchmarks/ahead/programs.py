@@ -50,7 +50,9 @@ def specs() -> dict[str, Spec]:
             if engine == "blocks":
                 found[f"steps {engine} {model} V 10^6"] = spec._replace(vocab_size=10**6)
             found[f"draw {engine} {model}"] = spec._replace(part="draw")
-            found[f"sweep of {TRIALS} {engine} {model}"] = spec._replace(part="sweep", trials=TRIALS)
+            found[f"sweep of {TRIALS} {engine} {model}"] = spec._replace(
+                part="sweep", trials=TRIALS
+            )
     return found
 
 
@@ -70,9 +72,13 @@ def needed(spec: Spec, device: jax.Device, platform: str) -> int:
     static = spec.config().static()._replace(platform=platform)
     hyper = _start(spec, static)[1]
     shape = spec.vocab_size, spec.config().dim, hyper, CHUNK
-    return memory.memory_needed(
-        spec.trials, static, *shape, CHUNKS, [device], spec.trials
-    )
+    return memory.memory_needed(spec.trials, static, *shape, CHUNKS, [device], spec.trials)
+
+
+def state_bytes(spec: Spec) -> int:
+    """Bytes of the states of all trials."""
+    leaves = jax.tree.leaves(_start(spec, spec.config().static())[2])
+    return spec.trials * sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
 
 
 def _start(spec: Spec, static: StaticConfig) -> tuple[jax.Array, HyperParams, TrainState]:
@@ -98,9 +104,7 @@ def _start(spec: Spec, static: StaticConfig) -> tuple[jax.Array, HyperParams, Tr
 
 
 def _placed(tree: Any, sharding) -> Any:
-    return jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree
-    )
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
 def _sweep(spec: Spec, static: StaticConfig, device: jax.Device) -> jax.stages.Lowered:
@@ -115,5 +119,8 @@ def _sweep(spec: Spec, static: StaticConfig, device: jax.Device) -> jax.stages.L
     own = sweeping.Trials(*trials), (of_count(jnp.int32), progress)
     ids = jax.ShapeDtypeStruct((CHUNKS, CHUNK), jnp.int32)
     shared = sweeping.Text(ids, ids), jax.ShapeDtypeStruct((), jnp.int32)
-    given = *_placed(own, NamedSharding(mesh, P("device"))), *_placed(shared, NamedSharding(mesh, P()))
+    given = (
+        *_placed(own, NamedSharding(mesh, P("device"))),
+        *_placed(shared, NamedSharding(mesh, P())),
+    )
     return sweeping.lower_train_chunk(*given, mesh, static, count)
