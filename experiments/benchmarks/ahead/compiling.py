@@ -6,6 +6,7 @@ It is started with `devices.environment`, as XLA reads its flags once.
 """
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -86,9 +87,9 @@ def of_dump(dump: Path, depth: int) -> dict:
 
 
 def empty(folder: Path) -> None:
-    """Deletes the files in a folder."""
-    for path in folder.iterdir():
-        path.unlink()
+    """Deletes what is in a folder."""
+    shutil.rmtree(folder)
+    folder.mkdir()
 
 
 if __name__ == "__main__":
