@@ -18,7 +18,7 @@ def look_up(values: jax.Array, indices: jax.Array) -> jax.Array:
 
     `values[places]` says the same of places inside alone: JAX takes it for a promise.
     """
-    return jnp.asarray(values).at[indices].get(mode="clip")
+    return jnp.asarray(values).at[indices].get(mode="clip", wrap_negative_indices=False)
 
 
 def _folds(plain: Callable) -> Callable:
@@ -52,13 +52,13 @@ _read = _folds(look_up)
 @_folds
 def scatter_add(table: jax.Array, ids: jax.Array, rows: jax.Array) -> jax.Array:
     """table with rows added at ids, repeated ids added up: [V, ..], [n], [n, ..] -> [V, ..]."""
-    return table.at[ids].add(rows, mode="drop")
+    return table.at[ids].add(rows, mode="drop", wrap_negative_indices=False)
 
 
 @_folds
 def scatter_set(table: jax.Array, ids: jax.Array, rows: jax.Array) -> jax.Array:
     """table with rows set at ids, one of them where an id repeats: [V, ..], [n], [n, ..]."""
-    return table.at[ids].set(rows, mode="drop")
+    return table.at[ids].set(rows, mode="drop", wrap_negative_indices=False)
 
 
 @jax.custom_jvp

@@ -148,15 +148,22 @@ def _run(state, sums, sampled, first, end, progress, hyper, static, length):
     A loop of static length without a branch: a GPU takes it as one graph of kernels, and its host
     asks for nothing. The sums are one array, as eight would be eight kernels a step.
     """
-    start = state.step  # counted behind the loop: one kernel less in it
+    start, steps = state.step, first + jnp.arange(length)  # it counts behind the loop
 
-    def one(i, carry):
-        state, sums = carry
-        step, state = first + i, state.replace(step=start + i)
-        new, metrics = train_step(state, sampled, step, progress, hyper, static, step < end)
-        return new.replace(step=start), sums + jnp.stack(metrics)
+    def batch(step):
+        made = ENGINES[static.engine].make_batch(sampled, step, hyper, static)
+        rate = rate_at(step, sampled, progress, hyper, static)
+        return made.where(step < end, hyper.noise.shape[0]), rate
 
-    state, sums = jax.lax.fori_loop(0, length, one, (state, sums))
+    def one(carry, of_step):
+        (state, sums), ((made, rate), count) = carry, of_step
+        state = state.replace(step=count)
+        new, metrics = update.update_step(state, made, rate, hyper, static)
+        return (new.replace(step=start), sums + jnp.stack(metrics)), None
+
+    # All batches at once: a chain of small operations a step costs more than what it computes.
+    of_steps = jax.vmap(batch)(steps), start + jnp.arange(length)
+    (state, sums), _ = jax.lax.scan(one, (state, sums), of_steps)
     return state.replace(step=start + jnp.clip(end - first, 0, length)), sums
 
 

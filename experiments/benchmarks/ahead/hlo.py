@@ -1,7 +1,7 @@
 """What the text of a compiled program tells: its loops, what it copies, what a step's body does.
 
 The text is XLA's HLO after optimisation, as `compiled.as_text()` gives it: a computation a block,
-an instruction a line. The step's body is that of the innermost loop which carries a table.
+an instruction a line. The step's body is that of the innermost loop which writes a table.
 """
 
 import re
@@ -121,14 +121,21 @@ class Tables(NamedTuple):
 
 
 def step_loop(module: Module, tables: Tables) -> tuple[Instruction | None, int]:
-    """The innermost loop that carries a table, a round of which is a step; how deep it lies."""
+    """The innermost loop that writes a table, a round of which is a step; how deep it lies."""
     found, depth, name = None, 0, "ENTRY"
     while True:
         inside = [one for one in reached(module, name, loops=False) if one.opcode == "while"]
-        own = [one for one in inside if any(map(tables.is_table, one.shapes))]
+        own = [one for one in inside if _writes_table(module, body_of(one), tables)]
         if not own:
             return found, depth
         found, depth, name = own[-1], depth + 1, body_of(own[-1])
+
+
+def _writes_table(module: Module, body: str, tables: Tables) -> bool:
+    return any(
+        one.opcode not in FREE | COPIES and any(map(tables.is_table, one.shapes))
+        for one in reached(module, body)
+    )
 
 
 def table_copies(module: Module, tables: Tables) -> int:
