@@ -27,8 +27,17 @@ def _not_donated(line: dict) -> float:
     return max(line["state_mb"] - line["aliased_mb"], 0)
 
 
+def _expected(line: dict) -> float:
+    return 100 * line["expected_mb"] / line["takes_mb"]
+
+
+def _taken(line: dict) -> float:
+    return 100 * line["takes_mb"] / line["expected_mb"]
+
+
 BOUNDS = (
     Bound("instructions of size V in a step", "v5e", LARGE, lambda x: len(x["sized_v"]), 0),
+    Bound("prefetches of size V in a step", "v5e", LARGE, lambda x: len(x["prefetched"]), 0),
     Bound("estimated cycles a step", "v5e", LARGE, lambda x: x["cycles"], 100_000),
     Bound("table copies in a dispatch", "v5e", LARGE, lambda x: x["table_copies"], 0),
     Bound("temporaries, MB", "v5e", LARGE, lambda x: x["temporaries_mb"], 10),
@@ -41,6 +50,14 @@ BOUNDS = (
     Bound("host read-backs in a dispatch", "h100", BLOCKS, lambda x: x["read_backs"], 0),
     Bound("compare-and-swaps", "h100", ALL_STEPS, lambda x: x["compare_and_swaps"], 0),
     Bound("state not donated, MB", "h100", SWEEP, _not_donated, 0),
+    *(
+        Bound(what, device, ALL_STEPS, share, most)
+        for device in ("v5e", "h100")
+        for what, share, most in (
+            ("memory, expected of taken, %", _expected, 220),
+            ("memory, taken of expected, %", _taken, 100),
+        )
+    ),
 )
 
 

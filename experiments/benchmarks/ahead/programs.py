@@ -68,11 +68,15 @@ def lowered(spec: Spec, device: jax.Device, platform: str) -> jax.stages.Lowered
 
 
 def needed(spec: Spec, device: jax.Device, platform: str) -> int:
-    """Bytes that `memory.memory_needed` expects a training or a sweep with it to take."""
+    """Bytes that `memory.memory_needed` expects of it: of a training that draws ahead of its steps.
+
+    Of a sweep without the copy of the state that an epoch begins with.
+    """
     static = spec.config().static()._replace(platform=platform)
     hyper = _start(spec, static)[1]
     shape = spec.vocab_size, spec.config().dim, hyper, CHUNK
-    return memory.memory_needed(spec.trials, static, *shape, CHUNKS, [device], spec.trials)
+    chunks, states = (CHUNKS, 1) if spec.part == "sweep" else (0, 0)
+    return memory.memory_needed(spec.trials, static, *shape, chunks, [device], spec.trials, states)
 
 
 def state_bytes(spec: Spec) -> int:
