@@ -49,10 +49,9 @@ def specs() -> dict[str, Spec]:
             found[f"steps {engine} {model}"] = spec
             if engine == "blocks":
                 found[f"steps {engine} {model} V 10^6"] = spec._replace(vocab_size=10**6)
-            found[f"draw {engine} {model}"] = spec._replace(part="draw")
-            found[f"sweep of {TRIALS} {engine} {model}"] = spec._replace(
-                part="sweep", trials=TRIALS
-            )
+                sweep = spec._replace(part="sweep", trials=TRIALS)
+                found[f"sweep of {TRIALS} {engine} {model}"] = sweep
+        found[f"draw {engine}"] = Spec("draw", engine=engine)
     return found
 
 
@@ -75,8 +74,9 @@ def needed(spec: Spec, device: jax.Device, platform: str) -> int:
     static = spec.config().static()._replace(platform=platform)
     hyper = _start(spec, static)[1]
     shape = spec.vocab_size, spec.config().dim, hyper, CHUNK
+    width = sweeping.default_vmap_width(spec.trials, [device])
     chunks, states = (CHUNKS, 1) if spec.part == "sweep" else (0, 0)
-    return memory.memory_needed(spec.trials, static, *shape, chunks, [device], spec.trials, states)
+    return memory.memory_needed(spec.trials, static, *shape, chunks, [device], width, states)
 
 
 def state_bytes(spec: Spec) -> int:
@@ -112,7 +112,7 @@ def _placed(tree: Any, sharding) -> Any:
 
 
 def _sweep(spec: Spec, static: StaticConfig, device: jax.Device) -> jax.stages.Lowered:
-    """A chunk of all trials of a sweep, vmapped."""
+    """A chunk of all trials of a sweep, as many at a time as by default."""
     mesh, count = Mesh(np.array([device]), ("device",)), spec.trials
     trials = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype),
@@ -127,4 +127,5 @@ def _sweep(spec: Spec, static: StaticConfig, device: jax.Device) -> jax.stages.L
         *_placed(own, NamedSharding(mesh, P("device"))),
         *_placed(shared, NamedSharding(mesh, P())),
     )
-    return sweeping.lower_train_chunk(*given, mesh, static, count)
+    width = sweeping.default_vmap_width(count, [device])
+    return sweeping.lower_train_chunk(*given, mesh, static, width)
