@@ -48,13 +48,16 @@ def memory_needed(
     gradients = 3 * _bytes(state.params) if static.update == "dense" else rows
     scores = 3 * 4 * static.batch_size * vocab_size if LOSSES[static.loss].vocabulary else 0
     state_bytes = _bytes(state, platform)
-    work = 2 * _bytes(sampled) + DRAWING * _bytes(ids) + state_bytes + rows + gradients + scores
+    copies = 2 if platform == "tpu" and states else 1  # of a sweep: a trial before and after
+    work = 2 * _bytes(sampled) + DRAWING * _bytes(ids) + rows + gradients + scores
+    work += copies * state_bytes
     if training.in_runs(static):
         make = partial(ENGINES[static.engine].make_batch, static=static)
         batch = jax.eval_shape(make, sampled, index, hyper)
         work += training.run_length(training.RUN, size, static) * _bytes(batch)
     whole = padded(count, devices, vmap_width)
-    text = 2 * chunks * _bytes(ids)
+    # [chunks, C] lies in tiles of 8 rows there.
+    text = 2 * (-(-chunks // 8) * 8 if platform == "tpu" else chunks) * _bytes(ids)
     return states * whole * (state_bytes + _bytes(hyper)) + len(devices) * (
         text + vmap_width * work
     )
