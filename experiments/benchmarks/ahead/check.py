@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from absl import flags
@@ -32,12 +33,12 @@ def main() -> None:
     devices.check(names)
     if not flags.FLAGS.workdir:
         raise UserError("--workdir=OUT is missing")
-    results = Results(Path(flags.FLAGS.workdir).expanduser(), versions(names))
+    results = Results(Path(flags.FLAGS.workdir).expanduser(), versions())
     for name in names:
-        missing = [p for p in wanted if results.find(device=name, program=p) is None]
-        for line in compiled(name, missing):
-            results.add(line)
-            console.log(f"{name}, {line['program']}: {line['compile_sec']:.1f} s")
+        for program in wanted:
+            if results.find(device=name, program=program) is None:
+                results.add(compiled(name, program))
+                console.log(f"{name}, {program}: {results.lines[-1]['compile_sec']:.1f} s")
     lines = [x for x in results.lines if x["device"] in names and x["program"] in wanted]
     found = bounds.held(lines)
     text = f"{table.of_programs(lines)}\n{table.of_bounds(found)}"
@@ -57,33 +58,29 @@ def chosen(beginnings: list[str]) -> list[str]:
     return [name for name in there if not beginnings or name.startswith(tuple(beginnings))]
 
 
-def versions(names: list[str]) -> dict[str, str]:
-    """Of what compiles."""
-    from importlib.metadata import version
+def versions() -> dict[str, str]:
+    """Of what compiles, as far as it is installed."""
+    packages = dict.fromkeys(target.package for target in devices.TARGETS.values())
+    found = {name: version(name) for name in ("jax", "jaxlib")}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
-    plugins = [devices.TARGETS[name].package for name in names]
-    return {name: version(name) for name in ("jax", "jaxlib", *dict.fromkeys(plugins))}
 
+def compiled(name: str, program: str) -> dict:
+    """What the compilation of a program tells, in a process of its own.
 
-def compiled(name: str, wanted: list[str]) -> Iterator[dict]:
-    """What the compilation of each program tells, in a process of its own."""
-    if not wanted:
-        return
-    with tempfile.TemporaryDirectory() as dump, tempfile.TemporaryFile("w+") as told:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "experiments.benchmarks.ahead.compiling", name, dump, *wanted],
+    XLA reads its flags once, and LLVM's it may forget where a process compiles for a CPU too.
+    """
+    with tempfile.TemporaryDirectory() as dump:
+        done = subprocess.run(
+            [sys.executable, "-m", "experiments.benchmarks.ahead.compiling", name, dump, program],
             env={**os.environ, **devices.environment(devices.TARGETS[name], dump)},
-            stdout=subprocess.PIPE,
-            stderr=told,
+            capture_output=True,
             text=True,
         )
-        try:
-            for line in process.stdout:
-                yield json.loads(line)
-        finally:
-            process.terminate()
-            status = process.wait()
-        if status:
-            told.seek(0)
-            last = (told.read().strip().splitlines() or ["nothing"])[-1]
-            raise UserError(f"--devices={name}: the compiler ended with status {status}: {last}")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise UserError(f"--devices={name}: {program}: status {done.returncode}: {last}")
+    return json.loads(done.stdout.splitlines()[-1])

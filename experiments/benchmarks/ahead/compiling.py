@@ -1,6 +1,6 @@
-"""One device's programs, compiled in a process of its own: a JSON line a program.
+"""A program, compiled for a device in a process of its own: a JSON line.
 
-python -m experiments.benchmarks.ahead.compiling DEVICE DUMP PROGRAM..
+python -m experiments.benchmarks.ahead.compiling DEVICE DUMP PROGRAM
 
 It is started with `devices.environment`, as XLA reads its flags once.
 """
@@ -19,18 +19,15 @@ from experiments.benchmarks.ahead.devices import TARGETS
 MB = 1e6
 
 
-def main(name: str, dump: str, wanted: list[str]) -> None:
-    """Compiles the programs one by one; prints what there is to tell of each."""
-    target, there = TARGETS[name], programs.specs()
-    device = target.topology().devices[0]
-    for program in wanted:
-        line = figures(there[program], device, target.platform, Path(dump))
-        print(json.dumps({"program": program, "device": name, **line}), flush=True)
+def main(name: str, dump: str, program: str) -> None:
+    """Compiles the program; prints what there is to tell of it."""
+    target, spec = TARGETS[name], programs.specs()[program]
+    line = figures(spec, target.topology().devices[0], target.platform, Path(dump))
+    print(json.dumps({"program": program, "device": name, **line}), flush=True)
 
 
 def figures(spec: programs.Spec, device: jax.Device, platform: str, dump: Path) -> dict:
     """What a program's compilation tells."""
-    empty(dump)
     lowered = programs.lowered(spec, device, platform)
     empty(dump)  # of what was computed to lower it
     began = time.perf_counter()
@@ -93,4 +90,4 @@ def empty(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    main(*sys.argv[1:])
