@@ -38,7 +38,8 @@ def _folds(plain: Callable) -> Callable:
         # Trials are never mixed: a product of 0 and a neighbour's NaN would be NaN.
         inside = jnp.minimum(ids, rows - 1) + trial * rows
         if not values:
-            return op(folded, inside), True
+            # Read before it is written: a GPU would read once more behind that, from a copy.
+            return jax.lax.optimization_barrier(op(folded, inside)), True
         ids = jnp.where(ids < rows, inside, count * rows)
         flat = [v.reshape(-1, *v.shape[ids.ndim :]) for v in values]
         return op(folded, ids.reshape(-1), *flat).reshape(table.shape), True
