@@ -9,18 +9,18 @@ from typing import Any
 
 import jax
 from jax.experimental.layout import Format, Layout
+from jax.sharding import SingleDeviceSharding
 
 
 def by_rows(tree: Any) -> Any:
     """Of each leaf how it is to lie where it is: tables [.., V, D] by rows, others as they would.
 
-    A leaf is an array, or its shape with a sharding.
+    A leaf is an array, or its shape; a shape without a sharding is of the first device.
     """
 
     def lying(leaf):
-        if leaf.ndim < 2:
-            return leaf.sharding
-        return Format(Layout(tuple(range(leaf.ndim))), leaf.sharding)
+        where = leaf.sharding or SingleDeviceSharding(jax.devices()[0])
+        return where if leaf.ndim < 2 else Format(Layout(tuple(range(leaf.ndim))), where)
 
     return jax.tree.map(lying, tree)
 

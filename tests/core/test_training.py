@@ -420,9 +420,16 @@ def test_a_training_as_accelerators_take_it_is_a_cpus(
     hyper = make_hyper(corpus.vocab.counts, keep_prob=np.full(V, 0.85), learning_rate=0.01)
     params, reports = trained(corpus, compiled(corpus, hyper, static, 5), hyper, static, 2)
 
+    by_rows = layouts.by_rows
+
     def by_columns(tree):
+        lying = by_rows(tree), by_rows(jax.eval_shape(lambda: tree))
+        for one in jax.tree.leaves(lying[0].params):
+            assert one.layout.major_to_minor == (0, 1)
+        assert lying[0] == lying[1]  # shapes alone are enough
+        columns = Layout((1, 0))
         return jax.tree.map(
-            lambda x: Format(Layout((1, 0)), x.sharding) if x.ndim == 2 else x.sharding, tree
+            lambda x: Format(columns, x.sharding) if isinstance(x, Format) else x, lying[0]
         )
 
     monkeypatch.setattr(training, "platform_of", lambda tree: platform)

@@ -75,6 +75,7 @@ def environment(target: Target, dump: str) -> dict[str, str]:
     if target.platform == "gpu":
         flags = f"{flags} --xla_dump_to={dump}"
     return {
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # no device is used, so none is shared
         "JAX_PLATFORMS": "cpu",
         "JAX_ENABLE_COMPILATION_CACHE": "false",
         "TPU_SKIP_MDS_QUERY": "1",
