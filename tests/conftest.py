@@ -74,6 +74,22 @@ def make_hyper():
     return make
 
 
+@pytest.fixture
+def added(monkeypatch):
+    """The registries with the entries that a reader may add."""
+    from entries import add  # draws a key: not before the settings above
+
+    add(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def hyper(make_hyper):
+    """Of the text that `entries` has."""
+    from entries import K, V
+
+    return make_hyper(np.arange(1, V + 1), learning_rate=0.1, window=2, negatives=K)
+
+
 @pytest.fixture(scope="session")
 def make_corpus():
     """(lines of ids, words read, V) -> Corpus."""
@@ -102,9 +118,9 @@ def compiled_once(tmp_path_factory, worker_id):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def text_folder(tmp_path_factory):
     """A folder with a text as PTB's training file and as corpus.txt."""
-    folder = tmp_path_factory.mktemp("place")
+    folder = tmp_path_factory.mktemp("texts")
     (folder / "ptb").mkdir()
     for path in ("ptb/ptb.train.txt", "corpus.txt"):
         (folder / path).write_text(text_of())
@@ -112,16 +128,16 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def skipgram(place):
+def skipgram(text_folder):
     """A run of ptb_skipgram in a process of its own, with all that a run leaves behind."""
     args = [*QUICK, "--data_dir=.", "--workdir=out", "--plots", "--evaluate", "--objective=running"]
     args += ["--show_similar=w1,absent", "--show_analogies=w1:w2:w3", "--tensorboard"]
     formats = "--export_formats=text,binary,npz,projector"
-    return in_a_process(place, "ptb_skipgram", *args, formats), place / "out"
+    return in_a_process(text_folder, "ptb_skipgram", *args, formats), text_folder / "out"
 
 
 @pytest.fixture(scope="module")
-def cbow(place):
+def cbow(text_folder):
     """A run of ptb_cbow, CBOW by default."""
-    args = [*QUICK, f"--data_dir={place}", f"--workdir={place / 'cbow'}"]
-    return start("ptb_cbow", *args), place / "cbow"
+    args = [*QUICK, f"--data_dir={text_folder}", f"--workdir={text_folder / 'cbow'}"]
+    return start("ptb_cbow", *args), text_folder / "cbow"

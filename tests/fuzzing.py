@@ -66,20 +66,20 @@ def cases(count: int):
 def tampered(data: bytes, edits) -> bytes:
     """A file with its edits: a bit flipped, a slice cut, repeated or replaced, an end cut off."""
     data = bytearray(data)
-    for kind, at, size, piece in edits:
-        at %= len(data) + 1
-        if kind == "flip" and at < len(data):
-            data[at] ^= 1 << size % 8
+    for kind, offset, size, piece in edits:
+        offset %= len(data) + 1
+        if kind == "flip" and offset < len(data):
+            data[offset] ^= 1 << size % 8
         elif kind == "cut":
-            del data[at : at + size]
+            del data[offset : offset + size]
         elif kind == "end":
-            del data[at:]
+            del data[offset:]
         elif kind == "insert":
-            data[at:at] = piece
+            data[offset:offset] = piece
         elif kind == "repeat":
-            data[at:at] = data[at : at + size]
+            data[offset:offset] = data[offset : offset + size]
         elif kind == "replace":
-            data[at : at + len(piece)] = piece
+            data[offset : offset + len(piece)] = piece
     return bytes(data)
 
 

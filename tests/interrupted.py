@@ -35,5 +35,5 @@ def signalled(monkeypatch, count, number, *args):
         return start("ptb_skipgram", *args)
 
 
-def arguments(place, out, *more):
-    return [*QUICK, f"--data_dir={place}", f"--workdir={out}", "--log_every_steps=2", *more]
+def arguments(text_folder, out, *more):
+    return [*QUICK, f"--data_dir={text_folder}", f"--workdir={out}", "--log_every_steps=2", *more]

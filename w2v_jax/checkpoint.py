@@ -84,7 +84,7 @@ class Checkpoints:
     def close(self) -> None:
         """Waits and lets go, whatever became of the last save."""
         if self._manager:
-            with contextlib.suppress(Exception):  # told by `wait`, where it matters
+            with contextlib.suppress(Exception):  # `wait` raises it, where it matters
                 self._manager.close()
             self._manager = None
 
@@ -266,7 +266,7 @@ def checksum(arrays: dict[str, np.ndarray], about: dict) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    """What went wrong: the system's reason, where TensorStore tells its number."""
+    """What went wrong: the system's reason, where TensorStore gives its number."""
     text = " ".join(str(error).split()) or type(error).__name__
     if number := re.search(r"os_error_code='(\d+)'", text):
         return os.strerror(int(number[1]))

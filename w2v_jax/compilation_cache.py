@@ -23,7 +23,7 @@ def keep_programs(folder: str, note: Callable[[str], None]) -> str:
     For commands: it configures JAX for the whole process. A cache that is configured already, or
     switched off (JAX_COMPILATION_CACHE_DIR, JAX_ENABLE_COMPILATION_CACHE), stays as it is. Programs
     are code: none are read from a folder that others may write to. Where all take more than LIMIT,
-    those used longest ago are deleted. What hinders it is told to `note`, and never an error.
+    those used longest ago are deleted. What hinders it goes to `note`; none of it is an error.
     """
     config = jax.config
     if config.jax_compilation_cache_dir or not config.jax_enable_compilation_cache:
@@ -79,7 +79,7 @@ def _prune(base: str, limit: int) -> None:
     JAX's own limit needs a package that it doesn't require, and locks the folder at each reading.
     """
     with suppress(OSError):
-        paths = [os.path.join(place, name) for place, _, names in os.walk(base) for name in names]
+        paths = [os.path.join(folder, name) for folder, _, names in os.walk(base) for name in names]
         files = [(os.stat(path), path) for path in paths]
         total = sum(about.st_size for about, _ in files)
         for about, path in sorted(files, key=lambda file: max(file[0].st_atime, file[0].st_mtime)):

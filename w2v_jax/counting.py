@@ -1,4 +1,4 @@
-"""How numbers of things are told, in messages and tables alike."""
+"""How numbers of things are written, in messages and tables alike."""
 
 
 def counted(count: int, noun: str) -> str:

@@ -75,11 +75,11 @@ def make_train(
             order = visits.chunk_order(key, number, len(sizes))
             progress = _progress(sizes, order, number, config.epochs, static.platform)
 
-            def visit(place, carry):
+            def visit(slot, carry):
                 state, sums = carry
-                index = order[place]
+                index = order[slot]
                 sampled = draw(key, number, index, hyper)
-                state, metrics = chunk(state, sampled, progress[place], hyper)
+                state, metrics = chunk(state, sampled, progress[slot], hyper)
                 return state, jax.tree.map(jnp.add, sums, metrics)
 
             start = state, no_metrics()
@@ -119,7 +119,7 @@ def _check(key: jax.Array, hyper: HyperParams, vocab_size: int, static: StaticCo
 def _chunk(static: StaticConfig) -> Callable:
     """(state, stream, progress [2], hyper) -> state, sums: all steps of a chunk.
 
-    Under vmap all trainings go on to the longest one's end, those at theirs stay.
+    Under vmap all trainings run to the end of the longest; those past their own end stay.
     """
 
     @custom_vmap

@@ -2,9 +2,9 @@
 
 The loss is of the task that a run was trained for, which changes with its noise, K and
 subsampling: it compares runs that share these. The perplexity asks the same of every run: how
-probable the text's own words are beside one another. Nothing is drawn: windows, subsampling and
-noise enter as expectations, so that equal tables have equal figures whatever engine, batch or
-random numbers trained them.
+probable the text's own words are beside one another. Nothing is drawn. Windows, subsampling and
+noise enter as expectations. Equal tables have equal figures, whatever engine, batch or random
+numbers trained them.
 """
 
 import hashlib
@@ -37,8 +37,8 @@ class Windows(NamedTuple):
     contexts: np.ndarray  # [n, 2W] int32, by their offset: -W..-1, 1..W
     weights: np.ndarray  # [n, 2W] float32, chance that a window of U{1..W} holds it; 0: no context
     types: np.ndarray  # [U] int32, the words that are a centre
-    row: np.ndarray  # [n] int32, place in `types` of each centre
-    ends: np.ndarray  # [lines] int32, line i is the places ends[i-1]:ends[i]
+    row: np.ndarray  # [n] int32, index in `types` of each centre
+    ends: np.ndarray  # [lines] int32, line i is the centres ends[i-1]:ends[i]
 
 
 class ByLine(NamedTuple):
@@ -89,9 +89,9 @@ def windows(text: Corpus, window: int) -> Windows:
     size, lines = len(text.ids), len(text.line_ends)
     line = np.repeat(np.arange(lines), np.diff(text.line_ends, prepend=0))
     offsets = np.concatenate([np.arange(-window, 0), np.arange(1, window + 1)]).astype(np.int32)
-    at = np.arange(size, dtype=np.int32)[:, None] + offsets
-    other = np.clip(at, 0, size - 1)
-    exists = (at == other) & (line[other] == line[:, None])
+    position = np.arange(size, dtype=np.int32)[:, None] + offsets
+    other = np.clip(position, 0, size - 1)
+    exists = (position == other) & (line[other] == line[:, None])
     if not exists.any():
         raise UserError("the held-out text has no two words side by side on a line")
     index = np.flatnonzero(exists.any(axis=1))
@@ -188,7 +188,7 @@ class _Vocabulary(NamedTuple):
 def _skipgram(
     params: Params, hyper: HyperParams, windows: Windows, static: StaticConfig, perplexity: bool
 ) -> ByLine:
-    """Sums of each place, [chunks, size, 2]: first what each centre word has with all others."""
+    """Sums of each centre, [chunks, size, 2]: first what each centre word has with all others."""
 
     def of_types(types):
         return _of_vocabulary(
@@ -198,7 +198,7 @@ def _skipgram(
     every = jax.lax.map(of_types, *_in_chunks(ROWS, windows.types))
     every = jax.tree.map(lambda x: x.reshape(-1), every)
 
-    def of_places(part):
+    def of_centres(part):
         centres, row, contexts, weights = part
         h, rows = model.gather(params.input, centres), model.gather(params.output, contexts)
         of_centre = jax.tree.map(lambda x: look_up(x, row)[:, None], every)
@@ -209,18 +209,18 @@ def _skipgram(
 
     arrays = windows.centres, windows.row, windows.contexts, windows.weights
     size = max(PAIRS // windows.contexts.shape[1], 1)
-    return jax.lax.map(of_places, _in_chunks(size, *arrays))
+    return jax.lax.map(of_centres, _in_chunks(size, *arrays))
 
 
 def _cbow(
     params: Params, hyper: HyperParams, windows: Windows, static: StaticConfig, perplexity: bool
 ) -> ByLine:
-    """Sums of each place, [chunks, size, 2], `ROWS` of them at a time."""
+    """Sums of each centre, [chunks, size, 2], `ROWS` of them at a time."""
     reach = windows.contexts.shape[1] // 2
     distance = jnp.concatenate([jnp.arange(reach, 0, -1), jnp.arange(1, reach + 1)])
     law = sampling.context_weights(distance, hyper.window, static)
 
-    def of_places(part):
+    def of_centres(part):
         contexts, weights, centres = part
         exists = (weights > 0).astype(jnp.float32)
         real = jnp.max(exists, axis=1, keepdims=True)
@@ -234,7 +234,7 @@ def _cbow(
         return _sums(own, centres[:, None], every, real, kept, hyper, static)
 
     return jax.lax.map(
-        of_places, _in_chunks(ROWS, windows.contexts, windows.weights, windows.centres)
+        of_centres, _in_chunks(ROWS, windows.contexts, windows.weights, windows.centres)
     )
 
 
@@ -281,7 +281,7 @@ def _sums(
     hyper: HyperParams,
     static: StaticConfig,
 ) -> ByLine:
-    """Over the positives of each place, [r, P] -> [r, 2]: weighted sums and sums of weights.
+    """Over the positives of each centre, [r, P] -> [r, 2]: weighted sums and sums of weights.
 
     scores, words: the positives'; weights: the text's; kept: those times what subsampling keeps.
     """
@@ -310,7 +310,7 @@ def _sums(
 def correction(hyper: HyperParams, static: StaticConfig) -> jax.Array:
     """What turns scores into log probabilities up to a constant: log Pn - log keep, [V].
 
-    As loss and noise law say. Raises UserError where one of them has no such correction.
+    Loss and negative-sampling distribution say it. Raises UserError where one has no correction.
     """
     checks.check_names(static)
     if cause := without_perplexity(static):

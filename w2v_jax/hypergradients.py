@@ -2,8 +2,8 @@
 
 Every step of a short run, optax's update included, is one differentiable program, and jax.grad goes
 back through all of it. Drawn negatives have no derivative in the distribution that they are drawn
-from, so that training minimises the expectation over them, exactly: a sum over the vocabulary. It
-suits small vocabularies. Float64 where the derivative is to be compared with differences.
+from. Training here minimises the exact expectation over them, a sum over the vocabulary. It suits
+small vocabularies. Float64 where the derivative is to be compared with differences.
 """
 
 from typing import NamedTuple

@@ -41,7 +41,7 @@ class Loss(NamedTuple):
 
     @property
     def in_proportion(self) -> bool:
-        """Whether each positive weighs as told, so that expected windows give its expectation."""
+        """Whether a positive counts in proportion to its weight, as expected windows need it."""
         return (self.terms is not None or self.linear) and self.weigh is None
 
     @property

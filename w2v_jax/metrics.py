@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import stdtrit  # scipy.stats.t.ppf, without half a second of import
 
 from w2v_jax.types import Metrics
 

@@ -65,8 +65,8 @@ def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | N
     epoch, sums = 0, np.zeros(len(Metrics._fields))
     began = time.perf_counter()
     with _shown(progress, corpus.words * config.epochs) as show:
-        reports = training.train(state, key, corpus, program, hyper, static, config.epochs)
-        for after, report in reports:
+        whole = training.Training(key, corpus, program, hyper, static, config.epochs)
+        for after, report in training.train(state, whole):
             state = after
             found = np.array(report.metrics)
             if not np.isfinite(found).all():

@@ -17,7 +17,7 @@ NOISE_BLOCK = 4096  # centres whose noise is drawn at a time where all of it is 
 
 
 def order_of_centres(key: jax.Array, sampled: SampledChunk, static: StaticConfig) -> jax.Array:
-    """The centres of a chunk in random order, then the other places: [C] int32."""
+    """The centres of a chunk in random order, then the other positions: [C] int32."""
     centre = (sampled.line >= 0) & has_contexts(sampled.line, sampled.window, static)
     # One sort: centres first, in random order (ties of 31 random bits stay in text order).
     bits = jax.random.bits(key, sampled.line.shape, jnp.uint32)
@@ -25,9 +25,9 @@ def order_of_centres(key: jax.Array, sampled: SampledChunk, static: StaticConfig
 
 
 def order_of(rank: jax.Array, platform: str = "cpu") -> jax.Array:
-    """The places of a rank from its least to its greatest, equals in place: [n] uint32 -> int32.
+    """The indices of a rank from its least to its greatest, equals in order: [n] uint32 -> int32.
 
-    Rank and place are sorted as one number of 64 bits: XLA's CPU backend sorts single numbers much
+    Rank and index are sorted as one number of 64 bits: XLA's CPU backend sorts single numbers much
     faster than pairs. TPUs have no such numbers.
     """
     if platform == "tpu":
@@ -40,14 +40,14 @@ def order_of(rank: jax.Array, platform: str = "cpu") -> jax.Array:
 def negatives_of_a_chunk(
     sampled: SampledChunk, hyper: HyperParams, static: StaticConfig
 ) -> jax.Array:
-    """What is drawn for a chunk at once: with redraw once every place's negatives [C, P K]."""
+    """What is drawn for a chunk at once: with redraw once every position's negatives [C, P K]."""
     if static.redraw != "once" or LOSSES[static.loss].vocabulary:
         return sampled.negatives
     return _all_negatives(sampled, hyper, static)
 
 
 def _all_negatives(sampled: SampledChunk, hyper: HyperParams, static: StaticConfig) -> jax.Array:
-    """The negatives of every place [C, P K], in blocks, as make_batch would draw them."""
+    """The negatives of every position [C, P K], in blocks, as make_batch would draw them."""
     size = sampled.tokens.shape[0]
     block = min(NOISE_BLOCK, size)
 
@@ -65,7 +65,7 @@ def _all_negatives(sampled: SampledChunk, hyper: HyperParams, static: StaticConf
 def _negatives_at(
     sampled: SampledChunk, index: jax.Array, hyper: HyperParams, static: StaticConfig
 ) -> jax.Array:
-    """Negatives of the centres at these places, [n] -> [n, P, K]."""
+    """Negatives of the centres at these positions, [n] -> [n, P, K]."""
     if static.model == "skipgram":
         positives, exists = windows(sampled, index, static)
     else:
@@ -77,11 +77,11 @@ def _negatives_at(
 
 
 def has_contexts(line: jax.Array, window: jax.Array, static: StaticConfig) -> jax.Array:
-    """Which places [C] have a context, or, with full_windows, all 2 x span of them."""
-    at = jnp.arange(line.shape[0])
+    """Which positions [C] have a context, or, with full_windows, all 2 x span of them."""
+    position = jnp.arange(line.shape[0])
 
     def same_line(offset):
-        other = at + offset
+        other = position + offset
         inside = (other >= 0) & (other < line.shape[0])
         return inside & (look_up(line, jnp.maximum(other, 0)) == line)
 
@@ -91,7 +91,7 @@ def has_contexts(line: jax.Array, window: jax.Array, static: StaticConfig) -> ja
 
 
 def centres_of(sampled: SampledChunk, step: jax.Array, static: StaticConfig):
-    """The centres of one step: places in the stream [T], and which slots hold one [T]."""
+    """The centres of one step: positions in the stream [T], and which slots hold one [T]."""
     slot = step * static.batch_size + jnp.arange(static.batch_size)
     return look_up(sampled.centre_order, slot), slot < sampled.centres
 
@@ -103,14 +103,14 @@ def _offsets(static: StaticConfig) -> jax.Array:
 
 
 def windows(sampled: SampledChunk, index: jax.Array, static: StaticConfig):
-    """The windows of the centres at these places: contexts [n, 2W], and which exist [n, 2W]."""
+    """The windows of the centres at these positions: contexts [n, 2W], and which exist [n, 2W]."""
     size = sampled.tokens.shape[0]
     offsets = _offsets(static)
-    at = index[:, None] + offsets[None, :]
-    other = jnp.clip(at, 0, size - 1)
+    position = index[:, None] + offsets[None, :]
+    other = jnp.clip(position, 0, size - 1)
     exists = (
         (jnp.abs(offsets)[None, :] <= look_up(sampled.window, index)[:, None])
-        & (at == other)
+        & (position == other)
         & (look_up(sampled.line, other) == look_up(sampled.line, index)[:, None])
     )
     return look_up(sampled.tokens, other), exists
@@ -120,8 +120,8 @@ def context_weights(distance: jax.Array, window: jax.Array, static: StaticConfig
     """Weight of a context at a distance of words, [..] both: 1, or P(a window holds it).
 
     With static.expected_window P(span >= distance) = 1 - (distance - 1) / window for a span of
-    U{1..window}. Skip-gram's loss is a sum over contexts, so that this is its mean over drawn
-    windows; CBOW's is not: there it is a mean of the contexts weighted by distance, another model.
+    U{1..window}. Skip-gram's loss is a sum over contexts: this is its mean over drawn
+    windows. CBOW's is not. There it is a mean of contexts weighted by distance, another model.
     """
     if not (static.dynamic_window and static.expected_window):
         return jnp.ones(distance.shape, jnp.float32)

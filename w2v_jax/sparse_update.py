@@ -25,15 +25,15 @@ def init(table: jax.Array, transformation: optax.GradientTransformation) -> RowS
 
 
 def deduplicate(representative: jax.Array, ids: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Makes one occurrence of each id its representative: [V], ids [n] -> [V], places [n].
+    """Makes one occurrence of each id its representative: [V], ids [n] -> [V], indices [n].
 
-    places[i] is where in n row gradients the gradient of occurrence i is to be added: at the
-    representative of ids[i]. Ids of V and more have none: their place is n, outside.
+    indices[i] is where in n row gradients the gradient of occurrence i is to be added: at the
+    representative of ids[i]. Ids of V and more have none: their index is n, outside.
     Nothing of size V is made or read.
     """
     size, count = representative.shape[0], ids.shape[0]
     representative = table_ops.scatter_set(representative, ids, jnp.arange(count, dtype=jnp.int32))
-    # Were they to share a place, a GPU would add their zeros there one after the other.
+    # Were they to share an index, a GPU would add their zeros there one after the other.
     return representative, jnp.where(ids < size, table_ops.gather(representative, ids), count)
 
 
@@ -47,29 +47,34 @@ def update(
 ) -> tuple[jax.Array, RowState]:
     """Each row of ids [n] moves once, by the transformation of its summed gradient.
 
-    summed [n, D]: at each representative's place the sum of its id's gradients (`deduplicate`).
+    summed [n, D]: at each representative's index the sum of its id's gradients (`deduplicate`).
     Exact for every transformation that treats elements or rows apart (sgd, adagrad, row_adagrad,
     adam, adamw). Rows not in ids keep their values and their state: the same as dense optax where
     a zero gradient moves nothing (sgd, adagrad, row_adagrad), not where momentum or decay would
     (adam, adamw).
     """
-    is_representative = indices == jnp.arange(ids.shape[0])
-    written = jnp.where(is_representative, ids, table.shape[0])  # the others fall outside
+    written = _once(ids, indices, table.shape[0])
 
     def is_rows(leaf):
         return jnp.ndim(leaf) > 0 and leaf.shape[0] == table.shape[0]
 
     def add(whole, new, old):
         # Adding the difference, not setting: a set after a gather makes XLA copy the table.
-        return table_ops.scatter_add(whole, written, new - old) if is_rows(whole) else new
+        return table_ops.scatter_add_unique(whole, written, new - old) if is_rows(whole) else new
 
     before = jax.tree.map(
         lambda leaf: table_ops.gather(leaf, ids) if is_rows(leaf) else leaf, state.inner
     )
     updates, after = transformation.update(summed, before, table_ops.gather(table, ids))
     inner = jax.tree.map(add, state.inner, after, before)
-    table = table_ops.scatter_add(table, written, updates.astype(table.dtype))
+    table = table_ops.scatter_add_unique(table, written, updates.astype(table.dtype))
     return table, state.replace(inner=inner)
+
+
+def _once(ids: jax.Array, indices: jax.Array, size: int) -> jax.Array:
+    """The ids [n] at their representatives, the others moved outside: size and up, each apart."""
+    occurrence = jnp.arange(ids.shape[0], dtype=ids.dtype)
+    return jnp.where(indices == occurrence, ids, size + occurrence)
 
 
 def scale_by_row_adagrad(epsilon: jax.Array) -> optax.GradientTransformation:

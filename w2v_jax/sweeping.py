@@ -45,7 +45,7 @@ class Text(NamedTuple):
 
 
 def default_vmap_width(count: int, devices: Sequence[jax.Device]) -> int:
-    """Members a device takes at a time: a GPU all that it has, others one.
+    """Trials a device takes at a time: a GPU all that it has, others one.
 
     A TPU would turn the tables round at each step: rows of one trial's end within its tiles.
     """
@@ -53,7 +53,7 @@ def default_vmap_width(count: int, devices: Sequence[jax.Device]) -> int:
 
 
 def padded(count: int, devices: Sequence[jax.Device], vmap_width: int) -> int:
-    """The next number of trials that devices and lanes divide."""
+    """The next number of trials that devices and the vmap width divide."""
     step = len(devices) * vmap_width
     return -(-count // step) * step
 
@@ -67,7 +67,7 @@ def shard(
     """`size` trials, a run of them on each device, made there one by one.
 
     first: number of a trial, below `count` -> its key, hyper and state. Those past the end repeat
-    the last, and are not alive.
+    the last, and are not active.
     """
     share, sharded = size // len(devices), []
     for d, device in enumerate(devices):
@@ -113,12 +113,12 @@ def train_chunk(
     static: StaticConfig,
     vmap_width: int,
 ) -> tuple[TrainState, jax.Array, Metrics]:
-    """One chunk of one trial: (state, trial, chunk [], progress [2]) -> state, alive, sums.
+    """One chunk of one trial: (state, trial, chunk [], progress [2]) -> state, active, sums.
 
     The trial's own state is None: the state stands first, to be donated.
 
-    A trial that ends the chunk with a loss or a row that is not finite is put back to where it
-    began it, and is not alive any more.
+    A trial whose loss or rows are not finite at the end of the chunk returns to its state at the
+    beginning, and is not active any more.
     """
     state, trial, chunk, progress = work
     # Under vmap one trial's after the other: an axis of trials at the end of a chunk's arrays
@@ -150,7 +150,7 @@ def lone_chunk(state, sampled, progress, hyper, active, static):
 
 
 def vmapped_chunk(state, sampled, progress, hyper, active, static):
-    """The same under vmap: all trials go on to the longest one's end, those at theirs stay."""
+    """The same under vmap: all run to the end of the longest; trials past their own end stay."""
     total = jnp.where(active, sampling.steps_of(sampled.centres, static), 0)
     if training.in_runs(static):
         length = training.run_length(training.RUN, sampled.tokens.shape[0], static)

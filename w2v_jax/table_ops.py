@@ -14,9 +14,9 @@ from jax.custom_batching import custom_vmap
 
 
 def look_up(values: jax.Array, indices: jax.Array) -> jax.Array:
-    """values[places], the last of them for places past the end: [n, ..] and [..] -> [.., ..].
+    """values[indices], the last of them for indices past the end: [n, ..] and [..] -> [.., ..].
 
-    `values[places]` says the same of places inside alone: JAX takes it for a promise.
+    `values[indices]` says the same of indices inside alone: JAX takes it for a promise.
     """
     return jnp.asarray(values).at[indices].get(mode="clip", wrap_negative_indices=False)
 
@@ -34,17 +34,27 @@ def _folds(plain: Callable) -> Callable:
         table, ids, *values = whole
         rows = table.shape[1]
         folded = table.reshape(count * rows, *table.shape[2:])
-        trial = jnp.arange(count, dtype=ids.dtype).reshape(count, *[1] * (ids.ndim - 1))
-        # Trials are never mixed: a product of 0 and a neighbour's NaN would be NaN.
-        inside = jnp.minimum(ids, rows - 1) + trial * rows
+        inside, ids = _fold_ids(ids, rows)
         if not values:
             # Read before it is written: a GPU would read once more behind that, from a copy.
             return jax.lax.optimization_barrier(op(folded, inside)), True
-        ids = jnp.where(ids < rows, inside, count * rows)
         flat = [v.reshape(-1, *v.shape[ids.ndim :]) for v in values]
         return op(folded, ids.reshape(-1), *flat).reshape(table.shape), True
 
     return op
+
+
+def _fold_ids(ids: jax.Array, rows: int) -> tuple[jax.Array, jax.Array]:
+    """Ids [S, ..] of tables of V rows as rows of all S: to read, and to write; [S, ..] each.
+
+    Trials are never mixed: a product of 0 and a neighbour's NaN would be NaN. Ids outside stay
+    apart, so that ids [S, n] below V + n of which none repeats have no repetition here.
+    """
+    count = ids.shape[0]
+    trial = jnp.arange(count, dtype=ids.dtype).reshape(count, *[1] * (ids.ndim - 1))
+    inside = jnp.minimum(ids, rows - 1) + trial * rows
+    outside = count * rows + jnp.maximum(ids - rows, 0) + trial * (ids.size // count)
+    return inside, jnp.where(ids < rows, inside, outside)
 
 
 _read = _folds(look_up)
@@ -54,6 +64,15 @@ _read = _folds(look_up)
 def scatter_add(table: jax.Array, ids: jax.Array, rows: jax.Array) -> jax.Array:
     """table with rows added at ids, repeated ids added up: [V, ..], [n], [n, ..] -> [V, ..]."""
     return table.at[ids].add(rows, mode="drop", wrap_negative_indices=False)
+
+
+@_folds
+def scatter_add_unique(table: jax.Array, ids: jax.Array, rows: jax.Array) -> jax.Array:
+    """As `scatter_add`, of ids of which none occurs twice, and none is V + n or more.
+
+    XLA needs no atomic addition for them, and no sort where it is to be deterministic.
+    """
+    return table.at[ids].add(rows, mode="drop", unique_indices=True, wrap_negative_indices=False)
 
 
 @_folds
@@ -76,11 +95,11 @@ def _gather_jvp(primals, tangents):
 
 @custom_vmap
 def most(number: jax.Array) -> jax.Array:
-    """The number; under vmap the largest of all members', so that a loop's bound is one for all."""
+    """The number; under vmap the largest of all trials: a loop's bound is one for all."""
     return number
 
 
 @most.def_vmap
-def _most_of_members(count, batched, number):
+def _most_of_trials(count, batched, number):
     del count, batched
     return jnp.max(number, axis=0), False

@@ -14,10 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2v_jax import checks, layouts, sampling, subsampling, table_ops, update, xla_flags
-from w2v_jax.data.corpus import Corpus
 from w2v_jax.engines import ENGINES
 from w2v_jax.types import HyperParams, Metrics, SampledChunk, StaticConfig, TrainState, no_metrics
-from w2v_jax.visits import Position, Program, visits
+from w2v_jax.visits import Position, Program, Training, visits
 
 RUN = 64  # the most steps that an accelerator takes as one graph
 
@@ -288,31 +287,23 @@ def platform_of(tree) -> str:
 
 def train(
     state: TrainState,
-    key: jax.Array,
-    corpus: Corpus,
-    program: Program,
-    hyper: HyperParams,
-    static: StaticConfig,
-    epochs: int,
+    training: Training,
     start: Position = Position(),  # noqa: B008 (immutable)
-    words_before: int = 0,
-    resident: int = 0,
 ) -> Iterator[tuple[TrainState, Report]]:
     """Trains; yields after each dispatch. The state yielded is gone with the next one.
 
-    start: with the state that was yielded with it, goes on to the same bits. words_before: of an
-    earlier training whose schedule goes on. resident: chunks whose text stays on the device; the
-    others' is put there ahead of use, with the same result. Raises UserError where the whole run
-    holds no step.
+    start: with the state that was yielded with it, goes on to the same bits. Raises UserError
+    where the whole run holds no step.
     """
+    corpus, program = training.corpus, training.program
     tokens, step, begun = len(corpus.ids), start.step, start.done
-    before = words_before * tokens // corpus.words
-    for visit in visits(key, corpus, program, hyper, static, epochs, start, resident):
+    before = training.words_before * tokens // corpus.words
+    for visit in visits(training, start):
         done = before + visit.epoch * tokens + np.array([visit.begin, visit.end])
-        progress = jnp.float32(done / (before + epochs * tokens))
+        progress = jnp.float32(done / (before + training.epochs * tokens))
         for first in range(begun, visit.steps, program.steps):
             state, metrics, rate = program.train_steps(
-                state, visit.sampled, np.int32(first), progress, hyper
+                state, visit.sampled, np.int32(first), progress, training.hyper
             )
             last = min(first + program.steps, visit.steps)
             metrics, rate = jax.device_get((metrics, rate))  # asked for at once, not one by one
@@ -323,7 +314,7 @@ def train(
                 words=corpus.words * (visit.epoch * tokens + part) // tokens,
                 metrics=Metrics(*map(float, metrics)),
                 learning_rate=float(rate),
-                position=Position(visit.epoch, visit.place, visit.begin, last, step),
+                position=Position(visit.epoch, visit.slot, visit.begin, last, step),
             )
             yield state, report
         step, begun = step + visit.steps, 0

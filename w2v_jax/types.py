@@ -34,7 +34,7 @@ class Registry(dict):
 
 
 class Vocab(NamedTuple):
-    """Word types, most frequent first; the id of a word is its place."""
+    """Word types, most frequent first; the id of a word is its index."""
 
     words: tuple[str, ...]  # [V]
     counts: np.ndarray  # [V] int64, occurrences in the corpus
@@ -173,7 +173,7 @@ class SampledChunk(NamedTuple):
 
     tokens: jax.Array  # [C] int32, the kept tokens, in text order, then padding
     line: jax.Array  # [C] int32, line of each; -1 in the padding
-    position: jax.Array  # [C] int32, place in the chunk before subsampling
+    position: jax.Array  # [C] int32, position in the chunk before subsampling
     window: jax.Array  # [C] int32, window of each as a centre
     centre_order: jax.Array  # [C] int32, where the centres stand, as trained; or [C/L], blocks
     centres: jax.Array  # [] int32, number of centres (blocks: of kept tokens)
@@ -183,7 +183,7 @@ class SampledChunk(NamedTuple):
 
 @struct.dataclass
 class TrainState:
-    """All that a run must keep to go on."""
+    """All that a run must keep to be resumed."""
 
     params: Params
     opt_state: Params  # optax's state of each table; update = sparse: a RowState

@@ -24,11 +24,26 @@ class Program(NamedTuple):
     compile_sec: float
 
 
+class Training(NamedTuple):
+    """What a training is made of, from its first step to its last."""
+
+    key: jax.Array  # of the seed
+    corpus: Corpus
+    program: Program
+    hyper: HyperParams
+    static: StaticConfig
+    epochs: int
+    words_before: int = 0  # of an earlier training whose schedule goes on
+    resident: int = (
+        0  # chunks whose text stays on the device; the others' is put there for each use
+    )
+
+
 class Position(NamedTuple):
     """Where a training stands between two dispatches: what its state doesn't tell."""
 
     epoch: int = 0  # from 0
-    place: int = 0  # of the chunk in the epoch's order
+    slot: int = 0  # of the chunk in the epoch's order
     begin: int = 0  # tokens of the epoch done before the chunk's first step
     done: int = 0  # steps of the chunk done
     step: int = 0  # updates made before the chunk
@@ -38,7 +53,7 @@ class Visit(NamedTuple):
     """One chunk in one epoch."""
 
     epoch: int  # from 0
-    place: int  # of the chunk in the epoch's order
+    slot: int  # of the chunk in the epoch's order
     sampled: SampledChunk
     steps: int  # at least 1
     begin: int  # tokens of the epoch done before it
@@ -49,31 +64,22 @@ class Drawn(NamedTuple):
     """One chunk's view in one epoch."""
 
     epoch: int
-    place: int
+    slot: int
     sampled: SampledChunk
     end: int  # tokens of the epoch through this chunk
 
 
 def visits(
-    key: jax.Array,
-    corpus: Corpus,
-    program: Program,
-    hyper: HyperParams,
-    static: StaticConfig,
-    epochs: int,
+    training: Training,
     start: Position = Position(),  # noqa: B008 (immutable)
-    resident: int = 0,
 ) -> Iterator[Visit]:
     """The chunks of each epoch, in a permutation of (seed, epoch), drawn; from `start` on.
-
-    resident: of how many chunks the text stays on the device once it is there.
 
     A chunk without a step counts with the one before, so that no word is lost from the count; an
     epoch without one is passed over. Raises UserError where the whole run holds no step.
     """
-    sampled_chunks = _ahead(
-        _sampled_chunks(key, corpus, program, hyper, static, epochs, start, resident)
-    )
+    static = training.static
+    sampled_chunks = _ahead(_sampled_chunks(training, start))
     trained = start.step + start.done > 0
     for epoch, of_epoch in itertools.groupby(sampled_chunks, key=lambda drawn: drawn.epoch):
         waiting, begin = None, start.begin if epoch == start.epoch else 0
@@ -85,12 +91,12 @@ def visits(
             if waiting:
                 yield waiting
                 begin = waiting.end
-            waiting = Visit(epoch, drawn.place, drawn.sampled, steps, begin, drawn.end)
+            waiting = Visit(epoch, drawn.slot, drawn.sampled, steps, begin, drawn.end)
         if waiting:
             trained = True
             yield waiting
     if not trained:
-        raise UserError(nothing_trained(static, epochs))
+        raise UserError(nothing_trained(static, training.epochs))
 
 
 def nothing_trained(static: StaticConfig, epochs: int) -> str:
@@ -102,41 +108,33 @@ def nothing_trained(static: StaticConfig, epochs: int) -> str:
     )
 
 
-def _sampled_chunks(
-    key: jax.Array,
-    corpus: Corpus,
-    program: Program,
-    hyper: HyperParams,
-    static: StaticConfig,
-    epochs: int,
-    start: Position,
-    resident: int,
-) -> Iterator[Drawn]:
+def _sampled_chunks(training: Training, start: Position) -> Iterator[Drawn]:
     """Each chunk's view in each epoch. The device draws while the host goes on.
 
     The view of a text of a single chunk where all is drawn once is kept: later epochs only
     shuffle it.
     """
+    key, corpus, program, hyper = training[:4]
     bounds, size = corpus.bounds, corpus.chunk_size
     kept, texts = None, {}
-    for epoch in range(start.epoch, epochs):
+    for epoch in range(start.epoch, training.epochs):
         order, done = np.asarray(chunk_order(key, epoch, len(bounds) - 1)), 0
-        for place, chunk in enumerate(order):
+        for slot, chunk in enumerate(order):
             begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
             done += end - begin
-            if epoch == start.epoch and place < start.place:
+            if epoch == start.epoch and slot < start.slot:
                 continue
             address = key, jnp.int32(epoch), jnp.int32(chunk)
             if kept:
                 sampled = kept._replace(centre_order=program.shuffle(*address, kept))
             else:
                 text = texts.get(chunk) or jax.device_put(corpus.arrays(begin, end, size))
-                if len(texts) < resident:
+                if len(texts) < training.resident:
                     texts[chunk] = text
                 sampled = program.draw(*address, *text, hyper)
-            if static.redraw == "once" and len(bounds) == 2:
+            if training.static.redraw == "once" and len(bounds) == 2:
                 kept = sampled
-            yield Drawn(epoch, place, sampled, done)
+            yield Drawn(epoch, slot, sampled, done)
 
 
 def chunk_order(key: jax.Array, epoch: int, chunks: int) -> jax.Array:
@@ -149,6 +147,6 @@ def _ahead(items: Iterator) -> Iterator:
     items = iter(items)
     one = next(items, None)
     while one is not None:
-        following = next(items, None)
+        upcoming = next(items, None)
         yield one
-        one = following
+        one = upcoming

@@ -1,4 +1,4 @@
-"""An earlier training's words and rows in a new one: vocabularies joined, tables carried over."""
+"""An earlier training's words and rows in a new one: vocabularies merged, rows transferred."""
 
 import dataclasses
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from w2v_jax.types import TrainState, UserError, Vocab
 
 
 class Pretrained(NamedTuple):
-    """What a training goes on from."""
+    """What a training starts from."""
 
     vocab: Vocab  # V words, counts 0 where they are not known
     arrays: dict[str, np.ndarray]  # by the names of `checkpoint.flat`; tables at least
@@ -28,7 +28,7 @@ INPUT, OUTPUT = "params.input", "params.output"
 def merged(old: Vocab, new: Vocab) -> tuple[Vocab, np.ndarray, np.ndarray]:
     """Both vocabularies as one: counts added, most frequent first, ties old before new.
 
-    Returns (vocab [V], place of each old word [V_old], place of each new word [V_new]), int32.
+    Returns (vocab [V], index of each old word [V_old], index of each new word [V_new]), int32.
     """
     number = {word: i for i, word in enumerate(old.words)}
     for word in new.words:
@@ -46,21 +46,21 @@ def merged(old: Vocab, new: Vocab) -> tuple[Vocab, np.ndarray, np.ndarray]:
 
 
 def merge_vocabs(corpus: Corpus, earlier: Pretrained) -> tuple[Corpus, np.ndarray]:
-    """The corpus in the joined vocabulary, and the place of each earlier word in it [V_old]."""
-    vocab, old_place, new_place = merged(earlier.vocab, corpus.vocab)
+    """The corpus in the merged vocabulary, and the index of each earlier word in it [V_old]."""
+    vocab, old_index, new_index = merged(earlier.vocab, corpus.vocab)
     if isinstance(corpus.ids, id_cache.Ids):
-        ids = corpus.ids.renumbered(new_place)
+        ids = corpus.ids.renumbered(new_index)
     else:
-        ids = new_place[corpus.ids]
-    return dataclasses.replace(corpus, ids=ids, vocab=vocab), old_place
+        ids = new_index[corpus.ids]
+    return dataclasses.replace(corpus, ids=ids, vocab=vocab), old_index
 
 
 def transfer_rows(
     state: TrainState, earlier: Pretrained, index: np.ndarray, optimizer: bool
 ) -> TrainState:
-    """A first state with the earlier rows in their places; the other words stay as they are.
+    """A first state with the earlier rows at their indices; the other words stay as they are.
 
-    place [V_old]: of the earlier words' rows. optimizer: the optimiser's state is carried too,
+    index [V_old]: of the earlier words' rows. optimizer: with the optimiser's state,
     otherwise the tables alone. Raises UserError where shapes don't agree.
     """
     new_size, old_size = len(state.params.input), len(earlier.vocab.words)

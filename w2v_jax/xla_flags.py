@@ -1,4 +1,4 @@
-"""What XLA must be told before JAX starts a backend, and who hears that it was not."""
+"""XLA's flags, which must be set before JAX starts a backend; a note where they weren't."""
 
 import functools
 import os
@@ -8,31 +8,54 @@ import warnings
 from importlib.metadata import version
 from importlib.util import find_spec
 
+from w2v_jax.types import UserError
+
 OPTION = "--xla_backend_extra_options"
 SCATTER = f"{OPTION}=-nvptx-allow-ftz-atomics"
+DETERMINISTIC = "--xla_gpu_deterministic_ops"
 AFFECTED = (0, 10, 2), (0, 11, 0)  # the first and the last jaxlib; 0.11.1 has the fix
 PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
 
 
-def configure(*, fast_scatter: bool = True) -> list[str]:
-    """Sets for the whole process what makes XLA fast; returns a line for each thing to tell.
+def configure(*, fast_scatter: bool = True, deterministic: bool = False) -> list[str]:
+    """Sets for the whole process what XLA must know; returns a line for each note.
 
     Call it before JAX computes anything: XLA reads its flags once, when a backend starts.
+    deterministic: a GPU leaves the same bits each time. XLA sorts what a scatter adds, which takes
+    time; CPUs need nothing. Raises UserError where that can't be kept.
     fast_scatter: with a CUDA plugin and jaxlib 0.10.2 to 0.11.0, asks for hardware float atomics.
     These versions lower a float32 scatter-add to a compare-and-swap loop on NVIDIA's GPUs, hundreds
     of times slower where rows repeat. The user's own XLA_FLAGS stay as they are: the option is
     added behind them, and not at all where they set it already.
     """
+    lines = _make_deterministic() if deterministic else []
     if not fast_scatter or not _is_slow():
-        return []
+        return lines
     if _has_started():
         _warn()
-        return []
+        return lines
     own = os.environ.get("XLA_FLAGS", "")
     if _names_a_file(own):
-        return [f"XLA_FLAGS names a file: add {SCATTER} to it, for fast scatters on the GPU"]
+        line = f"XLA_FLAGS names a file: add {SCATTER} to it, for fast scatters on the GPU"
+        return [*lines, line]
     os.environ["XLA_FLAGS"] = f"{own} {SCATTER}".strip()
-    return [f"XLA_FLAGS: {SCATTER} added, for fast scatters on the GPU"]
+    return [*lines, f"XLA_FLAGS: {SCATTER} added, for fast scatters on the GPU"]
+
+
+def _make_deterministic() -> list[str]:
+    """Asks XLA for deterministic operations; returns a note that says so. Raises UserError."""
+    option, told = f"{DETERMINISTIC}=true", _told()
+    said = re.findall(rf"{DETERMINISTIC}(?:=(\S+)|(?=\s|$))", told)
+    if said and said[-1].lower() not in ("", "true", "1"):
+        raise UserError(f"`deterministic`: XLA_FLAGS has {DETERMINISTIC}={said[-1]}")
+    if said:
+        return []
+    if _names_a_file(os.environ.get("XLA_FLAGS", "")):
+        raise UserError(f"`deterministic`: XLA_FLAGS names a file: add {option} to it")
+    if _has_started():
+        raise UserError("`deterministic`: call configure before JAX computes anything")
+    os.environ["XLA_FLAGS"] = f"{told} {option}".strip()
+    return [f"XLA_FLAGS: {option} added, for the same bits each time on a GPU"]
 
 
 def warn_of_slow_scatter(platform: str) -> None:
@@ -51,7 +74,7 @@ def _is_slow() -> bool:
 
 
 def _told() -> str:
-    """What XLA is told: XLA_FLAGS, or the text of the file that they name."""
+    """What XLA reads: XLA_FLAGS, or the text of the file that they name."""
     own = os.environ.get("XLA_FLAGS", "")
     if not _names_a_file(own):
         return own

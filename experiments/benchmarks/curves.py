@@ -73,10 +73,10 @@ def _medians(axes, points: Sequence[tuple[float, list]], colour: str) -> list[tu
     """Draws and returns the points (x, median) of (x, values)."""
     known = [(x, np.median(values), min(values), max(values)) for x, values in points if values]
     if known:
-        at, middle, least, most = map(np.array, zip(*known, strict=True))
+        xs, middle, least, most = map(np.array, zip(*known, strict=True))
         bars = [middle - least, most - middle]
-        axes.plot(at, middle, color=colour, marker="o", markersize=4)
-        axes.errorbar(at, middle, bars, fmt="none", ecolor=colour, elinewidth=1, capsize=3)
+        axes.plot(xs, middle, color=colour, marker="o", markersize=4)
+        axes.errorbar(xs, middle, bars, fmt="none", ecolor=colour, elinewidth=1, capsize=3)
     return [(x, middle) for x, middle, *_ in known]
 
 

@@ -45,10 +45,10 @@ DEFAULTS = {  # gensim's own
 def define_flags() -> None:
     """The search's flags."""
     flags.DEFINE_string("data_dir", "", "Folder with PTB's files (default: $W2V_JAX_DATA).")
-    flags.DEFINE_string("workdir", "", "Folder of the results; members found there are kept.")
+    flags.DEFINE_string("workdir", "", "Folder of the results; trials found there are kept.")
     flags.DEFINE_integer("points", 100, "Random settings.", 1, FIRST_JUDGE)
     flags.DEFINE_integer("seed", 0, "Seed of the settings' draws.", 0)
-    flags.DEFINE_integer("only", -1, "Train this member's setting again (-1: the search).", -1)
+    flags.DEFINE_integer("only", -1, "Train this trial's setting again (-1: the search).", -1)
     flags.DEFINE_integer("seeds", 5, "With --only: seeds to train with.", 1)
     flags.DEFINE_integer(
         "first_seed", SEARCH_SEED + 1, "With --only: the first of them; the search's was 1.", 1
@@ -64,9 +64,9 @@ class Job(NamedTuple):
     seed: int  # gensim's
 
 
-def draw(seed: int, member: int) -> dict:
+def draw(seed: int, trial: int) -> dict:
     """A trial's setting, by LAWS: a function of (seed, trial) alone; gensim's own names."""
-    rng = np.random.default_rng([seed, member])
+    rng = np.random.default_rng([seed, trial])
 
     def log_uniform(low, high):
         return math.exp(rng.uniform(math.log(low), math.log(high)))
@@ -88,18 +88,24 @@ def _rounded(value: float) -> float:
 
 def main() -> None:
     """Trains what is not there yet."""
-    given = flags.FLAGS
-    if not given.workdir:
-        raise UserError("--workdir=OUT is missing")
-    if find_spec("gensim") is None:
-        raise UserError("gensim is not installed: pip install 'w2v_jax[gensim]'")
+    folder = workdir()
     path = _training_file()
-    results = Results(Path(given.workdir).expanduser(), _settings(path))
+    results = Results(folder, _settings(path))
     jobs = [job for job in _jobs() if results.find(**job._asdict()) is None]
     text = _sentences(path) if jobs else []
     for number, job in enumerate(jobs, 1):
         line = _keep(job, text, results)
         console.log(f"{number} of {len(jobs)}: {_sentence(line)}")
+
+
+def workdir() -> Path:
+    """--workdir of a comparison with gensim. Raises UserError where either is not there."""
+    given = flags.FLAGS.workdir
+    if not given:
+        raise UserError("--workdir=OUT is missing")
+    if find_spec("gensim") is None:
+        raise UserError("gensim is not installed: pip install 'w2v_jax[gensim]'")
+    return Path(given).expanduser().absolute()
 
 
 def _training_file() -> str:
@@ -128,7 +134,7 @@ def _settings(path: str) -> dict:
 def _jobs() -> Iterator[Job]:
     given = flags.FLAGS
     if given.only < 0:
-        yield from (Job("search", member, SEARCH_SEED) for member in range(given.points))
+        yield from (Job("search", trial, SEARCH_SEED) for trial in range(given.points))
     else:
         for seed in range(given.first_seed, given.first_seed + given.seeds):
             yield Job("judge", given.only, seed)
@@ -157,10 +163,10 @@ def _keep(job: Job, text, results: Results) -> dict:
     seconds = time.perf_counter() - began
     items = evaluation.standard_items(wv)
     measures = {m.name: m.value for m in evaluation.standard(wv, items)}
-    member = job.of if job.role == "search" else _next_judge(results)
-    item_files.write(results.folder, member, items)
+    trial = job.of if job.role == "search" else _next_judge(results)
+    item_files.write(results.folder, trial, items)
     line = {
-        **{"member": member, "program": member, "setting": setting, **job._asdict()},
+        **{"member": trial, "program": trial, "setting": setting, **job._asdict()},
         "flags": f"--seed={flags.FLAGS.seed} --only={job.of} --first_seed={job.seed} --seeds=1",
         **{"frozen_step": None, "stopped_epoch": None, "epochs": setting["epochs"]},
         **{"loss": None, "heldout_loss": None, "perplexity": None},
@@ -181,6 +187,6 @@ def _sentence(line: dict) -> str:
     values = [line[name] for name in HEADLINES[:2]]
     wordsim, simlex = ("–" if value is None else f"{value:.3f}" for value in values)
     return (
-        f"member {line['member']}, {shown}, seed {line['seed']}: WordSim-353 {wordsim}, "
+        f"trial {line['member']}, {shown}, seed {line['seed']}: WordSim-353 {wordsim}, "
         f"SimLex-999 {simlex}, {line['train_sec']:.1f} s"
     )

@@ -1,6 +1,5 @@
 """A text as large as asked for, made of another's lines, repeated and shuffled."""
 
-import contextlib
 import hashlib
 import os
 import re
@@ -17,6 +16,7 @@ from absl import flags
 from experiments.cli import console
 from experiments.report.tables import counted
 from w2v_jax.data import sources as corpora
+from w2v_jax.data.writing import whole_file
 from w2v_jax.types import UserError
 
 _BLOCK = 1 << 15  # lines that are joined at a time
@@ -125,7 +125,7 @@ def grow(
             )
         for number, path in enumerate(parts(folder, files), 1):
             goal = words * number // files
-            with _whole(path) as file:
+            with whole_file(path) as file:
                 while written < goal:
                     rest = rest if len(rest) else next(blocks)
                     totals = written + np.cumsum(lines.words[rest])
@@ -150,17 +150,3 @@ def _shuffled(number: int, seed: int) -> Iterator[np.ndarray]:
 def _joined(lines: Lines, order: np.ndarray) -> bytes:
     text, begins, ends = lines.text, lines.begins[order].tolist(), lines.ends[order].tolist()
     return b"".join([text[a:b] for a, b in zip(begins, ends, strict=True)])
-
-
-@contextlib.contextmanager
-def _whole(path: Path):
-    """A new file that takes its name when all of it is on the disk."""
-    partial = path.with_name(f"{path.name}.tmp")
-    try:
-        with open(partial, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

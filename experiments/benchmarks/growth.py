@@ -94,7 +94,7 @@ def main() -> None:
         for axis, of_axis in series.items()
     }
     name = f"{settings.model}, {settings.engine}"
-    curves.draw_growth(results.folder / "growth.png", lines, f"{name}: {at(base)}")
+    curves.draw_growth(results.folder / "growth.png", lines, f"{name}: {in_words(base)}")
 
 
 def figures(rounds: list[dict], field: str) -> list[float]:
@@ -124,7 +124,9 @@ def measured(turn: int, point: Point, settings: RunConfig, results: Results) -> 
     if line != found:
         results.add(line)
     rate = line["words_per_sec"]
-    console.log(f"round {turn}, {at(point)}: {f'{rate:,.0f} words/s' if rate else line['reason']}")
+    console.log(
+        f"round {turn}, {in_words(point)}: {f'{rate:,.0f} words/s' if rate else line['reason']}"
+    )
     return line
 
 
@@ -140,7 +142,8 @@ def measure(point: Point, settings: RunConfig) -> dict:
         return {**line, "reason": f"not run: needs {needed / 1e9:.1f} GB"}
     state = beginning.initial_state(settings, point.vocab_size, key, hyper)
     program = compiled(settings, point.vocab_size, point.words)
-    reports = training.train(state, key, corpus, program, hyper, settings.static(), EPOCHS)
+    whole = training.Training(key, corpus, program, hyper, settings.static(), EPOCHS)
+    reports = training.train(state, whole)
     first = next(reports)[1]
     began, seconds = time.perf_counter(), 0.0
     while not seconds or seconds < flags.FLAGS.timed_sec:
@@ -186,7 +189,7 @@ def table_bytes(settings: RunConfig, state: TrainState) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
 
 
-def at(point: Point) -> str:
+def in_words(point: Point) -> str:
     """A point in words."""
     return (
         f"V {point.vocab_size:,}, D {point.dim}, {counted(point.words, 'word')}, "
@@ -202,7 +205,7 @@ def table(
     parts = [
         f"{shared['model']}, --engine={shared['engine']}, --batch_size={shared['batch_size']}, "
         f"--optimizer={shared['optimizer']}, --update={shared['update']};\n{machine()}.",
-        f"Where it is not varied: {at(base)}.\nWords/s count the corpus before subsampling.",
+        f"Where it is not varied: {in_words(base)}.\nWords/s count the corpus before subsampling.",
         enclosed(runs),
     ]
     for axis, points in series.items():

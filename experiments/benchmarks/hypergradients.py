@@ -44,7 +44,7 @@ def define_flags() -> None:
     flags.DEFINE_float("heldout_share", 0.1, "Share of the text, its end, held out.", 0.0, 1.0)
     flags.DEFINE_integer("heldout_centres", 2048, "Centres measured there, at most.", 1)
     flags.DEFINE_integer("window", 1, "Largest window W.", 1)
-    flags.DEFINE_integer("negatives", 5, "Noise words K a positive.", 1)
+    flags.DEFINE_integer("negatives", 5, "Negatives K a positive.", 1)
     flags.DEFINE_integer("dim", 16, "Embedding size D.", 1)
     flags.DEFINE_integer("batch_size", 512, "Centres a step T.", 1)
     flags.DEFINE_integer("steps", 50, "Steps that are derived through.", 1)
@@ -67,7 +67,7 @@ class Programs(NamedTuple):
 class Point(NamedTuple):
     """The loss after training and its derivatives at one (log rate, power)."""
 
-    at: np.ndarray  # [2]
+    x: np.ndarray  # [2]
     loss: float
     by_step: np.ndarray  # [steps] in the log rate of each step
     by_training: float  # in the power of the noise that trains
@@ -234,15 +234,15 @@ def compile_programs(optimizer: str, run: hypergradients.Unrolled, hyper: HyperP
     forward = jax.jit(after)
     backward = jax.jit(jax.value_and_grad(after, argnums=(0, 1, 2)))
 
-    def arguments(at):
-        power = jnp.float64(at[1])
-        return jnp.full((steps,), at[0], jnp.float64), power, power, run, hyper
+    def arguments(x):
+        power = jnp.float64(x[1])
+        return jnp.full((steps,), x[0], jnp.float64), power, power, run, hyper
 
-    def derivatives(at):
-        loss, (by_step, by_training, by_scoring) = backward(*arguments(at))
-        return Point(at, float(loss), np.asarray(by_step), float(by_training), float(by_scoring))
+    def derivatives(x):
+        loss, (by_step, by_training, by_scoring) = backward(*arguments(x))
+        return Point(x, float(loss), np.asarray(by_step), float(by_training), float(by_scoring))
 
-    return Programs(lambda at: float(forward(*arguments(at))), derivatives)
+    return Programs(lambda x: float(forward(*arguments(x))), derivatives)
 
 
 def measure(optimizer: str, run: hypergradients.Unrolled, hyper: HyperParams) -> dict:
@@ -265,8 +265,8 @@ def measure(optimizer: str, run: hypergradients.Unrolled, hyper: HyperParams) ->
         "descent": [as_json(point) for point in points],
         "by_step": end.by_step.tolist(),
         "curves": [curve(programs, end, axis) for axis in (0, 1)],
-        "run_ms": milliseconds(programs.loss, end.at),
-        "derivatives_ms": milliseconds(programs.derivatives, end.at),
+        "run_ms": milliseconds(programs.loss, end.x),
+        "derivatives_ms": milliseconds(programs.derivatives, end.x),
     }
 
 
@@ -275,7 +275,7 @@ def checked(programs: Programs, point: Point) -> dict:
 
     def difference(axis, width):
         h = width * np.eye(2)[axis]
-        return (programs.loss(point.at + h) - programs.loss(point.at - h)) / (2 * width)
+        return (programs.loss(point.x + h) - programs.loss(point.x - h)) / (2 * width)
 
     widths = hypergradients_report.WIDTHS
     differences = [[difference(axis, width) for width in widths] for axis in (0, 1)]
@@ -286,8 +286,8 @@ def as_json(point: Point) -> dict:
     """A point's fields for results.jsonl; null for what is not finite."""
     known = math.isfinite(point.loss) and np.isfinite(point.slope).all()
     return {
-        "learning_rate": math.exp(point.at[0]),
-        "noise_power": float(point.at[1]),
+        "learning_rate": math.exp(point.x[0]),
+        "noise_power": float(point.x[1]),
         "loss": point.loss if known else None,
         "derivatives": point.slope.tolist() if known else None,
         "power_by_training": point.by_training if known else None,
@@ -304,8 +304,8 @@ def descend(programs: Programs, start: Point, steps: int) -> list[Point]:
     for _ in range(steps):
         here = points[-1]
         step = np.clip(here.slope, -largest, largest)
-        trials = (here.at - step * 0.5**halvings for halvings in range(HALVINGS))
-        lower = next((at for at in trials if programs.loss(at) < here.loss), None)
+        trials = (here.x - step * 0.5**halvings for halvings in range(HALVINGS))
+        lower = next((x for x in trials if programs.loss(x) < here.loss), None)
         found = None if lower is None else programs.derivatives(lower)
         if found is None or not np.isfinite(found.slope).all():
             break
@@ -316,14 +316,14 @@ def descend(programs: Programs, start: Point, steps: int) -> list[Point]:
 def curve(programs: Programs, middle: Point, axis: int) -> list[dict]:
     """Points along one of (log rate, power), the other as it is in the middle."""
     offsets = hypergradients_report.CURVE_SPANS[axis] * np.linspace(-1, 1, CURVE_POINTS)
-    return [as_json(programs.derivatives(middle.at + x * np.eye(2)[axis])) for x in offsets]
+    return [as_json(programs.derivatives(middle.x + x * np.eye(2)[axis])) for x in offsets]
 
 
-def milliseconds(function: Callable, at: np.ndarray) -> float:
+def milliseconds(function: Callable, x: np.ndarray) -> float:
     """Median of three calls."""
     times = []
     for _ in range(3):
         began = time.perf_counter()
-        function(at)
+        function(x)
         times.append(time.perf_counter() - began)
     return float(np.median(times)) * 1000

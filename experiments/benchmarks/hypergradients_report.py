@@ -59,9 +59,9 @@ def checks_table(lines: list[dict]) -> str:
             pairs = zip(NAMES, point["derivatives"], point["differences"], strict=True)
             for name, exact, found in pairs:
                 apart = [abs(x - exact) / max(abs(exact), 1e-300) for x in found]
-                at = [f"{point['learning_rate']:.4g}", f"{point['noise_power']:.3f}"]
+                hyperparameters = [f"{point['learning_rate']:.4g}", f"{point['noise_power']:.3f}"]
                 cells = [f"{exact:.9f}", f"{found[middle]:.9f}", *(f"{x:.0e}" for x in apart)]
-                rows.append([line["optimizer"], *at, name, *cells])
+                rows.append([line["optimizer"], *hyperparameters, name, *cells])
     header = ["optimiser", "rate", "power", "in", "derivative", f"difference, h {WIDTHS[middle]:g}"]
     return markdown([*header, *(f"apart, h {width:g}" for width in WIDTHS)], rows)
 
@@ -124,9 +124,9 @@ def draw_curve(axes, line: dict, axis: int, unigram: float) -> None:
     """Held-out loss along one hyperparameter, tangents by the derivative at a few points."""
     field, other = (("learning_rate", "noise_power"), ("noise_power", "learning_rate"))[axis]
     points = [point for point in line["curves"][axis] if point["loss"] is not None]
-    places = np.array([point[field] for point in points])
+    positions = np.array([point[field] for point in points])
     losses = np.array([point["loss"] for point in points])
-    axes.plot(places, losses, color=COLOUR, marker="o", markersize=3)
+    axes.plot(positions, losses, color=COLOUR, marker="o", markersize=3)
     axes.axhline(unigram, color=FAINT, linestyle=":", linewidth=1.2, label="frequencies alone")
     chosen = np.linspace(0, len(points) - 1, TANGENTS + 2).astype(int)[1:-1]
     half = CURVE_SPANS[axis] / TANGENTS
@@ -134,7 +134,7 @@ def draw_curve(axes, line: dict, axis: int, unigram: float) -> None:
     chosen = [i for i in chosen if losses[i] < top]
     for number, i in enumerate(chosen):
         reach = half * np.array([-1, 1])
-        along = places[i] * np.exp(reach) if axis == 0 else places[i] + reach
+        along = positions[i] * np.exp(reach) if axis == 0 else positions[i] + reach
         label = None if number else "tangent, by jax.grad"
         tangent = losses[i] + points[i]["derivatives"][axis] * reach
         axes.plot(along, tangent, color=TANGENT, linewidth=1.6, label=label)

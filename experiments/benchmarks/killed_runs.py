@@ -48,7 +48,7 @@ class Command(NamedTuple):
     argv: list[str]
     env: dict[str, str]
 
-    def at(self, folder: Path, *more: str) -> "Command":
+    def in_folder(self, folder: Path, *more: str) -> "Command":
         """The same in a folder, with further flags."""
         return self._replace(argv=[*self.argv, *more, f"--workdir={folder}"])
 
@@ -159,7 +159,7 @@ def went_on(said: str) -> int | str | None:
 def uninterrupted(command: Command, folder: Path, log: Path) -> Generator[None, None, Pace]:
     """Runs to the end, without a checkpoint; how long that took. Raises UserError if it fails."""
     shutil.rmtree(folder, ignore_errors=True)
-    command = command.at(folder, "--checkpoint_every_sec=0")
+    command = command.in_folder(folder, "--checkpoint_every_sec=0")
     with Life(command, folder, log) as life:
         complete = None
         while (status := life.look()) is None:
@@ -183,7 +183,7 @@ def killed(
     kills, begun = [], 0  # begun: kills whose next process has told from where it goes on
     patience = 60 + 20 * sum(pace)
     for moment in [*moments, None]:
-        with Life(command.at(folder), folder, log) as life:
+        with Life(command.in_folder(folder), folder, log) as life:
             while (status := life.look()) is None and not (moment and _due(life, moment, pace)):
                 if life.sec() > patience:
                     return Round(kills, [f"no end after {patience:.0f} s ({log})"])

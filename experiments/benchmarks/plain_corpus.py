@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from w2v_jax.data import sources as corpora
+from w2v_jax.data.writing import whole_file
 from w2v_jax.types import UserError
 
 COMPRESSED = (".gz", ".xz", ".bz2")
@@ -31,14 +32,13 @@ def plain(source: corpora.Source, max_words: int, folder: Path) -> PlainText:
         words, lines = _count(_lines(source, 0, digest))
         path = Path(source.paths[0]).absolute()
         return PlainText(path, words, lines, digest.hexdigest())
-    path, temporary = folder / "corpus.txt", folder / "corpus.txt.tmp"
+    path = folder / "corpus.txt"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w", encoding="utf-8") as file:
-            words, lines = _count(_lines(source, max_words, digest), file)
-        temporary.replace(path)
     except OSError as error:
         raise UserError(f"--workdir={folder}: {error.strerror or error}") from error
+    with whole_file(path) as file:
+        words, lines = _count(_lines(source, max_words, digest), file)
     return PlainText(path, words, lines, digest.hexdigest())
 
 
@@ -57,5 +57,5 @@ def _count(lines, file=None) -> tuple[int, int]:
     for words in lines:
         total, number = total + len(words), number + 1
         if file:
-            file.write(" ".join(words) + "\n")
+            file.write((" ".join(words) + "\n").encode())
     return total, number

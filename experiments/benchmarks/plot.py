@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.benchmarks.baselines.commands import Task
-from experiments.benchmarks.table import QUALITY, by_peer
+from experiments.benchmarks.table import QUALITY, by_baseline
 from experiments.report.tables import counted, interval
 from w2v_jax.vectors import style
 from w2v_jax.vectors.plots import new_figure, save_figure
@@ -20,7 +20,7 @@ def draw(path: Path, lines: Sequence[dict], task: Task) -> None:
 
     Raises UserError without matplotlib or where path cannot be written.
     """
-    baselines = by_peer(lines)
+    baselines = by_baseline(lines)
     styles = {baseline: (COLOURS[i % 8], MARKERS[i % 8]) for i, baseline in enumerate(baselines)}
     figure = new_figure(11, 7.5)
     panels = figure.subplots(2, 2).ravel()
@@ -53,17 +53,17 @@ def _bars(axes, baselines: dict, styles: dict) -> None:
         for baseline in baselines
         if any(run["words_per_sec"] for run in baselines[baseline])
     ][::-1]
-    for place, baseline in enumerate(names):
+    for position, baseline in enumerate(names):
         rates = np.array(
             [run["words_per_sec"] for run in baselines[baseline] if run["words_per_sec"]]
         )
         middle = np.median(rates)
         reach = [[middle - rates.min()], [rates.max() - middle]]
-        axes.barh(place, middle, color=styles[baseline][0], height=0.62, alpha=0.85)
-        axes.errorbar(middle, place, xerr=reach, color=INK, capsize=3, linewidth=1)
+        axes.barh(position, middle, color=styles[baseline][0], height=0.62, alpha=0.85)
+        axes.errorbar(middle, position, xerr=reach, color=INK, capsize=3, linewidth=1)
         axes.annotate(
             EngFormatter(places=1, sep="")(middle),
-            (rates.max(), place),
+            (rates.max(), position),
             (6, 0),
             textcoords="offset points",
             va="center",

@@ -14,6 +14,7 @@ from experiments.report.tables import enclosed, markdown, spread
 from experiments.runs.store import Results, cpus, machine
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
+from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import TextSettings, UserError
 
 SETTINGS = ("corpus", "min_count", "max_types")
@@ -57,30 +58,30 @@ def read(source: corpora.Source, folder: Path) -> None:
     corpus = Corpus.load(source, settings, cache_dir=str(folder / "cache"), note=notes.append)
     line = {"sec": time.perf_counter() - began, "words": corpus.words}
     line |= {"types": len(corpus.vocab.words), "notes": notes}
-    (folder / "times.json").write_text(json.dumps(line))
+    write_atomically(str(folder / "times.json"), json.dumps(line).encode())
 
 
 def measured(folder: Path) -> dict:
     """A round: the first process's figures and peak memory, the second one's time."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix="cache-") as place:
-        first, again = (process(Path(place), folder / "log.txt") for _ in range(2))
+    with tempfile.TemporaryDirectory(dir=folder, prefix="cache-") as cache:
+        first, again = (process(Path(cache), folder / "log.txt") for _ in range(2))
     if any("not cached" in note for note in first["notes"]):
         raise UserError(f"--workdir={folder}: {first['notes'][0]}")
     known = {name: first[name] for name in ("words", "types", "peak_mb")}
     return {**known, "first_sec": first["sec"], "again_sec": again["sec"]}
 
 
-def process(place: Path, log: Path) -> dict:
+def process(cache: Path, log: Path) -> dict:
     """What a process of its own measured in reading the text, and its peak memory."""
     values = flags.FLAGS
-    argv = [sys.executable, "-m", "experiments.benchmark_reading", f"--times_of_one={place}"]
+    argv = [sys.executable, "-m", "experiments.benchmark_reading", f"--times_of_one={cache}"]
     argv += [f"--{name}={values[name].value}" for name in SETTINGS]
     child = child_process.run(argv, log, cpus())
     if child.status:
         last = (child.output.strip().splitlines() or ["it printed nothing"])[-1]
         raise UserError(f"--corpus={values.corpus}: {last.removeprefix('error: ')}")
     peak_mb = child.peak_mb * 2**20 / 1e6
-    return {**json.loads((place / "times.json").read_text()), "peak_mb": peak_mb}
+    return {**json.loads((cache / "times.json").read_text()), "peak_mb": peak_mb}
 
 
 def table(lines: list[dict], size: int) -> str:

@@ -26,7 +26,7 @@ def define_flags() -> None:
     flags.DEFINE_list("vocab_sizes", sizes, "Vocabularies V, smallest first.")
     flags.DEFINE_integer("dim", 100, "Embedding size D.", 1)
     flags.DEFINE_integer("window", 5, "Context words to each side W.", 1)
-    flags.DEFINE_integer("negatives", 5, "Noise words K.", 1)
+    flags.DEFINE_integer("negatives", 5, "Negatives K.", 1)
     flags.DEFINE_integer("batch_size", 100, "Centres a step T.", 1)
     flags.DEFINE_integer("seed", 1, "Seed of the batch and the tables.", 0)
     flags.DEFINE_float("memory_gb", 8.0, "Steps that need more are not run.", 0.0)

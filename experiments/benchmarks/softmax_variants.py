@@ -33,8 +33,8 @@ def draw_centres(vocab_size: int, batch_size: int, window: int, negatives: int, 
 
     def draw(power, *shape):
         cumulated = np.cumsum(law**power)
-        places = np.searchsorted(cumulated, rng.uniform(0, cumulated[-1], shape), side="right")
-        return jnp.asarray(np.minimum(places, vocab_size - 1), jnp.int32)
+        indices = np.searchsorted(cumulated, rng.uniform(0, cumulated[-1], shape), side="right")
+        return jnp.asarray(np.minimum(indices, vocab_size - 1), jnp.int32)
 
     contexts, targets = draw(1.0, batch_size, 2 * window), draw(1.0, batch_size, 1)
     return Centres(contexts, targets, draw(0.75, batch_size, negatives))

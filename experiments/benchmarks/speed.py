@@ -50,12 +50,12 @@ def define_flags() -> None:
         [f"w2v_jax@{LARGE['epochs']}", "gensim@5"],  # each by its own default
         f"Of {', '.join(BASELINES)}; NAME@EPOCHS: other epochs, w2v_jax:FLAGFILE: other flags.",
     )
-    flags.DEFINE_integer("seeds", 6, "Runs of each peer, seeds 1 to this.", 1)
+    flags.DEFINE_integer("seeds", 6, "Runs of each entry, seeds 1 to this.", 1)
     flags.DEFINE_string("workdir", "", "Folder of the results; runs found there are kept.")
     flags.DEFINE_enum("model", "skipgram", ["skipgram", "cbow"], "Architecture.")
     flags.DEFINE_integer("dim", 100, "Embedding size D.", 1)
     flags.DEFINE_integer("window", 5, "Largest window W.", 1)
-    flags.DEFINE_integer("negatives", 5, "Noise words K a positive.", 1)
+    flags.DEFINE_integer("negatives", 5, "Negatives K a positive.", 1)
     flags.DEFINE_float("subsample", 1e-4, "Subsampling threshold t (0: none).", 0.0)
     flags.DEFINE_integer("min_count", 5, "Words that occur less often are left out.", 1)
     flags.DEFINE_integer("epochs", 5, "Passes over the corpus, but for NAME@EPOCHS.", 1)
@@ -110,7 +110,7 @@ def report(results: Results, task: Task) -> None:
 
 
 def make_plan() -> Plan:
-    """The flags, checked; the text as one plain file; the peers that are here."""
+    """The flags, checked; the text as one plain file; the entries that are here."""
     values = flags.FLAGS
     if not values.workdir:
         raise UserError("--workdir=OUT is missing")

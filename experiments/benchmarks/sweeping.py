@@ -33,7 +33,7 @@ def define_flags() -> None:
     flags.DEFINE_string("flagfile_of_runs", "", "Flagfile of the runs and of the sweep.")
     flags.DEFINE_string("script", "ptb_skipgram", "Script of the runs in turn.")
     flags.DEFINE_string("data_dir", "", "Folder with PTB's files (default: $W2V_JAX_DATA).")
-    flags.DEFINE_integer("members", 8, "Runs in turn, and members of the sweep.", 2)
+    flags.DEFINE_integer("trials", 8, "Runs in turn, and trials of the sweep.", 2)
     flags.DEFINE_integer("rounds", 6, "Times that both are measured.", 1)
     flags.DEFINE_string("workdir", "", "Folder of the results; rounds found there are kept.")
 
@@ -44,13 +44,13 @@ def main() -> None:
     if not values.workdir:
         raise UserError("--workdir=OUT is missing")
     text = entries.flagfile_text("flagfile_of_runs", values.flagfile_of_runs)
-    settings = {"flags": text, "members": values.members, "script": values.script}
+    settings = {"flags": text, "trials": values.trials, "script": values.script}
     given = earlier_flags.stored(text)
     differences = partial(earlier_flags.of_one_script, here=given, own={"model", *of_library()})
     results = Results(Path(values.workdir).expanduser(), settings, differences=differences)
     for number in range(1, values.rounds + 1):
         results.once(partial(_measured, number, results.folder), round=number)
-    text = table(results.of_rounds(values.rounds), values.members)
+    text = table(results.of_rounds(values.rounds), values.trials)
     results.write("table.md", text)
     print(text)
 
@@ -61,7 +61,7 @@ def _measured(number: int, folder: Path) -> dict:
     sides = {name: way(folder) for name, way in ways[:: 1 if number % 2 else -1]}
     losses = zip(sides["in turn"].loss, sides["sweep"].loss, strict=True)
     if not all(math.isclose(a, b, rel_tol=1e-6) for a, b in losses):
-        console.log("note: the members' losses are not those of the runs in turn")
+        console.log("note: the trials' losses are not those of the runs in turn")
     return {name: side._asdict() for name, side in sides.items()}
 
 
@@ -82,7 +82,7 @@ def _ran(command: list[str], folder: Path) -> child_process.Child:
 
 def _in_turn(folder: Path) -> Side:
     sides = []
-    for seed in range(1, flags.FLAGS.members + 1):
+    for seed in range(1, flags.FLAGS.trials + 1):
         out = folder / "run"
         shutil.rmtree(out, ignore_errors=True)
         command = _command(flags.FLAGS.script, "--noplots", f"--seed={seed}", f"--workdir={out}")
@@ -96,7 +96,7 @@ def _in_turn(folder: Path) -> Side:
 def _sweep(folder: Path) -> Side:
     out = folder / "sweep"
     shutil.rmtree(out, ignore_errors=True)
-    seeds = f"--seeds={flags.FLAGS.members}", "--seed=1"
+    seeds = f"--seeds={flags.FLAGS.trials}", "--seed=1"
     more = (*seeds, "--noperplexity", "--noplots", f"--workdir={out}")
     child = _ran(_command("ptb_ablation", *more), folder)
     lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
@@ -104,7 +104,7 @@ def _sweep(folder: Path) -> Side:
     return Side(sum(train.values()), child.wall_sec, child.peak_mb, [x["loss"] for x in lines])
 
 
-def table(lines: list[dict], members: int) -> str:
+def table(lines: list[dict], trials: int) -> str:
     """Medians over the rounds, and of the ratios within a round."""
     kinds = (("training, s", "train_sec"), ("whole processes, s", "total_sec"))
     rows = []
@@ -114,5 +114,5 @@ def table(lines: list[dict], members: int) -> str:
         rows.append([label, spread(turn, 1), spread(sweep, 1), spread(ratios, 2)])
     peaks = [[line[way]["peak_mb"] for line in lines] for way in ("in turn", "sweep")]
     rows.append(["peak memory of a process, MB", *map(spread, peaks), ""])
-    header = [counted(members, "trial"), "in turn", "one program", "ratio"]
+    header = [counted(trials, "trial"), "in turn", "one program", "ratio"]
     return f"{enclosed(len(lines))}\n\n{markdown(header, rows)}"

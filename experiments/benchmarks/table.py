@@ -20,14 +20,14 @@ DIGITS = {"words_per_sec": 0, "train_sec": 1, "total_sec": 1, "peak_mb": 0}
 TIMES = {"train_sec": "training", "total_sec": "text to vectors"}
 
 
-def by_peer(lines: Sequence[dict]) -> dict[str, list[dict]]:
-    """The lines of each peer, peers by name: ours first."""
+def by_baseline(lines: Sequence[dict]) -> dict[str, list[dict]]:
+    """The lines of each baseline, baselines by name: ours first."""
     names = sorted({line["peer"] for line in lines}, key=lambda n: (not n.startswith("w2v_jax"), n))
     return {name: [line for line in lines if line["peer"] == name] for name in names}
 
 
 def reference(lines: Sequence[dict]) -> str | None:
-    """The peer that ratios are taken against: gensim, or the only other program; else None."""
+    """The baseline that ratios are taken against: gensim, or the only other program; else None."""
     epochs = {line["peer"]: line["epochs"] for line in lines}
     programs = {label: label.split("@")[0] for label in epochs}
     others = {name for name in programs.values() if not name.startswith("w2v_jax")}
@@ -50,7 +50,7 @@ def speed(lines: Sequence[dict]) -> str:
     header = ["", "epochs", "runs", "words/s", *(f"{x}, s" for x in TIMES.values()), "peak MB"]
     header += ["x words/s", *(f"x {x}" for x in TIMES.values())]
     rows = []
-    for baseline, runs in by_peer(lines).items():
+    for baseline, runs in by_baseline(lines).items():
         mark = "~" if any(run.get("estimated") for run in runs) else ""
         factors = [ratios(lines, base, baseline, "words_per_sec")]
         factors += [ratios(lines, baseline, base, field) for field in TIMES]
@@ -67,7 +67,7 @@ def speed(lines: Sequence[dict]) -> str:
 def quality(lines: Sequence[dict]) -> str:
     """Means and intervals of the measures, with the items that the vocabulary covers."""
     rows = []
-    for baseline, runs in by_peer(lines).items():
+    for baseline, runs in by_baseline(lines).items():
         row = [baseline, str(runs[0]["epochs"]), str(len(runs))]
         for field in QUALITY:
             covered = sorted({run[f"{field}_covered"] for run in runs})
@@ -88,7 +88,7 @@ def gaps(lines: Sequence[dict], items: Mapping[str, over_items.Items]) -> str:
     items: of the runs, by `run_name`.
     """
     base, rows = reference(lines), []
-    baselines = by_peer(lines)
+    baselines = by_baseline(lines)
     for baseline, runs in baselines.items():
         row = [baseline]
         for field in QUALITY:
@@ -119,13 +119,13 @@ def document(
     """table.md."""
     name = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
     base = reference(lines) or "gensim"
-    runs = min(map(len, by_peer(lines).values()))
+    runs = min(map(len, by_baseline(lines).values()))
     title = (
         "Difference of means ± half width of its 95% interval over seeds, items the same (Welch's\n"
         "t). Over items too: that for other seeds and other word pairs or analogies of the same\n"
         "sections; items that share a word vary together.\n\n"
     )
-    several = reference(lines) and len(by_peer(lines)) > 1
+    several = reference(lines) and len(by_baseline(lines)) > 1
     differences = title + gaps(lines, items) if several else ""
     threads = counted(task.threads, "thread")
     return f"""{name}, D {task.dim}, W {task.window}, K {task.negatives}, t {task.subsample:g}, \

@@ -9,7 +9,6 @@ A run that is in OUT/results.jsonl is not repeated. Leaves results.jsonl and tab
 import random
 import shutil
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from experiments.report.tables import markdown, mean_and_interval, number, plus_
 from experiments.runs import rundir
 from experiments.runs.store import Results, cpus
 from w2v_jax.data import sources as corpora
+from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
 from w2v_jax.vectors import io as vectors_io
@@ -54,11 +54,7 @@ def define_flags() -> None:
 def main() -> None:
     """Measures what is not measured yet, size by size; then writes the table."""
     given = flags.FLAGS
-    if not given.workdir:
-        raise UserError("--workdir=OUT is missing")
-    if find_spec("gensim") is None:
-        raise UserError("gensim is not installed: pip install 'w2v_jax[gensim]'")
-    folder = Path(given.workdir).expanduser().absolute()
+    folder = gensim_search.workdir()
     results = Results(folder, {"threads": given.threads}, same_machine=False)
     sizes = [("ten types", int(words)) for words in given.sizes_of_ten_types]
     sizes += [("text", int(words)) for words in given.sizes] if given.corpus else []
@@ -80,8 +76,7 @@ def corpus_file(folder: Path, text: str, words: int) -> Path:
     own = folder / "texts" / f"{text.replace(' ', '_')}-{words}"
     if not (own / "corpus.txt").exists():
         if text == "ten types":
-            own.mkdir(parents=True, exist_ok=True)
-            (own / "corpus.txt").write_text(ten_types(words))
+            write_atomically(str(own / "corpus.txt"), ten_types(words).encode())
         else:
             source = corpora.locate("", corpus=flags.FLAGS.corpus)
             plain_corpus.plain(source, words, own)
@@ -190,8 +185,8 @@ def _row(field: str, words: int, model: str, lines: list[dict], folder: Path) ->
         wide = None
         if field in ITEMS:
             items = item_files.of_folder(folder / f"{words}-{model}", [*sides[0], *sides[1]])
-            members = [{name: name for name in side} for side in sides]
-            wide = over_items.with_items(estimate, items.get(ITEMS[field]), *members)
+            trials = [{name: name for name in side} for side in sides]
+            wide = over_items.with_items(estimate, items.get(ITEMS[field]), *trials)
         gap = plus_minus(estimate.mean, estimate.half, sign="+")
         gap += f" ({wide.half:.3f})" if wide and np.isfinite(wide.half) else ""
         judge = wide or estimate

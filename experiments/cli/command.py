@@ -9,11 +9,11 @@ from absl import flags
 from jax.errors import JaxRuntimeError
 
 from experiments.cli import (
+    baseline_flags,
     datasets,
     earlier_arguments,
     flag_lines,
     help,
-    peers_flags,
     programs,
     quiet,
     streams,
@@ -39,7 +39,7 @@ def _status(main: Callable[[], None], argv: list[str], doc: str) -> int:
 def _run(main: Callable[[], None], argv: list[str], doc: str) -> int:
     try:
         _parse(argv, doc)
-        for line in configure():
+        for line in configure(deterministic=_is_asked_for("deterministic")):
             print(f"note: {line}", file=sys.stderr)
         quiet.orbax()
         programs.keep()
@@ -77,6 +77,10 @@ def _run(main: Callable[[], None], argv: list[str], doc: str) -> int:
     return OK
 
 
+def _is_asked_for(name: str) -> bool:
+    return name in flags.FLAGS and bool(flags.FLAGS[name].value)
+
+
 def _named(error: OSError) -> str:
     """What the system refused, as the flag that names the path, where one does, and the cause."""
     cause, path = error.strerror or " ".join(str(error).split()), error.filename
@@ -99,7 +103,7 @@ def _parse(argv: list[str], doc: str) -> None:
         rest = flags.FLAGS([argv[0], *args])
     except flags.UnrecognizedFlagError as error:
         raise UserError(
-            f"{' '.join(str(error).split())}{peers_flags.hint(error.flagname)}"
+            f"{' '.join(str(error).split())}{baseline_flags.hint(error.flagname)}"
         ) from error
     except flags.Error as error:
         raise UserError(" ".join(str(error).split())) from error

@@ -71,6 +71,9 @@ class RunConfig(Config):
         "of beginning anew.",
     )
     seed: int = field(1, "Seed of everything drawn.", low=0, high=2**32 - 1)
+    deterministic: bool = field(
+        False, "The same bits each time on a GPU too, at a price in speed.", result=False
+    )
     # What is left behind
     export_vectors: str = field("input", "Which embeddings are the word vectors.", choices=EXPORTED)
     export_formats: tuple = field(

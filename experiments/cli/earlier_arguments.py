@@ -31,7 +31,7 @@ def today(
         if name in REMOVED:
             notes.append(_removed(name, text))
         else:
-            new, text = earlier_flags.today(name, text)
+            new, text = earlier_flags.today(name, text, known)
             done.append(f"--{new}={text}")
             notes.append(f"--{name} is now --{new}")
     return done, list(dict.fromkeys(notes))

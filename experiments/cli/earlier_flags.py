@@ -19,6 +19,7 @@ class Renamed(NamedTuple):
 
     name: str
     values: Mapping[str, str] = {}  # that are spelled otherwise now
+    elsewhere: str = ""  # the name in scripts that have no flag `name`
 
 
 class Difference(NamedTuple):
@@ -35,21 +36,25 @@ RENAMED: dict[str, Renamed] = {  # by the old name
     "shared_noise": Renamed("negatives_per_group"),
     "lanes": Renamed("vmap_width"),
     "peers": Renamed("baselines"),
+    "members": Renamed("configurations", elsewhere="trials"),
 }
 REMOVED: dict[str, str] = {}  # the value that this version behaves like, by the name
-PLACES = ("dataset", "corpus", "data_dir", "continue_from")  # where a text lies: its hash tells
+LOCATIONS = ("dataset", "corpus", "data_dir", "continue_from")  # where a text lies: its hash tells
 UNKNOWN = "unknown"
 _FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
 _WRITTEN = re.compile(r"--?([\w-]+)(?:=(.*))?", re.DOTALL)
 
 
-def today(name: str, text: str) -> tuple[str, str]:
-    """Name and value (or values, with commas) by today's spelling."""
+def today(name: str, text: str, known: Collection[str] = ()) -> tuple[str, str]:
+    """Name and value (or values, with commas) by today's spelling.
+
+    known: the script's flags, for an old name that became different ones in different scripts.
+    """
     new = RENAMED.get(name)
     if new is None:
         return name, text
     parts = [new.values.get(part.strip(), part) for part in text.split(",")]
-    return new.name, ",".join(parts)
+    return new.elsewhere if new.elsewhere in known else new.name, ",".join(parts)
 
 
 def today_of(values: Mapping[str, object]) -> dict[str, object]:
@@ -89,7 +94,7 @@ def split(word: str) -> tuple[str, str] | None:
 
 def is_known(name: str) -> bool:
     """Whether it is or was a flag of RunConfig."""
-    return name in {**_FIELDS, **RENAMED, **REMOVED}
+    return name in REMOVED or today(name, "")[0] in _FIELDS
 
 
 def is_switch(name: str) -> bool:
@@ -124,7 +129,7 @@ def _spelled(name: str, text: str) -> str:
 
 
 def differences(
-    there: Mapping[str, str], here: Mapping[str, str], apart: Collection[str] = PLACES
+    there: Mapping[str, str], here: Mapping[str, str], apart: Collection[str] = LOCATIONS
 ) -> list[Difference]:
     """What differs between two runs' flags, but for those `apart`; there: of any version.
 

@@ -30,9 +30,10 @@ TOPICS = {
         *("export_formats", "evaluate", "plots", "tensorboard", "show_similar", "show_analogies"),
         *("analogy_score", "objective", "log_every_steps", "save_vectors"),
     ),
-    "going on, and memory": (
+    "going on, memory, devices": (
         *("overwrite", "resume", "checkpoint_every_sec", "checkpoint_every_steps"),
         *("keep_checkpoints", "resident_gb", "memory_gb", "cpu_devices", "vmap_width"),
+        "deterministic",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Files of a folder of results: items/MEMBER.npz, item by item, and what intervals need of them."""
+"""Files of a folder of results: items/TRIAL.npz, item by item, and what intervals need of them."""
 
 import zipfile
 import zlib
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.report import over_items
+from w2v_jax.data.writing import whole_file
 from w2v_jax.types import UserError
 
 ITEMS, OVER_ITEMS = "items", "over_items.npz"
@@ -18,7 +19,8 @@ def write(folder: Path, trial: Hashable, items: Mapping[str, np.ndarray]) -> Non
     """A trial's results item by item."""
     path = _path(folder, trial)
     path.parent.mkdir(exist_ok=True)
-    np.savez_compressed(path, **items)
+    with whole_file(path) as file:
+        np.savez_compressed(file, **items)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -27,11 +29,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
     except DAMAGED as error:
-        raise UserError(f"{path}: damaged, or no results of a member") from error
+        raise UserError(f"{path}: damaged, or no results of a trial") from error
 
 
 def of_folder(folder: Path, trials: Iterable[Hashable]) -> dict[str, over_items.Items]:
-    """What the members' items tell; without their files, what an earlier call has left of them.
+    """What the trials' items tell; without their files, what an earlier call has left of them.
 
     Leaves it as OVER_ITEMS, a few hundred kB of which tables and plots can be made again without
     items. Raises UserError where a file is damaged.

@@ -1,4 +1,4 @@
-"""How the members' figures vary together when the items that they are measured on are drawn anew.
+"""How the trials' figures vary together when the items that they are measured on are drawn anew.
 
 The estimand: the mean over all seeds and over the population that the items are a sample of: other
 word pairs, analogies of other words in the same sections, other lines of such text. Items
@@ -7,7 +7,6 @@ hundred words with one another. So are lines that follow one another.
 """
 
 from collections.abc import Hashable, Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from experiments.report import stats
-from w2v_jax.data.writing import write_atomically
+from w2v_jax.data.writing import whole_file
 from w2v_jax.vectors import evaluation
 
 BLOCKS = 20  # of a held-out text; more of them give shorter intervals on PTB, fewer do not longer
@@ -25,7 +24,7 @@ class Items(NamedTuple):
     """What the items of one measure tell."""
 
     trials: tuple[Hashable, ...]  # S of them
-    covariance: np.ndarray  # [S, S] of the members' figures, over items drawn anew
+    covariance: np.ndarray  # [S, S] of the trials' figures, over items drawn anew
     freedom: float  # its degrees of freedom; below 1: too few items to tell
 
 
@@ -56,15 +55,16 @@ def correlation_influences(cosines: np.ndarray, people: np.ndarray) -> np.ndarra
 
 
 def _centred_ranks(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mid-ranks over n less a half [n], and each one's place among the different values [n]."""
-    _, place, counts = np.unique(x, return_inverse=True, return_counts=True)
-    return ((np.cumsum(counts) - counts / 2) / len(x) - 0.5)[place], place
+    """Mid-ranks over n less a half [n], and each one's index among the different values [n]."""
+    # One sort has both; scipy.stats.rankdata needs two, and twice the time.
+    _, index, counts = np.unique(x, return_inverse=True, return_counts=True)
+    return ((np.cumsum(counts) - counts / 2) / len(x) - 0.5)[index], index
 
 
-def _mean_above(place: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """For each i the sum of the values of larger places, those of its own by half, over n: [n]."""
-    sums = np.bincount(place, values)
-    return (np.cumsum(sums[::-1])[::-1] - sums / 2)[place] / len(place)
+def _mean_above(index: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """For each i the sum of the values of larger indices, those of its own by half, over n: [n]."""
+    sums = np.bincount(index, values)
+    return (np.cumsum(sums[::-1])[::-1] - sums / 2)[index] / len(index)
 
 
 def accuracy_influences(answers: np.ndarray) -> np.ndarray:
@@ -107,15 +107,15 @@ def together(groups: np.ndarray) -> sparse.csr_array:
     a group is a trial of the pair.
     """
     items = np.repeat(np.arange(len(groups)), groups.shape[1])
-    places = np.unique(groups, return_inverse=True)[1].ravel()
-    of = sparse.csr_array((np.ones(len(items)), (items, places)))
+    columns = np.unique(groups, return_inverse=True)[1].ravel()
+    of = sparse.csr_array((np.ones(len(items)), (items, columns)))
     shared = (of @ of.T).tocsr()
     shared.data[:] = 1
     return shared
 
 
 def covariance(influences: np.ndarray, shared: sparse.csr_array) -> np.ndarray:
-    """Of the members' figures over items drawn anew: [.., S, N], [N, N] -> [.., S, S].
+    """Of the trials' figures over items drawn anew: [.., S, N], [N, N] -> [.., S, S].
 
     Sum of u_i v_j over items i, j that are drawn together, where u_i = influence / (1 - h_i), h_i
     the share of the items that are drawn together with i: what is left out with i moves the mean
@@ -137,8 +137,8 @@ def freedom(shared: sparse.csr_array) -> float:
     return shared.shape[0] ** 2 / shared.nnz - 1
 
 
-def of_members(influences: Mapping[Hashable, np.ndarray], groups: np.ndarray) -> Items:
-    """member -> [N] influences, the items' groups [N, k] -> Items."""
+def of_trials(influences: Mapping[Hashable, np.ndarray], groups: np.ndarray) -> Items:
+    """trial -> [N] influences, the items' groups [N, k] -> Items."""
     table = np.stack(list(influences.values()))
     used = (table != 0).any(axis=0)
     if not used.any():
@@ -148,7 +148,7 @@ def of_members(influences: Mapping[Hashable, np.ndarray], groups: np.ndarray) ->
 
 
 def measured(items: Mapping[Hashable, Mapping[str, np.ndarray]]) -> dict[str, Items]:
-    """member -> name -> results item by item -> name -> Items, where there are any.
+    """trial -> name -> results item by item -> name -> Items, where there are any.
 
     wordsim353, simlex999, google_analogies as of `evaluation.standard_items`; heldout_loss and
     perplexity: each line's losses in nats and their weights, [lines, 2]. Raises UserError where
@@ -156,7 +156,7 @@ def measured(items: Mapping[Hashable, Mapping[str, np.ndarray]]) -> dict[str, It
     """
     names = dict.fromkeys(name for of in items.values() for name in of)
     each = {name: {m: of[name] for m, of in items.items() if name in of} for name in names}
-    return {name: of_members(*_influences(name, of)) for name, of in each.items()}
+    return {name: of_trials(*_influences(name, of)) for name, of in each.items()}
 
 
 def _influences(name: str, of: Mapping[Hashable, np.ndarray]) -> tuple[dict, np.ndarray]:
@@ -188,13 +188,13 @@ def with_items(
     if base is not None and ours.keys() & base.keys():
         seeds = ours.keys() & base.keys()
         sides = [{seed: of[seed] for seed in seeds} for of in sides]
-    place = {trial: i for i, trial in enumerate(items.trials)} if items else {}
-    known = all(trial in place for side in sides for trial in side.values())
+    index = {trial: i for i, trial in enumerate(items.trials)} if items else {}
+    known = all(trial in index for side in sides for trial in side.values())
     if items is None or not known or estimate.seeds < stats.MIN_SEEDS:
         return None
     if items.freedom < 1:
         return stats.over_items_too(estimate, np.inf, 1.0)
-    rows = [{seed: place[trial] for seed, trial in side.items()} for side in sides]
+    rows = [{seed: index[trial] for seed, trial in side.items()} for side in sides]
     return stats.over_items_too(estimate, _variance(items.covariance, *rows), items.freedom)
 
 
@@ -223,9 +223,8 @@ def save(path: Path, every: Mapping[str, Items]) -> None:
         arrays[f"{field}.members"] = np.array(items.trials)
         arrays[f"{field}.covariance"] = items.covariance[np.tril_indices(len(items.trials))]
         arrays[f"{field}.freedom"] = np.array(items.freedom)
-    file = BytesIO()
-    np.savez_compressed(file, **arrays)
-    write_atomically(str(path), file.getvalue())
+    with whole_file(path) as file:
+        np.savez_compressed(file, **arrays)
 
 
 def load(path: Path) -> dict[str, Items]:

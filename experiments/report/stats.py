@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr, stdtrit  # scipy.stats.t's, without half a second of import
 
+# Not scipy.stats' t tests: they keep the standard error, which the items' part is added to, to
+# themselves, and answer NaN for constant samples.
 MIN_SEEDS = 3  # fewer decide nothing: a t interval of two seeds is 12.7 standard errors wide
 
 

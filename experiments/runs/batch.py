@@ -66,8 +66,8 @@ def take(config: RunConfig, corpus: Corpus, number: int) -> Step:
     static = config.static()._replace(platform=training.platform_of(state))
     with console.compiling():
         program = training.compile_program(state, key, corpus.chunk_size, hyper, static, 1)
-    given = key, corpus, program, hyper, static, config.epochs
-    reports = training.train(state, *given)
+    whole = training.Training(key, corpus, program, hyper, static, config.epochs)
+    reports = training.train(state, whole)
     before, taken = _copy(state.params), 0
     for state, report in islice(reports, number):
         taken = report.step
@@ -75,7 +75,7 @@ def take(config: RunConfig, corpus: Corpus, number: int) -> Step:
             before = _copy(state.params)
     if taken < number:
         raise UserError(f"--step={number}: the training has {counted(taken, 'step')}")
-    visit = next(visits.visits(*given, start=report.position))
+    visit = next(visits.visits(whole, report.position))
     make = ENGINES[static.engine].make_batch
     in_chunk = jnp.int32(report.position.done - 1)
     batch = jax.jit(make, static_argnames="static")(visit.sampled, in_chunk, hyper, static=static)
@@ -109,10 +109,10 @@ def _of_pairs(batch: Batch, static: StaticConfig) -> Iterator[Example]:
 def _of_blocks(batch: BlockBatch, static: StaticConfig) -> Iterator[Example]:
     """An example a centre."""
     for number in range(static.batch_size):
-        block, place = divmod(number, static.block)
+        block, position = divmod(number, static.block)
         group, row = divmod(number, static.group_size)
-        contexts = _weighted(batch.tokens[block], batch.context_weights[block, place])
-        centre = [(int(batch.tokens[block, static.window + place]), 1.0)]
+        contexts = _weighted(batch.tokens[block], batch.context_weights[block, position])
+        centre = [(int(batch.tokens[block, static.window + position]), 1.0)]
         noise = batch.negatives[group]
         weights = np.broadcast_to(batch.negative_weights[group, row], noise.shape)
         negatives = list(zip(noise.tolist(), weights.tolist(), strict=True))

@@ -20,6 +20,8 @@ from w2v_jax.types import TrainState, UserError
 from w2v_jax.visits import Position
 
 _COST = 0.01  # share of the time that copies of a good state may take
+# What a checkpoint calls the fields of Position, whatever this version does.
+_POSITION = dict(zip(("epoch", "place", "begin", "done", "step"), Position._fields, strict=True))
 
 
 class Start(NamedTuple):
@@ -49,7 +51,12 @@ class CheckpointPolicy:
         total: int,
     ):
         """total: words of all epochs, behind which a state is the run's end."""
-        self._config, self._key, self._ledger, self._metrics = config, key, accumulator, metrics
+        self._config, self._key, self._accumulator, self._metrics = (
+            config,
+            key,
+            accumulator,
+            metrics,
+        )
         self._start, self._total = start, total
         self._checkpoints = opened(workdir, config)
         self._time = self._copied = time.perf_counter()
@@ -125,8 +132,8 @@ class CheckpointPolicy:
             )
         about = {
             "ended": report.words == self._total,
-            "position": report.position._asdict(),
-            "ledger": self._ledger.saved(time.perf_counter()),
+            "position": dict(zip(_POSITION, report.position, strict=True)),
+            "ledger": self._accumulator.saved(time.perf_counter()),
             "metrics_bytes": self._metrics.end(),
             "resumes": self._start.resumes,
             "words_before": self._start.words_before,
@@ -170,7 +177,7 @@ def resumed(config: RunConfig, workdir: Path, first: Start, key: jax.Array, tota
     console.log(f"{said} {saved.step:,} ({checkpoints.folder}/{saved.step})")
     return Start(
         jax.tree.map(jnp.array, found["state"]),
-        Position(**saved.about["position"]),
+        Position(**{_POSITION[name]: n for name, n in saved.about["position"].items()}),
         saved.about["ledger"],
         saved.about["metrics_bytes"],
         saved.about["resumes"] + 1,

@@ -45,7 +45,7 @@ def main() -> None:
     if not values.formats and not values.plots and not values.evaluate:
         raise UserError("nothing asked: give --formats=, --plots or --evaluate")
     run = Path(values.run).expanduser()
-    if not rundir.identity_of(run):
+    if not rundir.fingerprint_of(run):
         rundir.read_summary(run)  # no lock is left in a folder that holds no run
     folder = Path(values.output).expanduser() if values.output else run
     inside = _is_inside(run, folder)
@@ -58,7 +58,7 @@ def _is_inside(run: Path, folder: Path) -> bool:
     """Whether the files go into the run directory. Raises UserError where they may not go."""
     flag = flags.FLAGS.output
     if not flag or (folder.exists() and os.path.samefile(run, folder)):
-        own = (rundir.identity_of(run) or {"flags": {}})["flags"].get("export_vectors", "input")
+        own = (rundir.fingerprint_of(run) or {"flags": {}})["flags"].get("export_vectors", "input")
         if flags.FLAGS.export_vectors not in ("", own):
             raise UserError(
                 f"--export_vectors={flags.FLAGS.export_vectors}: the run's own are {own}; give "
@@ -84,7 +84,7 @@ def _make(run: Path, folder: Path, inside: bool, found: newest.Newest) -> None:
         print(console.quality(measures))
         written.append(_keep(folder, outputs.in_json(measures), inside and ends, found))
     if values.plots:
-        about = rundir.identity_of(run) or {"flags": {}}
+        about = rundir.fingerprint_of(run) or {"flags": {}}
         step = float("inf") if ends else found.step
         model = about["flags"].get("model", "skipgram")
         try:

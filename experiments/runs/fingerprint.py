@@ -19,11 +19,11 @@ _HASHES = {
 def of_flags(config: RunConfig) -> dict[str, str]:
     """The flags that affect the result, but where the text and earlier vectors lie."""
     found = earlier_flags.of(config)
-    return {name: text for name, text in found.items() if name not in earlier_flags.PLACES}
+    return {name: text for name, text in found.items() if name not in earlier_flags.LOCATIONS}
 
 
 def of(config: RunConfig, corpus: Corpus, began: str = "") -> dict:
-    """A run's identity, as JSON; began: hash of what it was continued from, if it was."""
+    """A run's fingerprint, as JSON; began: hash of what it was continued from, if it was."""
     return {
         "flags": of_flags(config),
         "corpus_sha256": corpus.sha256,
@@ -37,10 +37,11 @@ def of_vocab(vocab: Vocab) -> str:
     return hashlib.sha256(counts_text(vocab)).hexdigest()
 
 
-def check(place: str, old: dict, new: dict) -> None:
-    """Raises UserError, which names what differs, where a place holds another run's.
+def check(source: str, old: dict, new: dict) -> None:
+    """Raises UserError, which names what differs, where a folder holds another run's.
 
-    old: as any version left it; new: this version's, or as much of it as is known.
+    source: the flag that names it; old: as any version left it; new: this version's, or as much
+    of it as is known.
     """
     there = earlier_flags.by_today(old["flags"])
     flags = earlier_flags.differences(there, new["flags"])
@@ -52,4 +53,4 @@ def check(place: str, old: dict, new: dict) -> None:
         if name in new and old.get(name, before) != new[name]:
             differ.append(f"{what} is another")
     if differ:
-        raise UserError(f"{place}: holds another run ({'; '.join(differ)}); {ways}")
+        raise UserError(f"{source}: holds another run ({'; '.join(differ)}); {ways}")

@@ -32,7 +32,7 @@ def of_run(run: Path, table: str = "") -> Newest:
     table: input, output or sum, '' for the run's own. A note tells of a checkpoint before the run's
     end. Raises UserError where there is neither.
     """
-    about = rundir.identity_of(run)
+    about = rundir.fingerprint_of(run)
     own = (about["flags"] if about else {}).get("export_vectors", "input")
     trained = rundir.is_trained(run)
     if trained and table in ("", own):

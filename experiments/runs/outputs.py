@@ -130,18 +130,18 @@ def draw_plots(
 
     Raises UserError, OSError or ImportError where they can't be drawn.
     """
-    place = folder / rundir.PLOTS
-    place.mkdir(parents=True, exist_ok=True)
+    plots_folder = folder / rundir.PLOTS
+    plots_folder.mkdir(parents=True, exist_ok=True)
     words, loss, epoch_ends = rundir.loss_curve(run, step)
     name = {"skipgram": "skip-gram", "cbow": "CBOW"}[model]
-    plots.plot_loss(place / LOSS, words, loss, f"{name}, loss per positive", epoch_ends)
-    if bare := plots.plot_embedding(place / EMBEDDING, wv):
+    plots.plot_loss(plots_folder / LOSS, words, loss, f"{name}, loss per positive", epoch_ends)
+    if bare := plots.plot_embedding(plots_folder / EMBEDDING, wv):
         console.log(
             f"note: {EMBEDDING} leaves out {counted(len(bare), 'word')} that no font here has all "
             f"letters of, such as {bare[0]}: install one, as Noto Sans, and "
             "clear matplotlib's font cache"
         )
-    return [place / LOSS, place / EMBEDDING]
+    return [plots_folder / LOSS, plots_folder / EMBEDDING]
 
 
 def _plots_there(workdir: Path) -> bool:

@@ -46,7 +46,7 @@ def earlier(config: RunConfig) -> Pretrained | None:
 
 def _of_run(path: Path, config: RunConfig) -> Pretrained:
     """A run directory: its newest checkpoint, or its vectors where it has none."""
-    rundir.identity_of(path)  # or it is of a newer format
+    rundir.fingerprint_of(path)  # or it is of a newer format
     if not (path / rundir.VOCAB).exists():
         raise UserError(f"--continue_from={path}: holds no run ({rundir.VOCAB})")
     vocab = load_counts(str(path / rundir.VOCAB))

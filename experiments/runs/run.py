@@ -8,19 +8,19 @@ import platform
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from absl import flags
 
-from experiments.cli import console, defaults, earlier_flags
+from experiments.cli import console, defaults
 from experiments.cli.config import RunConfig, resolved, to_flagfile
 from experiments.report import chance
 from experiments.report.tables import counted
 from experiments.runs import (
     checkpointing,
     fingerprint,
-    lock,
     loop,
     memory,
     outputs,
@@ -31,12 +31,13 @@ from experiments.runs import (
 from experiments.runs.checkpointing import Start
 from experiments.runs.metrics import MetricAccumulator
 from experiments.runs.newest import exported
+from experiments.runs.open_run import open_run
 from w2v_jax import beginning, training, visits, warm_start
 from w2v_jax.data import loader, trainable
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import SIZED, resolve
-from w2v_jax.types import HyperParams, UserError
+from w2v_jax.types import HyperParams, TrainState, UserError
 from w2v_jax.vectors.word_vectors import WordVectors
 
 
@@ -51,76 +52,76 @@ def run(config: RunConfig, script: str) -> None:
     now = time.strftime("%Y%m%d-%H%M%S")
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
     config = pretrained.absolute(without_missing_extras(config))
-    rundir.check(workdir, config.overwrite, config.resume)  # a folder that is refused gets no lock
-    with lock.held(workdir):
-        there = rundir.check(workdir, config.overwrite, config.resume)
-        if there:
-            stored = earlier_flags.values(there["flags"], sized)
-            as_there = resolve(dataclasses.replace(config, **stored))
-            known = {"flags": fingerprint.of_flags(as_there)}
-            fingerprint.check(f"--workdir={workdir}", there, known)
+    with open_run(config, workdir, sized) as opened:
         earlier = pretrained.earlier(config)
         config, source, corpus = read_corpus(config, earlier.vocab.words if earlier else ())
         config = resolve(config, corpus)
         this = fingerprint.of(config, corpus, earlier.sha256 if earlier else "")
-        if there:
-            fingerprint.check(f"--workdir={workdir}", there, this)
-            rundir.clear_unfinished(workdir)
-            if rundir.is_trained(workdir):
-                outputs.make_missing(config, workdir)
-                return
-        _run(config, workdir, source, corpus, earlier, this, bool(there))
+        resumes = opened.goes_on(this)
+        if resumes and rundir.is_trained(workdir):
+            outputs.make_missing(config, workdir)
+            return
+        _run(config, workdir, source, corpus, earlier, this, resumes)
+
+
+class Trained(NamedTuple):
+    """A run at its end."""
+
+    state: TrainState
+    accumulator: MetricAccumulator
+    train_sec: float  # of all processes together
+    compile_sec: float
+    unsaved: str = ""  # why the end is in no checkpoint, if it isn't
 
 
 def _run(
     config: RunConfig, workdir: Path, source, corpus: Corpus, earlier, this: dict, resumes: bool
 ) -> None:
-    """Trains and leaves the run's files; this: its identity."""
+    """Trains and leaves the run's files; this: its fingerprint."""
     untrained = _untrained(config, corpus, earlier)
-    corpus, place = warm_start.merge_vocabs(corpus, earlier) if earlier else (corpus, None)
+    corpus, index = warm_start.merge_vocabs(corpus, earlier) if earlier else (corpus, None)
     beginning.check(config, corpus)
     defaults.tell(config, corpus)
     hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
     resident = memory.check(config, corpus, hyper)
-    start = _beginning(config, corpus, key, hyper, earlier, place, this)
+    start = _beginning(config, corpus, key, hyper, earlier, index, this)
     if resumes:
         start = checkpointing.resumed(config, workdir, start, key, corpus.words * config.epochs)
     if start.ended:  # and the process with it, before the vectors were written
         accumulator = MetricAccumulator(config.objective, 0.0, start.accumulator)
-        state, train_sec, compile_sec, unsaved = (
-            start.state,
-            start.accumulator["elapsed_sec"],
-            0.0,
-            "",
-        )
+        end = Trained(start.state, accumulator, start.accumulator["elapsed_sec"], 0.0)
     else:
-        state, accumulator, train_sec, compile_sec, unsaved = _trained(
-            *(config, workdir, corpus, hyper, key, resident, start, resumes),
-            untrained=untrained,
-        )
-    summary = {
+        end = _trained(config, workdir, corpus, hyper, key, resident, start, resumes, untrained)
+    summary = _summary(config, source, corpus, end, start.resumes, len(untrained))
+    wv = WordVectors(corpus.vocab.words, exported(end.state.params, config.export_vectors))
+    outputs.finish(config, workdir, summary, rundir.with_untrained(workdir, wv), end.unsaved)
+
+
+def _summary(
+    config: RunConfig, source, corpus: Corpus, end: Trained, resumes: int, untrained: int
+) -> dict:
+    """What summary.json says of a training; untrained: types without a context."""
+    return {
         "dataset": source.name,
         "note": source.note,
         "corpus_sha256": corpus.sha256,
         "vocab_sha256": fingerprint.of_vocab(corpus.vocab),
         "vocab_size": len(corpus.vocab.words),
-        "untrained_types": len(untrained),
+        "untrained_types": untrained,
         "words_per_epoch": corpus.words,
         "epochs": config.epochs,
-        "train_sec": train_sec,
-        "compile_sec": compile_sec,
-        "words_per_sec": corpus.words * config.epochs / train_sec,
-        "final_loss": accumulator.final_loss(),
-        "final_loss_error": accumulator.final_loss_error(),
+        "train_sec": end.train_sec,
+        "compile_sec": end.compile_sec,
+        "words_per_sec": corpus.words * config.epochs / end.train_sec,
+        "final_loss": end.accumulator.final_loss(),
+        "final_loss_error": end.accumulator.final_loss_error(),
         "chance_loss": chance.of(config.loss, config.negatives, len(corpus.vocab.words)),
-        "objective": accumulator.final_objective(),
-        "resumes": start.resumes,
+        "objective": end.accumulator.final_objective(),
+        "resumes": resumes,
         "devices": [d.device_kind for d in jax.devices()],
         "versions": versions(),
         "seed": config.seed,
     }
-    wv = WordVectors(corpus.vocab.words, exported(state.params, config.export_vectors))
-    outputs.finish(config, workdir, summary, rundir.with_untrained(workdir, wv), unsaved)
 
 
 def _trained(
@@ -133,18 +134,18 @@ def _trained(
     start: Start,
     resumes: bool,
     untrained: list[str],
-):
-    """From `start` to the end: state, ledger, seconds of training and compilation, what failed."""
+) -> Trained:
+    """From `start` to the end."""
     static, size = config.static(), corpus.chunk_size
     with console.compiling(), signals.at_once():
         program = training.compile_program(
             start.state, key, size, hyper, static, config.log_every_steps
         )
     accumulator = MetricAccumulator(config.objective, time.perf_counter(), start.accumulator)
-    reports = training.train(
-        *(start.state, key, corpus, program, hyper, static, config.epochs),
-        *(start.position, start.words_before, resident),
+    whole = training.Training(
+        *(key, corpus, program, hyper, static, config.epochs, start.words_before, resident)
     )
+    reports = training.train(start.state, whole, start.position)
     if start.accumulator is None:
         first = next(reports)  # what cannot be trained leaves the run that it was to replace
         accumulator.check(first[1])
@@ -152,9 +153,10 @@ def _trained(
         flagfile = to_flagfile(resolved(config))
         replace = config.overwrite or resumes
         rundir.create(workdir, replace, flagfile, start.fingerprint, corpus.vocab, untrained)
-    train_loop = loop.train_loop(config, workdir, corpus, reports, key, accumulator, start)
-    state, train_sec, unsaved = train_loop
-    return state, accumulator, train_sec, program.compile_sec, unsaved
+    state, train_sec, unsaved = loop.train_loop(
+        config, workdir, corpus, reports, key, accumulator, start
+    )
+    return Trained(state, accumulator, train_sec, program.compile_sec, unsaved)
 
 
 def _untrained(config: RunConfig, corpus: Corpus, earlier) -> list[str]:
@@ -176,14 +178,14 @@ def _beginning(
     key: jax.Array,
     hyper: HyperParams,
     earlier,
-    place,
+    index,
     this: dict,
 ) -> Start:
-    """Where a new run starts; earlier, place: what it goes on from (warm_start), or None."""
+    """Where a new run starts; earlier, index: what it goes on from (warm_start), or None."""
     state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
     before = 0
     if earlier:
-        state = warm_start.transfer_rows(state, earlier, place, config.continue_schedule)
+        state = warm_start.transfer_rows(state, earlier, index, config.continue_schedule)
         earlier.arrays.clear()  # they may be as large as the state
         before = earlier.words if config.continue_schedule else 0
     return Start(state, visits.Position(), None, None, 0, before, this)

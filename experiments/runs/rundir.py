@@ -21,7 +21,7 @@ from w2v_jax.vectors.word_vectors import WordVectors
 
 FORMAT = 2  # of a run directory; 1 had no run.json, and is read as before
 METRICS, SUMMARY, VOCAB = "metrics.jsonl", "summary.json", "vocab.tsv"
-RUN = "run.json"  # what the run is: its format and its identity
+RUN = "run.json"  # what the run is: its format and its fingerprint
 UNTRAINED = "untrained.txt"  # words that never had a context, one a line; only where there are any
 EVALUATION = "evaluation.json"  # measures of vectors that are no finished run's
 VECTORS = {"text": "vectors.txt", "binary": "vectors.bin", "npz": "vectors.npz"}
@@ -35,7 +35,7 @@ _UNFINISHED = re.compile(
 
 
 def check(workdir: Path, overwrite: bool, resume: bool) -> dict | None:
-    """The identity of the run that a workdir holds and that may go on; None: a new run.
+    """The fingerprint of the run that a workdir holds and that may go on; None: a new run.
 
     Raises UserError where it holds anything else that a run would write over.
     """
@@ -58,8 +58,8 @@ def check(workdir: Path, overwrite: bool, resume: bool) -> dict | None:
     )
 
 
-def identity_of(workdir: Path) -> dict | None:
-    """The identity of the run that a folder holds; None for a run of the first format, or no run.
+def fingerprint_of(workdir: Path) -> dict | None:
+    """The fingerprint of a folder's run; None for a run of the first format, or no run.
 
     Raises UserError where it is of a newer format than this version reads.
     """
@@ -71,8 +71,8 @@ def _about(workdir: Path) -> dict:
     path = workdir / RUN
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
-        format_, identity = about["format"], about["identity"]
-        flags, hashes = identity["flags"], [v for k, v in identity.items() if k != "flags"]
+        format_, fingerprint = about["format"], about["identity"]
+        flags, hashes = fingerprint["flags"], [v for k, v in fingerprint.items() if k != "flags"]
         if not isinstance(format_, int) or not all(isinstance(x, str) for x in hashes):
             raise ValueError
         if not all(isinstance(value, str) for value in flags.values()):
@@ -102,11 +102,11 @@ def create(
     workdir: Path,
     replace: bool,
     flagfile: str,
-    identity: dict,
+    fingerprint: dict,
     vocab: Vocab,
     untrained: Iterable[str] = (),
 ) -> None:
-    """Clears a run that is to be replaced; writes flags, identity and vocabulary.
+    """Clears a run that is to be replaced; writes flags, fingerprint and vocabulary.
 
     untrained: words that have no context, which are written too.
     """
@@ -121,7 +121,7 @@ def create(
                 path.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"--workdir={workdir}: {error.strerror or error}") from error
-    about = {"format": FORMAT, "identity": identity}
+    about = {"format": FORMAT, "identity": fingerprint}
     write_atomically(str(workdir / RUN), (json.dumps(about, indent=2) + "\n").encode())
     write_atomically(str(workdir / FLAGS), flagfile.encode())
     save_counts(str(workdir / VOCAB), vocab)
@@ -280,7 +280,7 @@ def read_summary(run: Path) -> dict:
 def no_run(run: Path, why: str) -> UserError:
     """The error about a folder without a finished run, with what is there instead."""
     several = os.path.isfile(run / "results.jsonl")
-    kept = f"; it holds several: a sweep's are --vectors={run}/vectors/MEMBER.txt (--save_vectors)"
+    kept = f"; it holds several: a sweep's are --vectors={run}/vectors/TRIAL.txt (--save_vectors)"
     return UserError(f"--run={run}: no finished run {why}" + kept * several)
 
 

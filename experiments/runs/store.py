@@ -70,7 +70,7 @@ class Results:
         try:
             old = json.loads(path.read_text())
             if isinstance(old, dict) and isinstance(old.get("flags", ""), str):
-                return old
+                return {_own_flag(name): value for name, value in old.items()}
         except (ValueError, RecursionError):
             pass
         raise UserError(f"{path}: not a JSON object of settings")
@@ -167,6 +167,12 @@ class Results:
     def write(self, name: str, text: str) -> None:
         """Writes a file beside the results."""
         write_atomically(str(self.folder / name), text.encode())
+
+
+def _own_flag(name: str) -> str:
+    """Today's name of a flag of the script's own; names of a run's flags stay."""
+    new = earlier_flags.today(name, "", flags.FLAGS)[0]
+    return new if new in flags.FLAGS and not earlier_flags.is_known(name) else name
 
 
 def _default(name: str):

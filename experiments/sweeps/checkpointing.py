@@ -27,7 +27,7 @@ class Saves:
         self._seconds, self._time = config.checkpoint_every_sec, time.perf_counter()
         self._program, self._base = program, earlier_flags.of(config)
         # What else decides which trial is where.
-        self._members = [m.flags(config) + f" #{m.index}" for m in program.trials]
+        self._trials = [m.flags(config) + f" #{m.index}" for m in program.trials]
 
     def after(self, now) -> None:
         """Saves if it is due."""
@@ -36,7 +36,7 @@ class Saves:
 
     def save(self, now) -> None:
         """Begins to save a run.Progress."""
-        about = {"epoch": now.epoch, "seconds": now.seconds, "members": self._members}
+        about = {"epoch": now.epoch, "seconds": now.seconds, "members": self._trials}
         self._checkpoints.save(now.epoch, checkpoint.flat(_tree(now)), about)
         self._time = time.perf_counter()
 
@@ -84,7 +84,7 @@ class Saves:
         if saved is None:
             return
         if not self._are_these(saved.about["members"]):
-            console.log(f"note: {self._folder}: of a program of other members, so it begins anew")
+            console.log(f"note: {self._folder}: of a program of other trials, so it begins anew")
             self.clear()
             return
         found = checkpoint.unflat(saved.arrays, tree)

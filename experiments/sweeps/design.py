@@ -1,4 +1,4 @@
-"""--sweep, --members -> settings: what is varied, and the values that each setting has."""
+"""--sweep, --configurations -> settings: what is varied, and the values that each setting has."""
 
 import dataclasses
 import io
@@ -17,13 +17,13 @@ from w2v_jax.data import files
 from w2v_jax.types import UserError
 
 DESIGNS = ("grid", "axes", "random")
-MOST_SETTINGS, MOST_MEMBERS = 100_000, 1_000_000
+MOST_SETTINGS, MOST_TRIALS = 100_000, 1_000_000
 TEXT = (
     *("dataset", "corpus", "data_dir", "reading", "unk", "min_count", "max_vocab", "max_words"),
     "max_types",
 )
 REFUSED = {
-    **{name: "all members share one text" for name in TEXT},
+    **{name: "all trials share one text" for name in TEXT},
     "seed": "--seeds says how many there are",
     "window_limit": "it follows from --window",
     "negatives_limit": "it follows from --negatives",
@@ -35,7 +35,7 @@ _LAW = re.compile(r"(log_uniform|uniform)\(([^,()]+),([^,()]+)\)")
 
 
 def define_flags() -> None:
-    """--seeds, --sweep, --design, --points, --members, --draw_seed."""
+    """--seeds, --sweep, --design, --points, --configurations, --draw_seed."""
     flags.DEFINE_integer("seeds", 3, "Seeds of each setting: --seed, --seed + 1, ..", lower_bound=1)
     flags.DEFINE_multi_string(
         "sweep",
@@ -54,7 +54,9 @@ def define_flags() -> None:
     flags.DEFINE_integer("points", 20, "Settings that --design=random draws.", lower_bound=1)
     flags.DEFINE_integer("draw_seed", 0, "Seed of --design=random.", lower_bound=0)
     flags.DEFINE_string(
-        "members", "", "File with further settings, a line each, as flags: --dim=50 --window=2."
+        "configurations",
+        "",
+        "File with further settings, a line each, as flags: --dim=50 --window=2.",
     )
 
 
@@ -167,9 +169,9 @@ def settings(base: RunConfig) -> tuple[dict[str, list], list[dict]]:
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"--sweep={name}=..: given twice")
-    listed = _listed(given.members) if given.members else []
+    listed = _listed(given.configurations) if given.configurations else []
     if not axes and not listed and given.seeds == 1:
-        raise UserError("one run: give --seeds, --sweep=NAME=VALUE,VALUE or --members=FILE")
+        raise UserError("one run: give --seeds, --sweep=NAME=VALUE,VALUE or --configurations=FILE")
     names += [name for setting in listed for name in setting if name not in names]
     names = list(dict.fromkeys(names))
     own = {name: getattr(base, name) for name in names}
@@ -177,8 +179,8 @@ def settings(base: RunConfig) -> tuple[dict[str, list], list[dict]]:
     if flags.FLAGS.design != "random" or not axes:
         chosen = [own, *chosen]  # the baseline, which the others are compared with
     unique = list({tuple(s.items()): s for s in chosen}.values())
-    if len(unique) * given.seeds > MOST_MEMBERS:
-        many = f"with {counted(len(unique), 'setting')} more than {MOST_MEMBERS:,} members"
+    if len(unique) * given.seeds > MOST_TRIALS:
+        many = f"with {counted(len(unique), 'setting')} more than {MOST_TRIALS:,} trials"
         raise UserError(f"--seeds={given.seeds}: {many}")
     for setting in unique:
         shown = " ".join(f"--{n}={v}" for n, v in setting.items())
@@ -209,7 +211,7 @@ def _chosen(axes: list[Axis], own: dict) -> list[dict]:
 
 def _listed(path: str) -> list[dict]:
     """The settings of a file, a line each; # begins a comment."""
-    lines = io.StringIO(files.text(path, f"--members={path}"), newline=None)
+    lines = io.StringIO(files.text(path, f"--configurations={path}"), newline=None)
     found = []
     for number, line in enumerate(lines, 1):
         source, setting = f"{path}: line {number}", {}
@@ -229,5 +231,5 @@ def _listed(path: str) -> list[dict]:
         if setting:
             found.append(setting)
     if not found:
-        raise UserError(f"--members={path}: holds no settings")
+        raise UserError(f"--configurations={path}: holds no settings")
     return found

@@ -37,29 +37,29 @@ def define_flags() -> None:
     flags.DEFINE_boolean(
         "common_random_numbers",
         True,
-        "Members of different settings have the same seeds, and so draw the same random numbers; "
+        "Trials of different settings have the same seeds, and so draw the same random numbers; "
         "differences between settings are sharper.",
     )
     flags.DEFINE_list("static_axes", [], "Axes to compile a program for each value of.")
     flags.DEFINE_integer(
         "early_stopping",
         0,
-        "Stop a member after so many epochs on end without a better held-out loss, and keep its "
+        "Stop a trial after so many epochs on end without a better held-out loss, and keep its "
         "best tables (0: never).",
         lower_bound=0,
     )
-    flags.DEFINE_boolean("save_vectors", False, "Write vectors/MEMBER.txt for each member.")
+    flags.DEFINE_boolean("save_vectors", False, "Write vectors/TRIAL.txt for each trial.")
     flags.DEFINE_string("heldout", "", "Text for held-out measures (default: PTB's valid.txt).")
     flags.DEFINE_boolean("perplexity", True, "Exact perplexity of the held-out text.")
     flags.DEFINE_integer("perplexity_window", 5, "Window of the held-out measures.", lower_bound=1)
     flags.DEFINE_integer(
         "vmap_width",
         0,
-        "Members a device takes at a time, vmapped (0: on CPU one, on accelerators all it has).",
+        "Trials a device takes at a time, vmapped (0: on CPU one, on accelerators all it has).",
         lower_bound=0,
     )
     flags.DEFINE_integer(
-        "cpu_devices", 0, "Members trained side by side on CPU (0: one a core).", lower_bound=0
+        "cpu_devices", 0, "Trials trained side by side on CPU (0: one a core).", lower_bound=0
     )
 
 
@@ -174,10 +174,10 @@ def _needed(config: RunConfig, count: int, corpus: Corpus, devices) -> int:
 def _described(trials, programs, left, corpus: Corpus, devices) -> str:
     """The plan: what is trained together, and what memory it takes."""
     settings = len({tuple(m.setting.items()) for m in trials})
-    kinds = len({p.configuration for p in programs})
+    compilations = len({p.configuration for p in programs})
     lines = [
         f"plan: {counted(len(trials), 'trial')} ({counted(settings, 'setting')}), "
-        f"{counted(len(programs), 'program')}, {counted(kinds, 'compilation')}, "
+        f"{counted(len(programs), 'program')}, {counted(compilations, 'compilation')}, "
         f"{counted(len(devices), f'{devices[0].platform} device')}"
     ]
     for program in programs:

@@ -28,7 +28,7 @@ def check(base: RunConfig, axes: dict) -> None:
     """Says which flags of a run a sweep has no use for. Raises UserError for what it can't make."""
     if base.tensorboard:
         raise UserError(
-            "--tensorboard: a sweep writes no events (a member alone does: its flags are in "
+            "--tensorboard: a sweep writes no events (a trial alone does: its flags are in "
             "results.jsonl)"
         )
     idle = [name for name in _IDLE if getattr(base, name) != getattr(RunConfig, name)]
@@ -68,7 +68,7 @@ def make_missing(results: Results, base: RunConfig) -> None:
         if trials:
             named = ", ".join(map(str, trials[:5])) + (", .." if len(trials) > 5 else "")
             raise UserError(
-                f"--{flag}: --workdir={folder} has members that were trained without it ({named}), "
+                f"--{flag}: --workdir={folder} has trials that were trained without it ({named}), "
                 f"and a sweep keeps no tables: another folder, or --no{flag}"
             )
     for line in results.lines:

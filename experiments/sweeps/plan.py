@@ -35,13 +35,13 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """Members that are trained together."""
+    """Trials that are trained together."""
 
     number: int
     trials: tuple[Trial, ...]
     size: int  # trials that it is compiled for
     vmap_width: int  # trials that a device takes at a time
-    configuration: int  # programs of one kind are one compilation
+    configuration: int  # programs of the same one share a compilation
 
 
 def trials_of(base: RunConfig, settings: list[dict], seeds: int, common: bool) -> list[Trial]:
@@ -58,16 +58,17 @@ def trials_of(base: RunConfig, settings: list[dict], seeds: int, common: bool) -
 def plan(
     trials: list[Trial], static_axes: tuple[str, ...], fits, devices, vmap_width: int
 ) -> list[Program]:
-    """Programs: a kind for each combination of what shapes a program, split where it won't fit.
+    """Programs: one for each combination of what shapes a program, split where it won't fit.
 
-    fits(config, count) tells whether so many trials of a kind fit the memory. Raises UserError
-    where one doesn't. lanes: trials a device takes at a time, 0: `sweeping.default_vmap_width`.
+    fits(config, count): whether so many trials of one shape fit the memory.
+    vmap_width: trials a device takes at a time, 0: `sweeping.default_vmap_width`.
+    Raises UserError where one trial doesn't fit.
     """
-    kinds: dict[tuple, list[Trial]] = {}
+    by_shape: dict[tuple, list[Trial]] = {}
     for trial in trials:
-        kinds.setdefault(shape_of(trial.config, static_axes), []).append(trial)
+        by_shape.setdefault(shape_of(trial.config, static_axes), []).append(trial)
     programs = []
-    for configuration, alike in enumerate(kinds.values()):
+    for configuration, alike in enumerate(by_shape.values()):
         limits = {
             f"{n}_limit": max(getattr(m.config.static(), n) for m in alike)
             for n in ("window", "negatives")
@@ -94,7 +95,7 @@ def _largest(count: int, fits) -> int:
         good, bad = (middle, bad) if fits(middle) else (good, middle)
     if not good:
         raise UserError(
-            "one member needs more memory than --memory_gb gives: try a smaller --dim or "
+            "one trial needs more memory than --memory_gb gives: try a smaller --dim or "
             "--batch_size"
         )
     return good

@@ -44,8 +44,8 @@ def plot(path: Path, lines: Sequence[dict], settings: dict) -> list[Path]:
     drawn, path = figures(lines, settings), Path(path)
     numbered = [path.with_stem(f"{path.stem}_{i}") for i in range(1, len(drawn) + 1)]
     paths = numbered if len(drawn) > 1 else [path][: len(drawn)]
-    for figure, place in zip(drawn, paths, strict=True):
-        save_figure(figure, place)
+    for figure, target in zip(drawn, paths, strict=True):
+        save_figure(figure, target)
     return paths
 
 
@@ -84,10 +84,10 @@ def _figure(every: Sequence[Group], swept: Sequence[str], settings: dict):
 
 def _explain(figure, bottom: Sequence, legends: Sequence[dict]) -> None:
     """A legend below each column: a colour is another setting in another column."""
-    place = dict(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False, fontsize=FONT)
+    position = dict(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False, fontsize=FONT)
     for axes, legend in zip(bottom, legends, strict=True):
         if legend:
-            axes.legend(list(legend.values()), list(legend), **place)
+            axes.legend(list(legend.values()), list(legend), **position)
     most = max(map(len, legends))
     figure.set_figheight(figure.get_figheight() + 0.2 * most)
 
@@ -123,7 +123,7 @@ def _say(axes, text: str) -> None:
 def _panel(axes, every, name: str, measure: Measure, settings: dict) -> dict:
     """One measure against one axis; the legend's names and marks, empty for one curve."""
     values = values_of(every, name)
-    place, labels = scale(axes, values)
+    positions, labels = scale(axes, values)
     drawn, averaged = curves(every, name, measure, settings)
     base = baseline(every, settings)
     if base and base.by_seed(measure.field) and not averaged:
@@ -134,45 +134,45 @@ def _panel(axes, every, name: str, measure: Measure, settings: dict) -> dict:
     joined = settings.get("design") in ("axes", "grid")
     marks = {}
     for i, (title, points) in enumerate(drawn):
-        at = np.array([place[repr(value)] for value, _ in points], float)
+        xs = np.array([positions[repr(value)] for value, _ in points], float)
         if joined:
             step, colour = 2 * i - len(drawn) + 1, COLOURS[i]
-            marks[title] = _curve(axes, _beside(axes, at, step), points, colour)
+            marks[title] = _curve(axes, _beside(axes, xs, step), points, colour)
             marks[title].set_linestyle("-" if all(map(is_number, values)) else "none")
-            _seeds(axes, _beside(axes, at, step + 1), points, colour)
+            _seeds(axes, _beside(axes, xs, step + 1), points, colour)
         else:
             mean = np.mean(list(points[0][1].values()))
             dots = dict(color=BLUE, alpha=0.6, ms=5, mew=0)
-            axes.plot(_beside(axes, at, 2 * _jitter(i)), [mean], "o", **dots)
-    _style(axes, list(place.values()), labels)
+            axes.plot(_beside(axes, xs, 2 * _jitter(i)), [mean], "o", **dots)
+    _style(axes, list(positions.values()), labels)
     title = measure.name + ", mean over the other axes" * averaged
     axes.set_title(title, loc="left", color=INK, fontsize=FONT + 1)
     axes.set_xlabel(name, color=INK, fontsize=FONT)
     return marks if len(marks) > 1 else {}
 
 
-def _curve(axes, at: np.ndarray, points: Sequence, colour: str):
+def _curve(axes, xs: np.ndarray, points: Sequence, colour: str):
     """Means with their intervals; the line of the means."""
     means, halves = zip(*(interval(list(seeds.values())) for _, seeds in points), strict=True)
     style = dict(color=colour, capsize=3, ms=5, linewidth=1.3, elinewidth=1.1)
-    return axes.errorbar(at, means, [half or 0 for half in halves], fmt="o", **style).lines[0]
+    return axes.errorbar(xs, means, [half or 0 for half in halves], fmt="o", **style).lines[0]
 
 
-def _seeds(axes, at: np.ndarray, points: Sequence, colour: str) -> None:
+def _seeds(axes, xs: np.ndarray, points: Sequence, colour: str) -> None:
     """Faint dots beside the means."""
     dots = [
-        (x, figure) for x, (_, seeds) in zip(at, points, strict=True) for figure in seeds.values()
+        (x, figure) for x, (_, seeds) in zip(xs, points, strict=True) for figure in seeds.values()
     ]
     if len(dots) > len(points):
         axes.plot(*zip(*dots, strict=True), ".", color=colour, alpha=0.45, ms=5, mew=0)
 
 
-def _beside(axes, at: np.ndarray, step: float) -> np.ndarray:
+def _beside(axes, xs: np.ndarray, step: float) -> np.ndarray:
     """Moved a little, so that intervals at one value lie side by side."""
     low, high = axes.get_xlim()
     if axes.get_xscale() == "log":
-        return at * (high / low) ** (0.01 * step)
-    return at + (high - low) * 0.01 * step
+        return xs * (high / low) ** (0.01 * step)
+    return xs + (high - low) * 0.01 * step
 
 
 def _jitter(i: int) -> float:
@@ -181,7 +181,7 @@ def _jitter(i: int) -> float:
 
 
 def scale(axes, values: Sequence) -> tuple[dict[str, float], list[str] | None]:
-    """Where each value lies on the x-axis (by its repr), and labels where places are categories.
+    """Where each value lies on the x-axis (by its repr), and labels where values are categories.
 
     Numbers lie at their values, on a log scale where all are positive and span more than 20 times;
     strings, bools, and numbers that would need a log scale but for a 0, side by side.
@@ -205,14 +205,14 @@ def scale(axes, values: Sequence) -> tuple[dict[str, float], list[str] | None]:
     return {repr(value): value for value in values}, None
 
 
-def _style(axes, places: Sequence[float], labels: Sequence[str] | None) -> None:
+def _style(axes, positions: Sequence[float], labels: Sequence[str] | None) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
     if labels:
         crowded = dict(rotation=20, ha="right") if sum(map(len, labels)) > 34 else {}
-        axes.set_xticks(places, labels, **crowded)
-    elif len(places) <= TICKS:
-        axes.set_xticks(places, _apart(axes, places, list(map(shown_number, places))))
+        axes.set_xticks(positions, labels, **crowded)
+    elif len(positions) <= TICKS:
+        axes.set_xticks(positions, _apart(axes, positions, list(map(shown_number, positions))))
         axes.xaxis.set_minor_locator(NullLocator())
     else:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: shown_number(x)))
@@ -229,11 +229,11 @@ def shown_number(value: float) -> str:
     return f"{value:g}".replace("e-0", "e-").replace("e+0", "e")
 
 
-def _apart(axes, places: Sequence[float], texts: Sequence[str]) -> list[str]:
+def _apart(axes, positions: Sequence[float], texts: Sequence[str]) -> list[str]:
     """The tick labels, empty where one would touch that to its left."""
     low, high = (axes.transData.transform((x, 0))[0] for x in axes.get_xlim())
     end, kept = -math.inf, []
-    for x, text in zip(places, texts, strict=True):
+    for x, text in zip(positions, texts, strict=True):
         middle = (axes.transData.transform((x, 0))[0] - low) / (high - low)
         half = (0.5 * len(text) + 0.3) * 0.025  # of a panel's width
         kept.append(text if middle - half >= end else "")

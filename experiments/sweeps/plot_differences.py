@@ -57,20 +57,20 @@ def figure_of(lines: Sequence[dict], items: Mapping[str, over_items.Items], sett
     base = settings["base"]
     by_axis = settings.get("design") == "axes"
     labels = [wrap(label(group.setting, base), LABEL) for group in rows]
-    places, y = {}, 0.0
+    heights, y = {}, 0.0
     for before, group, lines_ in zip([None, *rows], rows, labels, strict=False):
         axis = changed_axes(group.setting, base)
         if by_axis and before and axis != changed_axes(before.setting, base):
             y += 0.5
         more = 0.6 * (len(lines_) - 1)  # a label of two lines takes room for them
-        places[id(group)] = y + more / 2
+        heights[id(group)] = y + more / 2
         y += 1 + more
     widest = max(len(line) for lines_ in labels for line in lines_)
     figure = new_figure(3.2 * len(measures) + 0.08 * widest, 0.27 * y + 1.6)
     panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
     for axes, measure in zip(panels, measures, strict=True):
-        _chart(axes, found[measure.field], places, measure)
-    panels[0].set_yticks(list(places.values()), map("\n".join, labels), parse_math=False)
+        _chart(axes, found[measure.field], heights, measure)
+    panels[0].set_yticks(list(heights.values()), map("\n".join, labels), parse_math=False)
     panels[0].set_ylim(y - 0.4, -0.6)
     left_out = len(found[measures[0].field]) - len(rows)
     figure.get_layout_engine().set(h_pad=0.08)
@@ -97,14 +97,14 @@ def _rows(every: Sequence[Group], found: Sequence[Comparison], settings: dict) -
 
 
 def _chart(
-    axes, found: Sequence[Comparison], places: Mapping[int, float], measure: Measure
+    axes, found: Sequence[Comparison], heights: Mapping[int, float], measure: Measure
 ) -> None:
     """A dot and its intervals a setting; an arrow and a number where it is far from the rest."""
-    found = [c for c in found if id(c.group) in places]
+    found = [c for c in found if id(c.group) in heights]
     low, high = _limits(found)
     axes.axvline(0, color=INK, linewidth=0.9)
     for c in found:
-        y, mean = places[id(c.group)], c.over_seeds.mean
+        y, mean = heights[id(c.group)], c.over_seeds.mean
         colour = BLUE if c.significant else GREY
         if not low <= mean <= high:
             inside = 0.02 * (high - low)

@@ -49,7 +49,7 @@ class Trained(NamedTuple):
 
 
 class Compiled:
-    """What a sweep has compiled last: programs of one kind come one after the other."""
+    """What a sweep has compiled last: programs of one configuration follow each other."""
 
     def __init__(self, devices, corpus: Corpus, held: Heldout | None):
         self.devices, self.corpus, self.held = devices, corpus, held
@@ -57,7 +57,7 @@ class Compiled:
         self.configuration = None
 
     def prepare(self, program: Program, trials: sweeping.Sharded) -> float:
-        """Compiles what this kind needs, unless the last one was of it; seconds that it took."""
+        """Compiles what this program needs, unless the last one was alike; seconds it took."""
         started = time.perf_counter()
         if self.configuration == (program.configuration, program.size):
             return 0.0
@@ -119,8 +119,8 @@ def train(
         compile_sec = compiled.prepare(program, trials)
     config, count = program.trials[0].config, len(program.trials)
     best = _Best(trials, early_stopping) if early_stopping else None
-    none, at = np.zeros(size, bool), np.zeros(size, np.int64)
-    now = Progress(0, trials, none, at, np.full(size, np.nan), best, 0.0)
+    none, stopped = np.zeros(size, bool), np.zeros(size, np.int64)
+    now = Progress(0, trials, none, stopped, np.full(size, np.nan), best, 0.0)
     saves.restore(now)
     words = corpus.words * count
     with console.progress_bar(words * config.epochs, words * now.epoch) as bar, watched() as asked:

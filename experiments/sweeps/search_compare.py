@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from experiments.cli import earlier_flags
 from experiments.report import over_items, stats
@@ -43,7 +42,7 @@ class Search(NamedTuple):
     tried: list[Trial]  # in their order
     choosing: np.ndarray  # [tried] score on the choosing half, NaN where it can't be chosen
     judging: np.ndarray  # [tried] the same on the judging half
-    best: int  # place of the chosen one
+    best: int  # index of the chosen one
     judges: list[Trial]  # its setting with other seeds
 
     @property
@@ -83,8 +82,8 @@ def measured(cosines: Mapping[str, np.ndarray], half: Half) -> dict[str, float]:
     found = {}
     for name in MEASURES:
         x, y = (values[half.used[name]] for values in (cosines[name], half.people[name]))
-        defined = len(x) > 1 and np.isfinite(x).all() and np.ptp(x) > 0 and np.ptp(y) > 0
-        found[name] = float(np.corrcoef(rankdata(x), rankdata(y))[0, 1]) if defined else np.nan
+        rho = evaluation.correlation("spearman", x, y) if np.isfinite(x).all() else None
+        found[name] = np.nan if rho is None else rho
     return {**found, SUM: sum(found.values())}
 
 
@@ -95,13 +94,13 @@ def read(folders: Mapping[str, tuple[str, str]]) -> tuple[dict[str, Search], Hal
     """
     tried, extra = {}, {}
     for name, (folder, judge) in folders.items():
-        found = _members(f"--{name}", folder)
+        found = _trials(f"--{name}", folder)
         tried[name] = [m for m in found if m.line.get("role") != "judge"]
         extra[name] = [m for m in found if m.line.get("role") == "judge"]
         if not tried[name]:
-            raise UserError(f"--{name}={folder}: holds no members of a search")
+            raise UserError(f"--{name}={folder}: holds no trials of a search")
         if judge:
-            extra[name] = _members(f"--{name}_judge", judge)
+            extra[name] = _trials(f"--{name}_judge", judge)
     every = [m for trials in tried.values() for m in trials]
     known = {n: np.any([np.isfinite(m.cosines[n]) for m in every], axis=0) for n in MEASURES}
     choosing, judging = halves(known)
@@ -109,14 +108,14 @@ def read(folders: Mapping[str, tuple[str, str]]) -> tuple[dict[str, Search], Hal
     for name, (folder, judge) in folders.items():
         search = choose(tried[name], extra[name], choosing, judging)
         if search is None:
-            raise UserError(f"--{name}={folder}: no member knows all words that others know")
+            raise UserError(f"--{name}={folder}: no trial knows all words that others know")
         if judge and not search.judges:
             raise UserError(
-                f"--{name}_judge={judge}: holds no member with new seeds of the chosen setting, "
-                f"member {search.tried[search.best].line['member']} of {folder}"
+                f"--{name}_judge={judge}: holds no trial with new seeds of the chosen setting, "
+                f"trial {search.tried[search.best].line['member']} of {folder}"
             )
         if any(np.isnan(measured(m.cosines, judging)[SUM]) for m in search.judges):
-            raise UserError(f"--{name}_judge={judge or folder}: a member lacks words of the search")
+            raise UserError(f"--{name}_judge={judge or folder}: a trial lacks words of the search")
         searches[name] = search
     return searches, judging
 
@@ -147,7 +146,7 @@ def _alike(a: Trial, b: Trial) -> bool:
     return bool(shared) and all(a.setting[name] == b.setting[name] for name in shared)
 
 
-def _members(flag: str, folder: str) -> list[Trial]:
+def _trials(flag: str, folder: str) -> list[Trial]:
     """A folder's trials, the last line of each. Raises UserError where there are none."""
     path = Path(folder).expanduser()
     try:
@@ -162,14 +161,14 @@ def _members(flag: str, folder: str) -> list[Trial]:
     if not lines:
         raise UserError(f"{flag}={folder}: holds no results")
     try:
-        return [_member(path, line, settings) for line in lines.values()]
+        return [_trial(path, line, settings) for line in lines.values()]
     except UserError:
         raise
     except (OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
-        raise UserError(f"{flag}={folder}: items of its members can't be read: {error}") from error
+        raise UserError(f"{flag}={folder}: items of its trials can't be read: {error}") from error
 
 
-def _member(path: Path, line: dict, settings: dict) -> Trial:
+def _trial(path: Path, line: dict, settings: dict) -> Trial:
     with np.load(path / "items" / f"{int(line['member'])}.npz", allow_pickle=False) as file:
         cosines = {name: file[name] for name in MEASURES}
     if "flags" not in settings:
@@ -216,4 +215,4 @@ def _items(runs: Mapping[tuple, Trial], judging: Half) -> dict[str, over_items.I
     groups = {name: words[name][judging.used[name]] for name in MEASURES}
     each[SUM] = {key: np.concatenate([each[name][key] for name in MEASURES]) for key in runs}
     groups[SUM] = np.concatenate([groups[name] for name in MEASURES])
-    return {name: over_items.of_members(each[name], groups[name]) for name in each}
+    return {name: over_items.of_trials(each[name], groups[name]) for name in each}

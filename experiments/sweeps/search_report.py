@@ -96,7 +96,7 @@ def _chosen(searches: Mapping[str, Search]) -> str:
         without = f" ({lost} without a score: diverged, or words unknown)" if lost else ""
         words = (
             f"- {SEARCHES[name]}: {tables.counted(len(search.tried), 'trial')}{without}, "
-            f"chosen is member {own['member']}: {_values(own['setting'])}"
+            f"chosen is trial {own['member']}: {_values(own['setting'])}"
         )
         style = dict(subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         text.append(textwrap.fill(words, PER_LINE, **style))
@@ -108,7 +108,7 @@ def _judged(searches: Mapping[str, Search], judging: Half) -> str:
     for name, search in searches.items():
         own = measured(search.tried[search.best].cosines, judging)
         cells = [f"{own[m]:.3f}" for m in (*MEASURES, SUM)]
-        rows.append([f"{SEARCHES[name]}, the search's member", "1", *cells])
+        rows.append([f"{SEARCHES[name]}, the search's trial", "1", *cells])
         if search.judges:
             runs = [measured(m.cosines, judging) for m in search.judges]
             cells = [tables.mean_and_interval([run[m] for run in runs]) for m in (*MEASURES, SUM)]
@@ -150,18 +150,18 @@ def _differences(searches: Mapping[str, Search], judging: Half) -> str:
 
 def _top(name: str, search: Search) -> tuple[str, str]:
     """The head and table of a search's best settings on the choosing half."""
-    places = np.argsort(-search.choosing, kind="stable")[:TOP]  # NaN is last
+    indices = np.argsort(-search.choosing, kind="stable")[:TOP]  # NaN is last
     axes = list(search.tried[search.best].line["setting"])
     rows = []
-    for place in places[np.isfinite(search.choosing[places])]:
-        line = search.tried[place].line
-        scores = [f"{half[place]:.3f}" for half in (search.choosing, search.judging)]
-        rank = 1 + int(np.sum(search.judging > search.judging[place]))
+    for index in indices[np.isfinite(search.choosing[indices])]:
+        line = search.tried[index].line
+        scores = [f"{half[index]:.3f}" for half in (search.choosing, search.judging)]
+        rank = 1 + int(np.sum(search.judging > search.judging[index]))
         values = [shown(line["setting"].get(axis, "–")) for axis in axes]
         rows.append([str(line["member"]), *scores, str(rank), *values])
     medians = [f"{np.nanmedian(half):.3f}" for half in (search.choosing, search.judging)]
     rows.append([f"median of {len(search.tried)}", *medians, *[""] * (1 + len(axes))])
-    header = ["member", "choosing half", "judging half", "rank there", *axes]
+    header = ["trial", "choosing half", "judging half", "rank there", *axes]
     head = f"## {SEARCHES[name]}'s best on the choosing half\n"
     return head, tables.markdown(header, rows)
 
@@ -176,11 +176,11 @@ def draw(path: Path, searches: Mapping[str, Search], judging: Half) -> None:
     for name, search in searches.items():
         _sorted(left, search, COLOURS[name])
     _best_so_far(right, searches, judging)
-    left.set_title("lines: choosing half; dots: the same members, judging half", loc="left")
-    left.set_xlabel("members, sorted by the choosing half")
+    left.set_title("lines: choosing half; dots: the same trials, judging half", loc="left")
+    left.set_xlabel("trials, sorted by the choosing half")
     left.set_ylabel("Spearman's rho, WordSim-353 + SimLex-999")
     right.set_title("lines: best so far, choosing half; points: judged", loc="left")
-    right.set_xlabel("members tried")
+    right.set_xlabel("trials tried")
     right.legend(loc="lower right", frameon=False)
     for axes in (left, right):
         axes.title.set_color(INK)
@@ -199,12 +199,12 @@ def _sorted(axes, search: Search, colour: str) -> None:
 def _best_so_far(axes, searches: Mapping[str, Search], judging: Half) -> None:
     """The lines, and to their right what the choices are worth, with 95% intervals over seeds."""
     tried = max(len(search.tried) for search in searches.values())
-    for place, (name, search) in enumerate(searches.items(), 1):
+    for number, (name, search) in enumerate(searches.items(), 1):
         style = {"color": COLOURS[name]}
         best = np.fmax.accumulate(search.choosing)
         axes.step(range(1, len(best) + 1), best, where="post", linewidth=2, **style)
         runs = [measured(m.cosines, judging)[SUM] for m in search.runs]
         mean, half = tables.interval(runs)
-        x = tried * (1 + 0.06 * place)
+        x = tried * (1 + 0.06 * number)
         axes.plot([x] * len(runs), runs, ".", alpha=0.35, ms=5, **style)
         axes.errorbar(x, mean, half, fmt="o", capsize=3, label=SEARCHES[name], **style)

@@ -103,7 +103,7 @@ def _table(rows, columns, base, compared) -> str:
         if group is base and values:
             values[-1] += " (baseline)"
         figures = [_cell(group, m, group in best[m.field], compared) for m in measures]
-        cells.append([*values, _members(group), *figures])
+        cells.append([*values, _trials(group), *figures])
     return markdown([*columns, "trials", *(m.name for m in measures)], cells)
 
 
@@ -125,7 +125,7 @@ def _present(every: Sequence[Group]) -> list[Measure]:
     return [measure for measure in MEASURES if any(g.by_seed(measure.field) for g in every)]
 
 
-def _members(group: Group) -> str:
+def _trials(group: Group) -> str:
     lost = f"; {len(group.diverged)} diverged" if group.diverged else ""
     return f"{len(group.runs)}{lost}"
 
@@ -289,21 +289,23 @@ def _verdict(measure: Measure, found: Sequence[Comparison], base: dict) -> str:
         few = f"fewer than {stats.MIN_SEEDS} seeds can't tell a difference from chance."
         return f"- {measure.name}. Nothing is significant: {few}"
     significant = [c for c in tested if c.significant]
-    kinds = {
+    groups = {
         "Significant (after Holm)": significant,
         f"On these {measure.things}, over seeds alone": [c for c in tested if c.over_seeds_alone],
         "Significant alone": [
             c for c in tested if c.alone and not c.significant and not c.over_seeds_alone
         ],
     }
-    text = [f"{kind}: {_named(some, measure, base)}." for kind, some in kinds.items() if some]
+    text = [
+        f"{heading}: {_named(some, measure, base)}." for heading, some in groups.items() if some
+    ]
     if not significant:
         text.insert(0, "Nothing is significant after Holm's correction.")
-    rest = len(tested) - sum(map(len, kinds.values()))
+    rest = len(tested) - sum(map(len, groups.values()))
     if rest:
         which = f"the other {rest}" if rest < len(tested) else f"all {rest}"
         text.append(f"Not significant: {which}.")
-    return f"- {measure.name}. {' '.join(text)} {_detectable(measure, tested)}"
+    return f"- {measure.name}. {' '.join(text)} {_minimum_effects(measure, tested)}"
 
 
 def _named(some: Sequence[Comparison], measure: Measure, base: dict) -> str:
@@ -316,7 +318,7 @@ def _named(some: Sequence[Comparison], measure: Measure, base: dict) -> str:
     return "; ".join(text) + (f"; and {len(some) - NAMED} more" if len(some) > NAMED else "")
 
 
-def _detectable(measure: Measure, tested: Sequence[Comparison]) -> str:
+def _minimum_effects(measure: Measure, tested: Sequence[Comparison]) -> str:
     """Medians of the comparisons' minimum detectable effects, alone and among all."""
 
     def median(alpha):

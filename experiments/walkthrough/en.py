@@ -163,7 +163,7 @@ assert not np.allclose(dW[say], assigned[say])
 # %% [markdown]
 # ## 4. From V classes to yes or no
 #
-# *The book 4.2.1 and 4.2.2 (`EmbeddingDot`), d2l 15.1.3 and 15.2.*
+# *The book 4.2.1 to 4.2.4 (`EmbeddingDot`), d2l 15.1.3 and 15.2.*
 #
 # The model has two tables. The input table gives the hidden vector $h$: in skip-gram it is the row
 # of the centre, in CBOW the mean of the rows of the contexts. The output table has a row $u_w$ for
@@ -535,7 +535,7 @@ print(source.note or f"The text is {source.name}.")
 sentences = list(read_lines(source.paths, hashlib.sha256()))
 if SMALL:  # the first 60,000 words, in lines of 1,000
     start = [word for line in sentences for word in line][:60_000]
-    sentences = [start[at : at + 1_000] for at in range(0, len(start), 1_000)]
+    sentences = [start[begin : begin + 1_000] for begin in range(0, len(start), 1_000)]
 
 # %% [markdown]
 # Words that occur fewer than 5 times are left out, and so is `<unk>`, which stands for all sorts of
@@ -543,10 +543,10 @@ if SMALL:  # the first 60,000 words, in lines of 1,000
 
 # %%
 MIN_COUNT = 5
-tally = Counter(word for line in sentences for word in line if word != "<unk>")
-words = [word for word, count in tally.most_common() if count >= MIN_COUNT]
+counter = Counter(word for line in sentences for word in line if word != "<unk>")
+words = [word for word, count in counter.most_common() if count >= MIN_COUNT]
 word_to_id = {word: i for i, word in enumerate(words)}
-counts = np.array([tally[word] for word in words])
+counts = np.array([counter[word] for word in words])
 lines = [np.array([word_to_id[w] for w in s if w in word_to_id], np.int32) for s in sentences]
 V = len(words)
 print(f"{len(lines):,} lines, {counts.sum():,} tokens, {V:,} words; most frequent: {words[:8]}")
@@ -627,9 +627,9 @@ params = init(key, V, D)
 opt_state, losses, begun = optimizer.init(params), [], time.perf_counter()
 for epoch in range(EPOCHS):
     centres, contexts = pairs(subsample(lines), WINDOW)
-    for at in range(0, len(centres) - BATCH + 1, BATCH):
+    for begin in range(0, len(centres) - BATCH + 1, BATCH):
         negatives = draw_negatives(jax.random.fold_in(key, len(losses)), p, (BATCH, K))
-        batch = centres[at : at + BATCH], contexts[at : at + BATCH], negatives
+        batch = centres[begin : begin + BATCH], contexts[begin : begin + BATCH], negatives
         params, opt_state, value = train_step(params, opt_state, batch, optimizer=optimizer)
         losses.append(value)
     loss = float(jnp.mean(jnp.stack(losses[-(len(centres) // BATCH) :])))
@@ -702,19 +702,21 @@ def draw(axes):
     every = [w for group in chosen.values() for w in group]
     rows = unit(params.input)[[word_to_id[w] for w in every]]
     left, sizes, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
-    places = dict(zip(every, (left * sizes)[:, :2], strict=True))
+    positions = dict(zip(every, (left * sizes)[:, :2], strict=True))
     for number, (name, group) in enumerate(chosen.items()):
         for word in group:
             axes.annotate(
                 word,
-                places[word],
+                positions[word],
                 (0, 3),
                 textcoords="offset points",
                 ha="center",
                 color=f"C{number}",
                 fontsize=8,
             )
-        axes.scatter(*np.array([places[w] for w in group]).T, s=6, color=f"C{number}", label=name)
+        axes.scatter(
+            *np.array([positions[w] for w in group]).T, s=6, color=f"C{number}", label=name
+        )
     axes.legend(frameon=False, fontsize=8)
     axes.set(xlabel="first component", ylabel="second component")
 
@@ -836,9 +838,9 @@ def train(key, power):
     of_init, of_negatives = jax.random.split(key)
     params = init(of_init, TOP, D)
 
-    def step(state, at):
+    def step(state, numbered_batch):
         params, opt_state = state
-        number, centres, contexts = at
+        number, centres, contexts = numbered_batch
         negatives = sample_negatives(jax.random.fold_in(of_negatives, number), p, (BATCH, K))
         batch = centres, contexts, negatives
         params, opt_state, value = train_step(params, opt_state, batch, optimizer=optimizer)

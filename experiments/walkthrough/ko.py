@@ -165,7 +165,7 @@ assert not np.allclose(dW[say], assigned[say])
 # %% [markdown]
 # ## 4. 다중 분류에서 이진 분류로
 #
-# *책 4.2.1, 4.2.2 (`EmbeddingDot`), d2l 15.1.3, 15.2*
+# *책 4.2.1~4.2.4 (`EmbeddingDot`), d2l 15.1.3, 15.2*
 #
 # 모델에는 가중치가 두 개 있습니다. 입력 측 가중치에서는 은닉층의 벡터 $h$를 얻습니다.
 # skip-gram에서는 중심 단어의 행이고, CBOW에서는 맥락에 있는 행들의 평균입니다. 출력 측 가중치에는
@@ -535,17 +535,17 @@ print(source.note or f"말뭉치는 {source.name}입니다.")
 sentences = list(read_lines(source.paths, hashlib.sha256()))
 if SMALL:  # 처음 60,000단어, 한 줄에 1,000단어씩
     start = [word for line in sentences for word in line][:60_000]
-    sentences = [start[at : at + 1_000] for at in range(0, len(start), 1_000)]
+    sentences = [start[begin : begin + 1_000] for begin in range(0, len(start), 1_000)]
 
 # %% [markdown]
 # 5번 미만으로 나오는 단어는 제외합니다. 온갖 단어를 대신하는 `<unk>`도 제외합니다.
 
 # %%
 MIN_COUNT = 5
-tally = Counter(word for line in sentences for word in line if word != "<unk>")
-words = [word for word, count in tally.most_common() if count >= MIN_COUNT]
+counter = Counter(word for line in sentences for word in line if word != "<unk>")
+words = [word for word, count in counter.most_common() if count >= MIN_COUNT]
 word_to_id = {word: i for i, word in enumerate(words)}
-counts = np.array([tally[word] for word in words])
+counts = np.array([counter[word] for word in words])
 lines = [np.array([word_to_id[w] for w in s if w in word_to_id], np.int32) for s in sentences]
 V = len(words)
 print(f"{len(lines):,}줄, 토큰 {counts.sum():,}개, 어휘 {V:,}개; 가장 잦은 단어: {words[:8]}")
@@ -626,9 +626,9 @@ params = init(key, V, D)
 opt_state, losses, begun = optimizer.init(params), [], time.perf_counter()
 for epoch in range(EPOCHS):
     centres, contexts = pairs(subsample(lines), WINDOW)
-    for at in range(0, len(centres) - BATCH + 1, BATCH):
+    for begin in range(0, len(centres) - BATCH + 1, BATCH):
         negatives = draw_negatives(jax.random.fold_in(key, len(losses)), p, (BATCH, K))
-        batch = centres[at : at + BATCH], contexts[at : at + BATCH], negatives
+        batch = centres[begin : begin + BATCH], contexts[begin : begin + BATCH], negatives
         params, opt_state, value = train_step(params, opt_state, batch, optimizer=optimizer)
         losses.append(value)
     loss = float(jnp.mean(jnp.stack(losses[-(len(centres) // BATCH) :])))
@@ -700,19 +700,21 @@ def draw(axes):
     every = [w for group in chosen.values() for w in group]
     rows = unit(params.input)[[word_to_id[w] for w in every]]
     left, sizes, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
-    places = dict(zip(every, (left * sizes)[:, :2], strict=True))
+    positions = dict(zip(every, (left * sizes)[:, :2], strict=True))
     for number, (name, group) in enumerate(chosen.items()):
         for word in group:
             axes.annotate(
                 word,
-                places[word],
+                positions[word],
                 (0, 3),
                 textcoords="offset points",
                 ha="center",
                 color=f"C{number}",
                 fontsize=8,
             )
-        axes.scatter(*np.array([places[w] for w in group]).T, s=6, color=f"C{number}", label=name)
+        axes.scatter(
+            *np.array([positions[w] for w in group]).T, s=6, color=f"C{number}", label=name
+        )
     axes.legend(frameon=False, fontsize=8)
     axes.set(xlabel="first component", ylabel="second component")
 
@@ -834,9 +836,9 @@ def train(key, power):
     of_init, of_negatives = jax.random.split(key)
     params = init(of_init, TOP, D)
 
-    def step(state, at):
+    def step(state, numbered_batch):
         params, opt_state = state
-        number, centres, contexts = at
+        number, centres, contexts = numbered_batch
         negatives = sample_negatives(jax.random.fold_in(of_negatives, number), p, (BATCH, K))
         batch = centres, contexts, negatives
         params, opt_state, value = train_step(params, opt_state, batch, optimizer=optimizer)

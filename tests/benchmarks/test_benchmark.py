@@ -57,7 +57,7 @@ def test_the_order_turns_round_from_seed_to_seed():
     assert seen == [(s, n) for s in (1, 2, 3) for n in (there[::-1] if s == 2 else there)]
 
 
-def test_peers_are_named_with_epochs_and_flagfiles(tmp_path):
+def test_baselines_are_named_with_epochs_and_flagfiles(tmp_path):
     path = tmp_path / "a.cfg"
     path.write_text("# about\n--dim=3\n")
     assert entry("gensim@7", TASK, Tools()) == ("gensim@7", "gensim", "", 7)
@@ -99,7 +99,9 @@ def test_commands_hold_the_shared_settings(tmp_path):
             ("--window=5", "-window 5", "-ws 5"),
         ):
             assert any(spelling in line for spelling in spellings), (line, spellings)
-    assert "--cache_dir=none" in BASELINES["w2v_jax"].command(run)  # raw text, as the peers read it
+    assert "--cache_dir=none" in BASELINES["w2v_jax"].command(
+        run
+    )  # raw text, as the baselines read it
     assert "skip-gram" in BASELINES["d2l"].missing(Tools(), TASK._replace(model="cbow"))
     assert BASELINES["fasttext"].missing(Tools(), TASK) == "no --fasttext=PATH"
 
@@ -191,7 +193,7 @@ def test_differences_over_items_too_take_what_both_programs_have_in_common():
         name = benchmark_table.run_name(line["peer"], line["seed"])
         own = 0.1 * draw.normal(size=40) * (1 if line["peer"] == "gensim" else 2)
         influences[name] = common + own - np.mean(common + own)
-    items = over_items.of_members(influences, np.arange(40)[:, None])
+    items = over_items.of_trials(influences, np.arange(40)[:, None])
     lines = [{**line, "wordsim353": 0.3 + 0.01 * line["seed"]} for line in LINES[:6]]
     found = cells(benchmark_table.gaps(lines, {"wordsim353": items, "google_analogies": items}))
     alone, wide = (float(cell.split("± ")[1]) for cell in found["w2v_jax@1"][:2])
@@ -270,7 +272,7 @@ print("Words in train file: 210\\n\\rAlpha: 0.0  Progress: 99.0%  Words/thread/s
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def text_folder(tmp_path_factory):
     """A text, and a program that pretends to be word2vec.c."""
     folder = tmp_path_factory.mktemp("benchmark")
     (folder / "text.txt").write_text(text_of())
@@ -281,21 +283,25 @@ def place(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_benchmark_runs_all_that_is_there_and_goes_on(place, capsys, monkeypatch):
+def test_a_benchmark_runs_all_that_is_there_and_goes_on(text_folder, capsys, monkeypatch):
     pytest.importorskip("gensim")
-    args = [f"--corpus={place / 'text.txt'}", f"--workdir={place / 'out'}", "--threads=1"]
+    args = [
+        f"--corpus={text_folder / 'text.txt'}",
+        f"--workdir={text_folder / 'out'}",
+        "--threads=1",
+    ]
     args += ["--dim=4", "--window=2", "--negatives=2", "--subsample=0", "--min_count=1"]
-    args += ["--epochs=2", f"--word2vec_c={place / 'word2vec'}", "--baselines"]
+    args += ["--epochs=2", f"--word2vec_c={text_folder / 'word2vec'}", "--baselines"]
     baselines = "gensim,word2vec_c"
     ours = ["--ours_flag=--batch_size=128", "--ours_flag=--noise=with_replacement"]
     assert start("benchmark", *args, f"{baselines},fasttext", "--seeds=1") == 1
     assert "error: --baselines=fasttext: no --fasttext=PATH" in capsys.readouterr().err
-    assert not (place / "out").exists()
+    assert not (text_folder / "out").exists()
     assert start("benchmark", *args, f"{baselines},w2v_jax@1", *ours, "--seeds=1") == 0
     told = capsys.readouterr()
-    assert (place / "out" / "table.md").read_text() in told.out
-    assert (place / "out" / "benchmark.png").stat().st_size > 10_000
-    lines = (place / "out" / "results.jsonl").read_text().splitlines()
+    assert (text_folder / "out" / "table.md").read_text() in told.out
+    assert (text_folder / "out" / "benchmark.png").stat().st_size > 10_000
+    lines = (text_folder / "out" / "results.jsonl").read_text().splitlines()
     found = {line["peer"]: line for line in map(json.loads, lines)}
     assert list(found) == ["gensim", "word2vec_c", "w2v_jax@1"]
     for line in found.values():
@@ -305,7 +311,7 @@ def test_a_benchmark_runs_all_that_is_there_and_goes_on(place, capsys, monkeypat
     assert found["word2vec_c"]["estimated"] and found["gensim"]["vocab_size"] == 12
 
     assert start("benchmark", *args, "word2vec_c", "--seeds=2") == 0
-    more = (place / "out" / "results.jsonl").read_text().splitlines()
+    more = (text_folder / "out" / "results.jsonl").read_text().splitlines()
     assert more[:3] == lines and len(more) == 4  # what was there is kept, seed 2 is added
     added = [(line["peer"], line["seed"]) for line in map(json.loads, more[3:])]
     assert added == [("word2vec_c", 2)]
@@ -319,7 +325,7 @@ MISTAKES = {
     "no text": (["--workdir=OUT"], "--corpus"),
     "two texts": (["--workdir=OUT", "--corpus=CORPUS", "--dataset=ptb"], "--dataset"),
     "absent text": (["--workdir=OUT", "--corpus=absent.txt"], "--corpus=absent.txt"),
-    "unknown peer": (
+    "unknown baseline": (
         ["--workdir=OUT", "--corpus=CORPUS", "--baselines=glove"],
         "--baselines=glove",
     ),
@@ -334,7 +340,7 @@ MISTAKES = {
         ["--workdir=OUT", "--corpus=CORPUS", "--baselines=fasttext", "--fasttext=BROKEN"],
         "--baselines=fasttext: exit status 126: [Errno 8]",
     ),
-    "a peer that fails": (
+    "a baseline that fails": (
         ["--workdir=OUT", "--corpus=CORPUS", "--baselines=word2vec_c", "--word2vec_c=false"],
         "--baselines=word2vec_c: exit status 1",
     ),
@@ -342,9 +348,9 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_is_one_line_that_names_the_flag(case, place, tmp_path, capsys):
+def test_a_mistake_is_one_line_that_names_the_flag(case, text_folder, tmp_path, capsys):
     args, named = MISTAKES[case]
-    args = [a.replace("CORPUS", str(place / "text.txt")) for a in args]
+    args = [a.replace("CORPUS", str(text_folder / "text.txt")) for a in args]
     args = [a.replace("OUT", str(tmp_path / "out")) for a in args]
     (tmp_path / "broken").write_text("no program\n")
     (tmp_path / "broken").chmod(0o755)

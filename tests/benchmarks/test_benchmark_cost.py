@@ -155,8 +155,8 @@ def test_a_round_of_reading_has_an_empty_cache_and_then_a_full_one(tmp_path, cap
     cached, run = [], child_process.run
 
     def spied(argv, log, threads):
-        place = next(arg.split("=")[1] for arg in argv if arg.startswith("--times_of_one"))
-        cached.append(len(list(Path(place).rglob("*.npy"))) > 0 or any(Path(place).rglob("ids*")))
+        cache = next(arg.split("=")[1] for arg in argv if arg.startswith("--times_of_one"))
+        cached.append(len(list(Path(cache).rglob("*.npy"))) > 0 or any(Path(cache).rglob("ids*")))
         return run(argv, log, threads)
 
     monkeypatch.setattr(child_process, "run", spied)

@@ -19,18 +19,18 @@ def lines_of(folder):
 
 
 @pytest.fixture(scope="module")
-def searched(place):
+def searched(text_folder):
     """Two settings, and the second again with two seeds."""
     text = "the old king saw a queen\nmoney and cash in the bank\nking queen money bank old cash\n"
-    (place / "ptb" / "ptb.train.txt").write_text(text * 20)
-    out = place / "search"
-    args = [f"--data_dir={place}", "--threads=1", f"--workdir={out}"]
+    (text_folder / "ptb" / "ptb.train.txt").write_text(text * 20)
+    out = text_folder / "search"
+    args = [f"--data_dir={text_folder}", "--threads=1", f"--workdir={out}"]
     assert start("gensim_search", *args, "--points=2") == 0
     assert start("gensim_search", *args, "--only=1", "--seeds=2") == 0
     return out
 
 
-def test_a_line_and_items_a_member(searched):
+def test_a_line_and_items_a_trial(searched):
     lines = lines_of(searched)
     assert [line["role"] for line in lines] == ["search", "search", "judge", "judge"]
     assert [line["member"] for line in lines] == [0, 1, 10_000, 10_001]
@@ -51,14 +51,14 @@ def test_a_line_and_items_a_member(searched):
     assert settings["axes"].keys() == settings["base"].keys() == lines[0]["setting"].keys()
 
 
-def test_it_goes_on_where_it_stopped_with_the_same_lines(searched, place, capsys):
-    again = place / "again"
+def test_it_goes_on_where_it_stopped_with_the_same_lines(searched, text_folder, capsys):
+    again = text_folder / "again"
     shutil.copytree(searched, again)
     whole = (again / "results.jsonl").read_text().splitlines()
     (again / "results.jsonl").write_text(whole[0] + '\n{"member": 1, "pro')
-    args = [f"--data_dir={place}", "--threads=1", f"--workdir={again}"]
+    args = [f"--data_dir={text_folder}", "--threads=1", f"--workdir={again}"]
     assert start("gensim_search", *args, "--points=2") == 0
-    assert capsys.readouterr().err.count(" of 1: member 1,") == 1
+    assert capsys.readouterr().err.count(" of 1: trial 1,") == 1
     assert start("gensim_search", *args, "--only=1", "--seeds=2") == 0
     assert lines_of(again) == lines_of(searched)
     before = (again / "results.jsonl").read_bytes()
@@ -66,19 +66,19 @@ def test_it_goes_on_where_it_stopped_with_the_same_lines(searched, place, capsys
     assert (again / "results.jsonl").read_bytes() == before
 
 
-def test_a_line_names_the_flags_that_train_its_member_again(searched, place):
+def test_a_line_names_the_flags_that_train_its_trial_again(searched, text_folder):
     line = lines_of(searched)[1]
-    args = [*line["flags"].split(), "--threads=1", f"--data_dir={place}"]
-    assert start("gensim_search", *args, f"--workdir={place / 'alone'}") == 0
-    (alone,) = lines_of(place / "alone")
+    args = [*line["flags"].split(), "--threads=1", f"--data_dir={text_folder}"]
+    assert start("gensim_search", *args, f"--workdir={text_folder / 'alone'}") == 0
+    (alone,) = lines_of(text_folder / "alone")
     differing = ("member", "program", "role")
     assert {k: v for k, v in alone.items() if k not in differing} == {
         k: v for k, v in line.items() if k not in differing
     }
 
 
-def test_draws_are_a_function_of_seed_and_member_and_follow_their_laws():
-    drawn = [gensim_search.draw(0, member) for member in range(2000)]
+def test_draws_are_a_function_of_seed_and_trial_and_follow_their_laws():
+    drawn = [gensim_search.draw(0, trial) for trial in range(2000)]
     assert drawn[7] == gensim_search.draw(0, 7) != gensim_search.draw(1, 7)
     of = {name: np.array([setting[name] for setting in drawn]) for name in drawn[0]}
     bounds = {
@@ -101,12 +101,12 @@ def test_draws_are_a_function_of_seed_and_member_and_follow_their_laws():
 
 
 @pytest.mark.parametrize("fault", ["no_workdir", "no_text", "other_seed"])
-def test_refusals(searched, place, fault, capsys):
-    args = {"data_dir": place, "workdir": searched, "threads": 1, "points": 1}
+def test_refusals(searched, text_folder, fault, capsys):
+    args = {"data_dir": text_folder, "workdir": searched, "threads": 1, "points": 1}
     if fault == "no_workdir":
         del args["workdir"]
     if fault == "no_text":
-        args["data_dir"] = place / "nowhere"
+        args["data_dir"] = text_folder / "nowhere"
     if fault == "other_seed":
         args["seed"] = 1
     assert start("gensim_search", *(f"--{n}={v}" for n, v in args.items())) == 1

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from experiments.benchmarks import killed_runs
+from experiments.benchmarks import child_process, kill_test, killed_runs
 from experiments.benchmarks.killed_runs import Command, Moment, Pace
 from w2v_jax.types import UserError
 
@@ -64,6 +64,12 @@ def command(tmp_path):
         return Command([sys.executable, "-I", str(tmp_path / "run.py"), kind], dict(os.environ))
 
     return make
+
+
+def test_every_setting_is_a_command_with_a_flagfile_that_is_there():
+    assert (child_process.ROOT / "experiments" / "kill_test.py").exists()
+    for _, (flagfile, *_) in kill_test.SETTINGS.values():
+        assert (child_process.ROOT / kill_test.FLAGFILES / flagfile).exists()
 
 
 def test_moments_are_of_all_phases_and_their_seed_decides():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scripts import start, text_of
 
-from experiments.cli import flag_lines, peers_flags, quoted
+from experiments.cli import baseline_flags, flag_lines, quoted
 from w2v_jax.data import sources
 from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io
@@ -41,8 +41,8 @@ def test_other_programs_flags_are_known(capsys, given, said):
 
 
 def test_only_flags_that_a_script_has_are_hinted_at():
-    assert not peers_flags.hint("nonsense")
-    assert not peers_flags.hint("size")  # this process has no --dim
+    assert not baseline_flags.hint("nonsense")
+    assert not baseline_flags.hint("size")  # this process has no --dim
 
 
 def test_an_unquoted_glob_is_named(tmp_path, capsys, monkeypatch):

@@ -59,11 +59,19 @@ def test_a_removed_flag_of_another_value_is_refused(history, args):
         by_today(*args)
 
 
+@pytest.mark.parametrize(
+    ("known", "wanted"), [("configurations", "--configurations=4"), ("trials", "--trials=4")]
+)
+def test_an_old_name_becomes_what_the_script_calls_it(known, wanted):
+    done, notes = by_today("--members=4", known=(known, "window"))
+    assert done == [wanted] and notes == [f"--members is now --{known}"]
+
+
 @pytest.mark.slow
-def test_a_script_reads_old_names_in_flags_files_and_sweeps(history, place, tmp_path, capsys):
+def test_a_script_reads_old_names_in_flags_files_and_sweeps(history, text_folder, tmp_path, capsys):
     flagfile = tmp_path / "flags.cfg"
     flagfile.write_text("# older\n--touch=touched\n--haste=2\n")
-    args = [*QUICK, f"--data_dir={place}", f"--workdir={tmp_path / 'out'}", "--epochs=1"]
+    args = [*QUICK, f"--data_dir={text_folder}", f"--workdir={tmp_path / 'out'}", "--epochs=1"]
     args += [f"--flagfile={flagfile}", "--optimizer=sgd", "--noskip_last"]
     assert start("ptb_skipgram", *args) == 0
     said = capsys.readouterr().err
@@ -76,16 +84,18 @@ def test_a_sweeps_axes_have_old_names_too(history, tmp_path):
     assert design.parse_axis("touch=all,touched", "grid") == design.Axis(
         "update", ["dense", "sparse"]
     )
-    (tmp_path / "members").write_text("--touch=all --noskip_last\n")
-    assert design._listed(str(tmp_path / "members")) == [{"update": "dense", "drop_last": False}]
+    (tmp_path / "configurations").write_text("--touch=all --noskip_last\n")
+    assert design._listed(str(tmp_path / "configurations")) == [
+        {"update": "dense", "drop_last": False}
+    ]
 
 
 def test_an_older_runs_flags_cfg_is_that_run_whatever_the_scripts_defaults(
-    place, tmp_path, monkeypatch
+    text_folder, tmp_path, monkeypatch
 ):
     seen = []
     monkeypatch.setattr(wiring, "run", lambda config, *_: seen.append(config))
-    config = RunConfig(corpus=str(place / "corpus.txt"), engine="blocks", update="sparse")
+    config = RunConfig(corpus=str(text_folder / "corpus.txt"), engine="blocks", update="sparse")
     config = replace(config, noise="with_replacement", optimizer="sgd", batch_size=1024)
     lines = to_flagfile(resolved(config)).splitlines(keepends=True)
     flagfile = tmp_path / "flags.cfg"

@@ -91,38 +91,38 @@ def test_what_older_versions_behaved_like_stays():
 
 
 @pytest.fixture(scope="module")
-def whole(place):
+def whole(text_folder):
     """A run that nothing stopped."""
-    out = place / "whole"
-    assert start("ptb_skipgram", *arguments(place, out)) == 0
+    out = text_folder / "whole"
+    assert start("ptb_skipgram", *arguments(text_folder, out)) == 0
     return out
 
 
 @pytest.fixture
-def left(monkeypatch, place, tmp_path):
+def left(monkeypatch, text_folder, tmp_path):
     """What a version left that writes other flags: a run, saved and stopped."""
 
     def leave(change, *more):
         own = fingerprint.of_flags
         with monkeypatch.context() as patch:
             patch.setattr(fingerprint, "of_flags", lambda config: change(own(config)))
-            args = arguments(place, tmp_path, *more)
+            args = arguments(text_folder, tmp_path, *more)
             assert signalled(patch, 6, signal.SIGTERM, *args) == 143
         return tmp_path
 
     return leave
 
 
-def goes_on(place, out, whole, capsys, *more):
-    assert start("ptb_skipgram", *arguments(place, out, *more)) == 0
+def goes_on(text_folder, out, whole, capsys, *more):
+    assert start("ptb_skipgram", *arguments(text_folder, out, *more)) == 0
     assert "going on from step" in capsys.readouterr().err
     assert (out / "vectors.txt").read_bytes() == (whole / "vectors.txt").read_bytes()
     assert metrics_of(out) == metrics_of(whole)
 
 
-def refused(place, out, capsys, *more):
+def refused(text_folder, out, capsys, *more):
     before = contents(out)
-    assert start("ptb_skipgram", *arguments(place, out, *more)) == 1
+    assert start("ptb_skipgram", *arguments(text_folder, out, *more)) == 1
     assert contents(out) == before
     return capsys.readouterr().err.splitlines()[-1]
 
@@ -132,32 +132,32 @@ def without(*names):
 
 
 @pytest.mark.slow
-def test_a_run_that_lacks_flags_goes_on_to_the_same_bits(place, left, whole, capsys):
-    goes_on(place, left(without("drop_last", "noise_power")), whole, capsys)
+def test_a_run_that_lacks_flags_goes_on_to_the_same_bits(text_folder, left, whole, capsys):
+    goes_on(text_folder, left(without("drop_last", "noise_power")), whole, capsys)
 
 
-def test_a_run_that_lacks_a_flag_is_another_where_it_is_set(place, left, capsys):
-    line = refused(place, left(without("drop_last")), capsys, "--drop_last")
+def test_a_run_that_lacks_a_flag_is_another_where_it_is_set(text_folder, left, capsys):
+    line = refused(text_folder, left(without("drop_last")), capsys, "--drop_last")
     assert "--drop_last is false there, true here" in line
     assert line.count(" there, ") == 1
 
 
 @pytest.mark.slow
-def test_a_run_that_lacks_what_it_began_with_began_with_nothing(place, left, whole, capsys):
+def test_a_run_that_lacks_what_it_began_with_began_with_nothing(text_folder, left, whole, capsys):
     out = left(lambda flags: flags)
     about = json.loads((out / "run.json").read_text())
     del about["identity"]["began_sha256"]
     (out / "run.json").write_text(json.dumps(about))
-    goes_on(place, out, whole, capsys)
+    goes_on(text_folder, out, whole, capsys)
 
 
-def test_a_flag_of_a_newer_version_is_named(place, left, capsys):
+def test_a_flag_of_a_newer_version_is_named(text_folder, left, capsys):
     out = left(lambda flags: {**flags, "novelty": "2"})
-    assert "--novelty is 2 there, unknown here" in refused(place, out, capsys)
+    assert "--novelty is 2 there, unknown here" in refused(text_folder, out, capsys)
 
 
 @pytest.mark.slow
-def test_a_renamed_flag_is_the_same_flag(place, left, whole, capsys, monkeypatch):
+def test_a_renamed_flag_is_the_same_flag(text_folder, left, whole, capsys, monkeypatch):
     def older(flags):
         flags = without("update", "drop_last")(flags)
         return {**flags, "touch": "all", "skip_last": "false"}
@@ -167,34 +167,36 @@ def test_a_renamed_flag_is_the_same_flag(place, left, whole, capsys, monkeypatch
         earlier_flags.RENAMED, "touch", Renamed("update", {"all": "dense", "touched": "sparse"})
     )
     monkeypatch.setitem(earlier_flags.RENAMED, "skip_last", Renamed("drop_last"))
-    assert "--update is dense there, sparse" in refused(place, out, capsys, "--update=sparse")
-    goes_on(place, out, whole, capsys)
+    assert "--update is dense there, sparse" in refused(text_folder, out, capsys, "--update=sparse")
+    goes_on(text_folder, out, whole, capsys)
 
 
 @pytest.mark.slow
 def test_a_removed_flag_must_have_had_the_value_that_is_left(
-    place, left, whole, capsys, monkeypatch
+    text_folder, left, whole, capsys, monkeypatch
 ):
     out = left(lambda flags: {**flags, "haste": "2"})
     monkeypatch.setitem(earlier_flags.REMOVED, "haste", "1")
-    assert "--haste is 2 there, 1 here" in refused(place, out, capsys)
+    assert "--haste is 2 there, 1 here" in refused(text_folder, out, capsys)
     monkeypatch.setitem(earlier_flags.REMOVED, "haste", "2")
-    goes_on(place, out, whole, capsys)
+    goes_on(text_folder, out, whole, capsys)
 
 
 @pytest.mark.slow
-def test_the_flags_of_a_refused_run_go_on_with_it(place, left, capsys):
+def test_the_flags_of_a_refused_run_go_on_with_it(text_folder, left, capsys):
     out = left(lambda flags: flags, "--epochs=3")
-    assert "with its flags.cfg as --flagfile it goes on" in refused(place, out, capsys)
-    assert start("ptb_skipgram", *arguments(place, out, f"--flagfile={out / 'flags.cfg'}")) == 0
+    assert "with its flags.cfg as --flagfile it goes on" in refused(text_folder, out, capsys)
+    assert (
+        start("ptb_skipgram", *arguments(text_folder, out, f"--flagfile={out / 'flags.cfg'}")) == 0
+    )
     assert "going on from step" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_a_run_of_any_version_can_be_continued(place, left, tmp_path, capsys):
+def test_a_run_of_any_version_can_be_continued(text_folder, left, tmp_path, capsys):
     out = left(lambda flags: {**without("drop_last")(flags), "novelty": "2"})
     more = [f"--continue_from={out}", f"--workdir={tmp_path / 'next'}"]
-    assert start("ptb_skipgram", *arguments(place, out, *more)) == 0
+    assert start("ptb_skipgram", *arguments(text_folder, out, *more)) == 0
     summary = json.loads((tmp_path / "next" / "summary.json").read_text())
     assert summary["complete"]
 
@@ -248,15 +250,25 @@ def test_a_run_says_all_that_it_means(values, others):
 
 
 @pytest.mark.slow
-def test_an_older_sweep_goes_on_to_the_same_results(monkeypatch, place, tmp_path, capsys):
-    args = [*QUICK, f"--data_dir={place}", "--epochs=3", "--seeds=2", "--sweep=learning_rate=0.1"]
-    args += ["--save_vectors", f"--heldout={place / 'corpus.txt'}", "--noperplexity"]
+def test_an_older_sweep_goes_on_to_the_same_results(monkeypatch, text_folder, tmp_path, capsys):
+    listed = tmp_path / "rates"
+    listed.write_text("--learning_rate=0.1\n")
+    args = [
+        *QUICK,
+        f"--data_dir={text_folder}",
+        "--epochs=3",
+        "--seeds=2",
+        f"--configurations={listed}",
+    ]
+    args += ["--save_vectors", f"--heldout={text_folder / 'corpus.txt'}", "--noperplexity"]
     args += ["--cpu_devices=1"]
     out, old = tmp_path / "out", tmp_path / "old"
     assert start("ptb_ablation", *args, f"--workdir={out}") == 0
     with monkeypatch.context() as patch:
         stop_at_epoch(patch, 2)
-        assert start("ptb_ablation", *args, f"--workdir={old}") == 143
+        begun = [arg.replace("--configurations=", "--members=") for arg in args]
+        assert start("ptb_ablation", *begun, f"--workdir={old}") == 143
+    assert "note: --members is now --configurations" in capsys.readouterr().err
     shared = json.loads((old / "settings.json").read_text())
     shared["flags"] = shared["flags"].replace("--drop_last=false\n", "")
     del shared["early_stopping"], shared["heldout_sha256"]
@@ -268,9 +280,11 @@ def test_an_older_sweep_goes_on_to_the_same_results(monkeypatch, place, tmp_path
         line = capsys.readouterr().err.splitlines()[-1]
         assert more[0].strip("-").partition("=")[0] in line and "holds results with" in line
 
-    moved = place / "moved"
-    shutil.copytree(place / "ptb", moved / "ptb")  # where the text lies may change, as of a run
-    args.remove(f"--data_dir={place}")
+    moved = text_folder / "moved"
+    shutil.copytree(
+        text_folder / "ptb", moved / "ptb"
+    )  # where the text lies may change, as of a run
+    args.remove(f"--data_dir={text_folder}")
     assert start("ptb_ablation", *args, f"--data_dir={moved}", f"--workdir={old}") == 0
     assert "going on after epoch" in capsys.readouterr().err
     for name in ("0", "1", "2", "3"):
@@ -294,7 +308,7 @@ def stop_at_epoch(monkeypatch, count):
     monkeypatch.setattr(command.os, "_exit", end)  # this process is to stay
 
 
-MEMBERS = [RunConfig(seed=seed, optimizer="adam") for seed in (1, 2)]
+CONFIGURATIONS = [RunConfig(seed=seed, optimizer="adam") for seed in (1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -310,13 +324,13 @@ MEMBERS = [RunConfig(seed=seed, optimizer="adam") for seed in (1, 2)]
         ([" #0", "--seed=2 --novelty=1 #1"], False),
     ],
 )
-def test_a_checkpoints_members_are_those_of_any_version(tmp_path, stored, are_these):
+def test_a_checkpoints_trials_are_those_of_any_version(tmp_path, stored, are_these):
     from experiments.sweeps.checkpointing import Saves
     from experiments.sweeps.plan import Program, Trial
 
-    members = tuple(Trial(i, {}, config) for i, config in enumerate(MEMBERS))
-    saves = Saves(tmp_path, Program(0, members, 2, 1, 0), MEMBERS[0])
-    assert saves._are_these(saves._members)
+    trials = tuple(Trial(i, {}, config) for i, config in enumerate(CONFIGURATIONS))
+    saves = Saves(tmp_path, Program(0, trials, 2, 1, 0), CONFIGURATIONS[0])
+    assert saves._are_these(saves._trials)
     assert saves._are_these(stored) == are_these
 
 
@@ -383,6 +397,19 @@ SCRIPTS = {
 }
 
 
+def test_a_flag_of_the_scripts_own_is_read_by_its_old_name(tmp_path):
+    """As `members` of benchmark_sweep, which ptb_ablation has another name for."""
+    flags.DEFINE_integer("trials", 8, "")
+    try:
+        (tmp_path / "settings.json").write_text('{"members": 4, "rows": "touched"}')
+        results = Results(tmp_path, {"trials": 4}, differences=lambda there: [])
+        assert results.settings["trials"] == 4 and "members" not in results.settings
+        with pytest.raises(UserError, match="trials = 4, not 8"):
+            Results(tmp_path, {"trials": 8}, differences=lambda there: [])
+    finally:
+        delattr(flags.FLAGS, "trials")
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.slow
 def test_a_benchmark_goes_on_with_an_older_folder(script, tmp_path, capsys):
@@ -413,7 +440,7 @@ def test_a_benchmark_goes_on_with_an_older_folder(script, tmp_path, capsys):
         ("--corpus=a b", "--corpus=a c", False),
     ],
 )
-def test_a_peers_flags_are_compared_as_flags(there, here, alike):
+def test_a_baselines_flags_are_compared_as_flags(there, here, alike):
     ours = Entry("w2v_jax", "w2v_jax", "", 1)
     assert same(ours, there, here) is alike and same(ours, here, there) is alike
     assert same(Entry("gensim", "gensim", "", 1), there, here) == (there == here)

@@ -113,7 +113,7 @@ def test_a_command_line_is_a_configuration_or_refused(pairs, bare):
             assert set(setting) == set(values)
 
 
-MEMBERS = (
+CONFIGURATIONS = (
     b"# ours\n--dim=50 --nodynamic_window\n\n--window=2 # narrow\n--optimizer=sgd --beta1=.5\n"
 )
 
@@ -122,8 +122,8 @@ MEMBERS = (
 @given(st.booleans(), BYTES, EDITS)
 @pytest.mark.slow
 def test_a_file_of_settings_is_read_or_refused(folder, whole, content, edits):
-    path = folder / "settings.members"
-    path.write_bytes(content if whole else tampered(MEMBERS, edits))
+    path = folder / "settings.configurations"
+    path.write_bytes(content if whole else tampered(CONFIGURATIONS, edits))
     settings = refused_or(lambda: design._listed(str(path)))
     if settings is not None:
         assert settings
@@ -165,7 +165,7 @@ def test_a_list_of_integers_holds_positive_ones_or_is_refused(texts):
 
 
 def test_settings_have_a_byte_order_mark_and_crlf_or_not(folder):
-    path = folder / "crlf.members"
+    path = folder / "crlf.configurations"
     path.write_bytes("\ufeff--dim=5\r\n# no\u2028--dim=6\r\n--dim=7".encode())
     assert design._listed(str(path)) == [{"dim": 5}, {"dim": 7}]
 
@@ -173,9 +173,11 @@ def test_settings_have_a_byte_order_mark_and_crlf_or_not(folder):
 @pytest.mark.parametrize("encoding", ["cp1251", "euc_kr"])
 def test_settings_that_are_not_utf8_are_named_with_their_line_and_encoding(folder, encoding):
     text = {"cp1251": "Это предложение на русском", "euc_kr": "나는 고양이를 좋아합니다"}[encoding]
-    path = folder / "mine.members"
+    path = folder / "mine.configurations"
     path.write_bytes(b"--dim=5\n# " + text.encode(encoding) + b"\n--dim=6\n")
-    with pytest.raises(UserError, match=r"mine\.members: line 2: not UTF-8, probably .*iconv -f"):
+    with pytest.raises(
+        UserError, match=r"mine\.configurations: line 2: not UTF-8, probably .*iconv -f"
+    ):
         design._listed(str(path))
 
 
@@ -187,7 +189,7 @@ def test_settings_come_from_no_device(tmp_path, name, said):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with told(said) as caught:
         design._listed(str(tmp_path / name))
-    assert one_line(caught.value).startswith("--members=")
+    assert one_line(caught.value).startswith("--configurations=")
 
 
 def test_more_seeds_than_can_be_held_are_refused_before_they_are_drawn():

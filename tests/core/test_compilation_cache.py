@@ -39,11 +39,11 @@ def without_cache():
     reset_cache()
 
 
-def run(place, out, cache):
+def run(text_folder, out, cache):
     """The vectors of a run that is as in another process, but for the import of JAX."""
     jax.clear_caches()
     without_cache()
-    args = [*QUICK, f"--data_dir={place}", f"--workdir={out}", "--overwrite"]
+    args = [*QUICK, f"--data_dir={text_folder}", f"--workdir={out}", "--overwrite"]
     assert start("ptb_skipgram", *args, f"--cache_dir={cache}") == 0
     return (out / "vectors.txt").read_bytes()
 
@@ -58,9 +58,9 @@ def programs(cache):
 
 
 @pytest.fixture(scope="module")
-def cold(place):
+def cold(text_folder):
     """The first run's vectors, and the folder where its programs are kept."""
-    return run(place, place / "cold", place / "cache"), place / "cache"
+    return run(text_folder, text_folder / "cold", text_folder / "cache"), text_folder / "cache"
 
 
 @pytest.fixture
@@ -84,26 +84,26 @@ def events():
 
 
 @pytest.mark.slow
-def test_the_second_run_compiles_nothing_and_has_the_same_bits(cold, events, place, tmp_path):
+def test_the_second_run_compiles_nothing_and_has_the_same_bits(cold, events, text_folder, tmp_path):
     vectors, cache = cold
     before = programs(cache)
     assert any(name.startswith("jit_train_steps-") for name in before)
-    assert run(place, tmp_path / "out", cache) == vectors
+    assert run(text_folder, tmp_path / "out", cache) == vectors
     assert HIT in events and MISS not in events and programs(cache) == before
 
 
 @pytest.mark.slow
-def test_without_a_cache_the_bits_are_the_same(cold, place, tmp_path):
-    assert run(place, tmp_path / "out", "none") == cold[0]
+def test_without_a_cache_the_bits_are_the_same(cold, text_folder, tmp_path):
+    assert run(text_folder, tmp_path / "out", "none") == cold[0]
     assert jax.config.jax_compilation_cache_dir is None
 
 
 @pytest.mark.slow
-def test_so_it_is_in_processes_of_their_own(place, tmp_path):
+def test_so_it_is_in_processes_of_their_own(text_folder, tmp_path):
     found = []
     for cache in (tmp_path, tmp_path, "none"):
         out = tmp_path / f"out{len(found)}"
-        args = [*QUICK, f"--data_dir={place}", f"--workdir={out}", f"--cache_dir={cache}"]
+        args = [*QUICK, f"--data_dir={text_folder}", f"--workdir={out}", f"--cache_dir={cache}"]
         done = in_a_process(tmp_path, "ptb_skipgram", *args)
         assert done.returncode == 0 and "Traceback" not in done.stderr
         found.append(((out / "vectors.txt").read_bytes(), programs(tmp_path)))
@@ -120,7 +120,7 @@ class Full(io.FileIO):
 
 @pytest.mark.slow
 def test_a_full_disk_is_a_note_and_nothing_cut_short_stays(
-    warm, monkeypatch, capsys, place, tmp_path
+    warm, monkeypatch, capsys, text_folder, tmp_path
 ):
     vectors, cache = warm
     own, missing = open, [p for p in files(cache) if not p.name.startswith("jit_advance")]
@@ -134,32 +134,34 @@ def test_a_full_disk_is_a_note_and_nothing_cut_short_stays(
 
     with monkeypatch.context() as patch:
         patch.setattr("builtins.open", full)
-        assert run(place, tmp_path / "out", cache) == vectors
+        assert run(text_folder, tmp_path / "out", cache) == vectors
     said = capsys.readouterr().err
     assert said.count("is not kept") == 1 and "No space left on device" in said
     assert "Warning" not in said and not set(files(cache)) & set(missing)
 
 
 @pytest.mark.slow
-def test_damaged_programs_are_compiled_anew_once(warm, capsys, place, tmp_path):
+def test_damaged_programs_are_compiled_anew_once(warm, capsys, text_folder, tmp_path):
     vectors, cache = warm
     for path in files(cache):
         if not path.name.startswith("jit_advance"):
             os.truncate(path, path.stat().st_size // 2)
-    assert run(place, tmp_path / "out", cache) == vectors
+    assert run(text_folder, tmp_path / "out", cache) == vectors
     said = capsys.readouterr().err
     assert said.count("is compiled anew") == 1 and "Warning" not in said
-    assert run(place, tmp_path / "out", cache) == vectors
+    assert run(text_folder, tmp_path / "out", cache) == vectors
     assert "note" not in capsys.readouterr().err
 
 
-def test_a_folder_that_is_read_only_is_read(warm, monkeypatch, capsys, events, place, tmp_path):
+def test_a_folder_that_is_read_only_is_read(
+    warm, monkeypatch, capsys, events, text_folder, tmp_path
+):
     vectors, cache = warm
     for path in (cache / "programs").rglob("jit_shuffle-*"):
         path.unlink()
     before = programs(cache)
     monkeypatch.setattr(compilation_cache.os, "access", lambda *_: False)
-    assert run(place, tmp_path / "out", cache) == vectors
+    assert run(text_folder, tmp_path / "out", cache) == vectors
     assert HIT in events and MISS not in events and programs(cache) == before
     assert capsys.readouterr().err.count("read-only") == 1
 

@@ -122,8 +122,8 @@ def of_blocks(batch, static):
         zip(batch.tokens, batch.context_weights, strict=True)
     ):
         negatives = batch.negatives[number * static.block // static.group_size]
-        for at, weights in enumerate(context_weights):
-            contexts, centre = tokens[weights > 0], tokens[w + at]
+        for index, weights in enumerate(context_weights):
+            contexts, centre = tokens[weights > 0], tokens[w + index]
             if static.model == "cbow" and len(contexts):
                 yield contexts, centre, negatives
             elif static.model == "skipgram":

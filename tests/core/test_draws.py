@@ -88,10 +88,10 @@ def test_the_ends_of_the_table_belong_to_words_that_occur(counts):
 
 @pytest.mark.parametrize("law", sampling.NOISE)
 def test_beyond_choice_no_step_makes_anything_as_large_as_the_vocabulary(monkeypatch, law):
-    size, places = draws.CHOICE + 1, 64
+    size, slots = draws.CHOICE + 1, 64
     hyper = hyper_of(zipf(size))
-    ids = jnp.zeros(places, jnp.int32)
-    sampled = SampledChunk(*[ids] * 5, jnp.int32(places), jax.random.key(0), ids[:, None][:, :0])
+    ids = jnp.zeros(slots, jnp.int32)
+    sampled = SampledChunk(*[ids] * 5, jnp.int32(slots), jax.random.key(0), ids[:, None][:, :0])
     static = StaticConfig(noise=law, window=2, negatives=2, batch_size=16)
 
     def shapes():

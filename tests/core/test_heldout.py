@@ -84,21 +84,21 @@ def test_a_text_without_a_word_of_the_vocabulary_is_refused(tmp_path):
 
 
 def naive_pairs(line, window):
-    """Place of the centre, centre, context and weight of every place of every window."""
+    """Position of the centre, centre, context and weight of every slot of every window."""
     for i, centre in enumerate(line):
         for j, context in enumerate(line):
             if 0 < abs(i - j) <= window:
                 yield i, centre, context, 1 - (abs(i - j) - 1) / window
 
 
-def test_windows_are_all_places_with_a_context(text):
+def test_windows_are_all_positions_with_a_context(text):
     found = heldout.windows(text, 3)
     expected = [pair[1:] for line in LINES for pair in naive_pairs(line, 3)]
-    place, slot = np.nonzero(found.weights)
+    position, slot = np.nonzero(found.weights)
     pairs = zip(
-        found.centres[place].tolist(),
-        found.contexts[place, slot].tolist(),
-        found.weights[place, slot].tolist(),
+        found.centres[position].tolist(),
+        found.contexts[position, slot].tolist(),
+        found.weights[position, slot].tolist(),
         strict=True,
     )
     assert [x for pair in pairs for x in pair] == pytest.approx([x for e in expected for x in e])
@@ -298,7 +298,7 @@ def test_settings_compare_by_the_loss_unless_it_depends_on_what_they_differ_in(p
     assert depends_on == {key for key in LOSS_KEYS if key not in design.REFUSED}
 
 
-def test_members_under_vmap_are_measured_as_alone(params, text, make_hyper):
+def test_trials_under_vmap_are_measured_as_alone(params, text, make_hyper):
     static = static_of(noise="with_replacement")
     trials = [make_hyper(COUNTS, keep_prob=k, negatives=n) for k, n in ((KEEP, 2), (KEEP / 3, 1))]
     tables = [params, Params(*(x / 2 for x in params))]

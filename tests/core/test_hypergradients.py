@@ -290,9 +290,9 @@ TINY = [
 
 
 @pytest.mark.slow
-def test_the_script(place, capsys):
-    out = place / "hypergradients"
-    args = (*TINY, f"--corpus={place / 'corpus.txt'}", f"--workdir={out}")
+def test_the_script(text_folder, capsys):
+    out = text_folder / "hypergradients"
+    args = (*TINY, f"--corpus={text_folder / 'corpus.txt'}", f"--workdir={out}")
     assert start("hypergradients", *args) == 0
     printed = capsys.readouterr().out
     assert printed.strip() == (out / "table.md").read_text().strip()
@@ -323,9 +323,9 @@ def test_the_script(place, capsys):
         ("--steps=1000", "--steps=1000"),
     ],
 )
-def test_what_cannot_be_is_refused_in_a_line(place, capsys, flag, told):
-    out = f"--workdir={place / 'refused'}"
-    args = (*TINY, f"--corpus={place / 'corpus.txt'}", out, flag)
+def test_what_cannot_be_is_refused_in_a_line(text_folder, capsys, flag, told):
+    out = f"--workdir={text_folder / 'refused'}"
+    args = (*TINY, f"--corpus={text_folder / 'corpus.txt'}", out, flag)
     assert start("hypergradients", *args) == 1
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ") and told in error and "\n" not in error

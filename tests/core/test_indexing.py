@@ -71,7 +71,7 @@ def test_no_step_promises_that_ids_are_inside(hyper, static):
 
 
 @pytest.mark.parametrize("static", [STEPS[1], STEPS[6]], ids=lambda s: s.engine)
-def test_nor_do_members_of_a_sweep(hyper, static):
+def test_nor_do_trials_of_a_sweep(hyper, static):
     state, hyper, tokens, line = inputs(static, hyper)
     two = jax.tree.map(lambda x: jnp.stack([x, x]), (state, hyper))
     trials = sweeping.Trials(jax.random.split(jax.random.key(0)), two[1], None, jnp.ones(2, bool))

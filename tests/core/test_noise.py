@@ -99,8 +99,8 @@ def test_without_replacement_is_the_sequential_law_of_distinct_words(noise_of, t
     found, expected = Counter(map(tuple, drawn.tolist())), {}
     for words in itertools.permutations(set(range(5)) - {target}, k):
         p = 1.0
-        for place, word in enumerate(words):
-            p *= without(PN, target, *words[:place])[word]
+        for index, word in enumerate(words):
+            p *= without(PN, target, *words[:index])[word]
         expected[words] = p * len(drawn)
     assert set(found) <= set(expected)
     likely = [words for words in expected if expected[words] >= 5]

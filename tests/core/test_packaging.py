@@ -25,7 +25,7 @@ MODULES = {  # of distributions that go by another name
     "orbax-checkpoint": "orbax",
     "scikit-learn": "sklearn",
 }
-# Optional, and told when it is missing: the loop of a peer that a user sets up himself.
+# Optional, and told when it is missing: the loop of a baseline that a user sets up himself.
 OUTSIDE = {"torch"}
 
 
@@ -74,7 +74,7 @@ def test_readmes_first_command_needs_nothing_that_some_python_lacks():
     assert "gensim" not in needed  # no wheel for Python 3.14, and its source doesn't build there
 
 
-def test_notice_names_every_carried_file_and_its_bytes():
+def test_notice_names_every_packaged_file_and_its_bytes():
     notice = (ROOT / "NOTICE").read_text()
     entries = dict(re.findall(r"^(w2v_jax/resources/\S+)\n((?:  .*\n)+)", notice, re.MULTILINE))
     files = {f"w2v_jax/resources/{p.name}": p for p in RESOURCES.iterdir() if p.is_file()}
@@ -111,17 +111,17 @@ def wheel(tmp_path_factory):
         found = "0"
     if int(found.split(".")[0]) < 77:
         pytest.skip(f"setuptools 77 is needed to build, {found} is there")
-    place = tmp_path_factory.mktemp("build")
+    folder = tmp_path_factory.mktemp("build")
     for name in ("w2v_jax", "experiments", "tests"):
-        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "NOTICE", "CITATION.cff"):
-        shutil.copy(ROOT / name, place)
+        shutil.copy(ROOT / name, folder)
     program = "from setuptools.build_meta import build_wheel; build_wheel('out')"
     built = subprocess.run(
-        [sys.executable, "-c", program], cwd=place, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=300
     )
     assert built.returncode == 0, built.stderr
-    (path,) = (place / "out").glob("*.whl")
+    (path,) = (folder / "out").glob("*.whl")
     return path
 
 

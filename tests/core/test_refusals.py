@@ -35,18 +35,18 @@ def refused(capsys, workdir, script, *args):
     return lines[-1]
 
 
-def test_a_workdir_that_holds_a_run_is_refused_and_untouched(capsys, place, cbow):
+def test_a_workdir_that_holds_a_run_is_refused_and_untouched(capsys, text_folder, cbow):
     for args in (["--noresume"], ["--seed=2"]):
-        line = refused(capsys, cbow[1], "ptb_cbow", *QUICK, f"--data_dir={place}", *args)
+        line = refused(capsys, cbow[1], "ptb_cbow", *QUICK, f"--data_dir={text_folder}", *args)
         assert "--workdir=" in line and "--overwrite" in line
 
 
 @pytest.mark.slow
-def test_an_error_is_a_line_on_stderr_and_status_1_in_a_process_too(place):
-    done = in_a_process(place, "train_corpus", "--corpus=absent.txt", "--workdir=none")
+def test_an_error_is_a_line_on_stderr_and_status_1_in_a_process_too(text_folder):
+    done = in_a_process(text_folder, "train_corpus", "--corpus=absent.txt", "--workdir=none")
     assert done.returncode == 1 and not done.stdout
     assert done.stderr.splitlines() == ["error: --corpus=absent.txt: no such file"]
-    assert not (place / "none").exists()
+    assert not (text_folder / "none").exists()
 
 
 MISTAKES = {
@@ -98,9 +98,9 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_is_one_line_that_names_it(capsys, place, tmp_path, case):
+def test_a_mistake_is_one_line_that_names_it(capsys, text_folder, tmp_path, case):
     args, named = MISTAKES[case]
-    corpus = f"--corpus={place / 'corpus.txt'}"
+    corpus = f"--corpus={text_folder / 'corpus.txt'}"
     assert named in refused(capsys, tmp_path / "out", "ptb_skipgram", *QUICK, corpus, *args)
 
 
@@ -133,15 +133,17 @@ def test_a_data_dir_without_the_files_is_an_error_and_no_download(capsys, monkey
     assert "--data_dir" in line and "ptb.train.txt" in line
 
 
-def test_a_workdir_that_is_a_file_is_refused(capsys, place, tmp_path):
+def test_a_workdir_that_is_a_file_is_refused(capsys, text_folder, tmp_path):
     (tmp_path / "out").write_text("mine")
-    assert start("ptb_cbow", *QUICK, f"--data_dir={place}", f"--workdir={tmp_path / 'out'}") == 1
+    assert (
+        start("ptb_cbow", *QUICK, f"--data_dir={text_folder}", f"--workdir={tmp_path / 'out'}") == 1
+    )
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: --workdir=")
     assert (tmp_path / "out").read_text() == "mine"
 
 
 def test_a_text_with_nothing_to_train_on_leaves_the_run_it_was_to_replace(
-    capsys, tmp_path, cbow, place
+    capsys, tmp_path, cbow, text_folder
 ):
     (tmp_path / "lone.txt").write_text("".join(f"{word}\n" for word in WORDS * 15))
     out = tmp_path / "out"
@@ -152,24 +154,26 @@ def test_a_text_with_nothing_to_train_on_leaves_the_run_it_was_to_replace(
 
 
 @pytest.mark.slow
-def test_divergence_ends_with_status_2_and_no_vectors(capsys, place, tmp_path):
-    args = [f"--data_dir={place}", f"--workdir={tmp_path}", "--optimizer=sgd", "--epochs=20"]
+def test_divergence_ends_with_status_2_and_no_vectors(capsys, text_folder, tmp_path):
+    args = [f"--data_dir={text_folder}", f"--workdir={tmp_path}", "--optimizer=sgd", "--epochs=20"]
     assert start("ptb_cbow", *QUICK, *args, "--batch_size=180", "--learning_rate=1e30") == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("diverged: ") and "step" in line and "--learning_rate" in line
     assert not {p.name for p in tmp_path.iterdir()} & {"vectors.txt", "summary.json"}
 
 
-def test_tables_that_the_last_step_made_infinite_are_a_divergence_too(capsys, place, tmp_path):
-    args = [f"--data_dir={place}", f"--workdir={tmp_path}", "--optimizer=sgd", "--epochs=2"]
+def test_tables_that_the_last_step_made_infinite_are_a_divergence_too(
+    capsys, text_folder, tmp_path
+):
+    args = [f"--data_dir={text_folder}", f"--workdir={tmp_path}", "--optimizer=sgd", "--epochs=2"]
     assert start("ptb_cbow", *QUICK, *args, "--batch_size=180", "--learning_rate=1e30") == 2
     assert not (tmp_path / "summary.json").exists()
 
 
-def test_overwrite_spares_a_folder_that_holds_no_run(capsys, place, tmp_path):
+def test_overwrite_spares_a_folder_that_holds_no_run(capsys, text_folder, tmp_path):
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "mine.png").write_bytes(b"mine")
-    corpus = f"--corpus={place / 'corpus.txt'}"
+    corpus = f"--corpus={text_folder / 'corpus.txt'}"
     assert "plots" in refused(capsys, tmp_path, "ptb_skipgram", *QUICK, "--overwrite", corpus)
 
 
@@ -222,7 +226,7 @@ def test_results_that_are_damaged_are_refused(tmp_path, content):
         Results(tmp_path, {"a": 1})
 
 
-def test_items_of_a_member_that_are_damaged_are_refused(tmp_path):
+def test_items_of_a_trial_that_are_damaged_are_refused(tmp_path):
     path = tmp_path / "0.npz"
     for content in (b"", b"PK\x03\x04", b"\x93NUMPY"):
         path.write_bytes(content)
@@ -235,7 +239,7 @@ BELOW = {
     "--continue_from": ("train_corpus", ["--corpus={text}", "--workdir={here}/out"]),
     "--corpus": ("train_corpus", ["--workdir={here}/out"]),
     "--heldout": ("ptb_ablation", ["--corpus={text}", "--seeds=2", "--workdir={here}/out"]),
-    "--members": ("ptb_ablation", ["--corpus={text}", "--workdir={here}/out"]),
+    "--configurations": ("ptb_ablation", ["--corpus={text}", "--workdir={here}/out"]),
     "--flagfile": ("train_corpus", ["--corpus={text}", "--workdir={here}/out"]),
     "--data_dir": ("ptb_skipgram", ["--workdir={here}/out"]),
     "--vectors": ("query", ["--similar=a"]),
@@ -274,10 +278,10 @@ def locked(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("flag", BELOW)
 def test_a_path_below_a_locked_folder_is_one_line_that_names_the_flag(
-    capsys, place, cbow, locked, tmp_path, flag
+    capsys, text_folder, cbow, locked, tmp_path, flag
 ):
     script, given = BELOW[flag]
-    text = place / "corpus.txt"
+    text = text_folder / "corpus.txt"
     more = [arg.format(text=text, here=tmp_path, run=cbow[1]) for arg in given]
     quick = QUICK if script in ("train_corpus", "ptb_skipgram", "ptb_ablation") else []
     assert start(script, *quick, f"{flag}={locked}/below", *more) == 1

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl import flags
-from entries import ADDED, EVERY, SMALL, K, V, add, drawing, lion, names, tables
+from entries import ADDED, EVERY, SMALL, V, drawing, lion, names, tables
 from messages import told
 
 from experiments.cli import config
@@ -23,17 +23,6 @@ from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, Schedule
 CONSTANTS = ("beta1", "beta2", "epsilon", "weight_decay")
 ENTRIES = [(field, name) for field in EVERY for name in names(field)]
 of = partial(pytest.mark.parametrize, "name")
-
-
-@pytest.fixture
-def added(monkeypatch):
-    add(monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def hyper(make_hyper):
-    return make_hyper(np.arange(1, V + 1), learning_rate=0.1, window=2, negatives=K)
-
 
 # A tiny training
 

@@ -1,4 +1,4 @@
-"""Losses, noise laws, optimisers, schedules: each entry is what it says of itself."""
+"""Losses, noise distributions, optimisers, schedules: each entry is what it says of itself."""
 
 from functools import cache, partial
 
@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 from batches import batch_of, flat
-from entries import SMALL, D, K, V, add, drawing, names, tables
+from entries import SMALL, D, K, V, drawing, names, tables
 from jax.test_util import check_grads
 from laws import chi_square
 from messages import told
@@ -23,17 +23,6 @@ from w2v_jax.optimizers import OPTIMIZERS, Optimizer
 from w2v_jax.types import Params, Vocab
 
 of = partial(pytest.mark.parametrize, "name")
-
-
-@pytest.fixture
-def added(monkeypatch):
-    add(monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def hyper(make_hyper):
-    return make_hyper(np.arange(1, V + 1), learning_rate=0.1, window=2, negatives=K)
-
 
 # Losses
 
@@ -65,8 +54,8 @@ def written_out(params, batch, static):
             continue
         scores = params.output[batch.outputs[t]] @ h[t]
         for pair in range(0, len(scores), 1 + K):
-            at = slice(pair, pair + 1 + K)
-            total += loss(scores[at], jnp.asarray(batch.labels[t, at], h.dtype), weights[at])
+            part = slice(pair, pair + 1 + K)
+            total += loss(scores[part], jnp.asarray(batch.labels[t, part], h.dtype), weights[part])
     return total
 
 
@@ -98,9 +87,9 @@ def test_a_losss_slope_in_its_scores_is_its_difference_quotient(name):
     with jax.enable_x64(True):
         labels = jnp.array([3, 0, 3] if loss.vocabulary else [1.0, 0.0, 0.0])
         for weights in ([1.0, 1.0, 1.0], [0.5, 0.5, 0.0]):
-            at = jnp.asarray(rng.normal(size=5 if loss.vocabulary else 3))
+            scores = jnp.asarray(rng.normal(size=5 if loss.vocabulary else 3))
             own = partial(loss, labels=labels, weights=jnp.asarray(weights))
-            check_grads(own, (at,), 1, ["rev"], atol=1e-6, rtol=1e-6)
+            check_grads(own, (scores,), 1, ["rev"], atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.usefixtures("added")
@@ -152,7 +141,7 @@ def test_both_engines_have_the_same_objective(hyper, name, law):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-# Noise laws
+# Noise distributions
 
 
 @cache

@@ -111,12 +111,12 @@ def test_an_unknown_name_is_refused_by_every_function_that_looks_it_up(make_hype
 
 @pytest.mark.slow
 def test_a_sweep_measures_no_perplexity_where_there_is_none_and_says_so_once(
-    place, tmp_path, monkeypatch, capsys
+    text_folder, tmp_path, monkeypatch, capsys
 ):
     add(monkeypatch)
-    corpus, out = f"--corpus={place / 'corpus.txt'}", tmp_path / "sweep"
+    corpus, out = f"--corpus={text_folder / 'corpus.txt'}", tmp_path / "sweep"
     axis = "--sweep=loss=negative_sampling,hinge,scaled"
-    args = [*QUICK, corpus, axis, "--seeds=1", f"--heldout={place / 'corpus.txt'}"]
+    args = [*QUICK, corpus, axis, "--seeds=1", f"--heldout={text_folder / 'corpus.txt'}"]
     assert start("ptb_ablation", *args, f"--workdir={out}", "--epochs=1", "--cpu_devices=1") == 0
     notes = [line for line in capsys.readouterr().err.splitlines() if "no perplexity" in line]
     assert [note.split(",")[0] for note in notes] == [
@@ -139,7 +139,7 @@ README = {
 
 
 @pytest.fixture(scope="module")
-def changed(tmp_path_factory, place):
+def changed(tmp_path_factory, text_folder):
     """A copy of the code with README's additions, and a text."""
     folder = tmp_path_factory.mktemp("changed")
     for package in ("w2v_jax", "experiments"):
@@ -155,7 +155,7 @@ def changed(tmp_path_factory, place):
     for path, code in added:
         with open(folder / path, "a") as file:
             file.write(f"\n\n{code}")
-    shutil.copy(place / "corpus.txt", folder)
+    shutil.copy(text_folder / "corpus.txt", folder)
     return folder
 
 

@@ -31,7 +31,7 @@ OF_STREAMS = {"dynamic_window": True, "full_windows": False, "redraw": "epoch"}
 
 
 def stream_of(hyper, static, lines=LINES, tokens=None, epoch=0, chunk=0, key=KEY, padding=3):
-    """A stream of words that are their own places, or of `tokens`, with padding at the end."""
+    """A stream of words that are their own positions, or of `tokens`, with padding at the end."""
     tokens = np.arange(len(lines)) if tokens is None else tokens
     tokens = np.pad(tokens, (0, padding)).astype(np.int32)
     lines = np.pad(lines, (0, padding), constant_values=-1).astype(np.int32)
@@ -135,8 +135,8 @@ def test_cbow_weighs_the_contexts_of_a_row_equally_to_a_sum_of_one(even):
 def test_full_windows_has_the_centres_whose_window_is_whole(even, model):
     static = PAIRS._replace(model=model, full_windows=True, dynamic_window=False)
     sampled = stream_of(even, static, lines=np.zeros(N, np.int32))
-    places = np.asarray(sampled.centre_order)[: int(sampled.centres)]
-    np.testing.assert_array_equal(np.sort(places), np.arange(3, N - 3))
+    positions = np.asarray(sampled.centre_order)[: int(sampled.centres)]
+    np.testing.assert_array_equal(np.sort(positions), np.arange(3, N - 3))
     pairs = pairs_of(sampled, even, static)
     assert len(pairs) == (N - 6) * 6
     assert pairs == enumerated(sampled, full=True)[0]

@@ -36,12 +36,22 @@ def step_of(name):
     @jax.jit
     def step(values, state, ids, grads):
         with jax.numpy_dtype_promotion("standard"):  # optax's Adam
-            representative, places = sparse_update.deduplicate(state.representative, ids)
-            summed = jnp.zeros_like(grads).at[places].add(grads, mode="drop")
+            representative, indices = sparse_update.deduplicate(state.representative, ids)
+            summed = jnp.zeros_like(grads).at[indices].add(grads, mode="drop")
             state = state.replace(representative=representative)
-            return sparse_update.update(values, state, ids, places, summed, transformation)
+            return sparse_update.update(values, state, ids, indices, summed, transformation)
 
     return step
+
+
+@given(st.lists(st.integers(0, V + 4), min_size=1, max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_rows_are_written_at_ids_of_which_none_repeats(ids):
+    ids = jnp.array(ids, jnp.int32)
+    _, indices = sparse_update.deduplicate(jnp.zeros(V, jnp.int32), ids)
+    written = np.asarray(sparse_update._once(ids, indices, V))
+    assert len(np.unique(written)) == len(ids) and written.max() < V + len(ids)
+    assert set(written[written < V]) == {i for i in ids.tolist() if i < V}
 
 
 def dense_step(name, values, state, ids, grads):

@@ -164,3 +164,45 @@ def test_results_name_no_folder_of_the_machine_that_made_them():
     assert texts
     for name in texts:
         assert not re.search(r"=/\w|\"/\w+/|/home/|/root/", (ROOT / name).read_text()), name
+
+
+# What writes a file elsewhere than `w2v_jax.data.writing`: it adds to one that is there already,
+# fills a folder that appears whole, keeps what a child process prints, or runs on its own.
+WRITERS = {
+    "w2v_jax.data.writing",
+    "w2v_jax.data.id_cache",
+    "w2v_jax.data.loader",
+    "w2v_jax.data.lossy_counting",
+    "experiments.runs.rundir",
+    "experiments.runs.store",
+    "experiments.cli.streams",
+    "experiments.benchmarks.child_process",
+    "experiments.benchmarks.killed_runs",
+    "experiments.benchmarks.baselines.d2l_training",
+    "experiments.benchmarks.baselines.gensim_training",
+}
+
+
+def written(tree):
+    """The calls of a file that open one for writing, or write one at once."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        given = [a.value for a in node.args if isinstance(a, ast.Constant)]
+        modes = [v for v in given if isinstance(v, str) and set(v) <= set("rwxabt+")]
+        writes = name == "open" and any(set(mode) & set("wxa+") for mode in modes)
+        if writes or name in ("write_text", "write_bytes", "tofile"):
+            yield name
+
+
+def test_files_appear_whole():
+    found = {m for m, path in MODULES.items() if any(written(ast.parse(path.read_text())))}
+    assert found - WRITERS == set() and "w2v_jax.data.writing" in found
+
+
+def test_what_writes_a_file_is_seen():
+    for line in ("open(p, 'w')", "p.open('xb')", "p.write_text(x)", "open(p, 'r+b')"):
+        assert any(written(ast.parse(line))), line
+    for line in ("open(p)", "open(p, 'rb')", "p.read_text()", "file.write(x)"):
+        assert not any(written(ast.parse(line))), line

@@ -60,7 +60,8 @@ def alone(key, hyper, state, corpus, static):
         PROGRAMS[static, size] = training.compile_program(state, key, size, hyper, static, 7)
     program = PROGRAMS[static, size]
     start = jax.tree.map(jnp.copy, state)  # a dispatch takes its state's memory
-    for after, _ in training.train(start, key, corpus, program, hyper, static, EPOCHS):
+    whole = training.Training(key, corpus, program, hyper, static, EPOCHS)
+    for after, _ in training.train(start, whole):
         last = jax.device_get(after)
     return last
 
@@ -88,7 +89,7 @@ def shard(trials, size, devices):
 
 
 def of_all(sharded):
-    """State and alive of all trials."""
+    """State and activity of all trials."""
     return sweeping.joined([m.replace(key=None) for m in sharded])
 
 
@@ -103,7 +104,7 @@ def equal(a, b):
 @pytest.mark.bits
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.slow
-def test_a_member_has_the_bits_of_the_run_alone(corpus, chunked, make_hyper, kind):
+def test_a_trial_has_the_bits_of_the_run_alone(corpus, chunked, make_hyper, kind):
     static = KINDS[kind]
     rates = enumerate(RATES)
     trials = [trial(make_hyper, corpus, static, i, rate, **ROOM[i]) for i, rate in rates]
@@ -117,7 +118,7 @@ def test_a_member_has_the_bits_of_the_run_alone(corpus, chunked, make_hyper, kin
 
 @pytest.mark.parametrize("kind", ["pairs, cbow, touched adam", "blocks"])
 @pytest.mark.slow
-def test_lanes_differ_by_rounding_alone(corpus, chunked, make_hyper, kind):
+def test_vmapped_trials_differ_by_rounding_alone(corpus, chunked, make_hyper, kind):
     static = KINDS[kind]
     trials = [trial(make_hyper, corpus, static, i, rate) for i, rate in enumerate(RATES)]
     one, sums = together(trials, corpus, static)
@@ -166,7 +167,7 @@ def test_all_devices_share_one_compilation(make_hyper, corpus):
     ("kind", "vmap_width"),
     [("pairs, cbow, touched adam", 3), ("blocks, cbow, dense adam", 1), ("blocks", 3)],
 )
-def test_a_diverged_member_stays_where_it_was_and_the_others_go_on(
+def test_a_diverged_trial_stays_where_it_was_and_the_others_go_on(
     corpus, chunked, make_hyper, kind, vmap_width
 ):
     static = KINDS[kind]
@@ -200,7 +201,7 @@ def test_the_last_good_state_is_that_of_the_chunk_before(corpus, make_hyper):
         assert whole.active[1]
 
 
-def test_a_member_that_does_not_go_on_keeps_its_state(corpus, chunked, make_hyper):
+def test_a_trial_that_does_not_go_on_keeps_its_state(corpus, chunked, make_hyper):
     static = KINDS["blocks"]
     trials = [trial(make_hyper, corpus, static, i, 0.1) for i in range(3)]
     devices = jax.devices()[:1]
@@ -265,7 +266,7 @@ def test_a_tpus_tables_have_rows_of_whole_registers(make_corpus, make_hyper):
     assert of["tpu"] - of["gpu"] == 2 * 2 * 3000 * 28 * 4 + state + 4  # one more, of the trial
 
 
-def test_lanes_and_padding():
+def test_vmap_width_and_padding():
     devices = jax.devices()[:4]
     assert sweeping.default_vmap_width(9, devices) == 1
     of = {p: [SimpleNamespace(platform=p)] * 2 for p in ("gpu", "tpu")}

@@ -40,7 +40,8 @@ def compiled(corpus, hyper, static, steps, **kwargs):
 def trained(corpus, program, hyper, static, epochs, key=KEY, **kwargs):
     """The last parameters and all reports."""
     first, reports = start(hyper, static, **kwargs), []
-    for state, report in training.train(first, key, corpus, program, hyper, static, epochs):
+    whole = training.Training(key, corpus, program, hyper, static, epochs)
+    for state, report in training.train(first, whole):
         reports.append(report)
         params = state.params
     return jax.tree.map(np.asarray, params), reports
@@ -137,8 +138,8 @@ def test_results_do_not_depend_on_the_steps_of_a_dispatch(chunked):
     np.testing.assert_array_equal(one.input, other.input)
     np.testing.assert_array_equal(one.output, other.output)
     assert len(first) > len(second) and first[-1].step == second[-1].step == len(first)
-    for place in range(4):
-        sums = [sum(r.metrics[place] for r in reports) for reports in (first, second)]
+    for index in range(4):
+        sums = [sum(r.metrics[index] for r in reports) for reports in (first, second)]
         np.testing.assert_allclose(*sums, rtol=1e-6)
 
 
@@ -172,23 +173,23 @@ def test_a_training_goes_on_from_any_dispatch_to_the_same_bits(
     corpus, static = make_corpus(lines, words=110, vocab_size=V), GOING_ON[name]
     hyper = make_hyper(np.ones(V), keep_prob=np.full(V, 0.8), learning_rate=0.1)
     program = compiled(corpus, hyper, static, steps=2)
-    arguments = (KEY, corpus, program, hyper, static, 2)
+    whole = training.Training(KEY, corpus, program, hyper, static, 2)
     seen = [
         (jax.tree.map(np.array, state), report)
-        for state, report in training.train(start(hyper, static), *arguments)
+        for state, report in training.train(start(hyper, static), whole)
     ]
     assert len({report.position for _, report in seen}) == len(seen)
     for i, (state, report) in enumerate(seen[:-1]):
         rest = [r for _, r in seen[i + 1 :]]
         states, reports = [], []
         state = jax.tree.map(jnp.array, state)
-        for state, again in training.train(state, *arguments, report.position):  # noqa: B020
+        for state, again in training.train(state, whole, report.position):  # noqa: B020
             states.append(jax.tree.map(np.array, state))
             reports.append(again)
         assert reports == rest
         jax.tree.map(np.testing.assert_array_equal, states[-1], seen[-1][0])
     end = seen[-1][1].position
-    assert list(training.train(seen[-1][0], *arguments, end)) == []
+    assert list(training.train(seen[-1][0], whole, end)) == []
 
 
 @pytest.mark.bits
@@ -200,11 +201,9 @@ def test_text_that_stays_on_the_device_changes_nothing(monkeypatch, chunked, res
     results = []
     for kept in (0, resident):
         given.clear()
-        first = start(hyper, PLAIN)
-        for state, report in training.train(  # noqa: B007 (the last one)
-            first, KEY, corpus, programs[7], hyper, PLAIN, 3, resident=kept
-        ):
-            last = report
+        whole = training.Training(KEY, corpus, programs[7], hyper, PLAIN, 3, resident=kept)
+        for state, last in training.train(start(hyper, PLAIN), whole):  # noqa: B007
+            pass
         results.append((jax.tree.map(np.asarray, state), last, len(given)))
     (one, its, all_given), (other, others, fewer) = results
     jax.tree.map(np.testing.assert_array_equal, one, other)
@@ -272,7 +271,8 @@ def compilations():
 def test_nothing_is_compiled_after_the_first_epoch(chunked, compilations):
     corpus, hyper, programs = chunked
     state, heard = start(hyper, PLAIN), []
-    for _, report in training.train(state, KEY, corpus, programs[7], hyper, PLAIN, 3):
+    whole = training.Training(KEY, corpus, programs[7], hyper, PLAIN, 3)
+    for _, report in training.train(state, whole):
         heard.append((report.epoch, len(compilations)))
     after_first = max(count for epoch, count in heard if epoch == 1)
     assert heard[-1] == (3, after_first)
@@ -445,6 +445,7 @@ def test_a_training_as_accelerators_take_it_is_a_cpus(
         np.testing.assert_allclose(other.metrics, own.metrics, rtol=1e-4)
         assert other.learning_rate == pytest.approx(own.learning_rate)
     state = start(hyper, static)
-    for after, _ in training.train(state, KEY, corpus, there, hyper, static, 1):
+    once = training.Training(KEY, corpus, there, hyper, static, 1)
+    for after, _ in training.train(state, once):
         rows_last = after.params.input.format.layout.major_to_minor == (1, 0)
         assert rows_last == (platform == "tpu") and int(after.step) > 0

@@ -1,4 +1,4 @@
-"""Vocabularies joined, rows carried over, and training that goes on from an earlier one."""
+"""Vocabularies merged, rows transferred, and training that starts from an earlier one."""
 
 import json
 
@@ -51,10 +51,10 @@ def test_the_text_is_the_same_words_in_the_joined_vocabulary(tmp_path):
     earlier = Pretrained(old, {}, 0, "")
     for held in (ids, id_cache.Ids(str(tmp_path / "ids"))):
         corpus = Corpus(held, np.array([7]), new, 7, "x")
-        merge_vocabs, place = warm_start.merge_vocabs(corpus, earlier)
+        merge_vocabs, index = warm_start.merge_vocabs(corpus, earlier)
         words = [merge_vocabs.vocab.words[i] for i in merge_vocabs.ids[0:7]]
         assert words == [new.words[i] for i in ids]
-        assert [merge_vocabs.vocab.words[i] for i in place] == ["c", "a"]
+        assert [merge_vocabs.vocab.words[i] for i in index] == ["c", "a"]
         assert merge_vocabs.vocab.words == ("a", "c", "b")
 
 
@@ -76,18 +76,18 @@ def states(make_hyper):
 
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "row_adagrad", "sgd"])
 @pytest.mark.parametrize("rows_moved", ["dense", "sparse"])
-def test_rows_are_carried_to_their_places_and_new_words_stay(states, optimizer, rows_moved):
+def test_rows_are_transferred_to_their_indices_and_new_words_stay(states, optimizer, rows_moved):
     arrays, first = states(optimizer, rows_moved)
-    place = np.array([4, 0, 2])
+    index = np.array([4, 0, 2])
     earlier = Pretrained(Vocab(("a", "b", "c"), np.ones(3)), arrays, 10, "")
     for with_optimizer in (False, True):
-        state = warm_start.transfer_rows(first, earlier, place, with_optimizer)
+        state = warm_start.transfer_rows(first, earlier, index, with_optimizer)
         assert jax.tree.structure(state) == jax.tree.structure(first)
         before, after = flat(first), flat(state)
         for name, leaf in after.items():
             moved = with_optimizer or name.startswith("params.")
             if leaf.ndim and moved:
-                np.testing.assert_array_equal(leaf[place], arrays[name])
+                np.testing.assert_array_equal(leaf[index], arrays[name])
                 np.testing.assert_array_equal(leaf[[1, 3]], before[name][[1, 3]])
             else:
                 np.testing.assert_array_equal(leaf, (arrays if moved else before)[name])
@@ -96,25 +96,25 @@ def test_rows_are_carried_to_their_places_and_new_words_stay(states, optimizer, 
 def test_what_does_not_go_together_is_refused(states):
     arrays, first = states("adam", "dense")
     other = states("sgd", "dense")[0]
-    vocab, place = Vocab(("a", "b", "c"), np.ones(3)), np.array([4, 0, 2])
+    vocab, index = Vocab(("a", "b", "c"), np.ones(3)), np.array([4, 0, 2])
     with told("--continue_schedule: the earlier run had another"):
-        warm_start.transfer_rows(first, Pretrained(vocab, other, 1, ""), place, True)
+        warm_start.transfer_rows(first, Pretrained(vocab, other, 1, ""), index, True)
     narrow = {**arrays, "params.input": arrays["params.input"][:, :1]}
     with told(r"--continue_from: params.input is \[3, 1\]"):
-        warm_start.transfer_rows(first, Pretrained(vocab, narrow, 1, ""), place, False)
+        warm_start.transfer_rows(first, Pretrained(vocab, narrow, 1, ""), index, False)
 
 
 # As a user does it
 
 
 @pytest.fixture(scope="module")
-def texts(place):
-    (place / "more.txt").write_text("w1 w2 new w3\nw2 new w1 w4 newer\n" * 10)
-    args = [*QUICK, f"--corpus={place / 'corpus.txt'}", "--schedule=linear", "--min_count=2"]
-    first = place / "first"
+def texts(text_folder):
+    (text_folder / "more.txt").write_text("w1 w2 new w3\nw2 new w1 w4 newer\n" * 10)
+    args = [*QUICK, f"--corpus={text_folder / 'corpus.txt'}", "--schedule=linear", "--min_count=2"]
+    first = text_folder / "first"
     args += [f"--workdir={first}", "--checkpoint_every_steps=5"]
     assert start("ptb_skipgram", *args) == 0
-    return first, place / "more.txt"
+    return first, text_folder / "more.txt"
 
 
 def going_on(texts, out, *more):
@@ -133,8 +133,8 @@ def test_a_run_goes_on_from_another_on_new_text(texts, tmp_path):
     assert set(new) - set(old) == {"new"}  # "newer" occurs ten times
     assert new["w1"] == old["w1"] + 20 and new["w4"] == old["w4"] + 10 and new["new"] == 20
     before, after = (vectors_io.load(f / "vectors.txt") for f in (texts[0], out))
-    place = [after.words.index(word) for word in before.words]
-    np.testing.assert_array_equal(after.vectors[place], before.vectors)
+    index = [after.words.index(word) for word in before.words]
+    np.testing.assert_array_equal(after.vectors[index], before.vectors)
     assert np.abs(after.vectors[after.words.index("new")]).max() > 0
 
 
@@ -157,8 +157,8 @@ def test_vectors_alone_are_a_beginning_too(texts, tmp_path, capsys):
     vectors = f"--continue_from={texts[0] / 'vectors.txt'}"
     assert going_on(texts, tmp_path, vectors, "--learning_rate=0") == 0
     before, after = (vectors_io.load(f / "vectors.txt") for f in (texts[0], tmp_path))
-    place = [after.words.index(word) for word in before.words]
-    np.testing.assert_array_equal(after.vectors[place], before.vectors)
+    index = [after.words.index(word) for word in before.words]
+    np.testing.assert_array_equal(after.vectors[index], before.vectors)
     counts = load_counts(str(tmp_path / "vocab.tsv"))  # of the new text alone
     assert dict(zip(counts.words, counts.counts.tolist(), strict=True))["w0"] == 0
     assert going_on(texts, tmp_path / "on", vectors, "--continue_schedule") == 1

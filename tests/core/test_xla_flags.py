@@ -131,3 +131,49 @@ def test_the_warning_comes_once_and_not_where_there_is_no_need(machine, monkeypa
         machine(jaxlib="0.11.1")
         compile_a_sweep()
     assert len(seen) == 1
+
+
+ASKED = f"{xla_flags.DETERMINISTIC}=true"
+
+
+@pytest.mark.parametrize("own", ["", "--xla_dump_to=/nowhere"])
+def test_deterministic_operations_are_asked_for_once(machine, own):
+    machine("0.12.0", own=own)
+    (note,) = w2v_jax.configure(deterministic=True)
+    assert flags().split() == [*own.split(), ASKED] and ASKED in note
+    assert w2v_jax.configure(deterministic=True) == []
+    machine("0.10.2", own=own)
+    assert len(w2v_jax.configure(deterministic=True)) == 2
+    assert flags().split() == [*own.split(), ASKED, xla_flags.SCATTER]
+
+
+@pytest.mark.parametrize("own", [ASKED, xla_flags.DETERMINISTIC, f"{ASKED} --xla_dump_to=/x"])
+def test_who_asked_xla_for_them_is_left_alone(machine, own):
+    machine("0.12.0", own=own, started=True)
+    assert w2v_jax.configure(deterministic=True) == [] and flags() == own
+
+
+@pytest.mark.parametrize(
+    ("made", "line"),
+    [
+        ({"own": f"{xla_flags.DETERMINISTIC}=false"}, "XLA_FLAGS has --xla_gpu_deterministic_ops"),
+        ({"own": f"{ASKED} {xla_flags.DETERMINISTIC}=0"}, "XLA_FLAGS has"),  # the last one counts
+        ({"own": "/nowhere/flags.txt"}, "XLA_FLAGS names a file"),
+        ({"started": True}, "before JAX computes"),
+    ],
+)
+def test_deterministic_is_refused_where_it_cannot_be_kept(machine, made, line):
+    machine("0.12.0", **made)
+    before = flags()
+    with pytest.raises(w2v_jax.UserError, match=f"`deterministic`: .*{line}"):
+        w2v_jax.configure(deterministic=True)
+    assert flags() == before
+
+
+def test_a_command_that_is_to_be_deterministic_tells_xla(machine, capsys):
+    machine("0.12.0")
+    assert start("train_corpus", "--deterministic") == 1  # the text is missing
+    assert flags() == ASKED
+    machine("0.12.0", own=f"{xla_flags.DETERMINISTIC}=false")
+    assert start("train_corpus", "--deterministic") == 1
+    assert "error: --deterministic: XLA_FLAGS has" in capsys.readouterr().err

@@ -80,8 +80,8 @@ def test_lines_are_what_split_gives_or_the_byte_at_fault_is_named(folder, conten
             return
         line, byte = one_line(error).split("line ")[1].split(", byte ")
         before = b"\n".join(content.split(b"\n")[: int(line) - 1])
-        at = len(before) + (int(line) > 1) + int(byte.split(":")[0]) - 1
-        content[:at].decode()  # all before it is text
+        offset = len(before) + (int(line) > 1) + int(byte.split(":")[0]) - 1
+        content[:offset].decode()  # all before it is text
         with pytest.raises(UnicodeDecodeError):
             content.split(b"\n")[int(line) - 1].decode()
     else:

@@ -152,8 +152,8 @@ def test_damage_at_either_end_of_a_large_file_is_seen(tmp_path, monkeypatch):
     path = tmp_path / id_cache.IDS
     path.write_bytes(data)
     whole = id_cache._checksum(str(path))
-    for at in (0, 7, 64, 192, 199):
-        path.write_bytes(data[:at] + b"\xff" + data[at + 1 :])
+    for offset in (0, 7, 64, 192, 199):
+        path.write_bytes(data[:offset] + b"\xff" + data[offset + 1 :])
         assert id_cache._checksum(str(path)) != whole
 
 
@@ -226,7 +226,7 @@ def ids(tmp_path):
 @pytest.mark.parametrize("most", [1, 7, 1 << 20])
 def test_slices_of_ids_are_those_of_an_array_however_little_a_read_gives(ids, monkeypatch, most):
     pread = os.pread
-    monkeypatch.setattr(os, "pread", lambda file, n, at: pread(file, min(n, most), at))
+    monkeypatch.setattr(os, "pread", lambda file, n, offset: pread(file, min(n, most), offset))
     array = np.arange(1000, dtype=np.int32)
     mixed = np.random.default_rng(0).permutation(1000).astype(np.int32)
     again = ids.renumbered(mixed)

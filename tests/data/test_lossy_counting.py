@@ -62,10 +62,10 @@ def chosen(text, min_count, max_vocab, unk, known):
     ranked = [(w, n) for w, n in Counter(text).most_common() if w not in (None, "<unk>")]
     kept = [w for w, n in ranked if n >= min_count or w in known]
     rare = len(kept) < len(ranked) or None in text or "<unk>" in text
-    places = max_vocab or len(kept) + 1
-    if unk == "keep" and (rare or len(kept) > places):
-        places -= 1
-    return sorted(kept, key=lambda w: w not in known)[:places] if kept else []
+    room = max_vocab or len(kept) + 1
+    if unk == "keep" and (rare or len(kept) > room):
+        room -= 1
+    return sorted(kept, key=lambda w: w not in known)[:room] if kept else []
 
 
 def expected(source, files, size, max_types, **options):
@@ -203,20 +203,20 @@ def test_the_cache_tells_again_what_was_lost_and_keeps_nothing_else(tmp_path, mo
     assert len(notes) == 3 and "occurrences of them are left out" in notes[2]
 
 
-def memory_of(tally):
-    arrays = [tally._counts, *tally._table._appeared]
-    arrays += [a for a in vars(tally._table).values() if isinstance(a, np.ndarray)]
-    return sum(a.nbytes for a in arrays) + 100 * len(tally._table._appeared)
+def memory_of(counter):
+    arrays = [counter._counts, *counter._table._appeared]
+    arrays += [a for a in vars(counter._table).values() if isinstance(a, np.ndarray)]
+    return sum(a.nbytes for a in arrays) + 100 * len(counter._table._appeared)
 
 
 def test_memory_is_bounded_by_the_limit_whatever_is_read(tmp_path):
-    tally, sizes = lossy_counting.LossyCounter(str(tmp_path), 1000), []
+    counter, sizes = lossy_counting.LossyCounter(str(tmp_path), 1000), []
     for i in range(200):
         text = " ".join(f"{j}" * 4 for j in range(300 * i, 300 * (i + 1)))
-        tally.add(Words(tokens(text.encode())[0]), 301)
-        assert tally._table.size <= 1000 + 300
-        sizes.append(memory_of(tally))
-    assert tally.generation > 30 and max(sizes[20:]) <= 1.2 * max(sizes[:20])
+        counter.add(Words(tokens(text.encode())[0]), 301)
+        assert counter._table.size <= 1000 + 300
+        sizes.append(memory_of(counter))
+    assert counter.generation > 30 and max(sizes[20:]) <= 1.2 * max(sizes[:20])
     repeated, text = lossy_counting.LossyCounter(str(tmp_path), 1000), Words(tokens(b"a b c")[0])
     for _ in range(100):
         repeated.add(text, 4)

@@ -172,15 +172,16 @@ def test_an_epoch_without_a_centre_is_passed_over(make_corpus, make_hyper):
     draw = jax.jit(lambda *args: subsampling.sample_chunk(*args, static))
     text = [jnp.asarray(x) for x in corpus.arrays(0, 2, 2)]
     program = training.Program(draw, None, None, 1, 0.0)
-    found = [v.epoch for v in visits.visits(key, corpus, program, hyper, static, 60)]
+    whole = training.Training(key, corpus, program, hyper, static, 60)
+    found = [v.epoch for v in visits.visits(whole)]
     drawn = [epoch for epoch in range(60) if draw(key, epoch, 0, *text, hyper).centres]
     assert found == drawn and 0 < len(found) < 60
 
 
 @pytest.mark.parametrize("rate", ["1e-9", "1e6"])
 @pytest.mark.slow
-def test_a_run_no_better_than_chance_says_so_with_both_figures(capsys, place, tmp_path, rate):
-    args = [*QUICK, f"--corpus={place / 'corpus.txt'}", "--init=gensim", "--optimizer=sgd"]
+def test_a_run_no_better_than_chance_says_so_with_both_figures(capsys, text_folder, tmp_path, rate):
+    args = [*QUICK, f"--corpus={text_folder / 'corpus.txt'}", "--init=gensim", "--optimizer=sgd"]
     args += [f"--learning_rate={rate}", "--min_count=1"]
     if start("train_corpus", *args, f"--workdir={tmp_path / 'run'}") == 2:
         return  # diverged, and said so
@@ -188,7 +189,7 @@ def test_a_run_no_better_than_chance_says_so_with_both_figures(capsys, place, tm
     said = capsys.readouterr().out
     assert "no better than chance" in said and figure in said
     if rate == "1e-9":
-        sweep = [*QUICK, f"--corpus={place / 'corpus.txt'}", "--optimizer=sgd", "--seeds=2"]
+        sweep = [*QUICK, f"--corpus={text_folder / 'corpus.txt'}", "--optimizer=sgd", "--seeds=2"]
         assert (
             start("ptb_ablation", *sweep, f"--learning_rate={rate}", f"--workdir={tmp_path}") == 0
         )

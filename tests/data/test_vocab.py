@@ -17,9 +17,9 @@ def choose(words, **options):
     """What becomes of a text: (words left in it, '-' for those left out; the vocabulary)."""
     counts = Counter(words)
     types = [word.encode() for word in counts]
-    built, place = vocab.choose(types, np.array([*counts.values()]), text="t", **options)
-    place = dict(zip(counts, place.tolist(), strict=True))
-    return ["-" if place[w] < 0 else built.words[place[w]] for w in words], built
+    built, index = vocab.choose(types, np.array([*counts.values()]), text="t", **options)
+    index = dict(zip(counts, index.tolist(), strict=True))
+    return ["-" if index[w] < 0 else built.words[index[w]] for w in words], built
 
 
 def test_most_frequent_first_ties_by_first_appearance():
@@ -43,8 +43,8 @@ def test_dropped_words_have_no_place():
 
 
 def test_types_that_do_not_occur_do_not_exist():
-    built, place = vocab.choose([b"a", b"<unk>", b"b"], np.array([1, 2, 0]), unk="drop")
-    assert built.words == ("a",) and place.tolist() == [0, -1]
+    built, index = vocab.choose([b"a", b"<unk>", b"b"], np.array([1, 2, 0]), unk="drop")
+    assert built.words == ("a",) and index.tolist() == [0, -1]
 
 
 def test_known_words_are_never_rare_and_take_places_first():
@@ -62,11 +62,11 @@ def test_known_words_are_never_rare_and_take_places_first():
 
 def test_what_was_forgotten_is_rare_whatever_its_count():
     types, counts = [b"a", b"", b"b", b"<unk>"], np.array([3, 9, 2, 1])
-    built, place = vocab.choose(types, counts)
+    built, index = vocab.choose(types, counts)
     assert built.words == ("<unk>", "a", "b") and built.counts.tolist() == [10, 3, 2]
-    assert place.tolist() == [1, 0, 2, 0]
-    built, place = vocab.choose(types, counts, unk="drop", known=("",))
-    assert built.words == ("a", "b") and place.tolist() == [0, -1, 1, -1]
+    assert index.tolist() == [1, 0, 2, 0]
+    built, index = vocab.choose(types, counts, unk="drop", known=("",))
+    assert built.words == ("a", "b") and index.tolist() == [0, -1, 1, -1]
     with told("--max_types: too small, every word of t was forgotten"):
         vocab.choose([b"<unk>", b""], np.array([1, 9]), text="t")
     with told("occurs 3 times after --max_types last forgot it"):

@@ -63,7 +63,7 @@ def step_of(static):
 
 
 def batches_of(hyper, static, epoch=0, lines=LINES, padding=3):
-    """Each token is its own word, so that a batch tells places."""
+    """Each token is its own word, so that a batch tells positions."""
     draw, make = drawing(static), jitted(blocks.make_blocks, static)
     tokens = np.pad(np.arange(len(lines)), (0, padding)).astype(np.int32)
     lines = np.pad(lines, (0, padding), constant_values=-1).astype(np.int32)
@@ -79,8 +79,8 @@ def pairs_of(batches, static):
     w, length = static.window, static.block
     for batch in batches:
         for block, context_weights in zip(batch.tokens, batch.context_weights, strict=True):
-            for at, x in zip(*np.nonzero(context_weights), strict=True):
-                found[int(block[w + at]), int(block[x])] += 1
+            for centre, x in zip(*np.nonzero(context_weights), strict=True):
+                found[int(block[w + centre]), int(block[x])] += 1
         assert (
             set(np.unique(batch.context_weights)) <= {0, 1}
             and batch.context_weights.shape[1] == length
@@ -296,8 +296,8 @@ def test_the_gradient_in_parts_is_that_of_the_whole(hyper, monkeypatch, model):
 def test_both_gradients_of_weighted_sums_are_right():
     rng = np.random.default_rng(0)
     shares, rows = rng.normal(size=(2, 3, 5)), rng.normal(size=(2, 5, 4))
-    at = jnp.float32(shares), jnp.float32(rows)
-    check_grads(products.weighted_sums, at, 1, ["rev"], atol=0.02, rtol=0.02, eps=1e-2)
+    arguments = jnp.float32(shares), jnp.float32(rows)
+    check_grads(products.weighted_sums, arguments, 1, ["rev"], atol=0.02, rtol=0.02, eps=1e-2)
 
 
 @pytest.mark.parametrize(("model", "noise"), [(m, n) for m, n, legacy in LAWS if not legacy])
@@ -307,8 +307,8 @@ def test_in_expectation_over_noise_it_is_the_pairs_engines_objective(make_hyper,
     hyper = make_hyper(np.array([8, 4, 2, 1, 1.0]), window=3, negatives=3)
     static = STATIC._replace(model=model, noise=noise, negatives=3, block=8, batch_size=8)
     tokens, lines = jnp.array([0, 1, 2, 3, 4, 0, 1, 0]), jnp.zeros(8, jnp.int32)
-    at = jnp.int32(0)
-    sampled = jitted(subsampling.sample_chunk, static)(KEY, at, at, tokens, lines, hyper)
+    zero = jnp.int32(0)
+    sampled = jitted(subsampling.sample_chunk, static)(KEY, zero, zero, tokens, lines, hyper)
 
     @jax.jit
     @jax.vmap
@@ -422,9 +422,10 @@ def test_a_smaller_dispatch_gives_the_same_tables(make_corpus, make_hyper):
         state = update.init_state(jax.tree.map(jnp.asarray, tables()), hyper, static)
         size = corpus.chunk_size
         program = training.compile_program(state, KEY, size, hyper, static, steps)
+        whole = training.Training(KEY, corpus, program, hyper, static, 2)
         *_, (state, report) = (
             (jax.tree.map(np.asarray, state), report)
-            for state, report in training.train(state, KEY, corpus, program, hyper, static, 2)
+            for state, report in training.train(state, whole)
         )
         assert report.words == 2 * len(corpus.ids) and np.isfinite(report.metrics.loss)
         ends.append(state.params)
@@ -453,7 +454,8 @@ def test_over_several_chunks_every_token_with_a_context_is_a_centre_once_an_epoc
     static = STATIC._replace(update="sparse", optimizer="row_adagrad")
     state = update.init_state(jax.tree.map(jnp.asarray, tables()), hyper, static)
     program = training.compile_program(state, KEY, corpus.chunk_size, hyper, static, 5)
-    reports = [r for _, r in training.train(state, KEY, corpus, program, hyper, static, 2)]
+    whole = training.Training(KEY, corpus, program, hyper, static, 2)
+    reports = [r for _, r in training.train(state, whole)]
     for epoch in (1, 2):
         rows = sum(r.metrics.rows for r in reports if r.epoch == epoch)
         assert rows == sum(n for n in LENGTHS if n > 1)

@@ -62,8 +62,8 @@ def check_both(simulations, truths):
 
     def estimates(n, *sides):
         seeds = [range(100 * (side > 1), 100 * (side > 1) + n) for side in sides]
-        places = [range(side * MOST, side * MOST + n) for side in sides]
-        trials = [dict(zip(*of, strict=True)) for of in zip(seeds, places, strict=True)]
+        trials_of_sides = [range(side * MOST, side * MOST + n) for side in sides]
+        trials = [dict(zip(*of, strict=True)) for of in zip(seeds, trials_of_sides, strict=True)]
         found = []
         for figures, items in simulations:
             values = [figures[side, :n].tolist() for side in sides]

@@ -116,7 +116,7 @@ def trials(sums):
 
 def test_a_covariance_sums_over_items_that_are_drawn_together():
     influences = np.random.default_rng(2).normal(size=(3, 6))
-    found = over_items.of_members(dict(zip("abc", influences, strict=True)), GROUPS)
+    found = over_items.of_trials(dict(zip("abc", influences, strict=True)), GROUPS)
     expected = np.zeros((3, 3))
     with_one = [[j for j in range(6) if {*GROUPS[i]} & {*GROUPS[j]}] for i in range(6)]
     for i in range(6):
@@ -135,7 +135,7 @@ def test_of_means_it_is_the_crossed_analysis_of_variance():
     values = draw.normal(size=(n, 1)) + 3 * draw.normal(size=count) + draw.normal(size=(n, count))
     means = values.mean(axis=1)
     influences = (values - means[:, None]) / count
-    items = over_items.of_members(dict(enumerate(influences)), np.arange(count)[:, None])
+    items = over_items.of_trials(dict(enumerate(influences)), np.arange(count)[:, None])
     wide = over_items.with_items(paired.over_seeds(means), items, {s: s for s in range(n)})
     grand, of_items = values.mean(), values.mean(axis=0)
     seeds = count * np.sum((means - grand) ** 2) / (n - 1)
@@ -151,9 +151,7 @@ def test_of_means_it_is_the_crossed_analysis_of_variance():
 def estimates(ours, base, paired_seeds=True):
     """Of influences [n, N] of two sides."""
     n = len(ours)
-    items = over_items.of_members(
-        dict(enumerate([*ours, *base])), np.arange(ours.shape[1])[:, None]
-    )
+    items = over_items.of_trials(dict(enumerate([*ours, *base])), np.arange(ours.shape[1])[:, None])
     sides = [{s: float(s) for s in range(n)}, {s: 0.0 for s in range(n)}]
     trials = [{s: s for s in range(n)}, {s: n + s for s in range(n)}]
     if not paired_seeds:
@@ -184,7 +182,7 @@ def test_what_a_run_has_alone_is_in_the_variance_over_seeds_already():
 
 
 def test_there_is_no_estimate_without_items_or_for_few_seeds():
-    items = over_items.of_members(
+    items = over_items.of_trials(
         dict(enumerate(np.random.default_rng(6).normal(size=(4, 9)))), np.arange(9)[:, None]
     )
     three, trials = paired.over_seeds([1.0, 2.0, 4.0]), {1: 0, 2: 1, 3: 2}
@@ -193,16 +191,16 @@ def test_there_is_no_estimate_without_items_or_for_few_seeds():
     assert over_items.with_items(three, items, {**trials, 4: 99}) is None
     two = paired.over_seeds([1.0, 2.0])
     assert over_items.with_items(two, items, {1: 0, 2: 1}) is None
-    one_group = over_items.of_members({i: np.ones(4) for i in range(3)}, np.zeros((4, 1)))
+    one_group = over_items.of_trials({i: np.ones(4) for i in range(3)}, np.zeros((4, 1)))
     assert over_items.with_items(three, one_group, trials).half == np.inf
-    nothing = over_items.of_members({i: np.zeros(4) for i in range(3)}, np.zeros((4, 1)))
+    nothing = over_items.of_trials({i: np.zeros(4) for i in range(3)}, np.zeros((4, 1)))
     assert over_items.with_items(three, nothing, trials).p == 1
 
 
 def test_seeds_of_one_side_alone_are_left_out_of_a_paired_difference():
     draw = np.random.default_rng(7)
     influences = dict(enumerate(draw.normal(size=(8, 20))))
-    items = over_items.of_members(influences, np.arange(20)[:, None])
+    items = over_items.of_trials(influences, np.arange(20)[:, None])
     ours, base = {s: s for s in range(4)}, {s: s + 4 for s in range(1, 4)}
     estimate = paired.difference({s: float(s) for s in ours}, {s: 0.5 for s in base})
     assert over_items.with_items(estimate, items, ours, base) == over_items.with_items(
@@ -252,7 +250,7 @@ def test_measures_of_the_standard_files_are_those_of_the_evaluation():
         m: over_items.correlation_influences(x["wordsim353"][100:], people["wordsim353"][100:])
         for m, x in trials.items()
     }
-    expected = over_items.of_members(of, words)
+    expected = over_items.of_trials(of, words)
     np.testing.assert_allclose(found["wordsim353"].covariance, expected.covariance)
     assert found["wordsim353"].freedom == expected.freedom < 253 / 3
     assert found["google_analogies"].freedom < 300 < found["simlex999"].freedom + 300

@@ -22,8 +22,8 @@ from w2v_jax.vectors import io as vectors_io
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
-def arguments(place, out, *more):
-    return [*QUICK, f"--data_dir={place}", f"--workdir={out}", *more]
+def arguments(text_folder, out, *more):
+    return [*QUICK, f"--data_dir={text_folder}", f"--workdir={out}", *more]
 
 
 def summary_of(folder):
@@ -54,10 +54,10 @@ def no_training(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def ended(place):
+def ended(text_folder):
     """A complete run that was asked for vectors alone."""
-    out = place / "ended"
-    assert start("ptb_skipgram", *arguments(place, out)) == 0
+    out = text_folder / "ended"
+    assert start("ptb_skipgram", *arguments(text_folder, out)) == 0
     return out
 
 
@@ -68,9 +68,9 @@ def complete(ended, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def stopped(place):
+def stopped(text_folder):
     """A run that was stopped at its third line, with one checkpoint."""
-    out = place / "stopped"
+    out = text_folder / "stopped"
     own, seen = rundir.MetricsFile.write, itertools.count(1)
 
     def write(self, values):
@@ -80,7 +80,7 @@ def stopped(place):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rundir.MetricsFile, "write", write)
-        assert start("ptb_skipgram", *arguments(place, out)) == 143
+        assert start("ptb_skipgram", *arguments(text_folder, out)) == 143
     return out
 
 
@@ -102,20 +102,22 @@ def test_the_end_is_saved_and_is_what_the_vectors_are(ended):
     assert summary_of(ended)["train_sec"] >= lines[-1]["elapsed_sec"]
 
 
-def test_without_checkpoints_none_is_left(place, tmp_path):
-    args = arguments(place, tmp_path, "--checkpoint_every_sec=0", "--checkpoint_every_steps=0")
+def test_without_checkpoints_none_is_left(text_folder, tmp_path):
+    args = arguments(
+        text_folder, tmp_path, "--checkpoint_every_sec=0", "--checkpoint_every_steps=0"
+    )
     assert start("ptb_skipgram", *args) == 0
     assert not (tmp_path / "checkpoints").exists()
 
 
 def test_an_end_that_cannot_be_saved_is_status_1_behind_all_else(
-    monkeypatch, capsys, place, tmp_path, ended
+    monkeypatch, capsys, text_folder, tmp_path, ended
 ):
     def full(*_):
         raise UserError("checkpoints: no checkpoint can be written (No space left on device)")
 
     monkeypatch.setattr(Checkpoints, "save", full)
-    assert start("ptb_skipgram", *arguments(place, tmp_path)) == 1
+    assert start("ptb_skipgram", *arguments(text_folder, tmp_path)) == 1
     told = capsys.readouterr()
     assert told.err.splitlines()[-1].startswith("error: checkpoints: no checkpoint can be written")
     assert "nearest words" in told.out and summary_of(tmp_path)["complete"]
@@ -123,9 +125,9 @@ def test_an_end_that_cannot_be_saved_is_status_1_behind_all_else(
 
 
 def test_a_signal_while_measuring_loses_nothing(
-    monkeypatch, capsys, no_training, place, tmp_path, ended
+    monkeypatch, capsys, no_training, text_folder, tmp_path, ended
 ):
-    args = arguments(place, tmp_path, "--evaluate")
+    args = arguments(text_folder, tmp_path, "--evaluate")
     with monkeypatch.context() as patch:
         patch.setattr(evaluation, "standard", kill)
         assert start("ptb_skipgram", *args) == 143
@@ -145,16 +147,16 @@ def test_a_signal_while_measuring_loses_nothing(
 
 @pytest.mark.parametrize("file", ["vectors.txt", "summary.json"])
 def test_a_run_killed_behind_its_training_does_not_train_again(
-    monkeypatch, no_training, place, tmp_path, ended, file
+    monkeypatch, no_training, text_folder, tmp_path, ended, file
 ):
     out = tmp_path / "out"
     name = "write_vectors" if file == "vectors.txt" else "write_summary"
     with monkeypatch.context() as patch:
         patch.setattr(rundir, name, kill)
-        assert start("ptb_skipgram", *arguments(place, out)) == 143
+        assert start("ptb_skipgram", *arguments(text_folder, out)) == 143
     assert not (out / file).exists()
     no_training()
-    assert start("ptb_skipgram", *arguments(place, out)) == 0
+    assert start("ptb_skipgram", *arguments(text_folder, out)) == 0
     assert (out / "vectors.txt").read_bytes() == (ended / "vectors.txt").read_bytes()
     old, new = summary_of(ended), summary_of(out)
     assert new["complete"] and new["final_loss"] == old["final_loss"] and new["train_sec"] > 0
@@ -164,11 +166,11 @@ def test_a_run_killed_behind_its_training_does_not_train_again(
 
 
 @pytest.mark.slow
-def test_what_a_complete_run_is_asked_for_later_is_made(capsys, no_training, place, complete):
+def test_what_a_complete_run_is_asked_for_later_is_made(capsys, no_training, text_folder, complete):
     old = summary_of(complete)
     no_training()
     more = ["--export_formats=binary,npz,projector", "--plots", "--evaluate", "--tensorboard"]
-    assert start("ptb_skipgram", *arguments(place, complete, *more)) == 0
+    assert start("ptb_skipgram", *arguments(text_folder, complete, *more)) == 0
     told = capsys.readouterr()
     assert "complete" in told.err and "vectors.bin" in told.err and "quality" in told.out
     wv = vectors_io.load(complete / "vectors.txt")
@@ -182,21 +184,21 @@ def test_what_a_complete_run_is_asked_for_later_is_made(capsys, no_training, pla
     new = summary_of(complete)
     assert new.pop("evaluation") and not old.pop("evaluation") and new == old
     before = contents(complete)  # once more, and nothing is written
-    assert start("ptb_skipgram", *arguments(place, complete, *more)) == 0
+    assert start("ptb_skipgram", *arguments(text_folder, complete, *more)) == 0
     assert contents(complete) == before
 
 
-def test_a_complete_run_shows_the_words_asked_for(capsys, no_training, place, complete):
+def test_a_complete_run_shows_the_words_asked_for(capsys, no_training, text_folder, complete):
     no_training()
     words = "--show_similar=w3,absent", "--show_analogies=w1:w2:gone"
-    assert start("ptb_skipgram", *arguments(place, complete, *words)) == 0
+    assert start("ptb_skipgram", *arguments(text_folder, complete, *words)) == 0
     told = capsys.readouterr()
     assert "  w3 -> " in told.out and "'absent'" in told.err and "'gone'" in told.err
 
 
 @pytest.mark.parametrize("left", ["vectors.npz", "checkpoints", None])
 def test_vectors_are_made_of_whatever_is_left_of_a_complete_run(
-    capsys, no_training, place, complete, left
+    capsys, no_training, text_folder, complete, left
 ):
     wv = vectors_io.load(complete / "vectors.txt")
     vectors_io.save_npz(complete / "vectors.npz", wv.words, vectors=wv.vectors)
@@ -206,7 +208,7 @@ def test_vectors_are_made_of_whatever_is_left_of_a_complete_run(
     if left != "vectors.npz":
         (complete / "vectors.npz").unlink()
     no_training()
-    status = start("ptb_skipgram", *arguments(place, complete))
+    status = start("ptb_skipgram", *arguments(text_folder, complete))
     if left is None:
         assert status == 1 and "no checkpoint to make them of" in capsys.readouterr().err
         return
@@ -219,11 +221,11 @@ def steps_of_events(folder):
     event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
     steps = []
     for path in sorted((folder / "tensorboard").iterdir()):
-        data, at = path.read_bytes(), 0
-        while at < len(data):
-            (size,) = struct.unpack("<Q", data[at : at + 8])
-            event = event_pb2.Event.FromString(data[at + 12 : at + 12 + size])
-            at += 16 + size
+        data, offset = path.read_bytes(), 0
+        while offset < len(data):
+            (size,) = struct.unpack("<Q", data[offset : offset + 8])
+            event = event_pb2.Event.FromString(data[offset + 12 : offset + 12 + size])
+            offset += 16 + size
             if event.session_log.status == event.session_log.START:
                 steps = [step for step in steps if step < event.step]
             steps += [event.step for value in event.summary.value if value.tag == "loss"]
@@ -233,15 +235,15 @@ def steps_of_events(folder):
 @pytest.mark.parametrize("from_the_beginning", [True, False])
 @pytest.mark.slow
 def test_events_are_of_all_lines_of_a_run_that_was_resumed(
-    monkeypatch, place, tmp_path, interrupted, from_the_beginning
+    monkeypatch, text_folder, tmp_path, interrupted, from_the_beginning
 ):
     out, args = interrupted, []
     if from_the_beginning:
         out, args = tmp_path / "out", ["--tensorboard"]
         with monkeypatch.context() as patch:
             patch.setattr("experiments.runs.checkpointing.CheckpointPolicy.after", kill)
-            assert start("ptb_skipgram", *arguments(place, out, *args)) == 143
-    assert start("ptb_skipgram", *arguments(place, out, "--tensorboard")) == 0
+            assert start("ptb_skipgram", *arguments(text_folder, out, *args)) == 143
+    assert start("ptb_skipgram", *arguments(text_folder, out, "--tensorboard")) == 0
     assert steps_of_events(out) == [line["step"] for line in rundir.metrics(out)]
 
 
@@ -249,7 +251,7 @@ def test_events_are_of_all_lines_of_a_run_that_was_resumed(
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_is_exported_and_goes_on(capsys, place, interrupted, ended):
+def test_an_interrupted_run_is_exported_and_goes_on(capsys, text_folder, interrupted, ended):
     formats = "--formats=text,binary,npz,projector"
     args = [f"--run={interrupted}", formats, "--plots", "--evaluate"]
     assert start("export", *args) == 0
@@ -263,7 +265,7 @@ def test_an_interrupted_run_is_exported_and_goes_on(capsys, place, interrupted, 
     measured = json.loads((interrupted / "evaluation.json").read_text())
     assert measured["step"] == step and "wordsim353_spearman" in measured["evaluation"]
     assert not (interrupted / "summary.json").exists()
-    assert start("ptb_skipgram", *arguments(place, interrupted)) == 0
+    assert start("ptb_skipgram", *arguments(text_folder, interrupted)) == 0
     for name in ("vectors.txt", "vectors.bin", "vectors.npz"):  # none is of another step
         np.testing.assert_array_equal(
             vectors_io.load(interrupted / name).vectors,
@@ -339,17 +341,17 @@ def test_of_a_complete_run_export_makes_the_same(capsys, complete, tmp_path):
     ],
 )
 def test_what_cannot_be_exported_is_a_line(capsys, tmp_path, complete, stopped, args, named):
-    places = {"run": complete, "other": tmp_path / "other", "empty": tmp_path / "empty"}
-    places["early"] = tmp_path / "early"
-    shutil.copytree(stopped, places["other"])
-    shutil.copytree(stopped, places["early"])
-    shutil.rmtree(places["early"] / "checkpoints")
-    places["empty"].mkdir()
+    folders = {"run": complete, "other": tmp_path / "other", "empty": tmp_path / "empty"}
+    folders["early"] = tmp_path / "early"
+    shutil.copytree(stopped, folders["other"])
+    shutil.copytree(stopped, folders["early"])
+    shutil.rmtree(folders["early"] / "checkpoints")
+    folders["empty"].mkdir()
     before = contents(tmp_path)
-    assert start("export", *(arg.format(**places) for arg in args)) == 1
+    assert start("export", *(arg.format(**folders) for arg in args)) == 1
     told = capsys.readouterr()
     assert told.err.splitlines()[-1].startswith("error: ")
-    assert named.format(**places) in told.err and "Traceback" not in told.err
+    assert named.format(**folders) in told.err and "Traceback" not in told.err
     assert contents(tmp_path) == before
 
 
@@ -364,9 +366,9 @@ def test_a_run_that_is_at_work_is_exported_elsewhere_alone(capsys, interrupted, 
 
 
 @pytest.mark.slow
-def test_a_short_run_carries_both_tables(capsys, place, tmp_path, ended):
+def test_a_short_run_carries_both_tables(capsys, text_folder, tmp_path, ended):
     args = [f"--continue_from={ended}", "--learning_rate=0", "--epochs=1"]
-    assert start("ptb_skipgram", *arguments(place, tmp_path, *args)) == 0
+    assert start("ptb_skipgram", *arguments(text_folder, tmp_path, *args)) == 0
     assert "its vectors alone" not in capsys.readouterr().err
     (_, before), (_, after) = state_of(ended), state_of(tmp_path)
     for name in ("state.params.input", "state.params.output"):
@@ -386,11 +388,11 @@ def test_a_checkpoint_before_the_end_is_told(capsys, complete, stopped):
 
 @pytest.mark.parametrize(("flag", "package"), [("plots", "matplotlib"), ("tensorboard", "X")])
 def test_what_an_absent_extra_makes_is_refused_where_it_was_asked_for(
-    monkeypatch, capsys, place, tmp_path, flag, package
+    monkeypatch, capsys, text_folder, tmp_path, flag, package
 ):
     own = run.find_spec
     monkeypatch.setattr(run, "find_spec", lambda name: None if package in name else own(name))
-    args = [arg for arg in arguments(place, tmp_path / "out") if arg != "--noplots"]
+    args = [arg for arg in arguments(text_folder, tmp_path / "out") if arg != "--noplots"]
     assert start("ptb_skipgram", *args, f"--{flag}") == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith(f"error: --{flag}") and package in line
@@ -398,11 +400,11 @@ def test_what_an_absent_extra_makes_is_refused_where_it_was_asked_for(
 
 
 def test_what_an_absent_extra_makes_by_default_is_left_out_with_a_note(
-    monkeypatch, capsys, place, tmp_path
+    monkeypatch, capsys, text_folder, tmp_path
 ):
     own = run.find_spec
     monkeypatch.setattr(run, "find_spec", lambda name: None if "matplotlib" in name else own(name))
-    args = [arg for arg in arguments(place, tmp_path / "out") if arg != "--noplots"]
+    args = [arg for arg in arguments(text_folder, tmp_path / "out") if arg != "--noplots"]
     assert start("ptb_skipgram", *args) == 0
     assert "note: no --plots: matplotlib is missing" in capsys.readouterr().err
 
@@ -426,4 +428,4 @@ def test_a_sweeps_folder_is_named_where_a_run_is_asked_for(capsys, tmp_path, scr
     asked = "--similar=a" if script == "query" else "--formats=npz"
     assert start(script, f"--run={tmp_path}", asked) == 1
     line = capsys.readouterr().err.splitlines()[-1]
-    assert "no finished run" in line and f"--vectors={tmp_path}/vectors/MEMBER.txt" in line
+    assert "no finished run" in line and f"--vectors={tmp_path}/vectors/TRIAL.txt" in line

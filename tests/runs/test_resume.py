@@ -14,6 +14,7 @@ from scripts import QUICK, SMALL, contents, start
 from experiments.cli import command
 from experiments.runs import checkpointing, lock, rundir
 from w2v_jax import sweeping, training
+from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -26,14 +27,14 @@ ENGINES = {
 
 
 @pytest.fixture(scope="module")
-def whole(place):
+def whole(text_folder):
     """Runs that nothing stopped, by their settings."""
     runs = {}
 
     def run(name):
         if name not in runs:
-            runs[name] = place / f"whole-{len(runs)}"
-            assert start("ptb_skipgram", *arguments(place, runs[name], *ENGINES[name])) == 0
+            runs[name] = text_folder / f"whole-{len(runs)}"
+            assert start("ptb_skipgram", *arguments(text_folder, runs[name], *ENGINES[name])) == 0
         return runs[name]
 
     return run
@@ -49,9 +50,9 @@ def whole(place):
 )
 @pytest.mark.slow
 def test_a_run_stopped_by_signals_goes_on_to_the_same_bits(
-    monkeypatch, capsys, place, tmp_path, whole, name, stops
+    monkeypatch, capsys, text_folder, tmp_path, whole, name, stops
 ):
-    args = arguments(place, tmp_path, *ENGINES[name])
+    args = arguments(text_folder, tmp_path, *ENGINES[name])
     for count, number in stops:
         assert signalled(monkeypatch, count, number, *args) == 128 + number
         assert "saved at step" in capsys.readouterr().err
@@ -68,10 +69,10 @@ def test_a_run_stopped_by_signals_goes_on_to_the_same_bits(
 
 
 @pytest.fixture(scope="module")
-def stopped_once(place):
+def stopped_once(text_folder):
     """A run stopped at its sixth line, saved after each second step."""
-    out = place / "stopped"
-    args = arguments(place, out, "--checkpoint_every_steps=2", "--keep_checkpoints=3")
+    out = text_folder / "stopped"
+    args = arguments(text_folder, out, "--checkpoint_every_steps=2", "--keep_checkpoints=3")
     with pytest.MonkeyPatch.context() as patch:
         assert signalled(patch, 6, signal.SIGTERM, *args) == 143
     return out
@@ -89,55 +90,63 @@ def same_as_whole(whole, out):
     assert metrics_of(out) == metrics_of(one)
 
 
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(capsys, place, whole, stopped):
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(capsys, text_folder, whole, stopped):
     steps = sorted(int(p.name) for p in (stopped / "checkpoints").iterdir())
     assert len(steps) == 3
     (stopped / "checkpoints" / str(steps[-1]) / "about" / "metadata").write_text("{")
-    assert start("ptb_skipgram", *arguments(place, stopped)) == 0
+    assert start("ptb_skipgram", *arguments(text_folder, stopped)) == 0
     said = capsys.readouterr().err
     assert f"/{steps[-1]} is damaged" in said and f"going on from step {steps[-2]}" in said
     same_as_whole(whole, stopped)
 
 
-def test_without_a_checkpoint_the_run_begins_anew(capsys, place, whole, stopped):
+def test_a_checkpoint_calls_a_position_what_every_version_calls_it(stopped):
+    checkpoints = Checkpoints(str(stopped / "checkpoints"), None)
+    about = checkpoints.newest(print).about
+    checkpoints.close()
+    assert list(about["position"]) == ["epoch", "place", "begin", "done", "step"]
+    assert {"ledger", "identity", "ended"} <= set(about)
+
+
+def test_without_a_checkpoint_the_run_begins_anew(capsys, text_folder, whole, stopped):
     shutil.rmtree(stopped / "checkpoints")
-    assert start("ptb_skipgram", *arguments(place, stopped)) == 0
+    assert start("ptb_skipgram", *arguments(text_folder, stopped)) == 0
     assert "begins anew" in capsys.readouterr().err
     same_as_whole(whole, stopped)
 
 
 @pytest.mark.slow
-def test_a_line_that_was_cut_is_written_again(place, whole, stopped):
+def test_a_line_that_was_cut_is_written_again(text_folder, whole, stopped):
     with open(stopped / "metrics.jsonl", "a") as file:
         file.write('{"step": 99')
-    assert start("ptb_skipgram", *arguments(place, stopped)) == 0
+    assert start("ptb_skipgram", *arguments(text_folder, stopped)) == 0
     same_as_whole(whole, stopped)
 
 
-def test_what_a_killed_process_had_begun_to_write_is_cleared(place, whole, stopped):
+def test_what_a_killed_process_had_begun_to_write_is_cleared(text_folder, whole, stopped):
     for name in (".0123456789abcdef.part", "vocab.tsv.01234567.tmp", "summary.json.89abcdef.tmp"):
         (stopped / name).write_text("")
     (stopped / "mine.01234567.tmp").write_text("")
-    assert start("ptb_skipgram", *arguments(place, stopped)) == 0
+    assert start("ptb_skipgram", *arguments(text_folder, stopped)) == 0
     left = {p.name for p in stopped.iterdir()} - {
         p.name for p in whole("pairs, skip-gram").iterdir()
     }
     assert left == {"mine.01234567.tmp"}
 
 
-def test_metrics_that_are_too_short_are_an_error(capsys, place, stopped):
+def test_metrics_that_are_too_short_are_an_error(capsys, text_folder, stopped):
     os.truncate(stopped / "metrics.jsonl", 10)
-    assert start("ptb_skipgram", *arguments(place, stopped)) == 1
+    assert start("ptb_skipgram", *arguments(text_folder, stopped)) == 1
     assert "metrics.jsonl: shorter than" in capsys.readouterr().err
 
 
 @pytest.mark.bits
-def test_paths_logging_and_checkpoints_may_change(place, tmp_path, whole, stopped):
+def test_paths_logging_and_checkpoints_may_change(text_folder, tmp_path, whole, stopped):
     moved, data = tmp_path / "moved", tmp_path / "data"
     stopped.rename(moved)
-    shutil.copytree(place / "ptb", data)
+    shutil.copytree(text_folder / "ptb", data)
     changed = ["--log_every_steps=3", "--keep_checkpoints=1", f"--data_dir={data}"]
-    assert start("ptb_skipgram", *arguments(place, moved, *changed)) == 0
+    assert start("ptb_skipgram", *arguments(text_folder, moved, *changed)) == 0
     one = whole("pairs, skip-gram")
     assert (moved / "vectors.txt").read_bytes() == (one / "vectors.txt").read_bytes()
     assert metrics_of(moved)[-1]["words"] == metrics_of(one)[-1]["words"]
@@ -152,33 +161,37 @@ def test_paths_logging_and_checkpoints_may_change(place, tmp_path, whole, stoppe
         (["--noresume"], "holds a run"),
     ],
 )
-def test_another_run_is_refused_and_named(capsys, place, stopped, change, named):
+def test_another_run_is_refused_and_named(capsys, text_folder, stopped, change, named):
     before = contents(stopped)
-    assert start("ptb_skipgram", *arguments(place, stopped, *change)) == 1
+    assert start("ptb_skipgram", *arguments(text_folder, stopped, *change)) == 1
     lines = capsys.readouterr().err.splitlines()
     assert named in lines[-1] and lines[-1].startswith("error: --workdir=")
     assert contents(stopped) == before
 
 
-def test_another_text_is_refused(capsys, place, tmp_path, stopped):
-    (tmp_path / "ptb.train.txt").write_text((place / "corpus.txt").read_text() + "w1 w2\n")
-    args = [*arguments(place, stopped), f"--data_dir={tmp_path}"]
+def test_another_text_is_refused(capsys, text_folder, tmp_path, stopped):
+    (tmp_path / "ptb.train.txt").write_text((text_folder / "corpus.txt").read_text() + "w1 w2\n")
+    args = [*arguments(text_folder, stopped), f"--data_dir={tmp_path}"]
     assert start("ptb_skipgram", *args) == 1
     assert "the text is another; the vocabulary is another" in capsys.readouterr().err
 
 
-def test_a_checkpoint_of_another_run_is_refused(monkeypatch, capsys, place, tmp_path, stopped):
+def test_a_checkpoint_of_another_run_is_refused(
+    monkeypatch, capsys, text_folder, tmp_path, stopped
+):
     other = tmp_path / "other"
-    args = arguments(place, other, "--seed=2", "--checkpoint_every_steps=2")
+    args = arguments(text_folder, other, "--seed=2", "--checkpoint_every_steps=2")
     assert signalled(monkeypatch, 6, signal.SIGTERM, *args) == 143
     shutil.rmtree(stopped / "checkpoints")
     shutil.copytree(other / "checkpoints", stopped / "checkpoints")
-    assert start("ptb_skipgram", *arguments(place, stopped)) == 1
+    assert start("ptb_skipgram", *arguments(text_folder, stopped)) == 1
     assert "--seed is 2 there, 1 here" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_signal_while_the_end_is_saved_ends_the_run_too(monkeypatch, place, tmp_path, whole):
-    args = arguments(place, tmp_path / "out")
+def test_a_signal_while_the_end_is_saved_ends_the_run_too(
+    monkeypatch, text_folder, tmp_path, whole
+):
+    args = arguments(text_folder, tmp_path / "out")
     with monkeypatch.context() as patch:
         patch.setattr(
             checkpointing.CheckpointPolicy, "end", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
@@ -192,10 +205,10 @@ def test_a_signal_while_the_end_is_saved_ends_the_run_too(monkeypatch, place, tm
 @pytest.mark.parametrize("replaced", [False, True])
 @pytest.mark.slow
 def test_a_run_killed_while_its_folder_is_made_goes_on(
-    monkeypatch, place, tmp_path, whole, stopped, replaced
+    monkeypatch, text_folder, tmp_path, whole, stopped, replaced
 ):
     out = stopped if replaced else tmp_path / "out"
-    args = [*arguments(place, out), *(["--overwrite"] if replaced else [])]
+    args = [*arguments(text_folder, out), *(["--overwrite"] if replaced else [])]
 
     class Killed(BaseException):
         pass
@@ -211,7 +224,7 @@ def test_a_run_killed_while_its_folder_is_made_goes_on(
     same_as_whole(whole, out)
 
 
-def test_a_disk_that_is_full_costs_one_line(monkeypatch, capsys, place, tmp_path):
+def test_a_disk_that_is_full_costs_one_line(monkeypatch, capsys, text_folder, tmp_path):
     own = open
 
     def full(path, *args, **kwargs):
@@ -220,43 +233,49 @@ def test_a_disk_that_is_full_costs_one_line(monkeypatch, capsys, place, tmp_path
         return own(path, *args, **kwargs)
 
     monkeypatch.setattr("builtins.open", full)
-    assert start("ptb_skipgram", *arguments(place, tmp_path)) == 1
+    assert start("ptb_skipgram", *arguments(text_folder, tmp_path)) == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert line == f"error: {tmp_path}/metrics.jsonl: No space left on device"
 
 
-def test_a_sweep_leaves_a_runs_folder_alone(capsys, place, whole):
+def test_a_sweep_leaves_a_runs_folder_alone(capsys, text_folder, whole):
     out = whole("pairs, skip-gram")
     before = contents(out)
-    args = [*QUICK, f"--data_dir={place}", f"--workdir={out}", "--sweep=window=1,2", "--seeds=2"]
+    args = [
+        *QUICK,
+        f"--data_dir={text_folder}",
+        f"--workdir={out}",
+        "--sweep=window=1,2",
+        "--seeds=2",
+    ]
     assert start("ptb_ablation", *args) == 1
     assert "holds a run" in capsys.readouterr().err
     assert contents(out) == before
 
 
-def test_a_complete_run_says_so_and_stays(capsys, place, whole):
+def test_a_complete_run_says_so_and_stays(capsys, text_folder, whole):
     out = whole("pairs, skip-gram")
     before = contents(out)
-    assert start("ptb_skipgram", *arguments(place, out)) == 0
+    assert start("ptb_skipgram", *arguments(text_folder, out)) == 0
     assert "complete" in capsys.readouterr().err
     assert contents(out) == before
 
 
-def test_a_run_of_a_newer_format_is_refused(capsys, place, stopped):
+def test_a_run_of_a_newer_format_is_refused(capsys, text_folder, stopped):
     about = json.loads((stopped / "run.json").read_text())
     (stopped / "run.json").write_text(json.dumps({**about, "format": rundir.FORMAT + 1}))
-    assert start("ptb_skipgram", *arguments(place, stopped)) == 1
+    assert start("ptb_skipgram", *arguments(text_folder, stopped)) == 1
     assert "made by a newer version" in capsys.readouterr().err
 
 
-def test_a_run_of_the_first_format_is_not_resumed_but_read(capsys, place, tmp_path, whole):
+def test_a_run_of_the_first_format_is_not_resumed_but_read(capsys, text_folder, tmp_path, whole):
     old = tmp_path / "old"
     shutil.copytree(whole("pairs, skip-gram"), old)
     for name in ("run.json", "lock"):
         (old / name).unlink()
     summary = json.loads((old / "summary.json").read_text())
     (old / "summary.json").write_text(json.dumps({**summary, "format": 1}))
-    assert start("ptb_skipgram", *arguments(place, old)) == 1
+    assert start("ptb_skipgram", *arguments(text_folder, old)) == 1
     assert "holds a run" in capsys.readouterr().err
     assert start("query", f"--run={old}", "--similar=w1") == 0
 
@@ -264,13 +283,13 @@ def test_a_run_of_the_first_format_is_not_resumed_but_read(capsys, place, tmp_pa
 # Two processes, and signals in a process of its own
 
 
-def test_a_folder_that_is_in_use_is_refused_until_it_is_free(capsys, place, tmp_path):
+def test_a_folder_that_is_in_use_is_refused_until_it_is_free(capsys, text_folder, tmp_path):
     out = tmp_path / "out"
     with lock.held(out):
-        assert start("ptb_skipgram", *arguments(place, out)) == 1
+        assert start("ptb_skipgram", *arguments(text_folder, out)) == 1
         assert "another process is at work" in capsys.readouterr().err
     assert not out.exists()  # it was made for the lock, and nothing came into it
-    assert start("ptb_skipgram", *arguments(place, out)) == 0
+    assert start("ptb_skipgram", *arguments(text_folder, out)) == 0
 
 
 def test_a_lock_outlives_that_another_takes_its_file_away(tmp_path):
@@ -292,7 +311,9 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_diverges_keeps_its_last_good_state(monkeypatch, capsys, place, tmp_path, whole):
+def test_a_run_that_diverges_keeps_its_last_good_state(
+    monkeypatch, capsys, text_folder, tmp_path, whole
+):
     own = training.train
 
     def poisoned(*args):
@@ -302,7 +323,7 @@ def test_a_run_that_diverges_keeps_its_last_good_state(monkeypatch, capsys, plac
             yield state, report
 
     monkeypatch.setattr(training, "train", poisoned)
-    args = arguments(place, tmp_path / "out")
+    args = arguments(text_folder, tmp_path / "out")
     assert start("ptb_skipgram", *args) == 2
     said = capsys.readouterr().err
     assert "not finite at step" in said and "try a smaller --learning_rate" in said
@@ -315,16 +336,18 @@ def test_a_run_that_diverges_keeps_its_last_good_state(monkeypatch, capsys, plac
     same_as_whole(whole, tmp_path / "out")
 
 
-def test_a_run_that_diverges_at_once_has_no_good_state(capsys, place, tmp_path):
-    args = arguments(place, tmp_path, "--optimizer=sgd", "--learning_rate=1e38")
+def test_a_run_that_diverges_at_once_has_no_good_state(capsys, text_folder, tmp_path):
+    args = arguments(text_folder, tmp_path, "--optimizer=sgd", "--learning_rate=1e38")
     assert start("ptb_skipgram", *args) == 2
     assert "not finite" in capsys.readouterr().err
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_what_the_device_cannot_hold_is_refused_before_it_is_compiled(capsys, place, tmp_path):
+def test_what_the_device_cannot_hold_is_refused_before_it_is_compiled(
+    capsys, text_folder, tmp_path
+):
     out = tmp_path / "out"
-    assert start("ptb_skipgram", *arguments(place, out, "--memory_gb=1e-6")) == 1
+    assert start("ptb_skipgram", *arguments(text_folder, out, "--memory_gb=1e-6")) == 1
     said = capsys.readouterr().err
     assert "training takes about" in said and "--memory_gb gives" in said
     assert not out.exists()
@@ -336,10 +359,16 @@ def test_what_the_device_cannot_hold_is_refused_before_it_is_compiled(capsys, pl
 @pytest.mark.bits
 @pytest.mark.slow
 def test_a_sweep_stopped_in_mid_epoch_goes_on_to_the_same_results(
-    monkeypatch, capsys, place, tmp_path
+    monkeypatch, capsys, text_folder, tmp_path
 ):
-    (place / "ptb" / "ptb.valid.txt").write_text("w1 w2 w3 w4 w5\nw3 w9 w1\nw0 w0 w7 w8\n")
-    args = [*QUICK, f"--data_dir={place}", "--epochs=4", "--seeds=2", "--sweep=learning_rate=0.1"]
+    (text_folder / "ptb" / "ptb.valid.txt").write_text("w1 w2 w3 w4 w5\nw3 w9 w1\nw0 w0 w7 w8\n")
+    args = [
+        *QUICK,
+        f"--data_dir={text_folder}",
+        "--epochs=4",
+        "--seeds=2",
+        "--sweep=learning_rate=0.1",
+    ]
     args += ["--save_vectors", "--noperplexity", "--early_stopping=1", "--cpu_devices=2"]
     assert start("ptb_ablation", *args, f"--workdir={tmp_path / 'whole'}") == 0
 

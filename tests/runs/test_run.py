@@ -49,12 +49,12 @@ def test_a_run_directory_holds_the_files_of_the_contract(skipgram, cbow):
     assert all(p.stat().st_size > 1000 for p in (skipgram[1] / "plots").iterdir())
 
 
-def test_flags_cfg_holds_what_affects_results_and_where_the_text_came_from(skipgram, place):
+def test_flags_cfg_holds_what_affects_results_and_where_the_text_came_from(skipgram, text_folder):
     lines = (skipgram[1] / "flags.cfg").read_text().splitlines()
     values = dict(line.removeprefix("--").split("=", 1) for line in lines)
     assert len(values) == len(lines) and all(line.startswith("--") for line in lines)
     wanted = {"dim": "4", "model": "skipgram", "noise": "with_replacement", "dataset": "ptb"}
-    assert wanted.items() <= values.items() and values["data_dir"] == str(place)
+    assert wanted.items() <= values.items() and values["data_dir"] == str(text_folder)
     unwanted = ("workdir", "overwrite", "log_every_steps", "evaluate", "plots", "tensorboard")
     assert not values.keys() & {*unwanted, "corpus"}
 
@@ -135,7 +135,9 @@ def test_a_rerun_from_flags_cfg_gives_the_same_vectors_bit_for_bit(skipgram, tmp
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
 
 
-def test_another_seed_gives_other_vectors_and_a_replaced_run_leaves_nothing(place, cbow, tmp_path):
+def test_another_seed_gives_other_vectors_and_a_replaced_run_leaves_nothing(
+    text_folder, cbow, tmp_path
+):
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "loss.png").write_bytes(b"old")
     for name in ("vectors.bin", "metrics.jsonl", "flags.cfg"):
@@ -150,7 +152,9 @@ def test_another_seed_gives_other_vectors_and_a_replaced_run_leaves_nothing(plac
 
 
 @pytest.mark.parametrize("spelling", ["plain", "a space after the comma", "a comma", "home"])
-def test_flags_cfg_names_the_same_files_from_another_folder(place, tmp_path, monkeypatch, spelling):
+def test_flags_cfg_names_the_same_files_from_another_folder(
+    text_folder, tmp_path, monkeypatch, spelling
+):
     (tmp_path / "a.txt").write_text(text_of(seed=1))
     (tmp_path / "b,c.txt").write_text(text_of(seed=2))
     (tmp_path / "d.gz").write_bytes(gzip.compress(text_of(seed=3).encode()))
@@ -239,7 +243,7 @@ def test_every_sweeps_flagfile_gives_its_settings(monkeypatch, name, count):
     assert len(seen) == count
 
 
-def test_every_flagfile_parses(place, monkeypatch):
+def test_every_flagfile_parses(text_folder, monkeypatch):
     from experiments.runs import run as wiring
 
     seen = {}
@@ -259,9 +263,11 @@ def test_every_flagfile_parses(place, monkeypatch):
 
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
 @pytest.mark.slow
-def test_the_blocks_engine_runs_from_text_to_vectors(place, tmp_path, monkeypatch, capsys, model):
+def test_the_blocks_engine_runs_from_text_to_vectors(
+    text_folder, tmp_path, monkeypatch, capsys, model
+):
     monkeypatch.setattr(blocks, "MEASURED", 16)  # of the 64 centres of a step
-    args = [*QUICK, f"--corpus={place / 'corpus.txt'}", f"--workdir={tmp_path / 'out'}"]
+    args = [*QUICK, f"--corpus={text_folder / 'corpus.txt'}", f"--workdir={tmp_path / 'out'}"]
     args += ["--engine=blocks", "--update=sparse", "--noise=with_replacement", *SMALL]
     args += ["--init=xavier"]  # losses differ from the start
     assert start("ptb_skipgram", *args, f"--model={model}", "--log_every_steps=3") == 0
@@ -288,12 +294,12 @@ def test_a_loss_is_shown_in_the_digits_that_its_interval_allows():
     assert {key: console.estimate(*key) for key in shown} == shown
 
 
-def test_train_corpus_takes_the_rate_of_the_model_unless_told(place, monkeypatch):
+def test_train_corpus_takes_the_rate_of_the_model_unless_told(text_folder, monkeypatch):
     from experiments.runs import run as wiring
 
     seen = []
     monkeypatch.setattr(wiring, "run", lambda config, *_: seen.append(resolve(config)))
-    text = f"--corpus={place / 'corpus.txt'}"
+    text = f"--corpus={text_folder / 'corpus.txt'}"
     for args in (
         [],
         ["--model=cbow"],
@@ -327,10 +333,10 @@ def test_query_and_evaluate_read_a_run(capsys, skipgram):
 
 @pytest.mark.slow
 def test_without_simlex_a_line_says_so_and_the_rest_is_measured(
-    skipgram, place, tmp_path, capsys, monkeypatch
+    skipgram, text_folder, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(resources, "find_spec", lambda name: None)
-    args = [*QUICK, f"--corpus={place / 'corpus.txt'}", f"--workdir={tmp_path / 'out'}"]
+    args = [*QUICK, f"--corpus={text_folder / 'corpus.txt'}", f"--workdir={tmp_path / 'out'}"]
     for measured, *command in (
         (True, "evaluate", f"--run={skipgram[1]}"),
         (True, "ptb_skipgram", *args, "--evaluate"),
@@ -349,12 +355,12 @@ def test_help_lists_the_flags_of_the_script(capsys):
 
 
 def test_a_run_outlives_its_plots_and_the_same_command_draws_them(
-    place, tmp_path, monkeypatch, capsys
+    text_folder, tmp_path, monkeypatch, capsys
 ):
     def no_plots(*args):
         raise UserError("no ink")
 
-    args = [*QUICK, f"--corpus={place / 'corpus.txt'}", f"--workdir={tmp_path}", "--plots"]
+    args = [*QUICK, f"--corpus={text_folder / 'corpus.txt'}", f"--workdir={tmp_path}", "--plots"]
     with monkeypatch.context() as patch:
         patch.setattr("experiments.runs.outputs.draw_plots", no_plots)
         assert start("ptb_skipgram", *args) == 1
@@ -367,8 +373,8 @@ def test_a_run_outlives_its_plots_and_the_same_command_draws_them(
     assert {p.name for p in (tmp_path / "plots").iterdir()} == {"loss.png", "embedding.png"}
 
 
-def test_an_idle_flag_is_noted_and_left_out_of_the_flags(place, tmp_path, capsys):
-    args = [*QUICK, f"--corpus={place / 'corpus.txt'}", f"--workdir={tmp_path}"]
+def test_an_idle_flag_is_noted_and_left_out_of_the_flags(text_folder, tmp_path, capsys):
+    args = [*QUICK, f"--corpus={text_folder / 'corpus.txt'}", f"--workdir={tmp_path}"]
     assert start("ptb_skipgram", *args, "--optimizer=sgd", "--beta1=0.5") == 0
     assert "note: --beta1 has no effect with --optimizer=sgd" in capsys.readouterr().err
     assert "--beta1" not in (tmp_path / "flags.cfg").read_text()

@@ -119,10 +119,12 @@ def test_blocks_are_printed_as_the_batch_has_them(printed, model, noise):
     expected = []
     for inputs, outputs in it.row_sets():
         positives = [(word, weight) for word, label, weight in outputs if label]
-        sums = np.zeros(6)  # of the places of the group's negatives
+        sums = np.zeros(6)  # of the slots of the group's negatives
         for word, label, weight in outputs:
-            at = [i for i, n in enumerate(it.step.batch.negatives[0]) if it.vocab.words[n] == word]
-            sums[at] += 0 if label else weight / len(at)
+            drawn = [
+                i for i, n in enumerate(it.step.batch.negatives[0]) if it.vocab.words[n] == word
+            ]
+            sums[drawn] += 0 if label else weight / len(drawn)
         expected.append((inputs, positives, sums))
     assert len(it.examples) == len(expected) == 8
     for (left, right, weights), (inputs, positives, sums) in zip(
@@ -149,17 +151,17 @@ def log_sigmoid(score):
 def test_the_loss_is_that_of_what_is_printed(printed, model, engine):
     """Weighted log-sigmoids of the words' rows before the step, in float64."""
     it = printed(model, engine)
-    place = {word: i for i, word in enumerate(it.vocab.words)}
+    index = {word: i for i, word in enumerate(it.vocab.words)}
     total = positives = 0.0
     for number, (inputs, outputs) in enumerate(it.row_sets()):
-        rows = it.step.before.input[[place[word] for word in inputs]].astype(np.float64)
+        rows = it.step.before.input[[index[word] for word in inputs]].astype(np.float64)
         shares = np.ones(len(inputs))
         if model == "cbow" and engine == "blocks":
             contexts = it.examples[number][0]
             shares = np.array([float(word.partition("*")[2] or 1) for word in contexts])
         h = shares @ rows / shares.sum()
         for word, label, weight in outputs:
-            score = h @ it.step.before.output[place[word]]
+            score = h @ it.step.before.output[index[word]]
             total -= weight * log_sigmoid(score if label else -score)
             positives += weight * label
     assert it.loss == pytest.approx(total / positives, abs=1e-4)
@@ -175,7 +177,8 @@ def test_rows_before_and_after_are_those_of_an_update_with_the_batch(printed, mo
     corpus = shown.run.read_corpus(it.config)[2]
     static = it.static._replace(platform="cpu")
     program = training.compile_program(state, key, len(corpus.ids), hyper, static, 1)
-    steps = training.train(state, key, corpus, program, hyper, static, it.config.epochs)
+    whole = training.Training(key, corpus, program, hyper, static, it.config.epochs)
+    steps = training.train(state, whole)
     state, _ = next(steps)
     for before, table in zip(it.step.before, state.params, strict=True):
         assert np.array_equal(before, table)
@@ -222,7 +225,7 @@ def test_a_later_step_of_a_later_chunk_is_shown_with_its_own_batch(monkeypatch, 
     args = f"--corpus={tmp_path / 'lines.txt'}", *SMALL, f"--engine={engine}", "--epochs=3"
     assert start("show_batch", *args, "--step=7") == 0
     (((config, corpus, _), step),) = taken
-    assert step.report.step == 7 and step.report.position.place > 0
+    assert step.report.step == 7 and step.report.position.slot > 0
     hyper = shown.beginning.make_hyper(config, corpus.vocab)
     state = shown.beginning.initial_state(config, len(corpus.vocab.words), jax.random.key(1), hyper)
     static = config.static()._replace(optimizer="sgd", platform="cpu")

@@ -27,9 +27,9 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 @pytest.fixture(scope="module")
-def valid(place):
-    """PTB's held-out file beside the training file of `place`."""
-    path = place / "ptb" / "ptb.valid.txt"
+def valid(text_folder):
+    """PTB's held-out file beside the training file of `text_folder`."""
+    path = text_folder / "ptb" / "ptb.valid.txt"
     path.write_text("w1 w2 w3 w4 w5\nw3 w9 w1\nw0 w0 w7 w8\n")
     return path
 
@@ -43,14 +43,14 @@ def without_times(lines):
 
 
 @pytest.fixture(scope="module")
-def swept(place, valid):
-    out = place / "swept"
-    args = [*QUICK, f"--data_dir={place}", f"--workdir={out}", "--plots", "--save_vectors"]
+def swept(text_folder, valid):
+    out = text_folder / "swept"
+    args = [*QUICK, f"--data_dir={text_folder}", f"--workdir={out}", "--plots", "--save_vectors"]
     assert start("ptb_ablation", *args, *AXES, "--cpu_devices=1") == 0
     return out
 
 
-def test_a_sweep_leaves_a_line_a_member(swept):
+def test_a_sweep_leaves_a_line_a_trial(swept):
     lines = lines_of(swept)
     assert sorted(line["member"] for line in lines) == list(range(8))
     assert {line["program"] for line in lines} == {0, 1}  # a program a size
@@ -80,11 +80,11 @@ EQUAL = [
 
 
 @pytest.mark.slow
-def test_equal_tables_have_equal_figures_whatever_would_have_trained_them(place, valid):
-    out, trials = place / "fixed", place / "fixed.members"
+def test_equal_tables_have_equal_figures_whatever_would_have_trained_them(text_folder, valid):
+    out, trials = text_folder / "fixed", text_folder / "fixed.configurations"
     trials.write_text("\n".join([*EQUAL, "--negatives=1", "--noise_power=0.1"]))
-    args = [*QUICK, *FIXED, f"--data_dir={place}", "--cpu_devices=1", f"--workdir={out}"]
-    assert start("ptb_ablation", *args, f"--members={trials}") == 0
+    args = [*QUICK, *FIXED, f"--data_dir={text_folder}", "--cpu_devices=1", f"--workdir={out}"]
+    assert start("ptb_ablation", *args, f"--configurations={trials}") == 0
     lines = sorted(lines_of(out), key=lambda line: line["member"])
     baseline, *equal, fewer, flatter = lines
     assert len(equal) == len(EQUAL)
@@ -95,13 +95,13 @@ def test_equal_tables_have_equal_figures_whatever_would_have_trained_them(place,
         assert line["heldout_loss"] != pytest.approx(baseline["heldout_loss"], rel=1e-3)
 
 
-def test_a_sweep_of_another_held_out_loss_does_not_go_on(swept, place, capsys):
-    old = place / "old"
+def test_a_sweep_of_another_held_out_loss_does_not_go_on(swept, text_folder, capsys):
+    old = text_folder / "old"
     shutil.copytree(swept, old)
     settings = json.loads((old / "settings.json").read_text())
     del settings["heldout_loss"]
     (old / "settings.json").write_text(json.dumps(settings))
-    args = [*QUICK, f"--data_dir={place}", f"--workdir={old}", "--save_vectors", *AXES]
+    args = [*QUICK, f"--data_dir={text_folder}", f"--workdir={old}", "--save_vectors", *AXES]
     assert start("ptb_ablation", *args) == 0  # it is done
     (old / "results.jsonl").write_text("")
     assert start("ptb_ablation", *args) == 1
@@ -111,9 +111,9 @@ def test_a_sweep_of_another_held_out_loss_does_not_go_on(swept, place, capsys):
 @pytest.mark.bits
 @pytest.mark.parametrize("number", [1, 2, 7])
 @pytest.mark.slow
-def test_a_member_alone_has_the_same_vectors(swept, place, number):
+def test_a_trial_alone_has_the_same_vectors(swept, text_folder, number):
     line = next(line for line in lines_of(swept) if line["member"] == number)
-    out = place / f"alone{number}"
+    out = text_folder / f"alone{number}"
     quiet = ["--noevaluate", "--noplots", f"--workdir={out}"]
     assert (
         start("ptb_skipgram", f"--flagfile={swept / 'flags.cfg'}", *line["flags"].split(), *quiet)
@@ -126,12 +126,12 @@ def test_a_member_alone_has_the_same_vectors(swept, place, number):
 
 
 @pytest.mark.slow
-def test_an_interrupted_sweep_goes_on_with_the_program_it_was_in(swept, place, capsys):
-    again = place / "again"
+def test_an_interrupted_sweep_goes_on_with_the_program_it_was_in(swept, text_folder, capsys):
+    again = text_folder / "again"
     shutil.copytree(swept, again)
     whole = (again / "results.jsonl").read_text().splitlines()
     (again / "results.jsonl").write_text("\n".join(whole[:5]) + '\n{"member": 5, "pro')
-    args = [*QUICK, f"--data_dir={place}", f"--workdir={again}", "--save_vectors", *AXES]
+    args = [*QUICK, f"--data_dir={text_folder}", f"--workdir={again}", "--save_vectors", *AXES]
     args.append("--cpu_devices=1")
     assert start("ptb_ablation", *args) == 0
     assert "program 0: 4 trials, " not in capsys.readouterr().err  # it was done
@@ -143,8 +143,8 @@ def test_an_interrupted_sweep_goes_on_with_the_program_it_was_in(swept, place, c
     assert "holds results with" in capsys.readouterr().err
 
 
-def test_table_and_pictures_are_made_again_without_training(swept, place, capsys):
-    again = place / "reported"
+def test_table_and_pictures_are_made_again_without_training(swept, text_folder, capsys):
+    again = text_folder / "reported"
     again.mkdir()
     for name in ("results.jsonl", "settings.json"):
         shutil.copy(swept / name, again)
@@ -164,9 +164,9 @@ def test_table_and_pictures_are_made_again_without_training(swept, place, capsys
 
 
 @pytest.mark.slow
-def test_too_many_members_are_split_into_programs_of_one_shape(swept, place, capsys):
-    out = place / "split"
-    args = [*QUICK, f"--data_dir={place}", f"--workdir={out}", *AXES, "--cpu_devices=1"]
+def test_too_many_trials_are_split_into_programs_of_one_shape(swept, text_folder, capsys):
+    out = text_folder / "split"
+    args = [*QUICK, f"--data_dir={text_folder}", f"--workdir={out}", *AXES, "--cpu_devices=1"]
     assert start("ptb_ablation", *args, "--memory_gb=1e-6") == 1
     assert "--memory_gb" in capsys.readouterr().err and not out.exists()
     assert start("ptb_ablation", *args, f"--memory_gb={ROOM_FOR_THREE}") == 0
@@ -182,9 +182,16 @@ def test_too_many_members_are_split_into_programs_of_one_shape(swept, place, cap
 
 
 @pytest.mark.slow
-def test_a_diverged_member_is_named_and_the_others_are_there(place, valid, capsys):
-    out = place / "diverged"
-    args = [*QUICK, f"--data_dir={place}", f"--workdir={out}", "--optimizer=sgd", "--seeds=1", *ONE]
+def test_a_diverged_trial_is_named_and_the_others_are_there(text_folder, valid, capsys):
+    out = text_folder / "diverged"
+    args = [
+        *QUICK,
+        f"--data_dir={text_folder}",
+        f"--workdir={out}",
+        "--optimizer=sgd",
+        "--seeds=1",
+        *ONE,
+    ]
     assert start("ptb_ablation", *args, "--sweep=learning_rate=0.1,1e38") == 0
     _, good, bad = lines_of(out)  # the first is the baseline
     assert good["frozen_step"] is None and bad["frozen_step"] == 0
@@ -193,9 +200,16 @@ def test_a_diverged_member_is_named_and_the_others_are_there(place, valid, capsy
 
 @pytest.mark.bits
 @pytest.mark.slow
-def test_a_member_stops_early_at_its_best_heldout_loss(place, valid):
-    out = place / "early"
-    args = [*QUICK, f"--data_dir={place}", "--epochs=12", "--seeds=1", "--optimizer=sgd", *ONE]
+def test_a_trial_stops_early_at_its_best_heldout_loss(text_folder, valid):
+    out = text_folder / "early"
+    args = [
+        *QUICK,
+        f"--data_dir={text_folder}",
+        "--epochs=12",
+        "--seeds=1",
+        "--optimizer=sgd",
+        *ONE,
+    ]
     args += ["--sweep=learning_rate=1e-9,0.5"]
     assert start("ptb_ablation", *args, f"--workdir={out}", "--early_stopping=2") == 0
     _, _, fast = lines_of(out)
@@ -203,7 +217,7 @@ def test_a_member_stops_early_at_its_best_heldout_loss(place, valid):
     best = fast["best_epoch"]
     assert best == fast["stopped_epoch"] - 2
     # The rate is constant, so that the run up to its best epoch is the same as a shorter one.
-    short = place / "short"
+    short = text_folder / "short"
     args += [f"--epochs={best}", f"--workdir={short}"]
     assert start("ptb_ablation", *args) == 0
     assert lines_of(short)[2]["heldout_loss"] == fast["heldout_loss"]
@@ -217,9 +231,11 @@ def test_a_member_stops_early_at_its_best_heldout_loss(place, valid):
         (["--sweep=window=1,2", "--heldout=/no/such"], "/no/such"),
     ],
 )
-def test_a_mistake_costs_one_line(place, valid, capsys, args, said):
-    out = place / "mistake"
-    assert start("ptb_ablation", *QUICK, f"--data_dir={place}", f"--workdir={out}", *args) == 1
+def test_a_mistake_costs_one_line(text_folder, valid, capsys, args, said):
+    out = text_folder / "mistake"
+    assert (
+        start("ptb_ablation", *QUICK, f"--data_dir={text_folder}", f"--workdir={out}", *args) == 1
+    )
     error = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error: ")]
     assert len(error) == 1 and said in error[0]
     assert not out.exists()
@@ -231,8 +247,8 @@ def test_a_mistake_costs_one_line(place, valid, capsys, args, said):
 THREE = [*QUICK, "--sweep=learning_rate=0.1,0.2", "--seeds=1", *ONE, "--epochs=1"]
 
 
-def three(place, out, *more):
-    return start("ptb_ablation", *THREE, f"--data_dir={place}", f"--workdir={out}", *more)
+def three(text_folder, out, *more):
+    return start("ptb_ablation", *THREE, f"--data_dir={text_folder}", f"--workdir={out}", *more)
 
 
 @pytest.fixture
@@ -247,9 +263,9 @@ def no_training(monkeypatch):
 
 @pytest.mark.slow
 def test_a_program_that_is_trained_is_measured_behind_a_signal(
-    monkeypatch, capsys, place, valid, tmp_path
+    monkeypatch, capsys, text_folder, valid, tmp_path
 ):
-    assert three(place, tmp_path / "whole", "--evaluate", "--save_vectors") == 0
+    assert three(text_folder, tmp_path / "whole", "--evaluate", "--save_vectors") == 0
     own, measured = sweep_outputs.evaluation.standard_items, []
 
     def standard_items(wv):
@@ -260,11 +276,11 @@ def test_a_program_that_is_trained_is_measured_behind_a_signal(
 
     monkeypatch.setattr(sweep_outputs.evaluation, "standard_items", standard_items)
     out = tmp_path / "out"
-    assert three(place, out, "--evaluate", "--save_vectors") == 143
+    assert three(text_folder, out, "--evaluate", "--save_vectors") == 143
     assert "the same command goes on" in capsys.readouterr().err
     assert len(lines_of(out)) == 1 and (out / "checkpoints").exists()
     monkeypatch.setattr(sweeping, "train_epoch", None)
-    assert three(place, out, "--evaluate", "--save_vectors") == 0
+    assert three(text_folder, out, "--evaluate", "--save_vectors") == 0
     assert len(measured) == 4  # of three trials the first was measured before
     assert not (out / "checkpoints").exists()
     assert without_times(lines_of(out)) == without_times(lines_of(tmp_path / "whole"))
@@ -274,27 +290,27 @@ def test_a_program_that_is_trained_is_measured_behind_a_signal(
 
 
 def test_a_program_whose_end_cannot_be_saved_is_measured(
-    monkeypatch, capsys, place, valid, tmp_path
+    monkeypatch, capsys, text_folder, valid, tmp_path
 ):
     def full(*_):
         raise UserError("no checkpoint can be written")
 
     monkeypatch.setattr(Checkpoints, "save", full)
-    assert three(place, tmp_path / "out") == 0
+    assert three(text_folder, tmp_path / "out") == 0
     assert "note: no checkpoint can be written" in capsys.readouterr().err
     assert len(lines_of(tmp_path / "out")) == 3
 
 
 @pytest.mark.slow
 def test_a_complete_sweep_makes_of_its_vectors_what_is_asked_later(
-    no_training, capsys, place, valid, tmp_path
+    no_training, capsys, text_folder, valid, tmp_path
 ):
     whole, out = tmp_path / "whole", tmp_path / "out"
-    assert three(place, whole, "--evaluate") == 0
-    assert three(place, out, "--save_vectors") == 0
+    assert three(text_folder, whole, "--evaluate") == 0
+    assert three(text_folder, out, "--save_vectors") == 0
     no_training()
     formats = "--export_formats=binary,npz,projector"
-    assert three(place, out, "--save_vectors", "--evaluate", formats) == 0
+    assert three(text_folder, out, "--save_vectors", "--evaluate", formats) == 0
     assert without_times(lines_of(out)) == without_times(lines_of(whole))
     assert (out / "table.md").read_bytes() == (whole / "table.md").read_bytes()
     for trial in (0, 1, 2):
@@ -304,37 +320,45 @@ def test_a_complete_sweep_makes_of_its_vectors_what_is_asked_later(
             np.testing.assert_array_equal(found.vectors, wv.vectors)
         assert (out / "vectors" / f"{trial}-projector" / "metadata.tsv").exists()
     before = contents(out)
-    assert three(place, out, "--save_vectors", "--evaluate", formats) == 0
+    assert three(text_folder, out, "--save_vectors", "--evaluate", formats) == 0
     assert contents(out) == before
 
 
-def test_what_a_sweep_did_not_keep_is_refused_later(no_training, capsys, place, valid, tmp_path):
-    assert three(place, tmp_path / "out") == 0
+def test_what_a_sweep_did_not_keep_is_refused_later(
+    no_training, capsys, text_folder, valid, tmp_path
+):
+    assert three(text_folder, tmp_path / "out") == 0
     no_training()
     for flag in ("--save_vectors", "--evaluate"):
         before = contents(tmp_path / "out")
-        assert three(place, tmp_path / "out", flag) == 1
+        assert three(text_folder, tmp_path / "out", flag) == 1
         line = capsys.readouterr().err.splitlines()[-1]
         assert line.startswith(f"error: {flag}: ") and "(0, 1, 2)" in line
         after = contents(tmp_path / "out")
         assert after == before
-    assert three(place, tmp_path / "out") == 0
+    assert three(text_folder, tmp_path / "out") == 0
 
 
-def test_what_a_sweep_has_no_use_for_is_told_or_refused(capsys, place, valid, tmp_path):
-    assert three(place, tmp_path / "out", "--tensorboard") == 1
+def test_what_a_sweep_has_no_use_for_is_told_or_refused(capsys, text_folder, valid, tmp_path):
+    assert three(text_folder, tmp_path / "out", "--tensorboard") == 1
     assert "error: --tensorboard" in capsys.readouterr().err and not (tmp_path / "out").exists()
     more = ["--objective=running", "--show_similar=w1", "--export_formats=npz", "--memory_gb=1e-9"]
-    assert three(place, tmp_path / "out", *more) == 1
+    assert three(text_folder, tmp_path / "out", *more) == 1
     told = capsys.readouterr().err
     assert "no effect here: --objective, --show_similar, --export_formats" in told
 
 
 @pytest.mark.slow
-def test_its_trials_are_those_of_the_pure_function(place, valid):
+def test_its_trials_are_those_of_the_pure_function(text_folder, valid):
     """To the bit where trials run alone, as on a CPU."""
-    out = place / "pure"
-    args = [*THREE, f"--data_dir={place}", "--save_vectors", "--noevaluate", f"--workdir={out}"]
+    out = text_folder / "pure"
+    args = [
+        *THREE,
+        f"--data_dir={text_folder}",
+        "--save_vectors",
+        "--noevaluate",
+        f"--workdir={out}",
+    ]
     assert start("ptb_ablation", *args) == 0
     config = w2v.Config(
         **{"dim": 4, "window": 2, "negatives": 2, "noise": "with_replacement", "subsample": 0.0},
@@ -342,7 +366,7 @@ def test_its_trials_are_those_of_the_pure_function(place, valid):
         **{"optimizer": "adam", "schedule": "constant", "subsample_rule": "paper"},
         **{"min_count": 1, "expected_window": False},
     )
-    corpus = w2v.Corpus.from_files(place / "corpus.txt", 1, unk="keep", cache_dir="none")
+    corpus = w2v.Corpus.from_files(text_folder / "corpus.txt", 1, unk="keep", cache_dir="none")
     train = jax.jit(w2v.make_train(corpus, config))
     for line in lines_of(out):
         rate = line["setting"]["learning_rate"]

@@ -1,4 +1,4 @@
-"""--sweep and --members: what is varied, and what is refused."""
+"""--sweep and --configurations: what is varied, and what is refused."""
 
 import math
 
@@ -82,17 +82,17 @@ def test_random_draws_follow_their_laws_and_the_seed(parsed):
 
 
 def test_a_file_lists_settings(parsed, tmp_path):
-    path = tmp_path / "members.txt"
+    path = tmp_path / "configurations.txt"
     path.write_text(
         "# ours\n--dim=50 --nodynamic_window\n\n--window=2 # narrow\n--dynamic_window\n"
     )
-    _, settings = parsed(f"--members={path}")
+    _, settings = parsed(f"--configurations={path}")
     assert settings == [
         {"dim": 100, "dynamic_window": True, "window": 5},  # the baseline
         {"dim": 50, "dynamic_window": False, "window": 5},
         {"dim": 100, "dynamic_window": True, "window": 2},
     ]
-    _, more = parsed(f"--members={path}", "--sweep=window=3,4")
+    _, more = parsed(f"--configurations={path}", "--sweep=window=3,4")
     assert [s["window"] for s in more] == [5, 3, 4, 5, 2]
 
 
@@ -119,7 +119,7 @@ def test_a_file_lists_settings(parsed, tmp_path):
         (["--design=random", "--sweep=model=uniform(0,1)"], "not a number"),
         (["--design=random", "--sweep=window=uniform(0,5)"], "1 to 1000"),
         (["--sweep=noise=exclude_contexts", "--sweep=model=cbow"], "noise=exclude_contexts"),
-        (["--members=/no/such/file"], "/no/such/file"),
+        (["--configurations=/no/such/file"], "/no/such/file"),
     ],
 )
 def test_a_mistake_is_named(parsed, args, said):
@@ -141,8 +141,8 @@ def test_a_mistake_is_named(parsed, args, said):
     ],
 )
 def test_a_mistake_in_a_file_is_named(parsed, tmp_path, text, said):
-    path = tmp_path / "members.txt"
+    path = tmp_path / "configurations.txt"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(UserError) as caught:
-        parsed(f"--members={path}")
+        parsed(f"--configurations={path}")
     assert said in str(caught.value) and "\n" not in str(caught.value)

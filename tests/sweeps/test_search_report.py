@@ -68,7 +68,7 @@ def folder_of(path, trials, settings=None):
 @pytest.fixture(scope="module")
 def folders(two, tmp_path_factory):
     """Ours with flags and judges apart, gensim's with judges in its folder."""
-    place = tmp_path_factory.mktemp("searches")
+    folder = tmp_path_factory.mktemp("searches")
     rates = [(0.2, 0.6, 0.1), (0.9, 0.4, 0.6), (0.5, 0.5, 0.9)]  # rate, choosing, judging
 
     def line(rate, seed):
@@ -78,13 +78,13 @@ def folders(two, tmp_path_factory):
     search = [(line(r, 1), cosines_of(two, c, j, i)) for i, (r, c, j) in enumerate(rates)]
     diverged = ({**line(3.0, 1), "frozen_step": 7}, cosines_of(two, 0.9, 0.9, 9))
     base = {"flags": "--dim=100\n--learning_rate=0.9\n--seed=1\n--window=5\n"}
-    folder_of(place / "ours", [*search, diverged], base)
+    folder_of(folder / "ours", [*search, diverged], base)
     own = {"flags": "--dim=100\n--learning_rate=0.2\n--seed=1\n--window=5\n"}
     judges = [
         ({"setting": {}, "flags": f"--seed={s}", "seed": s}, cosines_of(two, 0.6, 0.3, s))
         for s in range(1, 5)
     ]
-    folder_of(place / "judge", judges, own)
+    folder_of(folder / "judge", judges, own)
     alphas = [(0.1, 0.2, 0.8), (0.05, 0.5, 0.2)]
     theirs = [
         ({"setting": {"alpha": a}, "role": "search"}, cosines_of(two, c, j, 20 + i))
@@ -93,13 +93,16 @@ def folders(two, tmp_path_factory):
     for i, alpha in enumerate((0.05, 0.1, 0.05, 0.05)):
         fields = {"setting": {"alpha": alpha}, "role": "judge", "seed": 2 + i}
         theirs.append((fields, cosines_of(two, 0.5, 0.2, 30 + i)))
-    folder_of(place / "gensim", theirs)
-    return place
+    folder_of(folder / "gensim", theirs)
+    return folder
 
 
-def read(place):
+def read(folder):
     return search_compare.read(
-        {"ours": (str(place / "ours"), str(place / "judge")), "gensim": (str(place / "gensim"), "")}
+        {
+            "ours": (str(folder / "ours"), str(folder / "judge")),
+            "gensim": (str(folder / "gensim"), ""),
+        }
     )
 
 
@@ -128,8 +131,8 @@ def test_measures_equal_the_definition_and_are_undefined_where_a_pair_is_missing
             want = spearman(cosines[name][used], half.people[name][used])
             assert found[name] == pytest.approx(want, abs=1e-12)
         assert found["sum"] == pytest.approx(found["wordsim353"] + found["simlex999"])
-    place = np.flatnonzero(two[1].used["simlex999"])[3]
-    cosines["simlex999"][place] = np.nan
+    index = np.flatnonzero(two[1].used["simlex999"])[3]
+    cosines["simlex999"][index] = np.nan
     assert np.isnan(measured(cosines, two[1])["sum"])
     assert np.isfinite(measured(cosines, two[0])["sum"])
     assert np.isnan(measured({**cosines, "wordsim353": np.ones(353)}, two[0])["sum"])
@@ -151,7 +154,7 @@ def test_the_choice_sees_the_choosing_half_alone(two):
     np.testing.assert_array_equal(again.choosing, search.choosing)
 
 
-def test_diverged_members_and_those_without_all_words_are_not_chosen(two):
+def test_diverged_trials_and_those_without_all_words_are_not_chosen(two):
     tried = [
         Trial({"seed": 1, "frozen_step": 3 if i == 0 else None}, cosines_of(two, w, w, i), {"x": i})
         for i, w in enumerate((0.9, 0.8, 0.3))
@@ -222,7 +225,7 @@ def test_the_report_has_the_figures(folders, capsys):
     for name, search in searches.items():
         own = measured(search.tried[search.best].cosines, judging)
         title = search_compare.SEARCHES[name]
-        assert rows[f"{title}, the search's member"] == ["1", *(f"{v:.3f}" for v in own.values())]
+        assert rows[f"{title}, the search's trial"] == ["1", *(f"{v:.3f}" for v in own.values())]
         of = [measured(m.cosines, judging)["sum"] for m in search.judges]
         half = 4.302653 * np.std(of, ddof=1) / np.sqrt(3)
         assert rows[f"{title}, new seeds"][0] == "3"
@@ -277,9 +280,9 @@ def test_folders_without_results_are_refused_in_a_line(folders, two, tmp_path, f
     assert not (out / "report.md").exists()
 
 
-def test_members_of_another_vocabulary_are_refused(folders, two, tmp_path):
+def test_trials_of_another_vocabulary_are_refused(folders, two, tmp_path):
     cosines = cosines_of(two, 0.5, 0.5, 1)
     cosines["simlex999"][200:] = np.nan
     folder = folder_of(tmp_path / "few", [({"setting": {"alpha": 1}}, cosines)])
-    with told(r"--gensim=[^ ]*: no member knows"):
+    with told(r"--gensim=[^ ]*: no trial knows"):
         search_compare.read({"ours": (str(folders / "ours"), ""), "gensim": (str(folder), "")})

@@ -103,7 +103,7 @@ def test_held_out_losses_only_where_they_compare():
 
 
 @pytest.mark.parametrize(
-    ("values", "scale", "places"),
+    ("values", "scale", "positions"),
     [
         ([1, 5, 20], "linear", [1, 5, 20]),
         ([1, 5, 21], "log", [1, 5, 21]),
@@ -116,13 +116,13 @@ def test_held_out_losses_only_where_they_compare():
         ([2.0**i for i in range(14)], "log", [2.0**i for i in range(14)]),
     ],
 )
-def test_scales(values, scale, places):
+def test_scales(values, scale, positions):
     axes = sweep_plot.new_figure(4, 3).add_subplot()
     found, labels = sweep_plot.scale(axes, values)
-    assert axes.get_xscale() == scale and list(found.values()) == places
-    assert (labels is None) == (places == values and not isinstance(values[0], bool))
+    assert axes.get_xscale() == scale and list(found.values()) == positions
+    assert (labels is None) == (positions == values and not isinstance(values[0], bool))
     low, high = axes.get_xlim()
-    assert low < min(places) and max(places) < high
+    assert low < min(positions) and max(positions) < high
 
 
 def test_a_grid_has_a_line_for_each_setting_of_the_others_or_their_mean():

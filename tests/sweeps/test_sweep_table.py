@@ -91,7 +91,7 @@ def test_held_out_losses_of_other_noise_are_not_compared():
     assert "Perplexity doesn't compare between settings that differ in model" in flat
 
 
-def test_diverged_members_are_named_and_left_out():
+def test_diverged_trials_are_named_and_left_out():
     lines = swept("learning_rate", {0.9: DIM[100], 50.0: DIM[200]})
     lines[4] |= {"frozen_step": 300, "wordsim353_spearman": 99.0}
     lines[2]["stopped_epoch"] = 7
@@ -243,7 +243,7 @@ def test_held_out_figures_are_significant_over_seeds_and_lines():
     assert "p < .05, over seeds and items; `**`" in " ".join(text.split())
 
 
-def test_no_members_yet():
+def test_no_trials_yet():
     assert sweep_table.write([], {}, settings(dim=100)) == "No trials yet.\n"
 
 
@@ -277,7 +277,7 @@ def test_the_table_tells_what_the_vocabulary_covers():
     assert told in " ".join(text.split())
 
 
-def test_members_no_better_than_chance_are_named():
+def test_trials_no_better_than_chance_are_named():
     lines = swept("learning_rate", {0.3: [(2.3, 3000, 0.3)], 1e6: [(9.9, 9000, 0.0)]})
     for line, loss in zip(lines, (2.5, 7e10), strict=True):
         line |= {"loss": loss, "chance_loss": 4.1589}

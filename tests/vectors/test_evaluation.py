@@ -1,10 +1,11 @@
-"""Measures against gensim, scipy and counts made by hand."""
+"""Measures against gensim, published figures and counts made by hand."""
 
 import lzma
 import os
 import subprocess
 import sys
 from collections import Counter
+from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,11 +78,11 @@ def test_analogies_agree_with_gensim(standard_sets, tmp_path):
     words = sorted({word for quadruple in quadruples for word in quadruple})
     words = [word for i, word in enumerate(words) if i % 9]
     wv = vectors_of([*words, *(word.lower() for word in words if word != word.lower())], dim=60)
-    place = {word: i for i, word in enumerate(wv.words)}
+    index = {word: i for i, word in enumerate(wv.words)}
     for a, b, c, d in quadruples[::2]:  # so that some are answered rightly
-        if {a, b, c, d} <= set(place):
-            wv.vectors[place[d]] = sum(
-                sign * wv.vectors[place[word]] for sign, word in ((-1, a), (1, b), (1, c))
+        if {a, b, c, d} <= set(index):
+            wv.vectors[index[d]] = sum(
+                sign * wv.vectors[index[word]] for sign, word in ((-1, a), (1, b), (1, c))
             )
     score, sections = keyed(wv).evaluate_word_analogies(str(path))
     ours = list(analogies(wv, path))
@@ -98,8 +99,8 @@ def test_analogies_agree_with_gensim(standard_sets, tmp_path):
 def test_analogies_by_hand(tmp_path):
     path = tmp_path / "hand.txt"
     path.write_text(": sex\nMan Woman King Queen\nman woman boy girl\n\n: none\nx y z w\n")
-    places = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(1, 1, 1), pear=(-1, 0, 0))
-    wv = WordVectors(tuple(places), np.array(list(places.values()), np.float32))
+    points = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(1, 1, 1), pear=(-1, 0, 0))
+    wv = WordVectors(tuple(points), np.array(list(points.values()), np.float32))
     assert list(analogies(wv, path)) == [
         Measure("hand_sex_accuracy", 1.0, 1, 2),
         Measure("hand_none_accuracy", None, 0, 1),
@@ -113,9 +114,9 @@ def test_another_spelling_is_no_answer_for_a_query_and_right_for_the_answer(tmp_
     path = tmp_path / "hand.txt"
     path.write_text(": sex\nman woman king queen\n")
     # The best answer by cosine is Woman, which is passed over; then Queen, ahead of queen.
-    places = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(0, 0, -1))
-    places |= dict(Woman=(1, 1, 1), Queen=(1, 1, 0.9), pear=(1, 0.5, 0.5))
-    wv = WordVectors(tuple(places), np.array(list(places.values()), np.float32))
+    points = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(0, 0, -1))
+    points |= dict(Woman=(1, 1, 1), Queen=(1, 1, 0.9), pear=(1, 0.5, 0.5))
+    wv = WordVectors(tuple(points), np.array(list(points.values()), np.float32))
     ((_, value, *_), *_) = analogies(wv, path)
     assert value == 1.0
     assert keyed(wv).evaluate_word_analogies(str(path))[0] == value
@@ -135,19 +136,44 @@ def test_the_treebank_covers_what_it_should():
         assert (ours[name].covered, ours[name].total) == (covered, total)
 
 
+def mid_ranks(values):
+    """By counting: how many are smaller, and half of its equals."""
+    return [sum(v < x for v in values) + (sum(v == x for v in values) + 1) / 2 for x in values]
+
+
+def by_definition(x, y):
+    """cov(x, y) / (sd(x) sd(y)), in exact fractions but for the root."""
+    x, y = ([Fraction(v) for v in values] for values in (x, y))
+    x, y = ([v - sum(values) / len(values) for v in values] for values in (x, y))
+    xy, xx, yy = (sum(a * b for a, b in zip(*two, strict=True)) for two in ((x, y), (x, x), (y, y)))
+    return float(xy) / float(xx * yy) ** 0.5
+
+
+@pytest.mark.filterwarnings("error")
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=12))
-def test_correlations_are_scipys(items):
-    stats = pytest.importorskip("scipy.stats")
+def test_correlations_are_those_of_their_definition(items):
     x, y = np.array(items, float).T
-    ours = evaluation._correlation(evaluation._ranks(x), evaluation._ranks(y))
+    ours = [evaluation.correlation(kind, x, y) for kind in ("spearman", "pearson")]
     if len(set(x)) == 1 or len(set(y)) == 1:
-        assert ours is None
+        assert ours == [None, None]
     else:
-        assert ours == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-9)
-        assert evaluation._correlation(x, y) == pytest.approx(
-            stats.pearsonr(x, y).statistic, abs=1e-9
-        )
+        theirs = [by_definition(mid_ranks(x), mid_ranks(y)), by_definition(x, y)]
+        assert ours == pytest.approx(theirs, abs=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+def test_correlations_are_the_published_ones():
+    """Pearson's of the first of Anscombe's quartet; Spearman's of Wikipedia's article on it."""
+    x = np.array([10.0, 8, 13, 9, 11, 14, 6, 4, 12, 7, 5])
+    y = np.array([8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68])
+    assert evaluation.correlation("pearson", x, y) == pytest.approx(0.816, abs=5e-4)
+    iq = np.array([106.0, 100, 86, 101, 99, 103, 97, 113, 112, 110])
+    hours = np.array([7.0, 27, 2, 50, 28, 29, 20, 12, 6, 17])
+    assert evaluation.correlation("spearman", iq, hours) == pytest.approx(-29 / 165)
+    near = 1 + np.array([0.0, 1, 2]) * 2.0**-51  # scipy warns of what is nearly constant
+    assert evaluation.correlation("pearson", near, np.array([3.0, 2, 1])) < -0.9
+    assert evaluation.correlation("pearson", x[:1], y[:1]) is None
 
 
 @pytest.mark.parametrize("separator", ["\t", ",", " ", "   ", ", "])
@@ -225,8 +251,8 @@ def test_items_by_hand(tmp_path):
     assert people.tolist() == [1, 2, 3]
     np.testing.assert_allclose(cosines, [0.5**0.5, np.nan, 0])
     path.write_text(": s\nMan Woman King Queen\nman woman boy girl\nman king woman pear\n")
-    places = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(1, 1, 1), pear=(-1, 0, 0))
-    wv = WordVectors(tuple(places), np.array(list(places.values()), np.float32))
+    points = dict(man=(1, 0, 0), woman=(1, 1, 0), king=(1, 0, 1), queen=(1, 1, 1), pear=(-1, 0, 0))
+    wv = WordVectors(tuple(points), np.array(list(points.values()), np.float32))
     answers = evaluation.analogy_items(wv, path)
     assert answers.dtype == np.int8 and answers.tolist() == [1, -1, 0]
 
@@ -312,8 +338,8 @@ def test_another_file_in_simlexs_place_is_not_read(tmp_path, monkeypatch, line):
 
 def test_every_copy_of_simlex_gives_the_same_pairs(monkeypatch):
     found = []
-    for place in resources.SIMLEX_IN:
-        monkeypatch.setattr(resources, "SIMLEX_IN", (place,))
+    for folder in resources.SIMLEX_IN:
+        monkeypatch.setattr(resources, "SIMLEX_IN", (folder,))
         if path := resources.simlex999():
             found.append(evaluation._read_pairs(path))
     if not found:
@@ -321,7 +347,7 @@ def test_every_copy_of_simlex_gives_the_same_pairs(monkeypatch):
     assert len(found[0]) == 999 and found.count(found[0]) == len(found)
 
 
-def test_the_carried_sets_are_gensims():
+def test_the_packaged_sets_are_gensims():
     pytest.importorskip("gensim")
     folder = Path(find_spec("gensim").submodule_search_locations[0]) / "test" / "test_data"
     for name, file in (

@@ -251,9 +251,9 @@ def one(array) -> bytes:
 
 
 def test_nothing_is_allocated_on_the_word_of_a_header(tmp_path):
-    claims = HEADER % ("'<f4'", "False", "(1000000, 1000000)")
+    huge = HEADER % ("'<f4'", "False", "(1000000, 1000000)")
     bomb = HEADER % ("'<f4'", "False", "(1, 17000000)")
-    npz_of(tmp_path / "claims.npz", one(np.array(["a"])), npy_bytes(claims))
+    npz_of(tmp_path / "claims.npz", one(np.array(["a"])), npy_bytes(huge))
     npz_of(tmp_path / "bomb.npz", one(np.array(["a"])), npy_bytes(bomb, bytes(68_000_000)))
     (tmp_path / "v.txt").write_bytes(b"99999999999 100\na 1\n")
     (tmp_path / "d.txt").write_bytes(b"1 999999999999\na 1\n")

@@ -61,7 +61,7 @@ def test_short_loss_curves(tmp_path, loss):
 def test_labels_never_overlap_and_stay_inside(seed, n):
     draw = np.random.default_rng(seed)
     points, sizes = draw.uniform(0, 200, (n, 2)), draw.uniform(5, 60, (n, 2))
-    corners = plots.place_labels(points, sizes, (0, 0, 200, 200))
+    corners = plots.label_corners(points, sizes, (0, 0, 200, 200))
     boxes = [(*c, c[0] + w, c[1] + h) for c, (w, h) in zip(corners, sizes, strict=True) if c]
     for i, (x0, y0, x1, y1) in enumerate(boxes):
         assert x0 >= 0 and y0 >= 0 and x1 <= 200 and y1 <= 200
@@ -72,12 +72,12 @@ def test_labels_never_overlap_and_stay_inside(seed, n):
 def test_labels_yield_to_earlier_ones_and_step_aside_for_points():
     size = np.array([[30.0, 10.0]])
     box = (0, 0, 200, 200)
-    assert plots.place_labels(np.array([[100.0, 100.0]]), size, box) == [(104, 95)]
+    assert plots.label_corners(np.array([[100.0, 100.0]]), size, box) == [(104, 95)]
     # A point where the label would lie: it goes to the other side.
     points = np.array([[100.0, 100.0], [120.0, 100.0]])
-    assert plots.place_labels(points, np.repeat(size, 2, axis=0), box)[0] == (66, 95)
+    assert plots.label_corners(points, np.repeat(size, 2, axis=0), box)[0] == (66, 95)
     # One place, many comers: the first have it.
-    corners = plots.place_labels(np.full((20, 2), 100.0), np.repeat(size, 20, axis=0), box)
+    corners = plots.label_corners(np.full((20, 2), 100.0), np.repeat(size, 20, axis=0), box)
     assert corners[0] is not None and corners[-1] is None
 
 
@@ -92,12 +92,12 @@ def test_principal_plane_is_the_covariances():
 def test_tsne_keeps_planted_groups_together_and_repeats_itself():
     wv = planted()
     unit = wv.vectors / np.linalg.norm(wv.vectors, axis=1, keepdims=True)
-    places = plots.tsne(unit.astype(np.float64))
-    apart = np.linalg.norm(places[:, None] - places, axis=2)
+    positions = plots.tsne(unit.astype(np.float64))
+    apart = np.linalg.norm(positions[:, None] - positions, axis=2)
     np.fill_diagonal(apart, np.inf)
     nearest = np.argsort(apart, axis=1)[:, :5]
     assert np.all(nearest // 15 == np.arange(60)[:, None] // 15)
-    np.testing.assert_array_equal(places, plots.tsne(unit.astype(np.float64)))
+    np.testing.assert_array_equal(positions, plots.tsne(unit.astype(np.float64)))
 
 
 def test_words_of_a_map():
@@ -172,18 +172,18 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         plots.plot_loss(tmp_path / "none" / "x.png", [1], [1], "t")
 
 
-def test_svg_and_png_have_the_words_at_the_same_places(tmp_path, monkeypatch):
+def test_svg_and_png_have_the_words_at_the_same_positions(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append((figure, path)))
     plots.plot_embedding(tmp_path / "x.png", planted(2, 4))
     figure, _ = figures[0]
     (axes,) = figure.axes
-    at = {}
+    by_dpi = {}
     for dpi in (120, 72):  # an SVG has 72 dots an inch, whatever was set
         figure.dpi = dpi
-        places = [text.get_transform().transform(text.get_position()) for text in axes.texts]
-        at[dpi] = np.array(places) / dpi
-    assert len(at[72]) and at[72] == pytest.approx(at[120])
+        positions = [text.get_transform().transform(text.get_position()) for text in axes.texts]
+        by_dpi[dpi] = np.array(positions) / dpi
+    assert len(by_dpi[72]) and by_dpi[72] == pytest.approx(by_dpi[120])
 
 
 def test_words_that_no_font_covers_are_left_out_and_returned(tmp_path, recwarn):

@@ -201,9 +201,9 @@ def test_any_bytes_load_or_are_refused(tmp_path_factory, suffix, data):
     if data.draw(st.booleans()):
         content = data.draw(st.binary(max_size=80))
     else:
-        at = data.draw(st.integers(0, len(content)))
+        offset = data.draw(st.integers(0, len(content)))
         cut = data.draw(st.integers(0, 12))
-        content[at : at + cut] = data.draw(st.binary(max_size=12))
+        content[offset : offset + cut] = data.draw(st.binary(max_size=12))
     path.write_bytes(content)
     try:
         back = load(path)

@@ -53,7 +53,7 @@ class Ids:
     def __init__(self, path: str):
         self._open(path, os.open(path, os.O_RDONLY))
         self._size = os.fstat(self._descriptor).st_size // self.dtype.itemsize
-        self._place = None
+        self._index = None
 
     def _open(self, path: str, descriptor: int) -> None:
         self.path, self._descriptor = path, descriptor
@@ -69,18 +69,18 @@ class Ids:
             raise IndexError(f"a step of {step}: ids are read as they lie")
         ids = np.empty(max(0, end - begin), _DTYPES[IDS])
         self._read(ids.view(np.uint8), begin * ids.itemsize)
-        return ids.astype(self.dtype, copy=False) if self._place is None else self._place[ids]
+        return ids.astype(self.dtype, copy=False) if self._index is None else self._index[ids]
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return self[:].astype(dtype or self.dtype, copy=False)
 
     def renumbered(self, index: np.ndarray) -> "Ids":
-        """The same text in another vocabulary: place[ids], with place [V] int32."""
+        """The same text in another vocabulary: index[ids], with index [V] int32."""
         made = object.__new__(Ids)
         made._open(self.path, os.dup(self._descriptor))
         made._size = self._size
         index = np.asarray(index, np.int32)
-        made._place = index if self._place is None else index[self._place]
+        made._index = index if self._index is None else index[self._index]
         return made
 
     def _read(self, into: np.ndarray, begin: int) -> None:
@@ -108,7 +108,7 @@ def finish(
 ) -> None:
     """Adds vocabulary and header to a folder of ids and line ends. Raises OSError.
 
-    `note` is told whenever the corpus is found.
+    `note` is repeated whenever the corpus is found.
     """
     _write(os.path.join(folder, WORDS), "\n".join(vocab.words).encode())
     _write(os.path.join(folder, COUNTS), vocab.counts.astype(_DTYPES[COUNTS]).tobytes())

@@ -68,9 +68,9 @@ def load(
                  otherwise blank lines are left out
       max_words  cuts the text after that many words (0: all)
       max_types  bounds memory: see `lossy_counting.LossyCounter`; `known` are never rare
-    `cache_dir`: '' for the default folder, 'none' for no cache. What keeps the cache from being
-    used, and what max_types lost, is told to `note`, a line each, and never an error; `progress` is
-    called with the uncompressed bytes done since the last call.
+    `cache_dir`: '' for the default folder, 'none' for no cache. `note` gets a line where the
+    cache can't be used, which is no error, and one of what max_types lost. `progress` gets the
+    uncompressed bytes done since the last call.
 
     ids are an `id_cache.Ids`, line_ends a read-only memory map. Raises UserError where the text
     cannot be read, is not UTF-8, or holds no word that stays.
@@ -102,9 +102,9 @@ def _made(
 ) -> TokenizedText:
     """The corpus as files in `folder`, mapped; then moved into the cache or deleted."""
     try:
-        tally = LossyCounter(folder, settings.max_types, known)
-        scan = _scan(paths, settings, folder, tally, progress)
-        types, counts = tally.types()
+        counter = LossyCounter(folder, settings.max_types, known)
+        scan = _scan(paths, settings, folder, counter, progress)
+        types, counts = counter.types()
         vocab, index = choose(
             types,
             counts,
@@ -114,10 +114,10 @@ def _made(
             known=known,
             text=paths[0] + (f" and {len(paths) - 1} more" if len(paths) > 1 else ""),
         )
-        indices = tally.indices(index)
+        indices = counter.indices(index)
         _renumber(scan.pieces, indices, (index < 0).any(), settings.eos, folder)
         indices.delete()
-        lost = tally.report(settings.unk)
+        lost = counter.report(settings.unk)
         id_cache.finish(folder, vocab, scan.words, scan.sha256, settings, lost)
         corpus = id_cache.read(folder, settings)
         if lost:
@@ -129,7 +129,7 @@ def _made(
         shutil.rmtree(folder, ignore_errors=True)  # what is open or mapped stays readable
 
 
-def _scan(paths, settings: Settings, folder: str, tally: LossyCounter, progress) -> Scan:
+def _scan(paths, settings: Settings, folder: str, counter: LossyCounter, progress) -> Scan:
     """The first pass: writes ids by the table of words, and the line ends."""
     digest, here = hashlib.sha256(), _Position()
     words, ended, pieces = 0, 0, []
@@ -143,7 +143,7 @@ def _scan(paths, settings: Settings, folder: str, tally: LossyCounter, progress)
             room = settings.max_words - words if settings.max_words else found + 1
             if part.error is not None and found < room:
                 here.refuse(chunk, part.error)
-            ids = tally.add(part.words, room)
+            ids = counter.add(part.words, room)
             ends = part.newlines[part.newlines < room]
             if chunk.last or len(ids) == room:
                 ends = np.append(ends, len(ids))
@@ -151,7 +151,7 @@ def _scan(paths, settings: Settings, folder: str, tally: LossyCounter, progress)
             ends = ends[np.diff(ends, prepend=ended) > 0]  # the others are blank lines
             ids_file.write(ids.data)
             ends_file.write(ends.data)
-            pieces.append((len(ids), len(ends), tally.generation))
+            pieces.append((len(ids), len(ends), counter.generation))
             words += len(ids)
             ended = int(ends[-1]) if len(ends) else ended
             if len(ids) == room:
@@ -242,9 +242,9 @@ def _through_line(chunk: Chunk, words: int, eos: bool) -> int:
 
 
 def _renumber(pieces, indices: IdRemap, drop: bool, eos: bool, folder: str) -> None:
-    """The second pass: an id becomes its place in the vocabulary.
+    """The second pass: an id becomes its index in the vocabulary.
 
-    `drop`: words of place -1 go, and lines that this empties. It is done in the same files: what is
+    `drop`: words of index -1 go, and lines that this empties. It is done in the same files: what is
     written is never longer than what was read.
     """
     names = [os.path.join(folder, name) for name in (id_cache.IDS, id_cache.LINE_ENDS)]

@@ -56,9 +56,9 @@ class LossyCounter:
         return types, counts
 
     def indices(self, index: np.ndarray) -> "IdRemap":
-        """For each generation what its numbers become, from the place of each of `types()`.
+        """For each generation what its numbers become, from the id of each of `types()`.
 
-        `place` [types], or fewer where the last occur 0 times; all int32.
+        `index` [types], or fewer where the last occur 0 times; all int32.
         """
         order = self._table.order()
         rank = np.empty_like(order)
@@ -125,7 +125,7 @@ class IdRemap:
         self._bounds.append(self._bounds[-1] + len(number))
 
     def compose(self, index: np.ndarray, forgotten: np.int32) -> None:
-        """Puts the place [types of the last generation] of each number, or `forgotten`, for it."""
+        """Replaces each number by its `index` [types of the last generation], or by `forgotten`."""
         self._last = index
         for generation in reversed(range(len(self._bounds) - 1)):
             number = self[generation]

@@ -15,8 +15,8 @@ from w2v_jax.data.files import UNREADABLE, reason_of
 from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError
 
-CARRIED = {"wiki_sample": "wiki_sample.txt.xz", "toy": "toy.txt"}  # datasets in the package
-DATASETS = ("ptb", *CARRIED)
+PACKAGED = {"wiki_sample": "wiki_sample.txt.xz", "toy": "toy.txt"}  # datasets in the package
+DATASETS = ("ptb", *PACKAGED)
 PTB_ADDRESS = "https://raw.githubusercontent.com/tomsercu/lstm/master/data/ptb.{split}.txt"
 PTB_SHA256 = {
     "train": "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
@@ -34,7 +34,7 @@ class Source(NamedTuple):
 
     name: str  # the dataset's, or 'files'
     paths: tuple[str, ...]  # read in this order
-    note: str  # what the user must be told, a sentence, or ''
+    note: str  # a sentence for the user, or ''
 
 
 def locate(
@@ -65,8 +65,8 @@ def locate(
         raise UserError(f"{f'`{argument}={corpus}`' if corpus else dataset} has no split '{split}'")
     if corpus:
         return Source("files", _match(corpus, argument), "")
-    if dataset in CARRIED:
-        return Source(dataset, (str(resources.carried(CARRIED[dataset])),), "")
+    if dataset in PACKAGED:
+        return Source(dataset, (str(resources.packaged(PACKAGED[dataset])),), "")
     if data_dir:
         return Source(dataset, (_in_folder(data_dir, f"ptb.{split}.txt"),), "")
     try:

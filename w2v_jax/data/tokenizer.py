@@ -7,8 +7,8 @@ import numpy as np
 
 _WIDE_SPACES = [c.encode() for c in map(chr, range(128, 0x3001)) if c.isspace()]
 _NEWLINE = 10
-# What fills a part that holds so many bytes of its word: 0xff, which no UTF-8 text holds, so that
-# a word is told from a longer one that begins with it.
+# What fills a part that holds so many bytes of its word: 0xff, which no UTF-8 text holds. A word
+# then differs from a longer one that begins with it.
 _FILL = np.array([(1 << 64) - (1 << 8 * n) for n in range(9)], np.uint64)
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: Knuth's multiplicative hash
 _HALF = np.uint64(32)
@@ -62,11 +62,11 @@ _SPACE_BY_REST = _tables_of_wide_spaces()
 def _mark_wide_spaces(text: np.ndarray, space: np.ndarray) -> None:
     """Sets `space` at every byte of white space beyond ASCII, in UTF-8 [bytes] uint8."""
     for first, table in _SPACE_BY_REST.items():
-        at = np.flatnonzero(text == first)  # in UTF-8 no character begins inside another
-        second, third = (text.take(at + i, mode="clip") for i in (1, 2))
-        at = at[table[second, third]]
+        index = np.flatnonzero(text == first)  # in UTF-8 no character begins inside another
+        second, third = (text.take(index + i, mode="clip") for i in (1, 2))
+        index = index[table[second, third]]
         for i in range(2 if first < 0xE0 else 3):
-            space[at + i] = True
+            space[index + i] = True
 
 
 class WordTable:
@@ -80,7 +80,7 @@ class WordTable:
         self._table = np.full(1 << 10, -1, np.int32)  # a type or -1
         self._hash = np.empty(1 << 8, np.uint64)  # of each type
         self._first = np.empty(1 << 8, np.uint64)  # its first part
-        self._place = np.empty(1 << 8, np.int64)  # of its first part in _parts
+        self._part_index = np.empty(1 << 8, np.int64)  # of its first part in _parts
         self._parts = np.empty(1 << 8, np.uint64)  # of all types
         self._filled = 0
         self._appeared = []  # types by first appearance, in arrays
@@ -92,21 +92,21 @@ class WordTable:
         shift, mask = self._shift_and_mask()
         slots = (words.hash >> shift).view(np.int64)
         ids = self._table.take(slots, mode="clip")  # clip: without a check of every index
-        at = np.flatnonzero(ids < 0)
-        if len(at):
-            new.append(self._insert(words, slots[at], at))
-            ids[at] = self._table[slots[at]]
-        at, step = np.flatnonzero(~self._equal_all(ids, words)), 1  # which words are left
-        slots = (slots[at] + step) & mask
-        while len(at):
+        index = np.flatnonzero(ids < 0)
+        if len(index):
+            new.append(self._insert(words, slots[index], index))
+            ids[index] = self._table[slots[index]]
+        index, step = np.flatnonzero(~self._equal_all(ids, words)), 1  # which words are left
+        slots = (slots[index] + step) & mask
+        while len(index):
             types = self._table[slots]
             empty = np.flatnonzero(types < 0)
             if len(empty):
-                new.append(self._insert(words, slots[empty], at[empty]))
+                new.append(self._insert(words, slots[empty], index[empty]))
                 types = self._table[slots]
-            found = self._equal(types, words, at)
-            ids[at[found]] = types[found]
-            at, step = at[~found], step + 1
+            found = self._equal(types, words, index)
+            ids[index[found]] = types[found]
+            index, step = index[~found], step + 1
             slots = (slots[~found] + step) & mask
         if new:
             self._appeared.append(begin + np.argsort(np.concatenate(new)))
@@ -114,16 +114,16 @@ class WordTable:
 
     def find(self, words: "Words") -> np.ndarray:
         """Ids [n] int32 of words as `number` gave them, -1 for those that it never met."""
-        ids, at, step = np.full(len(words), -1, np.int32), np.arange(len(words)), 0
+        ids, index, step = np.full(len(words), -1, np.int32), np.arange(len(words)), 0
         shift, mask = self._shift_and_mask()
         slots = (words.hash >> shift).view(np.int64)
-        while len(at):
+        while len(index):
             types = self._table[slots]
             met = types >= 0
-            types, at, slots = types[met], at[met], slots[met]
-            found = self._equal(types, words, at)
-            ids[at[found]] = types[found]
-            at, step = at[~found], step + 1
+            types, index, slots = types[met], index[met], slots[met]
+            found = self._equal(types, words, index)
+            ids[index[found]] = types[found]
+            index, step = index[~found], step + 1
             slots = (slots[~found] + step) & mask
         return ids
 
@@ -132,12 +132,12 @@ class WordTable:
         number = np.where(kept, np.cumsum(kept, dtype=np.int32) - 1, np.int32(-1))
         order = self.order()
         self._appeared = [number[order[kept[order]]]]
-        index = self._place[: self.size]
-        parts = np.diff(index, append=self._filled)
+        part_index = self._part_index[: self.size]
+        parts = np.diff(part_index, append=self._filled)
         self._parts = self._parts[: self._filled][np.repeat(kept, parts)]
-        self._place = np.cumsum(parts[kept]) - parts[kept]
+        self._part_index = np.cumsum(parts[kept]) - parts[kept]
         self._hash, self._first = self._hash[: self.size][kept], self._first[: self.size][kept]
-        self.size, self._filled = len(self._place), len(self._parts)
+        self.size, self._filled = len(self._part_index), len(self._parts)
         self._fill_table(len(self._table))
         return number
 
@@ -155,51 +155,51 @@ class WordTable:
     def _equal_all(self, types: np.ndarray, words: "Words") -> np.ndarray:
         """Whether each word of the text is its type [n] bool."""
         equal = self._first.take(types, mode="clip") == words.first
-        for j, (at, part) in enumerate(words.more, 1):
+        for j, (index, part) in enumerate(words.more, 1):
             # A type of fewer parts: whatever stands there, an earlier part differs.
-            indices = self._place.take(types.take(at, mode="clip"), mode="clip")
+            indices = self._part_index.take(types.take(index, mode="clip"), mode="clip")
             indices += j
             mine = self._parts.take(indices, mode="clip")
-            equal[at] &= mine == part
+            equal[index] &= mine == part
         return equal
 
-    def _equal(self, types: np.ndarray, words: "Words", at: np.ndarray) -> np.ndarray:
-        """Whether each of the words `at` is its type [len(at)] bool."""
-        equal = self._first[types] == words.first[at]
+    def _equal(self, types: np.ndarray, words: "Words", index: np.ndarray) -> np.ndarray:
+        """Whether each of the words `index` is its type [len(index)] bool."""
+        equal = self._first[types] == words.first[index]
         for j in range(1, len(words.more) + 1):
-            left = np.flatnonzero(equal & (words.lengths[at] >= 8 * j))
+            left = np.flatnonzero(equal & (words.lengths[index] >= 8 * j))
             if not len(left):
                 break
-            mine = self._parts[self._place[types[left]] + j]
-            equal[left] = mine == words.part(j, at[left])
+            mine = self._parts[self._part_index[types[left]] + j]
+            equal[left] = mine == words.part(j, index[left])
         return equal
 
-    def _insert(self, words: "Words", slots: np.ndarray, at: np.ndarray) -> np.ndarray:
+    def _insert(self, words: "Words", slots: np.ndarray, index: np.ndarray) -> np.ndarray:
         """Makes types of words whose slots are empty: of those that share one, the first.
 
         Returns which words became types, in the order of their ids.
         """
-        claim = np.arange(len(at), dtype=np.int32)
-        self._table[slots[::-1]] = claim[::-1]  # the last assignment stays
-        won = self._table[slots] == claim
-        at, slots = at[won], slots[won]
-        size = self.size + len(at)
+        rank = np.arange(len(index), dtype=np.int32)
+        self._table[slots[::-1]] = rank[::-1]  # the last assignment stays
+        won = self._table[slots] == rank
+        index, slots = index[won], slots[won]
+        size = self.size + len(index)
         self._table[slots] = np.arange(self.size, size, dtype=np.int32)
-        parts = words.lengths[at] // 8 + 1
+        parts = words.lengths[index] // 8 + 1
         begin = self._filled
-        index = begin + np.cumsum(parts) - parts
+        part_index = begin + np.cumsum(parts) - parts
         self._filled += int(parts.sum())
         self._parts = grown(self._parts, self._filled)
-        j = np.arange(begin, self._filled) - np.repeat(index, parts)
-        self._parts[begin : self._filled] = words.part(j, np.repeat(at, parts))
+        j = np.arange(begin, self._filled) - np.repeat(part_index, parts)
+        self._parts[begin : self._filled] = words.part(j, np.repeat(index, parts))
         self._hash = grown(self._hash, size)
         self._first = grown(self._first, size)
-        self._place = grown(self._place, size)
-        self._hash[self.size : size] = words.hash[at]
-        self._first[self.size : size] = words.first[at]
-        self._place[self.size : size] = index
+        self._part_index = grown(self._part_index, size)
+        self._hash[self.size : size] = words.hash[index]
+        self._first[self.size : size] = words.first[index]
+        self._part_index[self.size : size] = part_index
         self.size = size
-        return at
+        return index
 
     def _make_room(self, count: int) -> None:
         """Keeps the table at most half full if so many words are new."""
@@ -243,22 +243,22 @@ class Words:
         self.hash ^= self.first
         self.hash *= _MIX
         self.more = []  # for part 1, 2, ..: the words that have it, and it
-        at = np.flatnonzero(lengths >= 8)
-        while len(at):
+        index = np.flatnonzero(lengths >= 8)
+        while len(index):
             j = len(self.more) + 1
-            part = self.part(j, at)
-            value = self.hash[at]
-            self.hash[at] = (value ^ (value >> _HALF) ^ part) * _MIX
-            self.more.append((at, part))
-            at = at[lengths[at] >= 8 * (j + 1)]
+            part = self.part(j, index)
+            value = self.hash[index]
+            self.hash[index] = (value ^ (value >> _HALF) ^ part) * _MIX
+            self.more.append((index, part))
+            index = index[lengths[index] >= 8 * (j + 1)]
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def part(self, j: int | np.ndarray, at: np.ndarray) -> np.ndarray:
-        """Bytes 8 j .. 8 j + 7 of the words `at`, none shorter than 8 j, as uint64."""
-        part = self._at_byte[self._starts.take(at, mode="clip") + 8 * j]
-        part |= _FILL.take(self.lengths.take(at, mode="clip") - 8 * j, mode="clip")
+    def part(self, j: int | np.ndarray, index: np.ndarray) -> np.ndarray:
+        """Bytes 8 j .. 8 j + 7 of the words `index`, none shorter than 8 j, as uint64."""
+        part = self._at_byte[self._starts.take(index, mode="clip") + 8 * j]
+        part |= _FILL.take(self.lengths.take(index, mode="clip") - 8 * j, mode="clip")
         return part
 
 

@@ -1,4 +1,4 @@
-"""Whether a text leaves anything to train on: told by its counts, before a program is compiled."""
+"""Whether a text leaves anything to train on: by its counts, before a program is compiled."""
 
 import numpy as np
 from scipy.special import betainc

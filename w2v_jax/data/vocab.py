@@ -35,7 +35,7 @@ def choose(
     or a word is rare, is never rare itself, and is one of the `max_vocab`. unk='drop': rare words
     and '<unk>' are left out.
 
-    Returns (vocab, place [types] int32: the id of each type, -1 if it is left out). Raises
+    Returns (vocab, index [types] int32: the id of each type, -1 if it is left out). Raises
     UserError, which calls the text `text`, where no word is left.
     """
     counts = counts[: np.count_nonzero(counts)].copy()

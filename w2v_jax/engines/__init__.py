@@ -13,7 +13,7 @@ from w2v_jax.types import Registry, StaticConfig, UserError
 class Engine(NamedTuple):
     """A way to compute a step."""
 
-    centres_of_a_chunk: Callable  # (kept [C], has_contexts [C]) -> which places are centres [C]
+    centres_of_a_chunk: Callable  # (kept [C], has_contexts [C]) -> which positions are centres [C]
     negatives_of_a_chunk: Callable  # (SampledChunk, HyperParams, StaticConfig) -> drawn at once
     order: Callable  # (key, SampledChunk, StaticConfig) -> centres, or blocks, as they are trained
     make_batch: Callable  # (SampledChunk, step [], HyperParams, StaticConfig) -> its batch

@@ -33,7 +33,7 @@ MEASURED = 128  # centres of each step whose loss is taken: of all it costs a th
 
 
 def centres_of_a_chunk(kept: jax.Array, has_contexts: jax.Array) -> jax.Array:
-    """Which places are centres [C]: every kept token; without a context it weighs nothing.
+    """Which positions are centres [C]: every kept token; without a context it weighs nothing.
 
     Where none has a context there is no centre, and so no step.
     """
@@ -68,26 +68,26 @@ def make_blocks(
 ) -> BlockBatch:
     """The batch of a step: B blocks in the epoch's order, windows and noise as drawn.
 
-    Every kept token is a centre of exactly one block; places past the end of the text, or of the
+    Every kept token is a centre of exactly one block; positions past the end of the text, or of the
     blocks, hold no token and weigh nothing. Noise is addressed by (seed, epoch, chunk, step).
     """
     w, length, size = static.window, static.block, sampled.tokens.shape[0]
     count = static.batch_size // length
     slot = step * count + jnp.arange(count)
     block = look_up(sampled.centre_order, slot)
-    at = block[:, None] * length + jnp.arange(-w, length + w)[None, :]
-    inside = (at >= 0) & (at < size) & (slot * length < sampled.centres)[:, None]
-    at = jnp.clip(at, 0, size - 1)
-    line = jnp.where(inside, look_up(sampled.line, at), -1)
+    position = block[:, None] * length + jnp.arange(-w, length + w)[None, :]
+    inside = (position >= 0) & (position < size) & (slot * length < sampled.centres)[:, None]
+    position = jnp.clip(position, 0, size - 1)
+    line = jnp.where(inside, look_up(sampled.line, position), -1)
     of_centres = slice(w, w + length)
     offset = jnp.arange(length + 2 * w)[None, :] - w - jnp.arange(length)[:, None]
     context_weights = (
-        (jnp.abs(offset)[None] <= look_up(sampled.window, at[:, of_centres])[:, :, None])
+        (jnp.abs(offset)[None] <= look_up(sampled.window, position[:, of_centres])[:, :, None])
         & (offset != 0)[None]
         & (line[:, of_centres, None] == line[:, None, :])
         & (line[:, of_centres, None] >= 0)
     )
-    tokens = jnp.where(line >= 0, look_up(sampled.tokens, at), hyper.noise.shape[0])
+    tokens = jnp.where(line >= 0, look_up(sampled.tokens, position), hyper.noise.shape[0])
     negatives = sampled.negatives[step]
     context_weights = context_weights.astype(jnp.float32)
     context_weights *= sampling.context_weights(jnp.abs(offset), hyper.window, static)[None]
@@ -127,7 +127,7 @@ def _noise_weights(
 
 
 def centres_of(blocked: jax.Array, static: StaticConfig) -> jax.Array:
-    """The part of [B, X, ..] that are the blocks' own places, [B, L, ..]."""
+    """The part of [B, X, ..] that are the blocks' own positions, [B, L, ..]."""
     return blocked[:, static.window : static.window + static.block]
 
 
@@ -241,7 +241,7 @@ def add_gradient(
     sums: Params,
     static: StaticConfig,
 ) -> tuple[Params, jax.Array]:
-    """sums [n, D] each plus the gradient of each occurrence of the batch's `ids`, at its place.
+    """sums [n, D] each plus the gradient of each occurrence of the batch's `ids`, at its index.
 
     parts: what `gather` gives for each of the batch's `parts`, and the part. Returns the loss of
     the first `sampled` blocks of each part too: a logarithm an entry, of scores that are there.
@@ -250,13 +250,13 @@ def add_gradient(
     count, loss = sampled_blocks(len(parts), static), jnp.zeros((), jnp.float32)
     of_noise = indices.output.shape[0] - sum(part.negatives.size for _, part in parts)
     targets = indices.input, indices.output[:of_noise], indices.output[of_noise:]
-    split = [places_of_table.reshape(len(parts), -1) for places_of_table in targets]
+    split = [of_table.reshape(len(parts), -1) for of_table in targets]
     for (gathered, part), *of_part in zip(parts, *split, strict=True):
         grads, of_sample = grad(*gathered, part, static, count)
-        at = [a.reshape(g.shape[:-1]) for a, g in zip(of_part, grads, strict=True)]
-        of_input = table_ops.scatter_add(sums.input, at[0], grads[0])
-        of_output = table_ops.scatter_add(sums.output, at[1], grads[1])
-        sums = Params(of_input, table_ops.scatter_add(of_output, at[2], grads[2]))
+        index = [a.reshape(g.shape[:-1]) for a, g in zip(of_part, grads, strict=True)]
+        of_input = table_ops.scatter_add(sums.input, index[0], grads[0])
+        of_output = table_ops.scatter_add(sums.output, index[1], grads[1])
+        sums = Params(of_input, table_ops.scatter_add(of_output, index[2], grads[2]))
         loss += of_sample
     return sums, loss
 

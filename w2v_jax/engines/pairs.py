@@ -83,7 +83,7 @@ def pairs_in_use(
 ) -> tuple[Rows, jax.Array]:
     """A row for each positive with its K negatives, those in use first, and their number.
 
-    Windows are dynamic, so that nearly half the slots of a batch are empty. Rows after those in
+    Windows are dynamic: nearly half the slots of a batch are empty. Rows after those in
     use weigh nothing; there are whole parts of rows. Slots that weigh nothing have an id outside
     the tables, of shape [V, D]: a gather reads some row for them, a scatter leaves them out.
     """
@@ -97,7 +97,7 @@ def pairs_in_use(
     exists = weights[:, 0] > 0
     multiple = part_size(len(exists), batch.inputs.shape[1], dim, static)
     rows = -(-len(exists) // multiple) * multiple
-    source, used = _true_places(exists, rows)
+    source, used = _true_indices(exists, rows)
     in_use = (jnp.arange(rows) < used)[:, None]
     weights = jnp.where(in_use, look_up(weights, source), 0)
     input_weights = jnp.where(in_use, look_up(batch.input_weights, source // slots), 0)
@@ -112,7 +112,7 @@ def pairs_in_use(
     return pairs, used
 
 
-def _true_places(values: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
+def _true_indices(values: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
     """Where values [n] are true, in order, then 0: [size]; and how many are."""
     rank = jnp.cumsum(values) - 1
     to = jnp.where(values, rank, size)
@@ -133,21 +133,21 @@ def add_gradient(
     sums: Params,
     static: StaticConfig,
 ) -> tuple[Params, jax.Array, jax.Array]:
-    """Sums [n, D] each plus the gradient of each occurrence of `ids`, at its place.
+    """Sums [n, D] each plus the gradient of each occurrence of `ids`, at its index.
 
-    A part of the pairs in use at a time, so that the rows gathered for it stay in a core's cache.
+    A part of the pairs in use at a time: the rows gathered for it stay in a core's cache.
     Returns the sums, the objective and the loss.
     """
     grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
     size = part_size(*pairs.inputs.shape, params.input.shape[1], static)
-    at = Params(
+    of_slots = Params(
         indices.input.reshape(pairs.inputs.shape), indices.output.reshape(pairs.outputs.shape)
     )
 
     def add_part(i, carry):
         sums, total, loss = carry
         part, index = jax.tree.map(
-            lambda x: jax.lax.dynamic_slice_in_dim(x, i * size, size), (pairs, at)
+            lambda x: jax.lax.dynamic_slice_in_dim(x, i * size, size), (pairs, of_slots)
         )
         inputs = model.gather(params.input, part.inputs)
         outputs = model.gather(params.output, part.outputs)

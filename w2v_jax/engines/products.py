@@ -60,7 +60,7 @@ weighted_sums.defvjp(_weighted_sums_forward, _weighted_sums_backward)
 
 
 def rowwise_scores(left: jax.Array, right: jax.Array) -> jax.Array:
-    """Scores of each row with the one at its place: [.., D] twice -> [..]."""
+    """Scores of each row with the one at its index: [.., D] twice -> [..]."""
     ones = jnp.ones((left.shape[-1],), left.dtype)
     # By a product, for XLA sums the rows of an array one number at a time.
     return jnp.matmul(left * right, ones, precision=model.PRECISION)

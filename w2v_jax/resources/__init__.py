@@ -17,7 +17,7 @@ NO_SIMLEX = (
 )
 
 
-def carried(file: str) -> Path:
+def packaged(file: str) -> Path:
     """A file of this package."""
     return Path(str(importlib.resources.files(__name__) / file))
 

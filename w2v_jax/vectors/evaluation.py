@@ -1,6 +1,7 @@
 """Word vectors -> measures against people's judgements: word pairs and analogies."""
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +22,7 @@ CANDIDATES = 5  # answers of an analogy looked at; more than one for other spell
 PAIR_SETS = ("wordsim353", "simlex999")
 ANALOGY_SETS = ("google_analogies",)
 HEADLINES = ("wordsim353_spearman", "simlex999_spearman", "google_analogies_accuracy")
-LEAST = 20  # items below which a figure is chance, and is not told
+LEAST = 20  # items below which a figure is chance, and is not given
 
 
 class Measure(NamedTuple):
@@ -37,8 +38,8 @@ class Measure(NamedTuple):
 def standard(wv: WordVectors, items: Mapping[str, np.ndarray] | None = None) -> Iterator[Measure]:
     """WordSim-353, SimLex-999 where it is installed, and Google's analogies.
 
-    Of fewer than LEAST items nothing is told. items: what `standard_items` gave for these vectors,
-    which costs most of the time.
+    Measures of fewer than LEAST items are left out. items: what `standard_items` gave for these
+    vectors, which costs most of the time.
     Sources: Finkelstein et al. 2002; Hill et al. 2015; Mikolov et al. 2013.
     """
     items = items or {}
@@ -78,9 +79,9 @@ def standard_people(names: Iterable[str] = PAIR_SETS) -> dict[str, np.ndarray]:
 def standard_files() -> dict[str, Path]:
     """The standard sets that are there: PAIR_SETS, then ANALOGY_SETS -> their files."""
     every = {
-        "wordsim353": resources.carried("wordsim353.tsv"),
+        "wordsim353": resources.packaged("wordsim353.tsv"),
         "simlex999": resources.simlex999(),
-        "google_analogies": resources.carried("questions-words.txt.xz"),
+        "google_analogies": resources.packaged("questions-words.txt.xz"),
     }
     return {name: path for name, path in every.items() if path}
 
@@ -131,8 +132,8 @@ def word_pairs(
     people = people[known]
     cosines = _cosines(wv.vectors, *ids[known].T) if cosines is None else cosines[known]
     finite = bool(np.isfinite(cosines).all())  # the ranks of a diverged run's NaN would mislead
-    for kind, of in (("spearman", _ranks), ("pearson", np.asarray)):
-        value = _correlation(of(people), of(cosines)) if finite else None
+    for kind in ("spearman", "pearson"):
+        value = correlation(kind, people, cosines) if finite else None
         yield Measure(f"{name}_{kind}", value, int(known.sum()), len(known), folded)
 
 
@@ -250,19 +251,18 @@ def _cosines(vectors: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.nda
     return np.sum(a * b, axis=1) / np.where(lengths > 0, lengths, 1)
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1, ties at their mean rank: [P] -> [P]."""
-    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[index]
+def correlation(kind: str, x: np.ndarray, y: np.ndarray) -> float | None:
+    """`spearman` or `pearson` of two finite samples [P]; None where it is undefined.
 
-
-def _correlation(x: np.ndarray, y: np.ndarray) -> float | None:
-    """Pearson's; None where it is undefined: fewer than two items, or one side constant."""
+    It is undefined for fewer than two items, and where one side is constant.
+    """
     if len(x) < 2 or x.min() == x.max() or y.min() == y.max():
         return None
-    with np.errstate(all="ignore"):  # a file's scores may overflow
-        x, y = x - x.mean(), y - y.mean()
-        value = float(np.sum(x * y) / np.sqrt(np.sum(x * x) * np.sum(y * y)))
+    from scipy.stats import pearsonr, spearmanr  # half a second: not at every import of w2v_jax
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):  # a file's scores may overflow
+        warnings.simplefilter("ignore")
+        value = float((spearmanr if kind == "spearman" else pearsonr)(x, y).statistic)
     return value if math.isfinite(value) else None
 
 
@@ -297,7 +297,7 @@ def _score(path, number: int, field: str) -> float:
 
 
 def _read_analogies(path) -> tuple[tuple[str, ...], tuple[tuple[int, str, str, str, str], ...]]:
-    """The sections' names in order, and items (section's place, a, b, c, d)."""
+    """The sections' names in order, and items (section's index, a, b, c, d)."""
     return _parsed_analogies(str(path), content(path))
 
 

@@ -167,10 +167,10 @@ def _read_text(path, file: BinaryIO, limit: int | None = None) -> WordVectors:
             continue
         if not line.endswith(b"\n") and len(rows) < count - 1:
             break
-        place = f"{path}: line {number}"
+        source = f"{path}: line {number}"
         word, _, values = line.partition(b" ")
-        words.append(_decode(place, word, line))
-        rows.append(_parse_row(place, values, dim))
+        words.append(_decode(source, word, line))
+        rows.append(_parse_row(source, values, dim))
     if len(rows) < min(count, limit or count):
         raise UserError(f"{path}: cut short: {counted(count, 'row')} promised, {len(rows)} read")
     return _checked(path, words, np.stack(rows), "line", 2)
@@ -185,23 +185,23 @@ def load_binary(path) -> WordVectors:
 def _read_binary(path, file: BinaryIO, limit: int | None = None) -> WordVectors:
     count, dim = _read_header(path, file)
     wanted, words, rows = min(count, limit or count), [], []
-    data, at = b"", 0
+    data, offset = b"", 0
     while len(words) < wanted:
-        blank = data.find(b" ", at)
+        blank = data.find(b" ", offset)
         if blank < 0 or blank + 2 + 4 * dim > len(data):  # and the newline that may follow
-            more = file.read(max(READ, len(data) - at))  # a row may be of any length
-            data, at = data[at:] + more, 0
+            more = file.read(max(READ, len(data) - offset))  # a row may be of any length
+            data, offset = data[offset:] + more, 0
             if more:
                 continue
             blank = data.find(b" ")
             if blank < 0 or blank + 1 + 4 * dim > len(data):
                 told = counted(count, "row")
                 raise UserError(f"{path}: cut short: {told} promised, {len(words)} read")
-        words.append(_decode(f"{path}: row {len(words) + 1}", data[at:blank]))
+        words.append(_decode(f"{path}: row {len(words) + 1}", data[offset:blank]))
         rows.append(np.frombuffer(data, "<f4", dim, blank + 1))
-        at = blank + 1 + 4 * dim
-        at += data[at : at + 1] == b"\n"  # word2vec.c ends a row so, gensim does not
-    if wanted == count and (rest := len(data) - at + len(file.read())):
+        offset = blank + 1 + 4 * dim
+        offset += data[offset : offset + 1] == b"\n"  # word2vec.c ends a row so, gensim does not
+    if wanted == count and (rest := len(data) - offset + len(file.read())):
         left = counted(rest, "byte")
         raise UserError(f"{path}: {left} after the {counted(count, 'promised row')}")
     rows = np.stack(rows)
@@ -240,25 +240,25 @@ def _read_header(path, file: BinaryIO) -> tuple[int, int]:
     return sizes
 
 
-def _parse_row(place: str, values: bytes, dim: int) -> np.ndarray:
+def _parse_row(source: str, values: bytes, dim: int) -> np.ndarray:
     """The D values of a line as float32."""
     fields = values.split()
     if len(fields) != dim:
-        raise UserError(f"{place}: expected {counted(dim, 'value')}, found {len(fields)}")
+        raise UserError(f"{source}: expected {counted(dim, 'value')}, found {len(fields)}")
     try:
         if b"_" in values:
             raise ValueError  # float() reads 1_0 as 10
         with np.errstate(over="ignore"):
             return np.array(list(map(float, fields)), np.float32)
     except ValueError:
-        raise UserError(f"{place}: a value is not a number") from None
+        raise UserError(f"{source}: a value is not a number") from None
 
 
-def _decode(place: str, word: bytes, sample: bytes = b"") -> str:
+def _decode(source: str, word: bytes, sample: bytes = b"") -> str:
     try:
         return word.decode()
     except UnicodeDecodeError as error:
-        raise UserError(f"{place}: the word is {kinds.not_utf8(sample)}") from error
+        raise UserError(f"{source}: the word is {kinds.not_utf8(sample)}") from error
 
 
 def _checked(path, words: list[str], vectors: np.ndarray, unit: str, first: int) -> WordVectors:

@@ -10,7 +10,7 @@ class Measures(tuple[Measure, ...]):
     """Measures of one table of vectors; printed, a line each."""
 
     def __getitem__(self, which):
-        """A measure by its name or its place."""
+        """A measure by its name or its index."""
         if isinstance(which, str):
             found = next((m for m in self if m.name == which), None)
             if found is None:

@@ -89,10 +89,12 @@ def plot_embedding(path, wv: WordVectors, count: int = 150) -> list[str]:
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     axes.margins(0.05)
-    places = tsne(unit)
+    positions = tsne(unit)
     colours = _hues(principal_plane(unit))
-    dots = axes.scatter(*places.T, s=14, c=colours, linewidths=0)
-    shown = _label(figure, axes, [None if w in bare else w for w in words], fonts, places, colours)
+    dots = axes.scatter(*positions.T, s=14, c=colours, linewidths=0)
+    shown = _label(
+        figure, axes, [None if w in bare else w for w in words], fonts, positions, colours
+    )
     if shown:
         dots.set_alpha(np.where(shown, 0.9, 0.3))  # faint where the word is left out
     save_figure(figure, path)
@@ -153,7 +155,7 @@ def tsne(unit: np.ndarray, perplexity: float = 12.0) -> np.ndarray:
         return machine.fit_transform(unit)
 
 
-def place_labels(points: np.ndarray, sizes: np.ndarray, box) -> list[tuple[float, float] | None]:
+def label_corners(points: np.ndarray, sizes: np.ndarray, box) -> list[tuple[float, float] | None]:
     """Lower left corners of labels beside their points, none over another; None where none fits.
 
     points, sizes [n, 2] in pixels, earlier labels placed first, over as few points as may be;
@@ -218,7 +220,7 @@ def _letters_of(path: str) -> frozenset[str]:
         return frozenset()
 
 
-def _label(figure, axes, words, fonts, places, colours) -> list[bool]:
+def _label(figure, axes, words, fonts, positions, colours) -> list[bool]:
     """Writes the labels that fit, of words that aren't None; says which."""
     from matplotlib.transforms import IdentityTransform
 
@@ -230,7 +232,9 @@ def _label(figure, axes, words, fonts, places, colours) -> list[bool]:
     texts = [axes.text(0, 0, words[i], **style) for i in written]
     boxes = [text.get_window_extent(renderer) for text in texts]
     sizes = np.array([(box.width, box.height) for box in boxes]).reshape(-1, 2)
-    corners = place_labels(axes.transData.transform(places[written]), sizes, figure.bbox.extents)
+    corners = label_corners(
+        axes.transData.transform(positions[written]), sizes, figure.bbox.extents
+    )
     shown = [False] * len(words)
     to_figure = figure.transFigure.inverted()  # which an SVG of other dots an inch has too
     for i, text, corner in zip(written, texts, corners, strict=True):

@@ -1,4 +1,4 @@
-"""Each peer as the benchmark sees it: can it run, by which command, what do its outputs tell."""
+"""Each baseline as the benchmark sees it: whether it can run, its command, its outputs."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from w2v_jax.types import UserError
 
 
 class Task(NamedTuple):
-    """What all peers do alike. Field names are flag names where there is such a flag."""
+    """What all baselines do alike. Field names are flag names where there is such a flag."""
 
     corpus: str  # one plain text file
     corpus_sha256: str
@@ -33,7 +33,7 @@ class Task(NamedTuple):
 
 
 class Tools(NamedTuple):
-    """Where the user has the peers, and what is particular to one."""
+    """Where the user has the baselines, and what is particular to one."""
 
     ours: str = ""  # flagfile of w2v_jax
     ours_flags: tuple[str, ...] = ()
@@ -89,8 +89,8 @@ def _w2v_jax_command(run: Run) -> list[str]:
         *_shared(run, "corpus", "model", "dim", "window", "negatives", "subsample", "min_count"),
         *(f"--epochs={run.epochs}", f"--seed={run.seed}", f"--workdir={run.folder / 'run'}"),
         *("--noevaluate", "--noplots", "--show_similar=", "--show_analogies="),
-        "--cache_dir=none",  # from raw text each time, as the peers do, and compiled each time
-        "--checkpoint_every_sec=0",  # vectors are all that the peers leave
+        "--cache_dir=none",  # from raw text each time, as the baselines do, and compiled each time
+        "--checkpoint_every_sec=0",  # vectors are all that the baselines leave
         *run.tools.ours_flags,
     ]
 

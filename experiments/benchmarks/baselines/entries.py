@@ -20,7 +20,7 @@ class Entry(NamedTuple):
 
 
 def entry(label: str, task: Task, tools: Tools) -> Entry:
-    """Reads one of --baselines. Raises UserError where it is no peer."""
+    """Reads one of --baselines. Raises UserError where it is no baseline."""
     match = re.fullmatch(r"([^:@]+)(?::([^@]+))?(?:@([1-9]\d*))?", label)
     name, flagfile, epochs = match.groups() if match else (label, None, None)
     if name not in BASELINES:
@@ -41,7 +41,7 @@ def flagfile_text(flag: str, path: str) -> str:
 
 
 def particular(entry: Entry, tools: Tools) -> str:
-    """The settings that are this entrant's alone, as text: a rerun must have the same."""
+    """The settings that are this entry's alone, as text: a rerun must have the same."""
     if entry.name == "w2v_jax":
         text = flagfile_text("ours", entry.flagfile) if entry.flagfile else ""
         lines = [line for line in text.splitlines() if line.startswith("-")]
@@ -61,6 +61,6 @@ def same(entry: Entry, there: str, here: str) -> bool:
 
 
 def order(entries: list[Entry], seeds: int) -> list[tuple[int, Entry]]:
-    """(seed, peer) in the order of running: all of seed 1, all of seed 2 the other way round, .."""
+    """(seed, entry) as they run: all of seed 1, all of seed 2 the other way round, .."""
     turns = (entries, entries[::-1])
     return [(seed, one) for seed in range(1, seeds + 1) for one in turns[(seed - 1) % 2]]
