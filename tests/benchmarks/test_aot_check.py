@@ -25,6 +25,7 @@ PROGRAM = """HloModule jit_train_run, is_scheduled=true
   %ids = s32[8]{0} get-tuple-element(%carry), index=2
   %read = f32[8,100]{1,0} gather(%table, %ids), backend_config={"estimated_cycles":"700"}
   %unknown = s32[8]{0} negate(%ids), backend_config={"estimated_cycles":"18446744073709551615"}
+  %never = s32[8]{0} negate(%ids), backend_config={"estimated_cycles":"9223372036854775807"}
   %moved = f32[1000000,100]{1,0:T(8,128)} fusion(%table, %ids, %read), kind=kCustom, calls=%rows
   STEP
   ROOT %out = (s32[], f32[1000000,100]{1,0:T(8,128)}, s32[8]{0}) tuple(%n, %moved, %ids)
@@ -48,6 +49,8 @@ BY_ALL = "%all = f32[1000000]{0} fusion(%accumulator), kind=kLoop, calls=%nothin
 SUMMED = "%sum = f32[] reduce(%table, %zero), dimensions={0,1}, to_apply=%add"
 TO_VMEM = "%to = ((f32[1000000]{0}), f32[250880]{0:S(1)}, s32[]{:S(2)}) slice-start(%accumulator)"
 BRANCH = "%either = f32[] conditional(%p, %a, %b), branch_computations={%nothing, %nothing}"
+# On a SparseCore, beside the rest.
+ELSEWHERE = "%there = ((f32[1000000,100]{1,0}), f32[1000000,100]{1,0}) async-start(%t), calls=%rows"
 SLOW = '%slow = f32[8]{0} negate(%x), backend_config={"estimated_cycles":"100000"}'
 
 SEQUENCE = """000: kCommandBuffer [source       | next=002 (1)]
@@ -140,6 +143,7 @@ def test_what_each_kind_of_instruction_counts_as():
 
     assert told() == ([], [], 0, 1)
     assert told(step=BY_ALL) == (["all"], [], 0, 1)
+    assert told(step=ELSEWHERE) == ([], [], 0, 1)
     assert told(step=SUMMED) == (["sum"], [], 0, 1)
     assert told(step=TO_VMEM) == ([], ["to"], 0, 1)
     assert told(step=TURNED) == (["turned"], [], 1, 1)
@@ -149,7 +153,7 @@ def test_what_each_kind_of_instruction_counts_as():
 def test_cycles_collectives_and_read_backs():
     reduced = "%all = f32[8]{0} all-reduce-start(%x), to_apply=%add"
     module = hlo.parse(program(f"{reduced}\n  {BRANCH}"))
-    assert hlo.estimated_cycles(module, "step") == 700  # of the unknown one nothing
+    assert hlo.estimated_cycles(module, "step") == 700  # of the unknown ones nothing
     assert hlo.count(module, "ENTRY", *hlo.COLLECTIVES) == 1
     assert hlo.read_backs(module) == 1
     (loop,) = hlo.loops(module)

@@ -71,7 +71,7 @@ def versions() -> dict[str, str]:
 def compiled(name: str, program: str) -> dict:
     """What the compilation of a program tells, in a process of its own.
 
-    XLA reads its flags once, and LLVM's it may forget where a process compiles for a CPU too.
+    XLA reads its flags once, when it starts.
     """
     with tempfile.TemporaryDirectory() as dump:
         done = subprocess.run(

@@ -31,7 +31,7 @@ class Instruction(NamedTuple):
     def cycles(self) -> int:
         """What the compiler expects it to take; 0 where it says nothing (GPUs, and copies)."""
         found = map(int, re.findall(r'"estimated_cycles":"(\d+)"', self.text))
-        return sum(cycles for cycles in found if cycles < 2**63)  # more: unknown, -1
+        return sum(cycles for cycles in found if cycles < 2**60)  # more: unknown
 
     def trip_count(self) -> int | None:
         """Rounds of a loop, where the compiler knows them."""
@@ -181,9 +181,12 @@ def _is_prefetch(one: Instruction) -> bool:
 
 
 def _opcodes(module: Module, one: Instruction) -> set[str]:
-    """Of an instruction and of what is fused in it."""
+    """Of an instruction and of what is fused in it, or starts with it."""
     inside = {x.opcode for name in one.called for x in reached(module, name, fused=True)}
-    return {one.opcode, *(inside if one.opcode == "fusion" else ())}
+    return {
+        one.opcode,
+        *(inside if one.opcode == "fusion" or one.opcode.endswith("-start") else ()),
+    }
 
 
 def _root_opcode(module: Module, one: Instruction) -> str:
