@@ -5,7 +5,7 @@ two dispatches. A dispatch is one loop over `steps` steps; the host only starts 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import checks, sampling, subsampling, table_ops, update, xla_flags
+from w2v_jax import checks, layouts, sampling, subsampling, table_ops, update, xla_flags
 from w2v_jax.engines import ENGINES
 from w2v_jax.types import HyperParams, Metrics, SampledChunk, StaticConfig, TrainState, no_metrics
 from w2v_jax.visits import Position, Program, Training, visits
@@ -129,24 +129,87 @@ def train_steps_in_runs(
 ) -> tuple[TrainState, Metrics]:
     """Steps begin .. end - 1, in runs of `length` steps; sums over them.
 
-    The inner loop has a static number of steps and no branch, so that a GPU takes it as one graph
-    of kernels: its host asks for nothing but the number of runs. Steps of the last run that lie
-    past the end train on nothing. Under vmap all trials go on to the longest one's end.
+    Under vmap all trials go on to the longest one's end.
     """
-
-    def one(step, carry):
-        state, sums = carry
-        trains = step < end
-        new, metrics = train_step(state, sampled, step, progress, hyper, static, trains)
-        new = new.replace(step=state.step + trains.astype(jnp.int32))
-        return new, jax.tree.map(jnp.add, sums, metrics)
 
     def run(number, carry):
         first = begin + number * length
-        return jax.lax.fori_loop(0, length, lambda i, carry: one(first + i, carry), carry)
+        return _run(*carry, sampled, first, end, progress, hyper, static, length)
 
     runs = table_ops.most(-(-jnp.maximum(end - begin, 0) // length))
-    return jax.lax.fori_loop(0, runs, run, (state, no_metrics()))
+    state, sums = jax.lax.fori_loop(0, runs, run, (state, jnp.stack(no_metrics())))
+    return state, Metrics(*sums)
+
+
+def _run(state, sums, sampled, first, end, progress, hyper, static, length):
+    """`length` steps from `first` on, those from `end` on empty; sums [8] with theirs.
+
+    A loop of static length without a branch: a GPU takes it as one graph of kernels, and its host
+    asks for nothing. The sums are one array, as eight would be eight kernels a step.
+    """
+    start, steps = state.step, first + jnp.arange(length)  # it counts behind the loop
+
+    def batch(step):
+        made = ENGINES[static.engine].make_batch(sampled, step, hyper, static)
+        rate = rate_at(step, sampled, progress, hyper, static)
+        return made.where(step < end, hyper.noise.shape[0]), rate
+
+    def one(carry, of_step):
+        (state, sums), ((made, rate), count) = carry, of_step
+        state = state.replace(step=count)
+        new, metrics = update.update_step(state, made, rate, hyper, static)
+        return (new.replace(step=start), sums + jnp.stack(metrics)), None
+
+    # All batches at once: a chain of small operations a step costs more than what it computes.
+    of_steps = jax.vmap(batch)(steps), start + jnp.arange(length)
+    (state, sums), _ = jax.lax.scan(one, (state, sums), of_steps)
+    return state.replace(step=start + jnp.clip(end - first, 0, length)), sums
+
+
+def train_run(
+    state: TrainState,
+    sums: Metrics,
+    sampled: SampledChunk,
+    begin: jax.Array,
+    end: jax.Array,
+    progress: jax.Array,
+    hyper: HyperParams,
+    *,
+    static: StaticConfig,
+    length: int,
+) -> tuple[TrainState, Metrics, jax.Array]:
+    """The first run of `train_steps_in_runs`; sums with its own, its last step's rate."""
+    state, total = _run(
+        state, jnp.stack(sums), sampled, begin, end, progress, hyper, static, length
+    )
+    last = jnp.minimum(begin + length, end) - 1
+    return state, Metrics(*total), rate_at(last, sampled, progress, hyper, static)
+
+
+def run_by_run(run: Callable, static: StaticConfig, steps: int, length: int) -> Callable:
+    """`train_steps` made of a compiled `train_run`.
+
+    The host starts a dispatch's runs without waiting: in one program it would have to ask the
+    device how many there are, after each of them.
+    """
+
+    def train_steps(state, sampled, begin, progress, hyper):
+        begin, sums = int(begin), no_metrics()
+        end = min(begin + steps, int(sampling.steps_of(int(sampled.centres), static)))
+        for first in range(begin, end, length):
+            at = np.int32(first), np.int32(end)
+            state, sums, rate = run(state, sums, sampled, *at, progress, hyper)
+        return state, sums, rate
+
+    return train_steps
+
+
+class Lowered(NamedTuple):
+    """The parts of a training's program, before they are compiled."""
+
+    draw: jax.stages.Lowered
+    shuffle: jax.stages.Lowered
+    train_steps: jax.stages.Lowered  # on accelerators `train_run`
 
 
 def compile_program(
@@ -166,19 +229,52 @@ def compile_program(
     static = static._replace(platform=platform_of(state))
     xla_flags.warn_of_slow_scatter(static.platform)
     checks.check_noise(static, hyper)
+    lowered = lower(state, key, size, hyper, static, steps)
+    run = lowered.train_steps.compile()
+    if static.platform == "tpu":
+        run = layouts.laid(run)
+    if in_runs(static):
+        run = run_by_run(run, static, steps, run_length(steps, size, static))
+    return Program(
+        draw=lowered.draw.compile(),
+        shuffle=lowered.shuffle.compile(),
+        train_steps=run,
+        steps=steps,
+        compile_sec=time.perf_counter() - started,
+    )
+
+
+def lower(
+    state: TrainState,
+    key: jax.Array,
+    size: int,
+    hyper: HyperParams,
+    static: StaticConfig,
+    steps: int,
+) -> Lowered:
+    """The parts of `compile_program`, for static.platform; shapes are enough, or arrays."""
     index = jax.ShapeDtypeStruct((), jnp.int32)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
     draw = jax.jit(partial(subsampling.sample_chunk, static=static))
     sampled = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
     shuffle = jax.jit(partial(subsampling.shuffle, static=static))
     progress = jax.ShapeDtypeStruct((2,), jnp.float32)
-    run = jax.jit(partial(train_steps, static=static, steps=steps), donate_argnums=0)
-    return Program(
-        draw=draw.lower(key, index, index, ids, ids, hyper).compile(),
-        shuffle=shuffle.lower(key, index, index, sampled).compile(),
-        train_steps=run.lower(state, sampled, index, progress, hyper).compile(),
-        steps=steps,
-        compile_sec=time.perf_counter() - started,
+    if in_runs(static):
+        length = run_length(steps, size, static)
+        run = partial(train_run, static=static, length=length)
+        given = jax.eval_shape(no_metrics), sampled, index, index, progress, hyper
+    else:
+        run = partial(train_steps, static=static, steps=steps)
+        given = sampled, index, progress, hyper
+    edges = {}
+    if static.platform == "tpu":
+        lying = layouts.by_rows(state)
+        edges["in_shardings"] = lying, *[None] * len(given)
+        edges["out_shardings"] = lying, None, None
+    return Lowered(
+        draw=draw.lower(key, index, index, ids, ids, hyper),
+        shuffle=shuffle.lower(key, index, index, sampled),
+        train_steps=jax.jit(run, donate_argnums=0, **edges).lower(state, *given),
     )
 
 
@@ -207,7 +303,7 @@ def train(
         progress = jnp.float32(done / (before + training.epochs * tokens))
         for first in range(begun, visit.steps, program.steps):
             state, metrics, rate = program.train_steps(
-                state, visit.sampled, jnp.int32(first), progress, training.hyper
+                state, visit.sampled, np.int32(first), progress, training.hyper
             )
             last = min(first + program.steps, visit.steps)
             metrics, rate = jax.device_get((metrics, rate))  # asked for at once, not one by one
