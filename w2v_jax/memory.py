@@ -14,7 +14,7 @@ from w2v_jax.losses import LOSSES
 from w2v_jax.sweeping import padded
 from w2v_jax.types import HyperParams, Params, StaticConfig
 
-LANES = 128  # of a TPU's register
+REGISTER_WIDTH = 128  # of a TPU's register
 DRAWING = 12  # arrays as long as a chunk that drawing a stream takes beside it
 
 
@@ -73,5 +73,5 @@ def _bytes(tree: Any, platform: str = "") -> int:
 
 def _elements(shape: tuple[int, ...], platform: str) -> int:
     if platform == "tpu" and len(shape) > 1:
-        shape = *shape[:-1], -(-shape[-1] // LANES) * LANES
+        shape = *shape[:-1], -(-shape[-1] // REGISTER_WIDTH) * REGISTER_WIDTH
     return math.prod(shape)

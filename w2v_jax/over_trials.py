@@ -60,7 +60,7 @@ def lower_over(
 
     def apart(first, others, *shared):
         if mesh.devices.flat[0].platform == "tpu" and vmap_width == 1:
-            return in_place(function, first, others, *shared)
+            return own_memory(function, first, others, *shared)
         return local((first, *others), *shared)
 
     own = 2 if donates else 1
@@ -80,7 +80,7 @@ def lower_over(
     return jax.jit(each, donate_argnums=(0,) if donates else (), **edges).lower(*given)
 
 
-def in_place(function: Callable, first: Any, others: Any, *shared) -> tuple:
+def own_memory(function: Callable, first: Any, others: Any, *shared) -> tuple:
     """`function` of one trial after the other, each one's first result where its first leaf was.
 
     A `lax.map` holds the leaves and the results of all trials.

@@ -197,8 +197,8 @@ def run_by_run(run: Callable, static: StaticConfig, steps: int, length: int) -> 
         begin, sums = int(begin), no_metrics()
         end = min(begin + steps, int(sampling.steps_of(int(sampled.centres), static)))
         for first in range(begin, end, length):
-            at = np.int32(first), np.int32(end)
-            state, sums, rate = run(state, sums, sampled, *at, progress, hyper)
+            bounds = np.int32(first), np.int32(end)
+            state, sums, rate = run(state, sums, sampled, *bounds, progress, hyper)
         return state, sums, rate
 
     return train_steps

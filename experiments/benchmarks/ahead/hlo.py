@@ -14,8 +14,8 @@ COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "reduce-scatter", "coll
 FREE = {"parameter", "get-tuple-element", "tuple", "bitcast", "while", "constant", "conditional"}
 FREE |= {"call", "optimization-barrier", "after-all"}
 COPIES = {"copy", "copy-start", "transpose", "slice", "slice-start"}
-IN_PLACE = {"scatter", "dynamic-update-slice"}
-READ_IN_PART = {"gather", "dynamic-slice", *IN_PLACE}
+PARTIAL_WRITES = {"scatter", "dynamic-update-slice"}
+READ_IN_PART = {"gather", "dynamic-slice", *PARTIAL_WRITES}
 
 
 class Instruction(NamedTuple):
@@ -157,7 +157,7 @@ def of_vocabulary_size(module: Module, body: str, tables: Tables) -> list[str]:
         if one.opcode in FREE or one.opcode.endswith("-done") or "ConcatBitcast" in one.text:
             continue
         opcodes = _opcodes(module, one)
-        writes = any(map(tables.spans, one.shapes)) and not opcodes & IN_PLACE
+        writes = any(map(tables.spans, one.shapes)) and not opcodes & PARTIAL_WRITES
         reads = any(tables.spans(s) for name in one.operands for s in shapes.get(name, ()))
         if (writes or (reads and not opcodes & READ_IN_PART)) and not _is_prefetch(one):
             found.append(one.name)
