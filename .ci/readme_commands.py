@@ -44,6 +44,7 @@ SMALL = {  # what makes a command small, beside the texts that `prepare` writes
         *("--axes=dim", "--sweep_dim=5,10", "--vocab_size=100", "--words=20000"),
         *("--timed_sec=0.1", "--rounds=1"),
     ],
+    "aot_check": ["--devices=v5e", "--programs=steps blocks skipgram"],
     "benchmark_softmax": ["--vocab_sizes=100,1000", "--timed_sec=0.1", "--rounds=1"],
     "benchmark_reading": ["--rounds=1"],
     "benchmark_sweep": ["--trials=2", "--rounds=1"],
@@ -62,6 +63,7 @@ LEFT_OUT = {  # what a command says -> the package without which it is left out,
     "gensim": ("gensim", "compares with gensim"),
     "text_sizes": ("gensim", "compares with gensim"),
     "d2l": ("torch", "runs a loop of PyTorch"),
+    "aot_check": ("libtpu", "compiles for devices that are not there"),
 }
 HERE = {"--torch_python=PATH": f"--torch_python={sys.executable}"}
 TAKEN = {"experiments/benchmarks/README.md": ("README.md", "SWEEP")}  # another's output

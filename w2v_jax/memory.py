@@ -1,5 +1,6 @@
 """What training takes of a device's memory: an estimate before anything is compiled."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -7,12 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from w2v_jax import subsampling, update
+from w2v_jax import subsampling, training, update
 from w2v_jax.engines import ENGINES
 from w2v_jax.losses import LOSSES
 from w2v_jax.sweeping import padded
 from w2v_jax.types import HyperParams, Params, StaticConfig
 
+REGISTER_WIDTH = 128  # of a TPU's register
 DRAWING = 12  # arrays as long as a chunk that drawing a stream takes beside it
 
 
@@ -30,10 +32,12 @@ def memory_needed(
 ) -> int:
     """Bytes, all devices together, of training `count` trials: an estimate before compilation.
 
-    States twice (what a dispatch gets, and what it gives) or `states` times, the text on each
-    device, and for each trial in work a chunk's stream with what drawing it takes, its batch and
-    its gradients.
+    States twice (those of the epoch's beginning, and those in work) or `states` times, the text on
+    each device, and for each trial in work a copy of its state, a chunk's stream with what drawing
+    it takes, its batches and its gradients. A TPU's tables have rows of whole registers.
     """
+    platform = devices[0].platform
+    static = static._replace(platform=platform)
     tables = jax.ShapeDtypeStruct((vocab_size, dim), jnp.float32)
     state = jax.eval_shape(partial(update.init_state, static=static), Params(tables, tables), hyper)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
@@ -43,15 +47,31 @@ def memory_needed(
     rows = 4 * dim * ENGINES[static.engine].rows_of_a_step(static)
     gradients = 3 * _bytes(state.params) if static.update == "dense" else rows
     scores = 3 * 4 * static.batch_size * vocab_size if LOSSES[static.loss].vocabulary else 0
-    copies = _bytes(state) * (1 if vmap_width == 1 else 3)  # vmapped choices compute both sides
-    work = 2 * _bytes(sampled) + DRAWING * _bytes(ids) + copies + rows + gradients + scores
+    state_bytes = _bytes(state, platform)
+    copies = 2 if platform == "tpu" and states else 1  # of a sweep: a trial before and after
+    work = 2 * _bytes(sampled) + DRAWING * _bytes(ids) + rows + gradients + scores
+    work += copies * state_bytes
+    if training.in_runs(static):
+        make = partial(ENGINES[static.engine].make_batch, static=static)
+        batch = jax.eval_shape(make, sampled, index, hyper)
+        work += training.run_length(training.RUN, size, static) * _bytes(batch)
     whole = padded(count, devices, vmap_width)
-    text = 2 * chunks * _bytes(ids)
-    return states * whole * (_bytes(state) + _bytes(hyper)) + len(devices) * (
+    # [chunks, C] lies in tiles of 8 rows there.
+    text = 2 * (-(-chunks // 8) * 8 if platform == "tpu" else chunks) * _bytes(ids)
+    return states * whole * (state_bytes + _bytes(hyper)) + len(devices) * (
         text + vmap_width * work
     )
 
 
-def _bytes(tree: Any) -> int:
+def _bytes(tree: Any, platform: str = "") -> int:
     leaves = jax.tree.leaves(tree)
-    return sum(leaf.size * (leaf.dtype.itemsize if leaf.dtype != object else 8) for leaf in leaves)
+    return sum(
+        _elements(leaf.shape, platform) * (leaf.dtype.itemsize if leaf.dtype != object else 8)
+        for leaf in leaves
+    )
+
+
+def _elements(shape: tuple[int, ...], platform: str) -> int:
+    if platform == "tpu" and len(shape) > 1:
+        shape = *shape[:-1], -(-shape[-1] // REGISTER_WIDTH) * REGISTER_WIDTH
+    return math.prod(shape)

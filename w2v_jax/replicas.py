@@ -17,7 +17,7 @@ from w2v_jax import training
 from w2v_jax.optimizers import OPTIMIZERS
 from w2v_jax.training import Report, own_steps
 from w2v_jax.types import Metrics, Params, StaticConfig, TrainState, no_metrics
-from w2v_jax.visits import Position, Training, Visit, visits
+from w2v_jax.visits import Position, Training, Visit, progress_of, visits, words_through
 
 
 class Partners(NamedTuple):
@@ -80,7 +80,7 @@ def train(
             own, sums = [_copy(state) for _ in share], [no_metrics() for _ in share]
         rates = []
         for i, replica in enumerate(share):
-            own[i], sums[i], rate = _advance(own[i], sums[i], replica, dispatch, whole)
+            own[i], sums[i], rate = _train_dispatch(own[i], sums[i], replica, dispatch, whole)
             rates.append(rate)
         if dispatch.meets:
             total = jax.device_get(_tree_sum(sums, partners))
@@ -109,14 +109,14 @@ def _with_whether_last(items: Iterator) -> Iterator[tuple[Any, bool]]:
     items = iter(items)
     one = next(items, None)
     while one is not None:
-        following = next(items, None)
-        yield one, following is None
-        one = following
+        upcoming = next(items, None)
+        yield one, upcoming is None
+        one = upcoming
 
 
-def _advance(state, sums, replica: int, dispatch: Dispatch, whole: Training):
+def _train_dispatch(state, sums, replica: int, dispatch: Dispatch, whole: Training):
     """A replica's steps of a dispatch: its state, its sums, its last rate."""
-    progress = training.progress_of(whole, dispatch.visit)
+    progress = progress_of(whole, dispatch.visit)
     state, metrics, rate = whole.program.train_steps(
         *(state, dispatch.visit.sampled, jnp.int32(dispatch.first), progress, whole.hyper),
         jnp.int32(replica),
@@ -129,7 +129,7 @@ def _report(dispatch: Dispatch, whole: Training, sums: Metrics, rate: float) -> 
     return Report(
         step=dispatch.before + done,
         epoch=visit.epoch + 1,
-        words=training.words_through(whole, visit, done),
+        words=words_through(whole, visit, done),
         metrics=sums,
         learning_rate=rate,
         position=Position(visit.epoch, visit.slot, visit.begin, dispatch.last, dispatch.before),

@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax.custom_batching import sequential_vmap
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import Mesh
 
-from w2v_jax import checks, sampling, subsampling, table_ops, training, visits, xla_flags
+from w2v_jax import checks, sampling, subsampling, table_ops, training, visits
 from w2v_jax.data.corpus import Corpus
+from w2v_jax.over_trials import compile_over, lower_over, taken_apart
 from w2v_jax.types import HyperParams, Metrics, StaticConfig, TrainState, no_metrics
 
 
@@ -45,8 +45,11 @@ class Text(NamedTuple):
 
 
 def default_vmap_width(count: int, devices: Sequence[jax.Device]) -> int:
-    """Trials a device takes at a time: on CPU one, on accelerators all that it has."""
-    return 1 if devices[0].platform == "cpu" else -(-count // len(devices))
+    """Trials a device takes at a time: a GPU all that it has, others one.
+
+    A TPU would turn the tables round at each step: rows of one trial's end within its tiles.
+    """
+    return -(-count // len(devices)) if devices[0].platform == "gpu" else 1
 
 
 def padded(count: int, devices: Sequence[jax.Device], vmap_width: int) -> int:
@@ -100,81 +103,6 @@ def text_of(corpus: Corpus, devices: Sequence[jax.Device]) -> tuple[Text, ...]:
     arrays = [corpus.arrays(begin, end, size) for begin, end in spans]
     text = Text(*(np.stack(parts) for parts in zip(*arrays, strict=True)))
     return tuple(jax.device_put(text, device) for device in devices)
-
-
-def compile_over(
-    function: Callable, arguments: Sequence[tuple], vmap_width: int, *, donates: bool = False
-) -> Callable:
-    """function(one trial's leaves, *shared) -> leaves, compiled for all trials on all devices.
-
-    arguments: what each device will get, (leaves [S, ..], *shared). The result takes such
-    arguments and gives what the function gives, [S, ..], for each device; devices work side by
-    side. donates: the first of the leaves is gone after a call, its memory the result's.
-    """
-
-    def local(trials, *shared):
-        if vmap_width == 1:
-            return jax.lax.map(lambda trial: function(trial, *shared), trials)
-        one = partial(jax.vmap, in_axes=(0, *[None] * len(shared)))(function)
-        grouped = jax.tree.map(lambda x: x.reshape(-1, vmap_width, *x.shape[1:]), trials)
-        result = jax.lax.map(lambda group: one(group, *shared), grouped)
-        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), result)
-
-    xla_flags.warn_of_slow_scatter(training.platform_of(arguments))
-
-    def apart(first, others, *shared):
-        return local((first, *others), *shared)
-
-    def taken_apart(leaves, *shared):
-        return (leaves[0], leaves[1:], *shared) if donates else (leaves, *shared)
-
-    # Each device runs `local` as it stands: were it partitioned, XLA would round otherwise.
-    devices = [jax.tree.leaves(leaves)[0].device for leaves, *_ in arguments]
-    mesh, own = Mesh(np.array(devices), ("device",)), 2 if donates else 1
-    specs = *[P("device")] * own, *[P() for _ in arguments[0][1:]]
-    each = jax.shard_map(
-        apart if donates else local,
-        mesh=mesh,
-        in_specs=specs,
-        out_specs=P("device"),
-        check_vma=False,
-    )
-    jitted = jax.jit(each, donate_argnums=(0,) if donates else ())
-
-    def glued(arguments):
-        return _glued([taken_apart(*a) for a in arguments], mesh, own)
-
-    program = jitted.lower(*glued(arguments)).compile()
-    return lambda arguments: _parted(program(*glued(arguments)), devices)
-
-
-def _glued(arguments: Sequence[tuple], mesh: Mesh, own: int) -> tuple:
-    """What the devices of a mesh get, as arrays that lie on all of them; nothing is copied there.
-
-    The first `own` of each device's arguments are its share, the others are the same on all.
-    """
-    devices = mesh.devices.tolist()
-
-    def glue(spec, *parts):
-        parts = [jax.device_put(part, device) for part, device in zip(parts, devices, strict=True)]
-        rows = len(devices) if spec else 1
-        shape = tuple(n * (rows if i == 0 else 1) for i, n in enumerate(parts[0].shape))
-        return jax.make_array_from_single_device_arrays(shape, NamedSharding(mesh, spec), parts)
-
-    specs = [P("device") if i < own else P() for i in range(len(arguments[0]))]
-    return tuple(
-        jax.tree.map(partial(glue, spec), *of_devices)
-        for spec, of_devices in zip(specs, zip(*arguments, strict=True), strict=True)
-    )
-
-
-def _parted(tree: Any, devices: Sequence[jax.Device]) -> list:
-    """Each device's share of arrays that `_glued` would glue."""
-
-    def share(device, x):
-        return next(part.data for part in x.addressable_shards if part.device == device)
-
-    return [jax.tree.map(partial(share, device), tree) for device in devices]
 
 
 def train_chunk(
@@ -274,6 +202,21 @@ def compile_train_chunk(
     static = static._replace(platform=trials[0].active.device.platform)
     function = partial(train_chunk, static=static, vmap_width=vmap_width)
     return compile_over(function, arguments, vmap_width, donates=True)
+
+
+def lower_train_chunk(
+    trials: Trials,
+    address: tuple[jax.Array, jax.Array],
+    text: Text,
+    epoch: jax.Array,
+    mesh: Mesh,
+    static: StaticConfig,
+    vmap_width: int,
+) -> jax.stages.Lowered:
+    """What `compile_train_chunk` compiles, of shapes that lie on a mesh, for static.platform."""
+    function = partial(train_chunk, static=static, vmap_width=vmap_width)
+    given = taken_apart((*_apart(trials), *address), text, epoch)
+    return lower_over(function, given, mesh, vmap_width, donates=True)
 
 
 def _apart(trials: Trials) -> tuple[TrainState, Trials]:

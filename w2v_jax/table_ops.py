@@ -18,7 +18,7 @@ def look_up(values: jax.Array, indices: jax.Array) -> jax.Array:
 
     `values[indices]` says the same of indices inside alone: JAX takes it for a promise.
     """
-    return jnp.asarray(values).at[indices].get(mode="clip")
+    return jnp.asarray(values).at[indices].get(mode="clip", wrap_negative_indices=False)
 
 
 def _folds(plain: Callable) -> Callable:
@@ -36,7 +36,8 @@ def _folds(plain: Callable) -> Callable:
         folded = table.reshape(count * rows, *table.shape[2:])
         inside, ids = _fold_ids(ids, rows)
         if not values:
-            return op(folded, inside), True
+            # Read before it is written: a GPU would read once more behind that, from a copy.
+            return jax.lax.optimization_barrier(op(folded, inside)), True
         flat = [v.reshape(-1, *v.shape[ids.ndim :]) for v in values]
         return op(folded, ids.reshape(-1), *flat).reshape(table.shape), True
 
@@ -62,7 +63,7 @@ _read = _folds(look_up)
 @_folds
 def scatter_add(table: jax.Array, ids: jax.Array, rows: jax.Array) -> jax.Array:
     """table with rows added at ids, repeated ids added up: [V, ..], [n], [n, ..] -> [V, ..]."""
-    return table.at[ids].add(rows, mode="drop")
+    return table.at[ids].add(rows, mode="drop", wrap_negative_indices=False)
 
 
 @_folds
@@ -71,13 +72,13 @@ def scatter_add_unique(table: jax.Array, ids: jax.Array, rows: jax.Array) -> jax
 
     XLA needs no atomic addition for them, and no sort where it is to be deterministic.
     """
-    return table.at[ids].add(rows, mode="drop", unique_indices=True)
+    return table.at[ids].add(rows, mode="drop", unique_indices=True, wrap_negative_indices=False)
 
 
 @_folds
 def scatter_set(table: jax.Array, ids: jax.Array, rows: jax.Array) -> jax.Array:
     """table with rows set at ids, one of them where an id repeats: [V, ..], [n], [n, ..]."""
-    return table.at[ids].set(rows, mode="drop")
+    return table.at[ids].set(rows, mode="drop", wrap_negative_indices=False)
 
 
 @jax.custom_jvp

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import checks, sampling, subsampling, table_ops, update, xla_flags
+from w2v_jax import checks, layouts, sampling, subsampling, table_ops, update, xla_flags
 from w2v_jax.engines import ENGINES
 from w2v_jax.types import HyperParams, Metrics, SampledChunk, StaticConfig, TrainState, no_metrics
-from w2v_jax.visits import Position, Program, Training, Visit, visits
+from w2v_jax.visits import Position, Program, Training, progress_of, visits, words_through
 
 RUN = 64  # the most steps that an accelerator takes as one graph
 
@@ -87,12 +87,10 @@ def train_steps(
     the schedule follows. The number of steps is traced: a tail is the same program.
     """
 
-    def number(own):
-        return own if static.replicas == 1 else own * static.replicas + replica
-
     def one(own, carry):
         state, sums = carry
-        state, metrics = train_step(state, sampled, number(own), progress, hyper, static)
+        step = step_number(own, replica, static)
+        state, metrics = train_step(state, sampled, step, progress, hyper, static)
         return state, jax.tree.map(jnp.add, sums, metrics)
 
     total = own_steps(sampling.steps_of(sampled.centres, static), replica, static.replicas)
@@ -100,11 +98,17 @@ def train_steps(
     if in_runs(static):
         length = run_length(steps, sampled.tokens.shape[0], static)
         state, sums = train_steps_in_runs(
-            state, sampled, begin, end, progress, hyper, static, length, number
+            state, sampled, begin, end, progress, hyper, static, length, replica
         )
     else:
         state, sums = jax.lax.fori_loop(begin, end, one, (state, no_metrics()))
-    return state, sums, rate_at(number(end - 1), sampled, progress, hyper, static)
+    last = step_number(end - 1, replica, static)
+    return state, sums, rate_at(last, sampled, progress, hyper, static)
+
+
+def step_number(own, replica, static: StaticConfig):
+    """The number in its chunk of a replica's own step."""
+    return own if static.replicas == 1 else own * static.replicas + replica
 
 
 def own_steps(steps, replica, replicas: int):
@@ -138,28 +142,94 @@ def train_steps_in_runs(
     hyper: HyperParams,
     static: StaticConfig,
     length: int,
-    number: Callable[[jax.Array], jax.Array] = lambda own: own,
+    replica: jax.Array | int = 0,
 ) -> tuple[TrainState, Metrics]:
     """Steps begin .. end - 1, in runs of `length` steps; sums over them.
 
-    The inner loop has a static number of steps and no branch, so that a GPU takes it as one graph
-    of kernels: its host asks for nothing but the number of runs. Steps of the last run that lie
-    past the end train on nothing. Under vmap all trials go on to the longest one's end.
+    Under vmap all trials go on to the longest one's end.
     """
-
-    def one(step, carry):
-        state, sums = carry
-        trains = step < end
-        new, metrics = train_step(state, sampled, number(step), progress, hyper, static, trains)
-        new = new.replace(step=state.step + trains.astype(jnp.int32))
-        return new, jax.tree.map(jnp.add, sums, metrics)
 
     def run(number, carry):
         first = begin + number * length
-        return jax.lax.fori_loop(0, length, lambda i, carry: one(first + i, carry), carry)
+        return _run(*carry, sampled, first, end, progress, hyper, static, length, replica)
 
     runs = table_ops.most(-(-jnp.maximum(end - begin, 0) // length))
-    return jax.lax.fori_loop(0, runs, run, (state, no_metrics()))
+    state, sums = jax.lax.fori_loop(0, runs, run, (state, jnp.stack(no_metrics())))
+    return state, Metrics(*sums)
+
+
+def _run(state, sums, sampled, first, end, progress, hyper, static, length, replica):
+    """`length` steps from `first` on, those from `end` on empty; sums [8] with theirs.
+
+    A loop of static length without a branch: a GPU takes it as one graph of kernels, and its host
+    asks for nothing. The sums are one array, as eight would be eight kernels a step.
+    """
+    start, steps = state.step, first + jnp.arange(length)  # it counts behind the loop
+
+    def batch(own):
+        step = step_number(own, replica, static)
+        made = ENGINES[static.engine].make_batch(sampled, step, hyper, static)
+        rate = rate_at(step, sampled, progress, hyper, static)
+        return made.where(own < end, hyper.noise.shape[0]), rate
+
+    def one(carry, of_step):
+        (state, sums), ((made, rate), count) = carry, of_step
+        state = state.replace(step=count)
+        new, metrics = update.update_step(state, made, rate, hyper, static)
+        return (new.replace(step=start), sums + jnp.stack(metrics)), None
+
+    # All batches at once: a chain of small operations a step costs more than what it computes.
+    of_steps = jax.vmap(batch)(steps), start + jnp.arange(length)
+    (state, sums), _ = jax.lax.scan(one, (state, sums), of_steps)
+    return state.replace(step=start + jnp.clip(end - first, 0, length)), sums
+
+
+def train_run(
+    state: TrainState,
+    sums: Metrics,
+    sampled: SampledChunk,
+    begin: jax.Array,
+    end: jax.Array,
+    progress: jax.Array,
+    hyper: HyperParams,
+    replica: jax.Array | int = 0,
+    *,
+    static: StaticConfig,
+    length: int,
+) -> tuple[TrainState, Metrics, jax.Array]:
+    """The first run of `train_steps_in_runs`; sums with its own, its last step's rate."""
+    state, total = _run(
+        state, jnp.stack(sums), sampled, begin, end, progress, hyper, static, length, replica
+    )
+    last = step_number(jnp.minimum(begin + length, end) - 1, replica, static)
+    return state, Metrics(*total), rate_at(last, sampled, progress, hyper, static)
+
+
+def run_by_run(run: Callable, static: StaticConfig, steps: int, length: int) -> Callable:
+    """`train_steps` made of a compiled `train_run`.
+
+    The host starts a dispatch's runs without waiting: in one program it would have to ask the
+    device how many there are, after each of them.
+    """
+
+    def train_steps(state, sampled, begin, progress, hyper, *replica):
+        begin, sums, rate = int(begin), no_metrics(), np.float32(0)
+        total = int(sampling.steps_of(int(sampled.centres), static))
+        end = min(begin + steps, own_steps(total, *map(int, replica or (0,)), static.replicas))
+        for first in range(begin, end, length):
+            bounds = np.int32(first), np.int32(end)
+            state, sums, rate = run(state, sums, sampled, *bounds, progress, hyper, *replica)
+        return state, sums, rate
+
+    return train_steps
+
+
+class Lowered(NamedTuple):
+    """The parts of a training's program, before they are compiled."""
+
+    draw: jax.stages.Lowered
+    shuffle: jax.stages.Lowered
+    train_steps: jax.stages.Lowered  # on accelerators `train_run`
 
 
 def compile_program(
@@ -179,6 +249,30 @@ def compile_program(
     static = static._replace(platform=platform_of(state))
     xla_flags.warn_of_slow_scatter(static.platform)
     checks.check_noise(static, hyper)
+    lowered = lower(state, key, size, hyper, static, steps)
+    run = lowered.train_steps.compile()
+    if static.platform == "tpu":
+        run = layouts.laid(run)
+    if in_runs(static):
+        run = run_by_run(run, static, steps, run_length(steps, size, static))
+    return Program(
+        draw=lowered.draw.compile(),
+        shuffle=lowered.shuffle.compile(),
+        train_steps=run,
+        steps=steps,
+        compile_sec=time.perf_counter() - started,
+    )
+
+
+def lower(
+    state: TrainState,
+    key: jax.Array,
+    size: int,
+    hyper: HyperParams,
+    static: StaticConfig,
+    steps: int,
+) -> Lowered:
+    """The parts of `compile_program`, for static.platform; shapes are enough, or arrays."""
     index = jax.ShapeDtypeStruct((), jnp.int32)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
     draw = jax.jit(partial(subsampling.sample_chunk, static=static))
@@ -186,13 +280,22 @@ def compile_program(
     shuffle = jax.jit(partial(subsampling.shuffle, static=static))
     progress = jax.ShapeDtypeStruct((2,), jnp.float32)
     replica = [index] * (static.replicas > 1)
-    run = jax.jit(partial(train_steps, static=static, steps=steps), donate_argnums=0)
-    return Program(
-        draw=draw.lower(key, index, index, ids, ids, hyper).compile(),
-        shuffle=shuffle.lower(key, index, index, sampled).compile(),
-        train_steps=run.lower(state, sampled, index, progress, hyper, *replica).compile(),
-        steps=steps,
-        compile_sec=time.perf_counter() - started,
+    if in_runs(static):
+        length = run_length(steps, size, static)
+        run = partial(train_run, static=static, length=length)
+        given = jax.eval_shape(no_metrics), sampled, index, index, progress, hyper, *replica
+    else:
+        run = partial(train_steps, static=static, steps=steps)
+        given = sampled, index, progress, hyper, *replica
+    edges = {}
+    if static.platform == "tpu":
+        lying = layouts.by_rows(state)
+        edges["in_shardings"] = lying, *[None] * len(given)
+        edges["out_shardings"] = lying, None, None
+    return Lowered(
+        draw=draw.lower(key, index, index, ids, ids, hyper),
+        shuffle=shuffle.lower(key, index, index, sampled),
+        train_steps=jax.jit(run, donate_argnums=0, **edges).lower(state, *given),
     )
 
 
@@ -218,7 +321,7 @@ def train(
         progress = progress_of(training, visit)
         for first in range(begun, visit.steps, program.steps):
             state, metrics, rate = program.train_steps(
-                state, visit.sampled, jnp.int32(first), progress, training.hyper
+                state, visit.sampled, np.int32(first), progress, training.hyper
             )
             last = min(first + program.steps, visit.steps)
             metrics, rate = jax.device_get((metrics, rate))  # asked for at once, not one by one
@@ -232,18 +335,3 @@ def train(
             )
             yield state, report
         step, begun = step + visit.steps, 0
-
-
-def progress_of(training: Training, visit: Visit) -> jax.Array:
-    """The fractions of the run's words done where a chunk begins and ends, [2]."""
-    tokens = len(training.corpus.ids)
-    before = training.words_before * tokens // training.corpus.words
-    done = before + visit.epoch * tokens + np.array([visit.begin, visit.end])
-    return jnp.float32(done / (before + training.epochs * tokens))
-
-
-def words_through(training: Training, visit: Visit, steps: int) -> int:
-    """Corpus words consumed through so many steps of a chunk."""
-    tokens = len(training.corpus.ids)
-    part = visit.begin + (visit.end - visit.begin) * steps // visit.steps
-    return training.corpus.words * (visit.epoch * tokens + part) // tokens

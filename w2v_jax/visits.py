@@ -151,3 +151,18 @@ def _ahead(items: Iterator) -> Iterator:
         upcoming = next(items, None)
         yield one
         one = upcoming
+
+
+def progress_of(training: Training, visit: Visit) -> jax.Array:
+    """The fractions of the run's words done where a chunk begins and ends, [2]."""
+    tokens = len(training.corpus.ids)
+    before = training.words_before * tokens // training.corpus.words
+    done = before + visit.epoch * tokens + np.array([visit.begin, visit.end])
+    return jnp.float32(done / (before + training.epochs * tokens))
+
+
+def words_through(training: Training, visit: Visit, steps: int) -> int:
+    """Corpus words consumed through so many steps of a chunk."""
+    tokens = len(training.corpus.ids)
+    part = visit.begin + (visit.end - visit.begin) * steps // visit.steps
+    return training.corpus.words * (visit.epoch * tokens + part) // tokens

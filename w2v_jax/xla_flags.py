@@ -13,6 +13,8 @@ from w2v_jax.types import UserError
 OPTION = "--xla_backend_extra_options"
 SCATTER = f"{OPTION}=-nvptx-allow-ftz-atomics"
 DETERMINISTIC = "--xla_gpu_deterministic_ops"
+# Without it jaxlib 0.11.2 has no deterministic form of a product, and does not compile.
+NO_TRITON = "--xla_gpu_enable_triton_gemm=false"
 AFFECTED = (0, 10, 2), (0, 11, 0)  # the first and the last jaxlib; 0.11.1 has the fix
 PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
 
@@ -44,7 +46,7 @@ def configure(*, fast_scatter: bool = True, deterministic: bool = False) -> list
 
 def _make_deterministic() -> list[str]:
     """Asks XLA for deterministic operations; returns a note that says so. Raises UserError."""
-    option, told = f"{DETERMINISTIC}=true", _told()
+    option, told = f"{DETERMINISTIC}=true {NO_TRITON}", _told()
     said = re.findall(rf"{DETERMINISTIC}(?:=(\S+)|(?=\s|$))", told)
     if said and said[-1].lower() not in ("", "true", "1"):
         raise UserError(f"`deterministic`: XLA_FLAGS has {DETERMINISTIC}={said[-1]}")

@@ -19,9 +19,9 @@ from experiments.report import chance
 from experiments.runs import (
     checkpointing,
     fingerprint,
-    following,
     loop,
     memory,
+    other_processes,
     outputs,
     pretrained,
     processes,
@@ -54,7 +54,7 @@ def run(config: RunConfig, script: str) -> None:
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
     config = pretrained.absolute(without_missing_extras(config))
     if processes.number():
-        following.follow(config)
+        other_processes.follow(config)
         return
     with open_run(config, workdir, sized) as opened:
         earlier = pretrained.earlier(config)
@@ -99,7 +99,7 @@ def _run(
         start = _beginning(config, corpus, key, hyper, earlier, index, this)
         if resumes:
             start = checkpointing.resumed(config, workdir, start, key, corpus.words * config.epochs)
-        start = following.lead(start, partners)
+        start = other_processes.lead(start, partners)
         if start.ended:  # and the process with it, before the vectors were written
             accumulator = MetricAccumulator(config.objective, 0.0, start.accumulator)
             end = Trained(start.state, accumulator, start.accumulator["elapsed_sec"], 0.0)

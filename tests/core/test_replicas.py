@@ -100,7 +100,7 @@ def test_a_training_is_its_replicas_own_steps_combined(chunked, count):
     own, since, seen = [base] * count, 0, 0
     chunks = list(visits.visits(whole))
     for visit in chunks:
-        progress = training.progress_of(whole, visit)
+        progress = visits.progress_of(whole, visit)
         for begin in range(0, training.own_steps(visit.steps, 0, count), 2):  # a dispatch
             rows = range(begin, min(begin + 2, training.own_steps(visit.steps, 0, count)))
             for r in range(count):

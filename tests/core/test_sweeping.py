@@ -1,13 +1,14 @@
 """A trial of a sweep is the run alone, and trials don't meet."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from w2v_jax import model, sweeping, training, update
+from w2v_jax import model, over_trials, sweeping, training, update
 from w2v_jax.data import corpus as corpora
 from w2v_jax.memory import memory_needed
 from w2v_jax.types import StaticConfig
@@ -248,7 +249,38 @@ def test_memory_is_estimated(make_corpus, make_hyper, static, vmap_width):
     assert 0.7 * real < told < 3 * real
 
 
+def test_a_tpus_tables_have_rows_of_whole_registers(make_corpus, make_hyper):
+    corpus = make_corpus(np.zeros((4, 10), int), vocab_size=3000)
+    hyper, static = (
+        make_hyper(corpus.vocab.counts),
+        StaticConfig(update="sparse", optimizer="row_adagrad"),
+    )
+    of = {
+        platform: memory_needed(
+            1, static, 3000, 100, hyper, 40, 0, [SimpleNamespace(platform=platform)], 1, states=1
+        )
+        for platform in ("cpu", "gpu", "tpu")
+    }
+    assert of["cpu"] < of["gpu"]  # the batches of a run
+    state = 2 * 3000 * (128 + 2) * 4  # two tables; of each row an accumulator and a place
+    assert of["tpu"] - of["gpu"] == 2 * 2 * 3000 * 28 * 4 + state + 4  # one more, of the trial
+
+
 def test_vmap_width_and_padding():
     devices = jax.devices()[:4]
     assert sweeping.default_vmap_width(9, devices) == 1
+    of = {p: [SimpleNamespace(platform=p)] * 2 for p in ("gpu", "tpu")}
+    assert {p: sweeping.default_vmap_width(9, of[p]) for p in of} == {"gpu": 5, "tpu": 1}
     assert [sweeping.padded(n, devices, 2) for n in (1, 8, 9)] == [8, 8, 16]
+
+
+def test_one_after_the_other_in_place_is_a_map():
+    def function(own, factor):
+        first, other = own
+        return jax.tree.map(lambda x: factor * x + other, first), jnp.sum(other)
+
+    first = {"a": jnp.arange(6.0).reshape(3, 2), "b": jnp.arange(3.0)}
+    others, factor = (jnp.array([1.0, 2.0, 4.0]),), jnp.float32(3)
+    expected = jax.lax.map(lambda own: function((own[0], own[1][0]), factor), (first, others))
+    found = over_trials.in_place(function, first, others, factor)
+    jax.tree.map(np.testing.assert_array_equal, expected, tuple(found))

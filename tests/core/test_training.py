@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.experimental.layout import Format, Layout
 
-from w2v_jax import model, sampling, subsampling, training, update
+from w2v_jax import layouts, model, sampling, subsampling, training, update
 from w2v_jax.data import corpus as corpora
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import StaticConfig, UserError
@@ -396,3 +397,55 @@ def test_runs_of_steps_are_the_same_steps(make_corpus, make_hyper, name):
         start(hyper, static, 30), sampled, zero, jnp.int32(total), progress, hyper
     )
     jax.tree.map(np.testing.assert_array_equal, (plain, sums), (runs, of_runs))
+
+
+@pytest.mark.parametrize(
+    ("platform", "rule"),
+    [
+        ("gpu", ("sparse", "row_adagrad")),
+        ("tpu", ("sparse", "adagrad")),
+        ("tpu", ("dense", "adam")),
+    ],
+)
+def test_a_training_as_accelerators_take_it_is_a_cpus(
+    make_corpus, make_hyper, monkeypatch, platform, rule
+):
+    """Runs started one by one, and tables that lie another way at a program's edges."""
+    rng = np.random.default_rng(4)
+    corpus = make_corpus([rng.integers(0, V, 12) for _ in range(40)])
+    static = StaticConfig(
+        engine="blocks", block=4, group_size=8, negatives_per_group=4, batch_size=16, window=2,
+        update=rule[0], optimizer=rule[1], noise="with_replacement", schedule="linear",
+    )  # fmt: skip
+    hyper = make_hyper(corpus.vocab.counts, keep_prob=np.full(V, 0.85), learning_rate=0.01)
+    params, reports = trained(corpus, compiled(corpus, hyper, static, 5), hyper, static, 2)
+
+    by_rows = layouts.by_rows
+
+    def by_columns(tree):
+        lying = by_rows(tree), by_rows(jax.eval_shape(lambda: tree))
+        for one in jax.tree.leaves(lying[0].params):
+            assert one.layout.major_to_minor == (0, 1)
+        assert lying[0] == lying[1]  # shapes alone are enough
+        columns = Layout((1, 0))
+        return jax.tree.map(
+            lambda x: Format(columns, x.sharding) if isinstance(x, Format) else x, lying[0]
+        )
+
+    monkeypatch.setattr(training, "platform_of", lambda tree: platform)
+    monkeypatch.setattr(layouts, "by_rows", by_columns)
+    there = compiled(corpus, hyper, static, 5)
+    static = static._replace(platform=platform)
+    theirs, told = trained(corpus, there, hyper, static, 2)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), params, theirs)
+    assert [(x.step, x.words, x.position) for x in told] == [
+        (x.step, x.words, x.position) for x in reports
+    ]
+    for own, other in zip(reports, told, strict=True):
+        np.testing.assert_allclose(other.metrics, own.metrics, rtol=1e-4)
+        assert other.learning_rate == pytest.approx(own.learning_rate)
+    state = start(hyper, static)
+    once = training.Training(KEY, corpus, there, hyper, static, 1)
+    for after, _ in training.train(state, once):
+        rows_last = after.params.input.format.layout.major_to_minor == (1, 0)
+        assert rows_last == (platform == "tpu") and int(after.step) > 0
