@@ -40,6 +40,13 @@ class Partners(NamedTuple):
 ALONE = Partners()
 
 
+def dispatch_steps(most: int, replicas: int, sync_every: int) -> int:
+    """Steps of a dispatch, at most so many: `sync_every` is made of whole ones, about."""
+    if replicas == 1:
+        return most
+    return -(-sync_every // -(-sync_every // most))
+
+
 class Change(NamedTuple):
     """What a replica, or several together, have added to a state."""
 

@@ -60,7 +60,8 @@ def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | N
     key = jax.random.key(checked_seed(seed))
     hyper, static = beginning.make_hyper(config, corpus.vocab), config.static()
     state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
-    program = training.compile_program(state, key, corpus.chunk_size, hyper, static, STEPS)
+    steps = replicas.dispatch_steps(STEPS, config.replicas, config.sync_every)
+    program = training.compile_program(state, key, corpus.chunk_size, hyper, static, steps)
     history: list[dict[str, Any]] = []
     epoch, sums = 0, np.zeros(len(Metrics._fields))
     began = time.perf_counter()

@@ -34,9 +34,8 @@ def follow(config: RunConfig) -> None:
         if ended:
             return
         static = config.static()
-        program = training.compile_program(
-            state, key, corpus.chunk_size, hyper, static, config.log_every_steps
-        )
+        steps = replicas.dispatch_steps(config.log_every_steps, config.replicas, config.sync_every)
+        program = training.compile_program(state, key, corpus.chunk_size, hyper, static, steps)
         whole = training.Training(
             *(key, corpus, program, hyper, static, config.epochs, config.sync_every),
             *(before, resident),

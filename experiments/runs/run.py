@@ -154,10 +154,9 @@ def _trained(
 ) -> Trained:
     """From `start` to the end."""
     static, size = config.static(), corpus.chunk_size
+    steps = replicas.dispatch_steps(config.log_every_steps, config.replicas, config.sync_every)
     with console.compiling(), signals.at_once():
-        program = training.compile_program(
-            start.state, key, size, hyper, static, config.log_every_steps
-        )
+        program = training.compile_program(start.state, key, size, hyper, static, steps)
     accumulator = MetricAccumulator(config.objective, time.perf_counter(), start.accumulator)
     whole = training.Training(
         *(key, corpus, program, hyper, static, config.epochs, config.sync_every),

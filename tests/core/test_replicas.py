@@ -293,3 +293,12 @@ def test_the_library_trains_with_replicas():
     )
     assert np.isfinite(run.loss) and run.history[-1]["words"] == 900
     assert sampling.steps_of(1, STATIC) == 1
+
+
+@given(st.integers(1, 300), st.integers(1, 1000))
+@settings(max_examples=60, deadline=None)
+def test_a_dispatch_is_no_longer_than_asked_and_meetings_no_rarer(most, sync_every):
+    steps = replicas.dispatch_steps(most, 2, sync_every)
+    rounds = -(-sync_every // steps)
+    assert 1 <= steps <= most and sync_every <= rounds * steps < sync_every + rounds
+    assert replicas.dispatch_steps(most, 1, sync_every) == most
