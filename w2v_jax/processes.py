@@ -25,19 +25,16 @@ def partners() -> Partners:
     axes = tuple(f"bit{bit}" for bit in reversed(range(bits)))
     devices = np.array([firsts[process] for process in range(count)])
     mesh = Mesh(devices.reshape((2,) * bits), axes)
-    return Partners(count, number, partial(_add, mesh=mesh))
+    return Partners(count, number, partial(_swap, mesh=mesh))
 
 
-def _add(level: int, tree: Any, *, mesh: Mesh) -> Any:
-    """A tree of this process's arrays [n, ..] or [], and the partner's at a level: their sum.
-
-    Two numbers have one sum, whoever adds them: all processes get the same bits.
-    """
+def _swap(level: int, tree: Any, *, mesh: Mesh) -> Any:
+    """What the partner at a level gives for this process's arrays [n, ..] or []."""
     leaves, form = jax.tree.flatten(tree)
     whole = [_glued(jnp.atleast_1d(leaf), mesh) for leaf in leaves]
-    sums = _psum(whole, mesh=mesh, axis=f"bit{level}")
-    own = [x.addressable_data(0).reshape(leaf.shape) for x, leaf in zip(sums, leaves, strict=True)]
-    return jax.tree.unflatten(form, own)
+    found = _permuted(whole, mesh=mesh, axis=f"bit{level}")
+    theirs = [x.addressable_data(0).reshape(y.shape) for x, y in zip(found, leaves, strict=True)]
+    return jax.tree.unflatten(form, theirs)
 
 
 def _glued(leaf: jax.Array, mesh: Mesh) -> jax.Array:
@@ -48,34 +45,32 @@ def _glued(leaf: jax.Array, mesh: Mesh) -> jax.Array:
 
 
 @partial(jax.jit, static_argnames=("mesh", "axis"))
-def _psum(leaves: list[jax.Array], *, mesh: Mesh, axis: str) -> list[jax.Array]:
+def _permuted(leaves: list[jax.Array], *, mesh: Mesh, axis: str) -> list[jax.Array]:
     spec = P(mesh.axis_names)
-    add = partial(jax.lax.psum, axis_name=axis)
-    shared = jax.shard_map(add, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
+    swap = partial(jax.lax.ppermute, axis_name=axis, perm=[(0, 1), (1, 0)])
+    shared = jax.shard_map(
+        lambda leaves: [swap(leaf) for leaf in leaves],
+        mesh=mesh,
+        in_specs=spec,
+        out_specs=spec,
+        check_vma=False,
+    )
     return shared(leaves)
 
 
 def from_first(tree: Any, partners: Partners) -> Any:
-    """The first process's numbers, to the bit; tree: of every process, equal in shape and dtype.
-
-    What is added is no number but its bits, and nothing of the others'.
-    """
-
-    def bits(leaf):
-        unsigned = {4: jnp.uint32, 1: jnp.uint8}[leaf.dtype.itemsize]
-        found = jax.lax.bitcast_convert_type(leaf, unsigned)
-        return found if partners.number == 0 else jnp.zeros_like(found)
-
-    like = jax.tree.map(jnp.asarray, tree)
-    sums = jax.tree.map(bits, like)
+    """The first process's arrays; tree: of every process, equal in shapes and types."""
+    tree = jax.tree.map(jnp.asarray, tree)
     for level in partners.levels():
-        sums = partners.add(level, sums)
-    return jax.tree.map(lambda x, leaf: jax.lax.bitcast_convert_type(x, leaf.dtype), sums, like)
+        other = partners.swap(level, tree)
+        if partners.number >> level == 1:  # its partner there has them already
+            tree = other
+    return tree
 
 
 def total(number: int, partners: Partners) -> int:
     """The sum of a number over all processes."""
     found = jnp.int32(number)
     for level in partners.levels():
-        found = partners.add(level, found)
+        found = found + partners.swap(level, found)
     return int(found)

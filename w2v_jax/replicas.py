@@ -25,12 +25,17 @@ class Partners(NamedTuple):
 
     processes: int = 1  # a power of two, at most R
     number: int = 0  # of this one
-    add: Callable[[int, Any], Any] | None = None  # (level, arrays) -> sum with the partner's there
+    swap: Callable[[int, Any], Any] | None = None  # (level, arrays) -> the partner's there
 
     def share(self, replicas: int) -> range:
         """The numbers of the replicas that this process carries."""
         each = replicas // self.processes
         return range(self.number * each, (self.number + 1) * each)
+
+    def pair(self, level: int, tree: Any) -> tuple[Any, Any]:
+        """A tree and the partner's at a level, in the order of their processes."""
+        other = self.swap(level, tree)
+        return (other, tree) if self.number >> level & 1 else (tree, other)
 
     def levels(self) -> range:
         """At level l the partner is the process whose number differs in bit l."""
@@ -149,7 +154,7 @@ def _tree_sum(sums: list[Metrics], partners: Partners) -> Metrics:
         sums = [_sum(*two) for two in zip(sums[::2], sums[1::2], strict=True)]
     total = sums[0]
     for level in partners.levels():
-        total = partners.add(level, total)
+        total = _sum(*partners.pair(level, total))
     return total
 
 
@@ -176,16 +181,15 @@ def meet(
         changes = [_combined(*two) for two in zip(changes[::2], changes[1::2], strict=True)]
     (change,) = changes
     for level in partners.levels():
-        total = partners.add(level, change)
-        change = Change(partners.add(level, _weighed(change.params, total.params)), total.memory)
+        change = _combined(*partners.pair(level, change))
     averaged = 1 if OPTIMIZERS[static.optimizer].memory_adds else static.replicas
     return _moved(base, change, jnp.int32(since), jnp.int32(taken), jnp.float32(averaged))
 
 
+@jax.jit
 def _combined(a: Change, b: Change) -> Change:
-    total = _sum(a, b)
-    parts = (_weighed(x.params, total.params) for x in (a, b))
-    return Change(_sum(*parts), total.memory)
+    params = jax.tree.map(_adasum, a.params, b.params)
+    return Change(params, jax.tree.map(jnp.add, a.memory, b.memory))
 
 
 @partial(jax.jit, donate_argnums=0)
@@ -200,16 +204,15 @@ def _sum(a: Any, b: Any) -> Any:
     return jax.tree.map(jnp.add, a, b)
 
 
-@jax.jit
-def _weighed(own: Params, total: Params) -> Params:
-    """(1 - ab / 2aa) a, row by row, of a and a + b."""
+def _adasum(a: jax.Array, b: jax.Array) -> jax.Array:
+    """(1 - ab / 2aa) a + (1 - ab / 2bb) b, row by row: [V, D]; a row of zeros leaves the other."""
+    half = jnp.sum(a * b, axis=1, keepdims=True) / 2
 
-    def one(a, sums):
-        length = jnp.sum(a * a, axis=1, keepdims=True)
-        product = jnp.sum(a * sums, axis=1, keepdims=True) - length
-        return (1 - product / jnp.maximum(2 * length, jnp.finfo(a.dtype).tiny)) * a
+    def weight(x):
+        square = jnp.sum(x * x, axis=1, keepdims=True)
+        return 1 - half / jnp.maximum(square, jnp.finfo(x.dtype).tiny)
 
-    return jax.tree.map(one, own, total)
+    return weight(a) * a + weight(b) * b
 
 
 @partial(jax.jit, donate_argnums=0)

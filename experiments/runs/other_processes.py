@@ -8,7 +8,7 @@ from experiments.cli.config import RunConfig
 from experiments.runs import memory, processes, reading
 from experiments.runs.checkpointing import Start
 from w2v_jax import beginning, replicas, training
-from w2v_jax import processes as joined_by_jax
+from w2v_jax import processes as all_processes
 from w2v_jax.defaults import resolve
 from w2v_jax.replicas import Partners
 from w2v_jax.visits import Position
@@ -24,9 +24,10 @@ def lead(start: Start, partners: Partners) -> Start:
 
 def follow(config: RunConfig) -> None:
     """Trains with the first process, which has read the text before: its share of the replicas."""
+    processes.wait_for_the_first()
     config, _, corpus = reading.read_corpus(config)
     config = resolve(config, corpus)
-    with processes.joined(config, "", "") as partners:
+    with processes.joined(config) as partners:
         hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
         resident = memory.check(config, corpus, hyper)
         state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
@@ -36,18 +37,19 @@ def follow(config: RunConfig) -> None:
         static = config.static()
         steps = replicas.dispatch_steps(config.log_every_steps, config.replicas, config.sync_every)
         program = training.compile_program(state, key, corpus.chunk_size, hyper, static, steps)
+        all_processes.total(0, partners)
         whole = training.Training(
             *(key, corpus, program, hyper, static, config.epochs, config.sync_every),
             *(before, resident),
         )
         for _ in replicas.train(state, whole, position, partners):
-            if joined_by_jax.total(0, partners):  # the first was asked to stop
+            if all_processes.total(0, partners):  # the first was asked to stop
                 return
 
 
 def _from_first(state, position: Position, before: int, ended: bool, partners: Partners):
     """What a training goes on from, as the first process has it."""
     numbers = np.array([*position, before, int(ended)], np.int64)
-    state, found = joined_by_jax.from_first((state, jnp.array(numbers.view(np.int32))), partners)
+    state, found = all_processes.from_first((state, jnp.array(numbers.view(np.int32))), partners)
     *position, before, ended = np.asarray(found).view(np.int64).tolist()
     return state, Position(*position), before, bool(ended)

@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
+from typing import NamedTuple
 
 import jax
 from absl import flags
@@ -26,6 +27,7 @@ from w2v_jax.types import UserError
 from w2v_jax.xla_flags import has_started
 
 HEARTBEAT = 30  # seconds without a sign of life after which a process counts as lost
+STARTED = "W2V_JAX_STARTED"  # in the environment of a process that another has started
 LOST = 134  # exit status where one was
 ACCELERATORS = ("jax_cuda13_plugin", "jax_cuda12_plugin", "jax_rocm7_plugin", "libtpu")
 
@@ -35,29 +37,57 @@ def number() -> int:
     return _given()[2] if flags.FLAGS["distributed"].value else 0
 
 
+class Others(NamedTuple):
+    """The processes beside the first, started and waiting."""
+
+    address: str = ""
+    children: tuple[subprocess.Popen, ...] = ()
+
+
 @contextlib.contextmanager
-def joined(config: RunConfig, script: str, workdir: str) -> Iterator[Partners]:
-    """The partners of a run, from here to its end; other processes are started where it pays.
+def started(config: RunConfig, script: str, workdir: str) -> Iterator[Others]:
+    """The other processes of a run, where it has any on this machine; they end with it.
+
+    They come up while the first reads the text. It must be called before JAX starts.
+    """
+    count = 1 if flags.FLAGS.distributed else processes_of(config)
+    if config.replicas > 1 and not flags.FLAGS.distributed:
+        how = "one after the other" if count == 1 else f"carried by {count} processes"
+        console.log(f"{config.replicas} replicas, {how}")
+    if count == 1:
+        yield Others()
+        return
+    with _children(count, script, workdir) as others:
+        yield others
+
+
+@contextlib.contextmanager
+def joined(config: RunConfig, others: Others = Others()) -> Iterator[Partners]:  # noqa: B008
+    """The partners of a run, from here to its end. The text has been read, and is in the cache.
 
     It must be called before JAX starts. Raises UserError for a --distributed that is none.
     """
     if flags.FLAGS.distributed:
-        address, count, own = _given()
-        with _connected(address, count, own, config) as partners:
-            yield partners
-        return
-    count = processes_of(config)
-    if config.replicas > 1:
-        how = "one after the other" if count == 1 else f"carried by {count} processes"
-        console.log(f"{config.replicas} replicas, {how}")
-    if count == 1:
+        given = _given()
+    elif others.children:
+        given = others.address, len(others.children) + 1, 0
+        for child in others.children:
+            with contextlib.suppress(OSError):  # it is dead, and whoever watches it says so
+                child.stdin.write(b"\n")
+                child.stdin.flush()
+    else:
         yield ALONE
         return
-    with (
-        _started(count, script, workdir) as address,
-        _connected(address, count, 0, config) as found,
-    ):
-        yield found
+    with _connected(*given, config) as partners:
+        yield partners
+
+
+def wait_for_the_first() -> None:
+    """Until the first process has read the text; for those that it has started."""
+    if os.environ.get(STARTED):
+        if not sys.stdin.readline():
+            os._exit(LOST)
+        threading.Thread(target=_end_with_the_first, daemon=True).start()
 
 
 def processes_of(config: RunConfig) -> int:
@@ -102,8 +132,6 @@ def _given() -> tuple[str, int, int]:
 def _connected(address: str, count: int, own: int, config: RunConfig) -> Iterator[Partners]:
     if config.replicas % count:
         raise UserError(f"--replicas={config.replicas}: {count} processes can't share them evenly")
-    if own:
-        threading.Thread(target=_end_with_the_first, daemon=True).start()
     jax.distributed.initialize(address, count, own, heartbeat_timeout_seconds=HEARTBEAT)
     try:
         partners = processes.partners()
@@ -135,14 +163,13 @@ def _without_stdout() -> Iterator[None]:
 
 def _end_with_the_first() -> None:
     """Ends this process as soon as the one that started it is gone."""
-    if sys.stdin and not sys.stdin.closed:
-        sys.stdin.read()
+    sys.stdin.read()
     os._exit(LOST)
 
 
 @contextlib.contextmanager
-def _started(count: int, script: str, workdir: str) -> Iterator[str]:
-    """Starts all but the first; the address where they meet. Each has its share of the cores."""
+def _children(count: int, script: str, workdir: str) -> Iterator[Others]:
+    """Starts all but the first. Each has its share of the cores."""
     cores = _cores()
     each = len(cores) // count
     address = f"127.0.0.1:{_free_port()}"
@@ -154,6 +181,7 @@ def _started(count: int, script: str, workdir: str) -> Iterator[str]:
             _pin(cores[own * each : (own + 1) * each])  # a child has its parent's cores
             child = subprocess.Popen(
                 [*command, f"--distributed={address},{count},{own}"],
+                env={**os.environ, STARTED: "1"},
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -165,7 +193,7 @@ def _started(count: int, script: str, workdir: str) -> Iterator[str]:
         stack.callback(_pin, cores)
         for own, (child, log) in enumerate(children, 1):
             threading.Thread(target=_watch, args=(own, child, log), daemon=True).start()
-        yield address
+        yield Others(address, tuple(child for child, _ in children))
 
 
 def _watch(own: int, child: subprocess.Popen, log) -> None:

@@ -32,8 +32,9 @@ from experiments.runs import (
 from experiments.runs.checkpointing import Start
 from experiments.runs.metrics import MetricAccumulator
 from experiments.runs.newest import exported
-from experiments.runs.open_run import open_run
+from experiments.runs.open_run import OpenRun, open_run
 from w2v_jax import beginning, replicas, training, visits, warm_start
+from w2v_jax import processes as all_processes
 from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import SIZED, resolve
@@ -57,15 +58,25 @@ def run(config: RunConfig, script: str) -> None:
         other_processes.follow(config)
         return
     with open_run(config, workdir, sized) as opened:
-        earlier = pretrained.earlier(config)
-        config, source, corpus = reading.read_corpus(config, earlier.vocab.words if earlier else ())
-        config = resolve(config, corpus)
-        this = fingerprint.of(config, corpus, earlier.sha256 if earlier else "")
-        resumes = opened.goes_on(this)
-        if resumes and rundir.is_trained(workdir):
-            outputs.make_missing(config, workdir)
+        if opened.there and rundir.is_trained(workdir):
+            _open(config, opened, processes.Others())
             return
-        _run(config, script, workdir, source, corpus, earlier, this, resumes)
+        with processes.started(config, script, str(workdir)) as others:
+            _open(config, opened, others)
+
+
+def _open(config: RunConfig, opened: OpenRun, others: processes.Others) -> None:
+    """Reads the text, and trains, or makes what a run at its end lacks."""
+    workdir = opened.workdir
+    earlier = pretrained.earlier(config)
+    config, source, corpus = reading.read_corpus(config, earlier.vocab.words if earlier else ())
+    config = resolve(config, corpus)
+    this = fingerprint.of(config, corpus, earlier.sha256 if earlier else "")
+    resumes = opened.goes_on(this)
+    if resumes and rundir.is_trained(workdir):
+        outputs.make_missing(config, workdir)
+        return
+    _run(config, workdir, source, corpus, earlier, this, resumes, others)
 
 
 class Trained(NamedTuple):
@@ -80,20 +91,20 @@ class Trained(NamedTuple):
 
 def _run(
     config: RunConfig,
-    script: str,
     workdir: Path,
     source,
     corpus: Corpus,
     earlier,
     this: dict,
     resumes: bool,
+    others: processes.Others,
 ) -> None:
     """Trains and leaves the run's files; this: its fingerprint."""
     untrained = _untrained(config, corpus, earlier)
     corpus, index = warm_start.merge_vocabs(corpus, earlier) if earlier else (corpus, None)
     beginning.check(config, corpus)
     defaults.tell(config, corpus)
-    with processes.joined(config, script, str(workdir)) as partners:
+    with processes.joined(config, others) as partners:
         hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
         resident = memory.check(config, corpus, hyper)
         start = _beginning(config, corpus, key, hyper, earlier, index, this)
@@ -156,7 +167,10 @@ def _trained(
     static, size = config.static(), corpus.chunk_size
     steps = replicas.dispatch_steps(config.log_every_steps, config.replicas, config.sync_every)
     with console.compiling(), signals.at_once():
+        began = time.perf_counter()
         program = training.compile_program(start.state, key, size, hyper, static, steps)
+        all_processes.total(0, partners)  # JAX keeps programs of the first alone: others compile
+        compile_sec = time.perf_counter() - began
     accumulator = MetricAccumulator(config.objective, time.perf_counter(), start.accumulator)
     whole = training.Training(
         *(key, corpus, program, hyper, static, config.epochs, config.sync_every),
@@ -173,7 +187,7 @@ def _trained(
     state, train_sec, unsaved = loop.train_loop(
         config, workdir, corpus, reports, key, accumulator, start, partners
     )
-    return Trained(state, accumulator, train_sec, program.compile_sec, unsaved)
+    return Trained(state, accumulator, train_sec, compile_sec, unsaved)
 
 
 def _untrained(config: RunConfig, corpus: Corpus, earlier) -> list[str]:
