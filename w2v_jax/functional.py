@@ -58,9 +58,9 @@ def make_train(
     config = resolve(make(config, changes), corpus)
     beginning.check(config, corpus)
     checks.check_alone(config.static(), "a training as one function")
-    static = config.static()._replace(platform=jax.default_backend())
-    xla_flags.warn_of_slow_scatter(static.platform)
     text, bounds = sweeping.text_of(corpus, jax.devices()[:1])[0], corpus.bounds
+    static = config.static()._replace(platform=training.platform_of(text))
+    xla_flags.warn_of_slow_scatter(static.platform)
     sizes = np.diff(bounds)
     chunk = _chunk(static)
     draw = sequential_vmap(

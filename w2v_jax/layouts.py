@@ -26,10 +26,24 @@ def by_rows(tree: Any) -> Any:
 
 
 def laid(program: jax.stages.Compiled) -> Callable:
-    """The program, which gets its first argument as it is to lie; what lies so isn't copied."""
+    """The program, which gets its first argument as it is to lie; what lies so isn't copied.
+
+    It is gone after a call.
+    """
     lying = program.input_formats[0][0]
 
     def of_laid(first, *others):
-        return program(jax.device_put(first, lying), *others)
+        return program(jax.device_put(first, lying, donate=True), *others)
 
     return of_laid
+
+
+def all_laid(program: jax.stages.Compiled) -> Callable:
+    """The program, which gets each argument as its compiler wants it, and leaves them."""
+    lying = program.input_formats[0]
+
+    def lay(leaf, form):
+        is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        return leaf if is_key else jax.device_put(leaf, form)
+
+    return lambda *arguments: program(*jax.tree.map(lay, arguments, lying))

@@ -32,8 +32,8 @@ def compile_over(
 
     given = glued(arguments)
     program = lower_over(function, given, mesh, vmap_width, donates=donates).compile()
-    if donates and devices[0].platform == "tpu":
-        program = layouts.laid(program)
+    if devices[0].platform == "tpu":
+        program = layouts.laid(program) if donates else layouts.all_laid(program)
     return lambda arguments: _parted(program(*glued(arguments)), devices)
 
 

@@ -1,9 +1,9 @@
-"""R replicas of one training: each takes every R-th step, and their rows are combined now and then.
+"""R replicas of one training: each takes every R-th step, and rows are combined now and then.
 
-Replica r takes steps r, r + R, r + 2 R .. of a chunk. After `sync_every` steps each they meet: what
-they have added to a row is combined two by two, and all go on from there. The order depends on R
-alone, and so does the result: one process may carry all of them, one after the other, or each may
-be a process of its own.
+Replica r takes steps r, r + R, r + 2 R .. of a chunk. After about `sync_every` steps each, and
+where an epoch ends, they meet: what they have added to a row is combined two by two, and all go on
+from there. The order depends on R alone, and so does the result: one process may carry all of
+them, one after the other, or each may be a process of its own.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,13 +43,14 @@ class Partners(NamedTuple):
 
 
 ALONE = Partners()
+DISPATCH = 250  # the most steps that a replica takes as one program's
 
 
 def dispatch_steps(most: int, replicas: int, sync_every: int) -> int:
-    """Steps of a dispatch, at most so many: `sync_every` is made of whole ones, about."""
+    """Steps of a dispatch: `most`; of replicas, which meet behind whole ones, by n alone."""
     if replicas == 1:
         return most
-    return -(-sync_every // -(-sync_every // most))
+    return -(-sync_every // -(-sync_every // DISPATCH))
 
 
 class Change(NamedTuple):
@@ -104,25 +105,27 @@ def dispatches(whole: Training, start: Position) -> Iterator[Dispatch]:
     """What the replicas do, up to the end of the training."""
     count, size = whole.static.replicas, whole.program.steps
     before, begun, since, taken = start.step, start.done, 0, 0
-    for visit, is_last in _with_whether_last(visits(whole, start)):
+    for visit, upcoming in _with_the_next(visits(whole, start)):
+        ends_epoch = upcoming is None or upcoming.epoch != visit.epoch
         own = [own_steps(visit.steps, replica, count) for replica in range(count)]
         for first in range(begun, own[0], size):
             last = min(first + size, own[0])
             done = [sum(min(steps, n) for n in own) for steps in (first, last)]
             since, taken = since + last - first, taken + done[1] - done[0]
-            meets = since >= whole.sync_every or (is_last and last == own[0])
+            meets = since >= whole.sync_every or (ends_epoch and last == own[0])
             yield Dispatch(visit, first, last, before, done[1], since, taken, meets)
             if meets:
                 since = taken = 0
         before, begun = before + visit.steps, 0
 
 
-def _with_whether_last(items: Iterator) -> Iterator[tuple[Any, bool]]:
+def _with_the_next(items: Iterator) -> Iterator[tuple[Any, Any]]:
+    """Each item and the one behind it, or None."""
     items = iter(items)
     one = next(items, None)
     while one is not None:
         upcoming = next(items, None)
-        yield one, upcoming is None
+        yield one, upcoming
         one = upcoming
 
 

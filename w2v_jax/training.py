@@ -173,13 +173,18 @@ def _run(state, sums, sampled, first, end, progress, hyper, static, length, repl
         return made.where(own < end, hyper.noise.shape[0]), rate
 
     def one(carry, of_step):
-        (state, sums), ((made, rate), count) = carry, of_step
-        state = state.replace(step=count)
-        new, metrics = update.update_step(state, made, rate, hyper, static)
-        return (new.replace(step=start), sums + jnp.stack(metrics)), None
+        (state, sums), ((made, rate), count, trains) = carry, of_step
+        new, metrics = update.update_step(state.replace(step=count), made, rate, hyper, static)
+        # An empty batch leaves rows as they are, and would still count as one of Adam's steps.
+        opt_state = jax.tree.map(
+            lambda new, old: new if new.ndim else jnp.where(trains, new, old),
+            *(new.opt_state, state.opt_state),
+        )
+        new = new.replace(step=start, opt_state=opt_state)
+        return (new, sums + jnp.stack(metrics)), None
 
     # All batches at once: a chain of small operations a step costs more than what it computes.
-    of_steps = jax.vmap(batch)(steps), start + jnp.arange(length)
+    of_steps = jax.vmap(batch)(steps), start + jnp.arange(length), steps < end
     (state, sums), _ = jax.lax.scan(one, (state, sums), of_steps)
     return state.replace(step=start + jnp.clip(end - first, 0, length)), sums
 
@@ -239,8 +244,11 @@ def compile_program(
     hyper: HyperParams,
     static: StaticConfig,
     steps: int,
+    options: dict | None = None,
 ) -> Program:
     """Compiles all parts ahead of time for chunks of `size` tokens.
+
+    options: of XLA, for the steps.
 
     Raises UserError as `checks.check` and `checks.check_noise`.
     """
@@ -250,7 +258,8 @@ def compile_program(
     xla_flags.warn_of_slow_scatter(static.platform)
     checks.check_noise(static, hyper)
     lowered = lower(state, key, size, hyper, static, steps)
-    run = lowered.train_steps.compile()
+    run = lowered.train_steps.compile(compiler_options=options)
+    memory = run.memory_analysis()
     if static.platform == "tpu":
         run = layouts.laid(run)
     if in_runs(static):
@@ -261,6 +270,7 @@ def compile_program(
         train_steps=run,
         steps=steps,
         compile_sec=time.perf_counter() - started,
+        temp_bytes=memory.temp_size_in_bytes if memory else None,
     )
 
 
@@ -314,8 +324,9 @@ def train(
     """Trains; yields after each dispatch. The state yielded is gone with the next one.
 
     start: with the state that was yielded with it, goes on to the same bits. Raises UserError
-    where the whole run holds no step.
+    where the whole run holds no step, or for several replicas.
     """
+    checks.check_alone(training.static, "this training")
     program, step, begun = training.program, start.step, start.done
     for visit in visits(training, start):
         progress = progress_of(training, visit)

@@ -22,6 +22,7 @@ class Program(NamedTuple):
     train_steps: Callable  # (state, stream, begin, progress, hyper) -> state, Metrics, rate
     steps: int  # S, steps a dispatch
     compile_sec: float
+    temp_bytes: int | None = None  # beside arguments and results, where XLA tells
 
 
 class Training(NamedTuple):
@@ -35,9 +36,8 @@ class Training(NamedTuple):
     epochs: int
     sync_every: int = 0  # steps of a replica after which all are combined, where there are several
     words_before: int = 0  # of an earlier training whose schedule goes on
-    resident: int = (
-        0  # chunks whose text stays on the device; the others' is put there for each use
-    )
+    # Chunks whose text stays on the device; the others' is put there for each use:
+    resident: int = 0
 
 
 class Position(NamedTuple):
@@ -46,7 +46,7 @@ class Position(NamedTuple):
     epoch: int = 0  # from 0
     slot: int = 0  # of the chunk in the epoch's order
     begin: int = 0  # tokens of the epoch done before the chunk's first step
-    done: int = 0  # steps of the chunk done
+    done: int = 0  # steps of the chunk done; of replicas, each one's own
     step: int = 0  # updates made before the chunk
 
 

@@ -50,8 +50,10 @@ def _make_deterministic() -> list[str]:
     said = re.findall(rf"{DETERMINISTIC}(?:=(\S+)|(?=\s|$))", told)
     if said and said[-1].lower() not in ("", "true", "1"):
         raise UserError(f"`deterministic`: XLA_FLAGS has {DETERMINISTIC}={said[-1]}")
-    if said:
+    if said and (NO_TRITON.partition("=")[0] in told or has_started()):
         return []
+    if said:
+        option = NO_TRITON
     if _names_a_file(os.environ.get("XLA_FLAGS", "")):
         raise UserError(f"`deterministic`: XLA_FLAGS names a file: add {option} to it")
     if has_started():

@@ -30,8 +30,14 @@ _at_once: list[bool] = []
 
 def start(main: Callable[[], None], doc: str) -> None:
     """Parses the command line and runs main; the process ends with its exit status."""
-    status = _status(main, sys.argv, doc)
+    try:
+        status = _status(main, sys.argv, doc)
+    except SystemExit as error:
+        if not _at_once:
+            raise
+        status = error.code
     if _at_once:
+        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
     sys.exit(status)

@@ -76,7 +76,7 @@ class RunConfig(Config):
     )
     distributed: str = field(
         "",
-        "This process's part of a run of several: HOST:PORT,N,I, process I (from 0) of N.",
+        "What a run gives to the processes that it starts: HOST:PORT,N,I.",
         result=False,
     )
     deterministic: bool = field(
@@ -158,6 +158,8 @@ DURABLE = (
     "checkpoint_every_sec",
     "checkpoint_every_steps",
     "keep_checkpoints",
+    "processes",
+    "distributed",
 )
 CONTINUED = ("continue_from", "continue_schedule")
 
@@ -251,6 +253,8 @@ def without_effect(config: RunConfig) -> list[tuple[str, str]]:
     idle = [
         ("subsample_rule", "subsample", config.subsample == 0),
         ("continue_schedule", "continue_from", not config.continue_from),
+        ("sync_every", "replicas", config.replicas == 1),
+        ("processes", "replicas", config.replicas == 1),
         ("expected_window", "dynamic_window", not config.dynamic_window),
         ("fallback_dataset", "corpus", bool(config.corpus)),
         ("fallback_dataset", "data_dir", bool(config.data_dir)),

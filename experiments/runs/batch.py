@@ -16,7 +16,7 @@ from experiments.cli.config import RunConfig
 from experiments.report import chance
 from experiments.report.tables import counted
 from experiments.runs import reading
-from w2v_jax import beginning, training, visits
+from w2v_jax import beginning, checks, training, visits
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
 from w2v_jax.engines import ENGINES
@@ -61,6 +61,7 @@ def take(config: RunConfig, corpus: Corpus, number: int) -> Step:
     to train on.
     """
     beginning.check(config, corpus)
+    checks.check_alone(config.static(), "a training that is shown")
     hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
     state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
     static = config.static()._replace(platform=training.platform_of(state))

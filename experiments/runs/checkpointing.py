@@ -51,16 +51,12 @@ class CheckpointPolicy:
         total: int,
     ):
         """total: words of all epochs, behind which a state is the run's end."""
-        self._config, self._key, self._accumulator, self._metrics = (
-            config,
-            key,
-            accumulator,
-            metrics,
-        )
+        self._config, self._key = config, key
+        self._accumulator, self._metrics = accumulator, metrics
         self._start, self._total = start, total
         self._checkpoints = opened(workdir, config)
         self._time = self._copied = time.perf_counter()
-        self._step = start.position.step + start.position.done
+        self._step = start.position.step + start.position.done * config.replicas
         self._epoch, self._good, self._copy_sec = start.position.epoch, None, 0.0
 
     def after(self, state: TrainState, report: Report) -> None:

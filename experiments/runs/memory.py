@@ -9,6 +9,7 @@ from experiments.cli.config import RunConfig
 from experiments.report.tables import counted
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.memory import memory_needed
+from w2v_jax.replicas import ALONE, Partners
 from w2v_jax.types import HyperParams, UserError
 
 
@@ -32,7 +33,7 @@ def _cgroup() -> int:
         return 2**63
 
 
-def check(config: RunConfig, corpus: Corpus, hyper: HyperParams) -> int:
+def check(config: RunConfig, corpus: Corpus, hyper: HyperParams, partners: Partners = ALONE) -> int:
     """Chunks of the text that --resident_gb has room for, which stay on the device.
 
     Raises UserError where a run with them, and with two that come and go, needs more than there is.
@@ -43,10 +44,14 @@ def check(config: RunConfig, corpus: Corpus, hyper: HyperParams) -> int:
     chunks = len(corpus.bounds) - 1
     resident = min(int(config.resident_gb * 1e9) // (8 * size), chunks)
     states = 3 if device.platform == "cpu" else 0  # where copies that are saved lie too
+    if config.replicas > 1:  # where they meet: before, each one's after, and what they added
+        states += 3 * len(partners.share(config.replicas))
     needed = memory_needed(
         1, config.static(), vocab_size, config.dim, hyper, size, resident + 2, [device], 1, states
     )
     there = room(config.memory_gb, [device])
+    if device.platform == "cpu":  # which the processes of a run share
+        there //= partners.processes
     if needed > there:
         source = "--memory_gb gives" if config.memory_gb else f"the {device.platform} has"
         raise UserError(

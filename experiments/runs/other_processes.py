@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.cli.config import RunConfig
-from experiments.runs import memory, processes, reading
+from experiments.runs import memory, processes, reading, signals
 from experiments.runs.checkpointing import Start
 from w2v_jax import beginning, replicas, training
 from w2v_jax import processes as all_processes
@@ -29,7 +29,7 @@ def follow(config: RunConfig) -> None:
     config = resolve(config, corpus)
     with processes.joined(config) as partners:
         hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
-        resident = memory.check(config, corpus, hyper)
+        resident = memory.check(config, corpus, hyper, partners)
         state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
         state, position, before, ended = _from_first(state, Position(), 0, False, partners)
         if ended:
@@ -42,9 +42,10 @@ def follow(config: RunConfig) -> None:
             *(key, corpus, program, hyper, static, config.epochs, config.sync_every),
             *(before, resident),
         )
-        for _ in replicas.train(state, whole, position, partners):
-            if all_processes.total(0, partners):  # the first was asked to stop
-                return
+        with signals.watched() as asked:
+            for _ in replicas.train(state, whole, position, partners):
+                if signals.agreed(asked, partners):
+                    return
 
 
 def _from_first(state, position: Position, before: int, ended: bool, partners: Partners):

@@ -6,22 +6,28 @@ command with --distributed=HOST:PORT,N,I, write nothing, and end with the first.
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
 from absl import flags
+from jax.errors import JaxRuntimeError
 
-from experiments.cli import command, console
+from experiments.cli import command, console, programs
 from experiments.cli.config import RunConfig
 from experiments.cli.errors import Stopped
+from experiments.runs import signals
 from w2v_jax import processes
+from w2v_jax.data import loader
 from w2v_jax.replicas import ALONE, Partners
 from w2v_jax.types import UserError
 from w2v_jax.xla_flags import has_started
@@ -41,6 +47,7 @@ class Others(NamedTuple):
     """The processes beside the first, started and waiting."""
 
     address: str = ""
+    cores: tuple[int, ...] = ()  # of all processes
     children: tuple[subprocess.Popen, ...] = ()
 
 
@@ -78,24 +85,33 @@ def joined(config: RunConfig, others: Others = Others()) -> Iterator[Partners]: 
     else:
         yield ALONE
         return
-    with _connected(*given, config) as partners:
-        yield partners
+    try:
+        with _connected(*given, config) as partners:
+            yield partners
+    finally:
+        if others.cores:
+            _pin(others.cores)
 
 
 def wait_for_the_first() -> None:
-    """Until the first process has read the text; for those that it has started."""
-    if os.environ.get(STARTED):
-        if not sys.stdin.readline():
-            os._exit(LOST)
-        threading.Thread(target=_end_with_the_first, daemon=True).start()
+    """Until the first process has read the text."""
+    for each in signals.SIGNALS:  # the first is asked too, and all agree
+        signal.signal(each, signal.SIG_IGN)
+    if not sys.stdin.readline():
+        os._exit(LOST)
+    threading.Thread(target=_end_with_the_first, daemon=True).start()
 
 
 def processes_of(config: RunConfig) -> int:
     """How many processes carry the replicas: as many as there are cores, a power of two.
 
-    One where JAX has started, as reading an earlier checkpoint starts it: too late to join others.
+    One where JAX has started, as reading an earlier checkpoint starts it: too late to join others;
+    and where the text can be read once alone.
     """
     if config.replicas == 1 or config.continue_from or not _is_on_cpu() or has_started():
+        return 1
+    named = Path(config.corpus).expanduser() if config.corpus else None
+    if config.cache_dir == loader.NO_CACHE or (named and named.exists() and not named.is_file()):
         return 1
     most = min(config.replicas, len(_cores()), flags.FLAGS.processes or config.replicas)
     return 1 << (most.bit_length() - 1)
@@ -116,15 +132,15 @@ def _cores() -> list[int]:
 def _given() -> tuple[str, int, int]:
     """--distributed=HOST:PORT,N,I. Raises UserError."""
     text = flags.FLAGS.distributed
+    if not os.environ.get(STARTED):
+        raise UserError(f"--distributed={text}: is for the processes that a run itself starts")
     try:
         address, count, own = text.split(",")
         count, own = int(count), int(own)
         if ":" not in address or not 0 <= own < count:
             raise ValueError
     except ValueError as error:
-        raise UserError(
-            f"--distributed={text}: give HOST:PORT,N,I, process I (from 0) of N"
-        ) from error
+        raise UserError(f"--distributed={text}: not HOST:PORT,N,I") from error
     return address, count, own
 
 
@@ -141,6 +157,13 @@ def _connected(address: str, count: int, own: int, config: RunConfig) -> Iterato
     except Stopped:  # all of them did
         jax.distributed.shutdown()
         raise
+    except JaxRuntimeError as error:
+        command.end_at_once()
+        if "RESOURCE_EXHAUSTED" in str(error):
+            raise
+        time.sleep(1)  # whoever watches the others knows more
+        console.log("error: a process of the run was lost")
+        os._exit(LOST)
     except BaseException:  # the others wait for this one: JAX would wait for them
         command.end_at_once()
         raise
@@ -173,14 +196,15 @@ def _children(count: int, script: str, workdir: str) -> Iterator[Others]:
     cores = _cores()
     each = len(cores) // count
     address = f"127.0.0.1:{_free_port()}"
-    command = [sys.executable, "-m", f"experiments.{script}", *sys.argv[1:], f"--workdir={workdir}"]
+    own_flags = [*sys.argv[1:], f"--workdir={workdir}"]
+    begun = [sys.executable, "-m", f"experiments.{script}"]
     with contextlib.ExitStack() as stack:
         children = []
         for own in range(1, count):
             log = stack.enter_context(tempfile.TemporaryFile())
             _pin(cores[own * each : (own + 1) * each])  # a child has its parent's cores
             child = subprocess.Popen(
-                [*command, f"--distributed={address},{count},{own}"],
+                [*begun, f"--distributed={address},{count},{own}", *own_flags],
                 env={**os.environ, STARTED: "1"},
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -193,7 +217,8 @@ def _children(count: int, script: str, workdir: str) -> Iterator[Others]:
         stack.callback(_pin, cores)
         for own, (child, log) in enumerate(children, 1):
             threading.Thread(target=_watch, args=(own, child, log), daemon=True).start()
-        yield Others(address, tuple(child for child, _ in children))
+        programs.keep()  # they depend on the number of cores
+        yield Others(address, tuple(cores), tuple(child for child, _ in children))
 
 
 def _watch(own: int, child: subprocess.Popen, log) -> None:
@@ -220,7 +245,7 @@ def _end(child: subprocess.Popen) -> None:
     child.wait()
 
 
-def _pin(cores: list[int]) -> None:
+def _pin(cores: Sequence[int]) -> None:
     """This thread's cores, and those of the threads and processes that it starts."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)

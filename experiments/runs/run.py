@@ -106,7 +106,7 @@ def _run(
     defaults.tell(config, corpus)
     with processes.joined(config, others) as partners:
         hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
-        resident = memory.check(config, corpus, hyper)
+        resident = memory.check(config, corpus, hyper, partners)
         start = _beginning(config, corpus, key, hyper, earlier, index, this)
         if resumes:
             start = checkpointing.resumed(config, workdir, start, key, corpus.words * config.epochs)

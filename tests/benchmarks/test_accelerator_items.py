@@ -171,14 +171,14 @@ def test_words_a_second_count_those_of_the_steps_that_were_taken(ready):
 
 
 def test_a_training_with_other_options_is_the_same(ready):
-    other = steps.compiled_with(ready[0], bits.OPTIONS["yes, no Triton"])
+    other = steps.compiled_with(ready[0], bits.OPTIONS["yes"])
     assert other.program.train_steps is not ready[0].program.train_steps
     assert against_cpu.compared(ready[0], other)["difference"] == 0 and bits.same_bits(other)
 
 
 def test_a_flag_that_xla_refuses_is_told(ready, monkeypatch):
     wrong = {"first": {"xla_no_such_flag": True}}
-    monkeypatch.setattr(bits, "OPTIONS", {**wrong, "second": bits.DETERMINISTIC})
+    monkeypatch.setattr(bits, "OPTIONS", {**wrong, "second": bits.OPTIONS["yes"]})
     row = bits.deterministic(ready[0], TINY)
     assert row["deterministic"] == "second" and row["same_bits"] and row["ms"] > 0
     assert "xla_no_such_flag" in row["refused"]["first"]

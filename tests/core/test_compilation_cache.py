@@ -123,7 +123,7 @@ def test_a_full_disk_is_a_note_and_nothing_cut_short_stays(
     warm, monkeypatch, capsys, text_folder, tmp_path
 ):
     vectors, cache = warm
-    own, missing = open, [p for p in files(cache) if not p.name.startswith("jit_advance")]
+    own, missing = open, [p for p in files(cache) if not p.name.startswith("jit_train_steps")]
     for path in missing:
         path.unlink()
 
@@ -144,7 +144,7 @@ def test_a_full_disk_is_a_note_and_nothing_cut_short_stays(
 def test_damaged_programs_are_compiled_anew_once(warm, capsys, text_folder, tmp_path):
     vectors, cache = warm
     for path in files(cache):
-        if not path.name.startswith("jit_advance"):
+        if not path.name.startswith("jit_train_steps"):
             os.truncate(path, path.stat().st_size // 2)
     assert run(text_folder, tmp_path / "out", cache) == vectors
     said = capsys.readouterr().err

@@ -13,6 +13,7 @@ import w2v_jax as w2v
 from w2v_jax import beginning, subsampling, sweeping, training
 from w2v_jax.config import Config
 from w2v_jax.defaults import resolve
+from w2v_jax.types import no_metrics
 
 DEVICES = {"tpu": ["tpu"], "gpu": ["cuda", "rocm"]}
 KINDS = {
@@ -55,13 +56,17 @@ def test_drawing_and_steps_lower(corpus, kind, devices):
     sampled = jax.eval_shape(draw, *given)
     steps = partial(training.train_steps, static=static, steps=4)
     assert "while" in lowered(steps, devices, state, sampled, zero, jnp.zeros(2), hyper)
+    if training.in_runs(static):  # what an accelerator runs
+        run = partial(training.train_run, static=static, length=4)
+        given = state, no_metrics(), sampled, zero, zero, jnp.zeros(2), hyper
+        assert "while" in lowered(run, devices, *given)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", DEVICES)
 def test_trials_that_are_vmapped_and_a_whole_training_lower(corpus, devices, monkeypatch):
     config = resolve(Config(**SMALL, epochs=1), corpus)
-    monkeypatch.setattr(jax, "default_backend", lambda: devices)
+    monkeypatch.setattr(training, "platform_of", lambda tree: devices)
     train, hyper = w2v.make_train(corpus, config), w2v.make_hyper(corpus, config)
     keys = jnp.stack([jax.random.key(1), jax.random.key(2)])
     assert lowered(train, devices, keys[0], hyper)

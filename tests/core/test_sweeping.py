@@ -274,7 +274,7 @@ def test_vmap_width_and_padding():
     assert [sweeping.padded(n, devices, 2) for n in (1, 8, 9)] == [8, 8, 16]
 
 
-def test_one_after_the_other_in_place_is_a_map():
+def test_one_after_the_other_in_its_own_memory_is_a_map():
     def function(own, factor):
         first, other = own
         return jax.tree.map(lambda x: factor * x + other, first), jnp.sum(other)
@@ -282,5 +282,5 @@ def test_one_after_the_other_in_place_is_a_map():
     first = {"a": jnp.arange(6.0).reshape(3, 2), "b": jnp.arange(3.0)}
     others, factor = (jnp.array([1.0, 2.0, 4.0]),), jnp.float32(3)
     expected = jax.lax.map(lambda own: function((own[0], own[1][0]), factor), (first, others))
-    found = over_trials.in_place(function, first, others, factor)
+    found = over_trials.own_memory(function, first, others, factor)
     jax.tree.map(np.testing.assert_array_equal, expected, tuple(found))

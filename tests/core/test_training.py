@@ -404,6 +404,7 @@ def test_runs_of_steps_are_the_same_steps(make_corpus, make_hyper, name):
     [
         ("gpu", ("sparse", "row_adagrad")),
         ("tpu", ("sparse", "adagrad")),
+        ("gpu", ("sparse", "adam")),
         ("tpu", ("dense", "adam")),
     ],
 )

@@ -92,7 +92,7 @@ def test_too_late_is_said(machine):
     assert flags() == ""
 
 
-def test_jax_itself_tells_that_ithas_started():
+def test_jax_itself_tells_that_it_has_started():
     jax.devices()
     assert xla_flags.has_started()
 

@@ -12,13 +12,8 @@ from experiments.benchmarks.accelerator.items import Given
 from experiments.benchmarks.accelerator.sizes import Sizes
 from w2v_jax.config import Config
 
-# Options of XLA; the first that compiles is used. Kernels of products must be chosen without
-# measuring then, which those of Triton aren't where no device is there.
-DETERMINISTIC = {"xla_gpu_deterministic_ops": True}
-OPTIONS = {
-    "yes": DETERMINISTIC,
-    "yes, no Triton": {**DETERMINISTIC, "xla_gpu_enable_triton_gemm": False},
-}
+# Options of XLA: what --deterministic asks for.
+OPTIONS = {"yes": {"xla_gpu_deterministic_ops": True, "xla_gpu_enable_triton_gemm": False}}
 
 
 def configs(sizes: Sizes) -> Iterator[tuple[Config, int]]:

@@ -1,8 +1,7 @@
 """The process of an item: python -m experiments.benchmarks.accelerator.item NUMBER ROWS SPEC.
 
 Each row is a line of the file ROWS as soon as it is measured; what fails adds a line with its
-error. SPEC is JSON: tiny, workdir, corpus, and
-parent, the process with which it ends.
+error. SPEC is JSON: tiny, workdir, corpus, and parent, the process with which it ends.
 """
 
 import json

@@ -13,7 +13,7 @@ from w2v_jax import beginning, subsampling, training
 from w2v_jax.config import Config
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
-from w2v_jax.types import HyperParams, SampledChunk, StaticConfig, TrainState, Vocab
+from w2v_jax.types import HyperParams, SampledChunk, StaticConfig, TrainState, Vocab, no_metrics
 from w2v_jax.visits import Program
 
 WHOLE = 2**30  # steps a dispatch: all of a chunk
@@ -95,15 +95,9 @@ def row_of(ready: Ready, repeats: int) -> dict:
         "steps": ready.steps,
         "steps_words_per_sec": words_a_step / seconds,
         "compile_sec": ready.program.compile_sec,
-        "temp_mb": temporaries(ready.program.train_steps),
+        "temp_mb": ready.program.temp_bytes and ready.program.temp_bytes / MB,
         "peak_mb": peak(ready.device),
     }
-
-
-def temporaries(compiled: Any) -> float | None:
-    """MB that a compiled program takes beside its arguments and results, where XLA tells."""
-    about = compiled.memory_analysis()
-    return about.temp_size_in_bytes / MB if about else None
 
 
 def peak(device: jax.Device) -> float | None:
@@ -139,16 +133,21 @@ def parts(
     given = key, index, index, ids, ids, hyper
     yield "draw", draw, given
     sampled = jax.eval_shape(draw, *given)
-    train = partial(training.train_steps, static=static, steps=steps)
     progress = jax.ShapeDtypeStruct((2,), jnp.float32)
-    yield "train_steps", train, (state, sampled, index, progress, hyper)
+    train = partial(training.train_steps, static=static, steps=steps)
+    given = state, sampled, index, progress, hyper
+    if training.in_runs(static):  # what runs there
+        length = training.run_length(steps, size, static)
+        train = partial(training.train_run, static=static, length=length)
+        sums = jax.eval_shape(no_metrics)
+        given = state, sums, sampled, index, index, progress, hyper
+    yield "train_steps", train, given
 
 
 def compiled_with(ready: Ready, options: dict) -> Ready:
     """The same with its steps compiled by other options of XLA."""
-    train = partial(training.train_steps, static=ready.static, steps=ready.program.steps)
-    zero = jax.ShapeDtypeStruct((), jnp.int32)
-    given = ready.state, ready.sampled, zero, ready.progress, ready.hyper
-    lowered = jax.jit(train, donate_argnums=0).lower(*given)
-    program = ready.program._replace(train_steps=lowered.compile(compiler_options=options))
+    program = training.compile_program(
+        *(ready.state, ready.key, ready.corpus.chunk_size, ready.hyper, ready.static),
+        *(ready.program.steps, options),
+    )
     return ready._replace(program=program)
