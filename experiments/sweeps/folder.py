@@ -23,7 +23,7 @@ from experiments.sweeps import run as sweep_run
 from experiments.sweeps import table as sweep_table
 from experiments.sweeps.checkpointing import Saves
 from experiments.sweeps.outputs import VECTORS
-from w2v_jax import beginning, heldout, sweeping
+from w2v_jax import beginning, checks, heldout, sweeping
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import UserError
@@ -84,6 +84,7 @@ def run(base: RunConfig) -> None:
     programs = _plan(trials, corpus, devices)
     for config in {m.config for p in programs for m in p.trials}:
         beginning.check(config, corpus)
+        checks.check_alone(config.static(), "a sweep's trial")
     with lock.held(folder):
         shared = _settings(base, corpus, held, values, settings)
         differences = partial(earlier_flags.differences, here=earlier_flags.of(base))

@@ -27,6 +27,6 @@ def test_help_shows_each_flag_once_and_what_matters_first(capsys, script):
     if script != "query":
         assert {f.name for f in dataclasses.fields(RunConfig)} - set(names) <= {
             *("overwrite", "resume", "resident_gb", "checkpoint_every_steps"),
-            *("continue_from", "continue_schedule"),
+            *("continue_from", "continue_schedule", "processes", "distributed"),
         }
         assert names.index("corpus") < names.index("window") < names.index("beta1")
