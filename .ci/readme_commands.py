@@ -28,10 +28,11 @@ QUEUES = (  # side by side; a queue's in their order
 )
 TRAINING = ["--epochs=1", "--dim=10"]
 SMALL = {  # what makes a command small, beside the texts that `prepare` writes
-    "train_corpus": TRAINING,
+    "train_corpus": [*TRAINING, "--min_count=1"],
     "ptb_skipgram": TRAINING,
     "ptb_cbow": TRAINING,
     "ptb_ablation": ["--epochs=1", "--seeds=2"],
+    "ablation_report": [],
     "query": [],
     "evaluate": [],
     "export": [],
@@ -57,7 +58,12 @@ SMALL = {  # what makes a command small, beside the texts that `prepare` writes
     "kill_test": ["--kills=1", "--settings=blocks_skipgram", "--seed=3"],  # early in its training
     "grow_corpus": ["--words=40000", "--files=2"],
     "accelerator_check": ["--tiny", "--items=1"],
-    "benchmark_durability": ["--epochs=1", "--rounds=1", "--train_flags=--dim=10"],
+    "benchmark_durability": [
+        "--epochs=1",
+        "--rounds=1",
+        "--train_flags=--dim=10",
+        "--large_flags=--min_count=1",
+    ],
 }
 LEFT_OUT = {  # what a command says -> the package without which it is left out, and why
     "gensim": ("gensim", "compares with gensim"),
