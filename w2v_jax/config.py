@@ -243,7 +243,11 @@ def _check_number(about: dataclasses.Field, value: Any, shown: str) -> None:
     kinds = (int, np.integer) if about.type is int else (int, float, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise UserError(f"{shown}: not a {'whole ' if about.type is int else ''}number")
-    if not math.isfinite(value):
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        finite = False
+    if not finite:
         raise UserError(f"{shown}: not a finite number")
     low, high = about.metadata["low"], about.metadata["high"]
     if (low is not None and value < low) or (high is not None and value > high):

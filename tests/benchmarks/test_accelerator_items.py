@@ -53,13 +53,24 @@ def test_two_items_are_rehearsed(tmp_path):
     assert "REHEARSAL" in done.stdout and "20 of 20 right" in done.stdout
 
 
+# A process that a shell starts in the background ignores Ctrl-C.
+HEARS_CTRL_C = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv[0] = "accelerator_check"
+runpy.run_module("experiments.accelerator_check", run_name="__main__")
+"""
+
+
 @pytest.mark.slow
+@pytest.mark.rehearsal
 def test_the_whole_rehearsal_is_interrupted_and_completes(tmp_path):
     argv = [sys.executable, "-m", "experiments.accelerator_check", "--tiny", "--workdir=out"]
     argv += [f"--corpus={PACKED}"]
     env = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     began = time.perf_counter()
-    first = subprocess.Popen(argv, cwd=tmp_path, env=env, stdout=-1, stderr=-1, text=True)
+    heard = [sys.executable, "-c", HEARS_CTRL_C, *argv[3:]]
+    first = subprocess.Popen(heard, cwd=tmp_path, env=env, stdout=-1, stderr=-1, text=True)
     path = tmp_path / "out" / "results.jsonl"
     while first.poll() is None and not (path.exists() and len(lines_in(tmp_path / "out")) == 2):
         time.sleep(0.2)
