@@ -26,6 +26,7 @@ class Partners(NamedTuple):
     processes: int = 1  # a power of two, at most R
     number: int = 0  # of this one
     swap: Callable[[int, Any], Any] | None = None  # (level, arrays) -> the partner's there
+    swap_rows: Callable[[int, Any], Any] | None = None  # the same, if another way suits tables
 
     def share(self, replicas: int) -> range:
         """The numbers of the replicas that this process carries."""
@@ -34,8 +35,11 @@ class Partners(NamedTuple):
 
     def pair(self, level: int, tree: Any) -> tuple[Any, Any]:
         """A tree and the partner's at a level, in the order of their processes."""
-        other = self.swap(level, tree)
-        return (other, tree) if self.number >> level & 1 else (tree, other)
+        return self.in_order(level, tree, self.swap(level, tree))
+
+    def in_order(self, level: int, own: Any, other: Any) -> tuple[Any, Any]:
+        """What this process has and what its partner at a level has, in their order."""
+        return (other, own) if self.number >> level & 1 else (own, other)
 
     def levels(self) -> range:
         """At level l the partner is the process whose number differs in bit l."""
@@ -182,14 +186,49 @@ def meet(
     changes = [_change(after, base) for after in own]
     while len(changes) > 1:
         changes = [_combined(*two) for two in zip(changes[::2], changes[1::2], strict=True)]
-    (change,) = changes
-    for level in partners.levels():
-        change = _combined(*partners.pair(level, change))
+    change = _over_processes(changes[0], partners)
     averaged = 1 if OPTIMIZERS[static.optimizer].memory_adds else static.replicas
     return _moved(base, change, jnp.int32(since), jnp.int32(taken), jnp.float32(averaged))
 
 
-@jax.jit
+def _over_processes(change: Change, partners: Partners) -> Change:
+    """The change of all processes; the memory of `change` is the result's.
+
+    At a level two partners combine half of the rows each, and then give each other their halves:
+    of P processes each sends less than twice its tables, however many they are.
+    """
+    wholes, swap = [], partners.swap_rows or partners.swap
+    for level in partners.levels():
+        rows = change.params.input.shape[0]
+        half = -(-rows // 2)  # of an odd number both have the row in the middle
+        low, high = _rows(change, 0, half), _rows(change, rows - half, half)
+        wholes.append(change)
+        own, others = (high, low) if partners.number >> level & 1 else (low, high)
+        other = swap(level, others)
+        change = _combined(*partners.in_order(level, own, other))
+    for level in reversed(partners.levels()):
+        parts = partners.in_order(level, change, swap(level, change))
+        change = _whole(wholes.pop(), *parts)
+    return change
+
+
+@partial(jax.jit, static_argnames=("first", "count"))
+def _rows(change: Change, first: int, count: int) -> Change:
+    """`count` rows from `first` on."""
+    return jax.tree.map(lambda x: jax.lax.slice_in_dim(x, first, first + count), change)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _whole(change: Change, low: Change, high: Change) -> Change:
+    """A change, its first and its last rows replaced."""
+
+    def put(whole, low, high):
+        return whole.at[: len(low)].set(low).at[len(whole) - len(high) :].set(high)
+
+    return jax.tree.map(put, change, low, high)
+
+
+@partial(jax.jit, donate_argnums=0)
 def _combined(a: Change, b: Change) -> Change:
     params = jax.tree.map(_adasum, a.params, b.params)
     return Change(params, jax.tree.map(jnp.add, a.memory, b.memory))

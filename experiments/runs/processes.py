@@ -26,7 +26,7 @@ from experiments.cli import command, console, programs
 from experiments.cli.config import RunConfig
 from experiments.cli.errors import Stopped
 from experiments.runs import signals
-from w2v_jax import processes
+from w2v_jax import processes, shared_memory
 from w2v_jax.data import loader
 from w2v_jax.replicas import ALONE, Partners
 from w2v_jax.types import UserError
@@ -34,6 +34,7 @@ from w2v_jax.xla_flags import has_started
 
 HEARTBEAT = 30  # seconds without a sign of life after which a process counts as lost
 STARTED = "W2V_JAX_STARTED"  # in the environment of a process that another has started
+SHARED = "W2V_JAX_SHARED"  # there too: the file of the memory that they share
 LOST = 134  # exit status where one was
 ACCELERATORS = ("jax_cuda13_plugin", "jax_cuda12_plugin", "jax_rocm7_plugin", "libtpu")
 
@@ -49,6 +50,7 @@ class Others(NamedTuple):
     address: str = ""
     cores: tuple[int, ...] = ()  # of all processes
     children: tuple[subprocess.Popen, ...] = ()
+    file: int | None = None  # memory that they share
 
 
 @contextlib.contextmanager
@@ -75,9 +77,9 @@ def joined(config: RunConfig, others: Others = Others()) -> Iterator[Partners]: 
     It must be called before JAX starts. Raises UserError for a --distributed that is none.
     """
     if flags.FLAGS.distributed:
-        given = _given()
+        given, file = _given(), int(os.environ[SHARED]) if os.environ.get(SHARED) else None
     elif others.children:
-        given = others.address, len(others.children) + 1, 0
+        given, file = (others.address, len(others.children) + 1, 0), others.file
         for child in others.children:
             with contextlib.suppress(OSError):  # it is dead, and whoever watches it says so
                 child.stdin.write(b"\n")
@@ -86,7 +88,7 @@ def joined(config: RunConfig, others: Others = Others()) -> Iterator[Partners]: 
         yield ALONE
         return
     try:
-        with _connected(*given, config) as partners:
+        with _connected(*given, config, file) as partners:
             yield partners
     finally:
         if others.cores:
@@ -145,12 +147,14 @@ def _given() -> tuple[str, int, int]:
 
 
 @contextlib.contextmanager
-def _connected(address: str, count: int, own: int, config: RunConfig) -> Iterator[Partners]:
+def _connected(
+    address: str, count: int, own: int, config: RunConfig, file: int | None
+) -> Iterator[Partners]:
     if config.replicas % count:
         raise UserError(f"--replicas={config.replicas}: {count} processes can't share them evenly")
     jax.distributed.initialize(address, count, own, heartbeat_timeout_seconds=HEARTBEAT)
     try:
-        partners = processes.partners()
+        partners = processes.partners(file)
         with _without_stdout():  # where Gloo tells of each connection
             processes.total(0, partners)
         yield partners
@@ -199,13 +203,16 @@ def _children(count: int, script: str, workdir: str) -> Iterator[Others]:
     own_flags = [*sys.argv[1:], f"--workdir={workdir}"]
     begun = [sys.executable, "-m", f"experiments.{script}"]
     with contextlib.ExitStack() as stack:
-        children = []
+        children, file = [], shared_memory.make()
+        if file is not None:
+            stack.callback(os.close, file)
         for own in range(1, count):
             log = stack.enter_context(tempfile.TemporaryFile())
             _pin(cores[own * each : (own + 1) * each])  # a child has its parent's cores
             child = subprocess.Popen(
                 [*begun, f"--distributed={address},{count},{own}", *own_flags],
-                env={**os.environ, STARTED: "1"},
+                env={**os.environ, STARTED: "1", SHARED: "" if file is None else str(file)},
+                pass_fds=() if file is None else (file,),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -218,7 +225,7 @@ def _children(count: int, script: str, workdir: str) -> Iterator[Others]:
         for own, (child, log) in enumerate(children, 1):
             threading.Thread(target=_watch, args=(own, child, log), daemon=True).start()
         programs.keep()  # they depend on the number of cores
-        yield Others(address, tuple(cores), tuple(child for child, _ in children))
+        yield Others(address, tuple(cores), tuple(child for child, _ in children), file)
 
 
 def _watch(own: int, child: subprocess.Popen, log) -> None:

@@ -229,7 +229,7 @@ class Together:
         def swap(level, tree):
             self.given[number] = tree
             self.barrier.wait()
-            other = self.given[number ^ (1 << level)]
+            other = jax.tree.map(jnp.copy, self.given[number ^ (1 << level)])  # it may be donated
             self.barrier.wait()
             return other
 
