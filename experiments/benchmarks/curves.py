@@ -1,4 +1,4 @@
-"""Log-log plots of what grows: growth.png and softmax.png."""
+"""Plots of what grows: growth.png and softmax.png, and of what replicas cost: replicas.png."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,6 +66,61 @@ def draw_growth(path: Path, panels: dict[str, list[tuple[float, list]]], title: 
     for axes in grid[::3]:
         axes.set_ylabel("corpus words/s")
     figure.suptitle(title, x=0.01, ha="left", color=INK)
+    save_figure(figure, path)
+
+
+def draw_differences(path: Path, points: dict, names: dict[str, str]) -> None:
+    """A panel a measure: differences from one replica, with their intervals, against n.
+
+    points: {(R, n, rate): {measure: (mean, half width or None)}}; a curve a pair of R and rate.
+    """
+    figure = new_figure(11, 4)
+    panels = figure.subplots(1, len(names)).ravel()
+    kinds = list(dict.fromkeys((point[0], point[2]) for point in points))
+    for axes, (field, name) in zip(panels, names.items(), strict=True):
+        for number, (count, rate) in enumerate(kinds):
+            own = sorted(
+                (point[1], *points[point][field])
+                for point in points
+                if (point[0], point[2]) == (count, rate) and field in points[point]
+            )
+            if own:
+                steps, means, halves = zip(*own, strict=True)
+                colour = style.COLOURS[number % len(style.COLOURS)]
+                shown = [half or 0.0 for half in halves]
+                label = f"R {count}, rate {rate:g}"
+                axes.errorbar(
+                    steps, means, shown, marker="o", ms=4, color=colour, capsize=3, label=label
+                )
+        axes.axhline(0, color=INK, linewidth=1)
+        axes.set_xscale("log")
+        axes.set_title(name, loc="left", color=INK)
+        axes.set_xlabel("steps between meetings n")
+        style.plain_axes(axes)
+    panels[0].set_ylabel("difference from one replica")
+    handles, labels = panels[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+    save_figure(figure, path)
+
+
+def draw_scaling(path: Path, devices: Sequence[int], curves: dict) -> None:
+    """Times as fast as one device against devices; curves: {(link, n): values}, a panel a link."""
+    links = list(dict.fromkeys(link for link, _ in curves))
+    figure = new_figure(11, 4)
+    for axes, link in zip(figure.subplots(1, len(links), sharey=True), links, strict=True):
+        for number, ((name, steps), values) in enumerate(curves.items()):
+            if name == link:
+                colour = style.COLOURS[number % len(style.COLOURS)]
+                axes.plot(devices, values, marker="o", ms=4, color=colour, label=f"n {steps:,}")
+        axes.plot(devices, devices, color=INK, linewidth=1, linestyle=":")
+        axes.set_title(link, loc="left", color=INK)
+        axes.set_xlabel("devices R")
+        axes.legend(frameon=False)
+        _log_log(axes)
+        axes.set_xticks(devices)
+        axes.minorticks_off()
+    figure.axes[0].set_ylabel("times as fast as one (model)")
     save_figure(figure, path)
 
 
