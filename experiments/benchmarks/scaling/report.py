@@ -1,5 +1,6 @@
 """Measures, fits, and tells what the model makes of 1 to 64 devices."""
 
+import itertools
 import time
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from w2v_jax.types import UserError
 
 TYPES, WORDS = 69_893, 1_000_000
 TEXT = Text(17_000_048, 9_190, TYPES, 100)  # the Wikipedia text, a step 1,024 centres
-BATCH_SIZES, DIMS = (256, 512, 1024, 2048, 4096), (50, 100, 200)
+BATCH_SIZES, DIMS, NEGATIVES = (256, 1024, 4096), (50, 100, 200), (16, 48, 128)
 DEVICES = (1, 2, 4, 8, 16, 32, 64)
 # Steps, drawing: measured, experiments/results/accelerator/steps.md, 1,024 centres, in runs.
 # Memory: 0.6 of the 4.8 TB/s that NVIDIA's data sheet names; assumed.
@@ -47,9 +48,9 @@ def main() -> None:
         raise UserError("--workdir=.. is missing")
     every = [_whole(text) for text in values.sync_every]
     results = Results(Path(values.workdir).expanduser(), {"repeats": values.repeats})
-    for dim in DIMS:
-        for size in BATCH_SIZES:
-            results.once(partial(_step, size, dim, values.repeats), what="step", T=size, D=dim)
+    for size, dim, count in itertools.product(BATCH_SIZES, DIMS, NEGATIVES):
+        measure = partial(_step, size, dim, count, values.repeats)
+        results.once(measure, what="step", T=size, D=dim, negatives=count)
     results.once(partial(_others, values.repeats), what="others")
     if results.find(what="exchange") is None:
         for line in exchange.measured():
@@ -71,8 +72,8 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _step(batch_size: int, dim: int, repeats: int) -> dict:
-    config = steps.config_of(batch_size=batch_size, dim=dim)
+def _step(batch_size: int, dim: int, negatives: int, repeats: int) -> dict:
+    config = steps.config_of(batch_size=batch_size, dim=dim, negatives_per_group=negatives)
     corpus = zipf.corpus(TYPES, WORDS, 1)
     ready = steps.prepare(config, corpus, jax.devices("cpu")[0], 100)
     return {"seconds": steps.seconds_a_step(ready, repeats)}
@@ -109,7 +110,7 @@ def speed_up(count: int, sync_every: int, device: Device, link: Link) -> float:
 def text_of(lines: list[dict], every: list[int]) -> str:
     """table.md."""
     measured = [line for line in lines if line["what"] == "step"]
-    shapes = [Shape(line["T"], line["D"]) for line in measured]
+    shapes = [Shape(line["T"], line["D"], negatives=line["negatives"]) for line in measured]
     step, ratios = model.fit(shapes, [line["seconds"] for line in measured])
     others = next(line for line in lines if line["what"] == "others")
     links = [_link(way, lines) for way in ("memory", "loopback")]
@@ -162,10 +163,13 @@ def _told(step: model.Step) -> str:
 
 def _steps_table(lines: list[dict], ratios: np.ndarray) -> str:
     rows = [
-        [f"{line['T']:,}", f"{line['D']}", f"{1e3 * line['seconds']:.2f}", f"{ratio:.2f}"]
+        [
+            *(f"{line[name]:,}" for name in ("T", "D", "negatives")),
+            *(f"{1e3 * line['seconds']:.2f}", f"{ratio:.2f}"),
+        ]
         for line, ratio in zip(lines, ratios, strict=True)
     ]
-    return markdown(["T", "D", "ms a step", "model / measured"], rows)
+    return markdown(["T", "D", "noise words", "ms a step", "model / measured"], rows)
 
 
 def _rate(device: Device) -> float:
