@@ -1,4 +1,4 @@
-"""python split_training.py HOST:PORT N I FILE: process I of N, which train together, and what it gets.
+"""python split_training.py HOST:PORT N I FILE: process I of N, and what they train together.
 
 Each process has one CPU device, and a part of every table's columns.
 """
