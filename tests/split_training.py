@@ -1,4 +1,4 @@
-"""python split_training.py HOST:PORT N I FILE: process I of N, and what they train together.
+"""python split_training.py HOST:PORT N I FILE NAME ..: process I of N that train together.
 
 Each process has one CPU device, and a part of every table's columns.
 """
@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 import w2v_jax as w2v
+from w2v_jax import columns
 
 SETTINGS = {
     "skipgram": {"optimizer": "row_adagrad"},
@@ -22,22 +23,20 @@ def sentences():
     return [[f"w{i}" for i in line] for line in words.tolist()]
 
 
-def trained(mesh):
-    """Both tables, and the loss, of each of `SETTINGS`."""
+def trained(mesh, names=tuple(SETTINGS)):
+    """Both tables, and the loss, of each of these `SETTINGS`."""
     found = {}
-    for name, fields in SETTINGS.items():
-        run = w2v.train(
-            *(sentences(),),
-            **{"dim": 8, "min_count": 1, "epochs": 2, "batch_size": 128, "mesh": mesh, **fields},
-            progress=False,
-        )
+    for name in names:
+        fields = {"dim": 8, "min_count": 1, "epochs": 2, "batch_size": 128, **SETTINGS[name]}
+        run = w2v.train(sentences(), mesh=mesh, progress=False, **fields)
         found |= {f"{name}_input": run.params.input, f"{name}_output": run.params.output}
         found[f"{name}_loss"] = np.float64(run.loss)
     return found
 
 
 if __name__ == "__main__":
-    address, count, own, file = sys.argv[1:]
+    address, count, own, file, *names = sys.argv[1:]
     jax.distributed.initialize(address, int(count), int(own), initialization_timeout=60)
-    np.savez(file, **trained(f"columns:{count}"))
+    columns.ROWS = 16  # tables come to the host in parts
+    np.savez(file, **trained(f"columns:{count}", names))
     jax.distributed.shutdown()
