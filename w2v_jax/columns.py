@@ -53,14 +53,14 @@ def devices(mesh: str) -> Mesh:
         raise UserError(f"`mesh={mesh}`: there {_are(len(there))} of {kind} here")
     processes = jax.process_count()
     if size % processes:
-        raise UserError(f"`mesh={mesh}`: {processes} processes can't share {size} devices evenly")
+        raise UserError(f"`mesh={mesh}`: {size} is not a multiple of the {processes} processes")
     taken, seen = [], Counter()
     for device in there:
         seen[device.process_index] += 1
         if seen[device.process_index] <= size // processes:
             taken.append(device)
     if len(taken) < size:
-        raise UserError(f"`mesh={mesh}`: a process has fewer than {size // processes} devices")
+        raise UserError(f"`mesh={mesh}`: a process has not its share of devices")
     return Mesh(np.array(taken), (AXIS,))
 
 
