@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from w2v_jax import checks, model, update
+from w2v_jax import checks, columns, model, update
 from w2v_jax.config import Config
 from w2v_jax.counting import counted
 from w2v_jax.data import trainable, vocab
@@ -54,7 +54,14 @@ def make_hyper(config: Config, vocabulary: Vocab) -> HyperParams:
 def initial_state(
     config: Config, vocab_size: int, key: jax.Array, hyper: HyperParams
 ) -> TrainState:
-    """The tables as `config.init` draws them by the run's key, and the optimiser's state."""
+    """The tables as `config.init` draws them by the run's key, and the optimiser's state.
+
+    Raises UserError where `config.mesh` names more devices than there are.
+    """
+
+    def make(init_key):
+        params = model.init_params(init_key, vocab_size, config.dim, config.init)
+        return update.init_state(params, hyper, config.static())
+
     init_key = jax.random.fold_in(key, 3)
-    params = model.init_params(init_key, vocab_size, config.dim, config.init)
-    return update.init_state(params, hyper, config.static())
+    return columns.made(make, init_key, config.mesh) if config.mesh else make(init_key)

@@ -6,6 +6,7 @@ Each rule follows from what the entries of the registries say of themselves.
 import jax
 import numpy as np
 
+from w2v_jax import columns
 from w2v_jax.counting import counted
 from w2v_jax.engines import ENGINES
 from w2v_jax.losses import LOSSES
@@ -45,6 +46,9 @@ def check(static: StaticConfig) -> None:
         raise UserError(f"`replicas={count}`: must be a whole number, at least 1")
     if count & (count - 1):
         raise UserError(f"`replicas={count}`: not a power of two; they are combined two by two")
+    columns.count(static.mesh)
+    if static.mesh and count > 1:
+        raise UserError(f"`mesh={static.mesh}`: does not go with `replicas={count}`")
     loss, law, chosen = LOSSES[static.loss], NOISE[static.noise], OPTIMIZERS[static.optimizer]
     if static.cbow_legacy_gradient and static.model != "cbow":
         raise UserError(f"`cbow_legacy_gradient` is CBOW's; `model={static.model}`")
@@ -62,6 +66,13 @@ def check(static: StaticConfig) -> None:
 
 
 def check_alone(static: StaticConfig, whose: str) -> None:
+    """Raises UserError where what has a single replica, on one device, is given several."""
+    check_one_replica(static, whose)
+    if static.mesh:
+        raise UserError(f"`mesh={static.mesh}`: {whose} has one device")
+
+
+def check_one_replica(static: StaticConfig, whose: str) -> None:
     """Raises UserError where what has a single replica is given several."""
     if static.replicas > 1:
         raise UserError(f"`replicas={static.replicas}`: {whose} has one")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from w2v_jax import checks, defaults
+from w2v_jax import checks, columns, defaults
 from w2v_jax.checks import ENGINES, NAMES
 from w2v_jax.losses import LOSSES
 from w2v_jax.model import INITS
@@ -149,6 +149,11 @@ class Config:
     sync_every: int = field(
         2000, "Steps of a replica after which all are combined.", low=1, high=10**9
     )
+    mesh: str = field(
+        "",
+        "columns:S splits the tables by columns over S devices, for vocabularies that one does not "
+        "hold (empty: one device).",
+    )
     optimizer: str = field(
         "row_adagrad",
         "Optimiser, of optax; row_adagrad: Adagrad with one accumulator a row.",
@@ -212,6 +217,7 @@ def check(config: Config) -> None:
     for name in ("beta1", "beta2"):
         if getattr(config, name) >= 1:
             raise UserError(f"`{name}={getattr(config, name)}`: must be below 1")
+    columns.check(config.mesh, config.dim)
     whole = defaults.resolve(config)
     checks.check(whole.static())
     for name in OPTIMIZERS[whole.optimizer].above_zero:

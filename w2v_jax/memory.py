@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from w2v_jax import subsampling, training, update
+from w2v_jax import columns, subsampling, training, update
 from w2v_jax.engines import ENGINES
 from w2v_jax.losses import LOSSES
 from w2v_jax.sweeping import padded
@@ -34,8 +34,10 @@ def memory_needed(
 
     States twice (those of the epoch's beginning, and those in work) or `states` times, the text on
     each device, and for each trial in work a copy of its state, a chunk's stream with what drawing
-    it takes, its batches and its gradients. A TPU's tables have rows of whole registers.
+    it takes, its batches and its gradients. A TPU's tables have rows of whole registers. Split by
+    columns, each device has D / S of them.
     """
+    dim //= columns.count(static.mesh)
     platform = devices[0].platform
     static = static._replace(platform=platform)
     tables = jax.ShapeDtypeStruct((vocab_size, dim), jnp.float32)

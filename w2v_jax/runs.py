@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import tqdm.auto
 
-from w2v_jax import beginning, replicas, training
+from w2v_jax import beginning, columns, replicas, training
 from w2v_jax.config import Config
 from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
@@ -81,7 +81,7 @@ def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | N
             history.append(_line(report, found))
             show(history[-1])
     train_sec = time.perf_counter() - began
-    params = jax.device_get(state.params)
+    params = jax.device_get(columns.gathered(state.params))
     loss = mean_loss(sums)  # None where no step of the last epoch was measured
     if not all(np.isfinite(table).all() for table in params):
         raise UserError(_not_finite("the tables are not finite", config))

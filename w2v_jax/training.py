@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import checks, layouts, sampling, subsampling, table_ops, update, xla_flags
+from w2v_jax import checks, columns, layouts, sampling, subsampling, table_ops, update, xla_flags
 from w2v_jax.engines import ENGINES
 from w2v_jax.types import HyperParams, Metrics, SampledChunk, StaticConfig, TrainState, no_metrics
 from w2v_jax.visits import Position, Program, Training, progress_of, visits, words_through
@@ -210,7 +210,9 @@ def train_run(
     return state, Metrics(*total), rate_at(last, sampled, progress, hyper, static)
 
 
-def run_by_run(run: Callable, static: StaticConfig, steps: int, length: int) -> Callable:
+def run_by_run(
+    run: Callable, static: StaticConfig, steps: int, length: int, put: Callable = jax.device_put
+) -> Callable:
     """`train_steps` made of a compiled `train_run`.
 
     The host starts a dispatch's runs without waiting: in one program it would have to ask the
@@ -218,7 +220,7 @@ def run_by_run(run: Callable, static: StaticConfig, steps: int, length: int) -> 
     """
 
     def train_steps(state, sampled, begin, progress, hyper, *replica):
-        begin, sums, rate = int(begin), no_metrics(), np.float32(0)
+        begin, sums, rate = int(begin), put(no_metrics()), np.float32(0)
         total = int(sampling.steps_of(int(sampled.centres), static))
         end = min(begin + steps, own_steps(total, *map(int, replica or (0,)), static.replicas))
         for first in range(begin, end, length):
@@ -254,7 +256,7 @@ def compile_program(
     """
     checks.check(static)
     started = time.perf_counter()
-    static = static._replace(platform=platform_of(state))
+    static, put = static._replace(platform=platform_of(state)), columns.putting(state, static)
     xla_flags.warn_of_slow_scatter(static.platform)
     checks.check_noise(static, hyper)
     lowered = lower(state, key, size, hyper, static, steps)
@@ -263,12 +265,13 @@ def compile_program(
     if static.platform == "tpu":
         run = layouts.laid(run)
     if in_runs(static):
-        run = run_by_run(run, static, steps, run_length(steps, size, static))
+        run = run_by_run(run, static, steps, run_length(steps, size, static), put)
     return Program(
         draw=lowered.draw.compile(),
         shuffle=lowered.shuffle.compile(),
         train_steps=run,
         steps=steps,
+        put=put,
         compile_sec=time.perf_counter() - started,
         temp_bytes=memory.temp_size_in_bytes if memory else None,
     )
@@ -285,9 +288,10 @@ def lower(
     """The parts of `compile_program`, for static.platform; shapes are enough, or arrays."""
     index = jax.ShapeDtypeStruct((), jnp.int32)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
-    draw = jax.jit(partial(subsampling.sample_chunk, static=static))
+    whole = columns.of_draws(state, static)
+    draw = jax.jit(partial(subsampling.sample_chunk, static=static), **whole)
     sampled = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
-    shuffle = jax.jit(partial(subsampling.shuffle, static=static))
+    shuffle = jax.jit(partial(subsampling.shuffle, static=static), **whole)
     progress = jax.ShapeDtypeStruct((2,), jnp.float32)
     replica = [index] * (static.replicas > 1)
     if in_runs(static):
@@ -297,11 +301,7 @@ def lower(
     else:
         run = partial(train_steps, static=static, steps=steps)
         given = sampled, index, progress, hyper, *replica
-    edges = {}
-    if static.platform == "tpu":
-        lying = layouts.by_rows(state)
-        edges["in_shardings"] = lying, *[None] * len(given)
-        edges["out_shardings"] = lying, None, None
+    edges = columns.of_steps(state, len(given), static)
     return Lowered(
         draw=draw.lower(key, index, index, ids, ids, hyper),
         shuffle=shuffle.lower(key, index, index, sampled),
@@ -326,10 +326,11 @@ def train(
     start: with the state that was yielded with it, goes on to the same bits. Raises UserError
     where the whole run holds no step, or for several replicas.
     """
-    checks.check_alone(training.static, "this training")
+    checks.check_one_replica(training.static, "this training")
     program, step, begun = training.program, start.step, start.done
+    training = training._replace(hyper=program.put(training.hyper))
     for visit in visits(training, start):
-        progress = progress_of(training, visit)
+        progress = program.put(progress_of(training, visit))
         for first in range(begun, visit.steps, program.steps):
             state, metrics, rate = program.train_steps(
                 state, visit.sampled, np.int32(first), progress, training.hyper

@@ -150,6 +150,7 @@ class StaticConfig(NamedTuple):
     schedule: str = "constant"  # one of optimizers.SCHEDULES
     cbow_legacy_gradient: bool = False  # word2vec.c's: not divided by the number of contexts
     replicas: int = 1  # R, each trains every R-th step of a chunk
+    mesh: str = ""  # columns:S, tables split by columns over S devices; or one device
     platform: str = "cpu"  # cpu | gpu | tpu: of the devices that the program is compiled for
 
 

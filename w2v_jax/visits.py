@@ -23,6 +23,7 @@ class Program(NamedTuple):
     steps: int  # S, steps a dispatch
     compile_sec: float
     temp_bytes: int | None = None  # beside arguments and results, where XLA tells
+    put: Callable = jax.device_put  # puts arguments but the state where they are to lie
 
 
 class Training(NamedTuple):
@@ -125,11 +126,11 @@ def _sampled_chunks(training: Training, start: Position) -> Iterator[Drawn]:
             done += end - begin
             if epoch == start.epoch and slot < start.slot:
                 continue
-            address = key, jnp.int32(epoch), jnp.int32(chunk)
+            address = program.put((key, jnp.int32(epoch), jnp.int32(chunk)))
             if kept:
                 sampled = kept._replace(centre_order=program.shuffle(*address, kept))
             else:
-                text = texts.get(chunk) or jax.device_put(corpus.arrays(begin, end, size))
+                text = texts.get(chunk) or program.put(corpus.arrays(begin, end, size))
                 if len(texts) < training.resident:
                     texts[chunk] = text
                 sampled = program.draw(*address, *text, hyper)

@@ -15,7 +15,7 @@ from experiments.cli.config import RunConfig
 from experiments.report.tables import counted, enclosed, markdown, number, spread
 from experiments.runs import memory
 from experiments.runs.store import Results, machine
-from w2v_jax import beginning, training
+from w2v_jax import beginning, checks, training
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import TrainState, UserError
 
@@ -67,6 +67,7 @@ def main() -> None:
     if wrong := set(values.axes) - set(AXES):
         raise UserError(f"--axes={min(wrong)}: not one of {', '.join(AXES)}")
     settings = config.from_flags()
+    checks.check_alone(settings.static(), "what is measured")
     base = Point(*(values[axis].value for axis in AXES))
     shared = dict(config.resolved(settings))
     apart = (*AXES, "dataset", "corpus", "data_dir", "epochs")

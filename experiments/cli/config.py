@@ -310,5 +310,7 @@ def resolved(config: RunConfig) -> list[tuple[str, object]]:
     }
     skip |= {name for name in names if getattr(config, name) is None}  # the text will decide
     skip |= {name for name, why in without_effect(config)}
-    skip |= {name for name in ("window_limit", "negatives_limit") if not getattr(config, name)}
+    skip |= {
+        name for name in ("window_limit", "negatives_limit", "mesh") if not getattr(config, name)
+    }
     return [(name, getattr(config, name)) for name in names if name not in skip]

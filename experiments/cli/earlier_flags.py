@@ -40,6 +40,7 @@ RENAMED: dict[str, Renamed] = {  # by the old name
 }
 REMOVED: dict[str, str] = {}  # the value that this version behaves like, by the name
 LOCATIONS = ("dataset", "corpus", "data_dir", "continue_from")  # where a text lies: its hash tells
+APART = (*LOCATIONS, "mesh")  # what may change while a run goes on
 UNKNOWN = "unknown"
 _FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
 _WRITTEN = re.compile(r"--?([\w-]+)(?:=(.*))?", re.DOTALL)
@@ -129,7 +130,7 @@ def _spelled(name: str, text: str) -> str:
 
 
 def differences(
-    there: Mapping[str, str], here: Mapping[str, str], apart: Collection[str] = LOCATIONS
+    there: Mapping[str, str], here: Mapping[str, str], apart: Collection[str] = APART
 ) -> list[Difference]:
     """What differs between two runs' flags, but for those `apart`; there: of any version.
 

@@ -34,7 +34,7 @@ TOPICS = {
     "going on, memory, devices": (
         *("overwrite", "resume", "checkpoint_every_sec", "checkpoint_every_steps"),
         *("keep_checkpoints", "resident_gb", "memory_gb", "cpu_devices", "vmap_width"),
-        *("deterministic", "processes", "distributed"),
+        *("mesh", "deterministic", "processes", "distributed"),
     ),
 }
 

@@ -13,7 +13,7 @@ from experiments.cli.config import RunConfig
 from experiments.cli.errors import Diverged
 from experiments.runs import fingerprint, rundir
 from experiments.runs.metrics import MetricAccumulator
-from w2v_jax import checkpoint
+from w2v_jax import checkpoint, columns
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.training import Report
 from w2v_jax.types import TrainState, UserError
@@ -120,7 +120,7 @@ class CheckpointPolicy:
         self._checkpoints.close()
 
     def _snapshot(self, state: TrainState, report: Report) -> tuple[int, dict, dict]:
-        arrays = checkpoint.flat(_saved_of(state, self._key))
+        arrays = checkpoint.flat(columns.gathered(_saved_of(state, self._key)))
         if not all(np.isfinite(a).all() for a in arrays.values()):
             raise Diverged(
                 f"the embeddings are not finite at step {report.step}, learning rate "
@@ -167,12 +167,15 @@ def resumed(config: RunConfig, workdir: Path, first: Start, key: jax.Array, tota
     found = checkpoint.unflat(saved.arrays, like)
     if not np.array_equal(found["key"], jax.random.key_data(key)):
         raise UserError(f"{checkpoints.folder}/{saved.step}: its random key is of another seed")
+    lying = jax.tree.map(lambda leaf: leaf.sharding, first.state)
     jax.tree.map(lambda leaf: leaf.delete(), first.state)  # two would take twice the memory
     ended = saved.about["ledger"]["words"] == total
     said = "trained to its end, step" if ended else "going on from step"
     console.log(f"{said} {saved.step:,} ({checkpoints.folder}/{saved.step})")
     return Start(
-        jax.tree.map(jnp.array, found["state"]),
+        columns.like(found["state"], lying)
+        if config.mesh
+        else jax.tree.map(jnp.array, found["state"]),
         Position(**{_POSITION[name]: n for name, n in saved.about["position"].items()}),
         saved.about["ledger"],
         saved.about["metrics_bytes"],

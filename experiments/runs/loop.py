@@ -12,6 +12,7 @@ from experiments.cli.config import RunConfig
 from experiments.cli.errors import Diverged, Stopped
 from experiments.runs import checkpointing, events, rundir, signals
 from experiments.runs.checkpointing import Start
+from w2v_jax import columns
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.replicas import ALONE, Partners
 
@@ -78,5 +79,6 @@ def _told(config: RunConfig, workdir: Path, step: int) -> str:
 
 
 def _check_finite(state) -> None:
-    if not all(np.isfinite(table).all() for table in jax.tree.map(np.asarray, state.params)):
+    tables = jax.tree.map(np.asarray, columns.gathered(state.params))
+    if not all(np.isfinite(table).all() for table in tables):
         raise Diverged("the embeddings are not finite: try a smaller --learning_rate")

@@ -7,6 +7,7 @@ import jax
 
 from experiments.cli.config import RunConfig
 from experiments.report.tables import counted
+from w2v_jax import columns
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.memory import memory_needed
 from w2v_jax.replicas import ALONE, Partners
@@ -39,7 +40,11 @@ def check(config: RunConfig, corpus: Corpus, hyper: HyperParams, partners: Partn
     Raises UserError where a run with them, and with two that come and go, needs more than there is.
     hyper: its shapes are enough.
     """
-    device, vocab_size = jax.devices()[0], len(corpus.vocab.words)
+    devices, vocab_size = [jax.devices()[0]], len(corpus.vocab.words)
+    device = devices[0]
+    if config.mesh:
+        devices = list(columns.devices(config.mesh).local_devices)
+        devices = devices if device.platform == "cpu" else devices[:1]  # which share their memory
     size = corpus.chunk_size
     chunks = len(corpus.bounds) - 1
     resident = min(int(config.resident_gb * 1e9) // (8 * size), chunks)
@@ -47,7 +52,7 @@ def check(config: RunConfig, corpus: Corpus, hyper: HyperParams, partners: Partn
     if config.replicas > 1:  # where they meet: before, each one's after, and what they added
         states += 3 * len(partners.share(config.replicas))
     needed = memory_needed(
-        1, config.static(), vocab_size, config.dim, hyper, size, resident + 2, [device], 1, states
+        1, config.static(), vocab_size, config.dim, hyper, size, resident + 2, devices, 1, states
     )
     there = room(config.memory_gb, [device])
     if device.platform == "cpu":  # which the processes of a run share

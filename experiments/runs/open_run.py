@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.cli import earlier_flags
+from experiments.cli import console, earlier_flags
 from experiments.cli.config import RunConfig
 from experiments.runs import fingerprint, lock, rundir
 from w2v_jax.defaults import resolve
@@ -28,6 +28,9 @@ class OpenRun(NamedTuple):
             return False
         fingerprint.check(f"--workdir={self.workdir}", self.there, this)
         rundir.clear_unfinished(self.workdir)
+        before, now = (flags["flags"].get("mesh", "") for flags in (self.there, this))
+        if before != now:
+            console.log(f"note: it began with --mesh={before}; the last bits are those of both")
         return True
 
 

@@ -18,6 +18,7 @@ from experiments.cli.config import RunConfig, resolved, to_flagfile
 from experiments.report import chance
 from experiments.runs import (
     checkpointing,
+    devices,
     fingerprint,
     loop,
     memory,
@@ -33,7 +34,7 @@ from experiments.runs.checkpointing import Start
 from experiments.runs.metrics import MetricAccumulator
 from experiments.runs.newest import exported
 from experiments.runs.open_run import OpenRun, open_run
-from w2v_jax import beginning, replicas, training, visits, warm_start
+from w2v_jax import beginning, columns, replicas, training, visits, warm_start
 from w2v_jax import processes as all_processes
 from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
@@ -54,6 +55,7 @@ def run(config: RunConfig, script: str) -> None:
     now = time.strftime("%Y%m%d-%H%M%S")
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
     config = pretrained.absolute(without_missing_extras(config))
+    devices.make(config)
     if processes.number():
         other_processes.follow(config)
         return
@@ -120,7 +122,8 @@ def _run(
                 partners,
             )
     summary = _summary(config, source, corpus, end, start.resumes, len(untrained))
-    wv = WordVectors(corpus.vocab.words, exported(end.state.params, config.export_vectors))
+    params = columns.gathered(end.state.params)
+    wv = WordVectors(corpus.vocab.words, exported(params, config.export_vectors))
     outputs.finish(config, workdir, summary, rundir.with_untrained(workdir, wv), end.unsaved)
 
 
@@ -216,7 +219,9 @@ def _beginning(
     state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
     before = 0
     if earlier:
+        lying = jax.tree.map(lambda leaf: leaf.sharding, state)
         state = warm_start.transfer_rows(state, earlier, index, config.continue_schedule)
+        state = columns.like(state, lying) if config.mesh else state
         earlier.arrays.clear()  # they may be as large as the state
         before = earlier.words if config.continue_schedule else 0
     return Start(state, visits.Position(), None, None, 0, before, this)

@@ -70,6 +70,7 @@ def run(base: RunConfig) -> None:
         if (folder / name).exists():
             raise UserError(f"--workdir={folder}: holds a run ({name}), not a sweep")
     values, settings = design.settings(base)
+    checks.check_alone(base.static(), "a sweep's trial")
     base = wiring.without_missing_extras(base)
     sweep_outputs.check(base, values)
     seeds = flags.FLAGS.seeds

@@ -11,7 +11,7 @@ from w2v_jax.table_ops import look_up
 from w2v_jax.types import Batch, Metrics, Params, Rows, StaticConfig, Work, no_metrics
 
 PART = 2**18  # gathered floats that a part of a batch may have: half and twice are slower (CPU)
-PART_ON_ACCELERATORS = 2**26  # where a step is too short for many small parts
+LARGE_PART = 2**26  # on accelerators, and of tables split by columns: a part has its own all-reduce
 
 
 def flattened(batch: Batch) -> Rows:
@@ -74,7 +74,8 @@ def vocabulary_gradient(
 
 def part_size(pairs: int, inputs: int, dim: int, static: StaticConfig) -> int:
     """Pairs that a part may have, of so many in all, with so many inputs a pair."""
-    part = PART if static.platform == "cpu" else PART_ON_ACCELERATORS
+    small = static.platform == "cpu" and not static.mesh
+    part = PART if small else LARGE_PART
     return min(pairs, max(1, part // ((inputs + 1 + static.negatives) * dim)))
 
 
