@@ -75,8 +75,10 @@ class RunConfig(Config):
         0, "Processes that carry --replicas on CPUs (0: one a core).", low=0, result=False
     )
     distributed: str = field(
-        "",
-        "What a run gives to the processes that it starts: HOST:PORT,N,I.",
+        "off",
+        "Processes of several machines carry --replicas, each by the same command: HOST:PORT,N,I "
+        "(of process 0, how many there are, which this is), or auto (SLURM, Open MPI, Kubernetes, "
+        "TPU pods).",
         result=False,
     )
     deterministic: bool = field(

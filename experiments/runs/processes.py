@@ -1,7 +1,8 @@
 """The processes that carry a run's replicas: on CPUs one a core, started here, joined by JAX.
 
 The first process owns the run directory, the screen and the signals. The others run the same
-command with --distributed=HOST:PORT,N,I, write nothing, and end with the first.
+command with --distributed=HOST:0,N,I, hear of the port once the text is read, write nothing, and
+end with the first. Where the user gives --distributed, `group` joins them, and none is started.
 """
 
 import contextlib
@@ -12,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,86 +20,99 @@ from typing import NamedTuple
 
 import jax
 from absl import flags
-from jax.errors import JaxRuntimeError
 
 from experiments.cli import command, console, programs
 from experiments.cli.config import RunConfig
 from experiments.cli.errors import Stopped
-from experiments.runs import signals
+from experiments.runs import abort, distributed, signals
+from experiments.runs.distributed import Given
+from experiments.runs.group import Group
 from w2v_jax import processes
 from w2v_jax.data import loader
 from w2v_jax.replicas import ALONE, Partners
-from w2v_jax.types import UserError
 from w2v_jax.xla_flags import has_started
 
-HEARTBEAT = 30  # seconds without a sign of life after which a process counts as lost
-STARTED = "W2V_JAX_STARTED"  # in the environment of a process that another has started
-LOST = 134  # exit status where one was
+HERE = "127.0.0.1"
 ACCELERATORS = ("jax_cuda13_plugin", "jax_cuda12_plugin", "jax_rocm7_plugin", "libtpu")
 
 
-def number() -> int:
-    """Which of a run's processes this is; 0: the first, or the only one."""
-    return _given()[2] if flags.FLAGS["distributed"].value else 0
-
-
 class Others(NamedTuple):
-    """The processes beside the first, started and waiting."""
+    """The processes beside the first, started and waiting; or those of --distributed."""
 
-    address: str = ""
     cores: tuple[int, ...] = ()  # of all processes
     children: tuple[subprocess.Popen, ...] = ()
+    group: Group | None = None
+
+    def sharing(self) -> int:
+        """How many of the run's processes share this machine's memory."""
+        return self.group.here() if self.group else len(self.children) + 1
+
+    def reading(self) -> contextlib.AbstractContextManager[None]:
+        """While the text is read: by one process of a machine first."""
+        return self.group.reading() if self.group else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
-def started(config: RunConfig, script: str, workdir: str) -> Iterator[Others]:
+def started(
+    config: RunConfig, script: str, workdir: str, group: Group | None = None
+) -> Iterator[Others]:
     """The other processes of a run, where it has any on this machine; they end with it.
 
     They come up while the first reads the text. It must be called before JAX starts.
     """
-    count = 1 if flags.FLAGS.distributed else processes_of(config)
-    if config.replicas > 1 and not flags.FLAGS.distributed:
+    count = group.given.processes if group else processes_of(config)
+    if config.replicas > 1:
         how = "one after the other" if count == 1 else f"carried by {count} processes"
         console.log(f"{config.replicas} replicas, {how}")
-    if count == 1:
-        yield Others()
+    if group or count == 1:
+        yield Others(group=group)
         return
     with _children(count, script, workdir) as others:
         yield others
 
 
 @contextlib.contextmanager
-def joined(config: RunConfig, others: Others = Others()) -> Iterator[Partners]:  # noqa: B008
-    """The partners of a run, from here to its end. The text has been read, and is in the cache.
+def joined(others: Others) -> Iterator[Partners]:
+    """The partners of a run, from here to the training's end. The text has been read.
 
-    It must be called before JAX starts. Raises UserError for a --distributed that is none.
+    It must be called before JAX starts, but for a group, whose processes have met.
     """
-    if flags.FLAGS.distributed:
-        given = _given()
-    elif others.children:
-        given = others.address, len(others.children) + 1, 0
-        for child in others.children:
-            with contextlib.suppress(OSError):  # it is dead, and whoever watches it says so
-                child.stdin.write(b"\n")
-                child.stdin.flush()
-    else:
+    if others.group:
+        yield _partners()
+        others.group.part()
+        return
+    if not others.children:
         yield ALONE
         return
+    port = _free_port()
+    for child in others.children:
+        with contextlib.suppress(OSError):  # it is dead, and whoever watches it says so
+            child.stdin.write(f"{port}\n".encode())
+            child.stdin.flush()
     try:
-        with _connected(*given, config) as partners:
+        with _connected(Given(f"{HERE}:{port}", len(others.children) + 1, 0)) as partners:
             yield partners
     finally:
-        if others.cores:
-            _pin(others.cores)
+        _pin(others.cores)
 
 
-def wait_for_the_first() -> None:
-    """Until the first process has read the text."""
+def wait_for_the_first() -> Given:
+    """Until the first process has read the text; what to join, then."""
     for each in signals.SIGNALS:  # the first is asked too, and all agree
         signal.signal(each, signal.SIG_IGN)
-    if not sys.stdin.readline():
-        os._exit(LOST)
+    port = sys.stdin.readline().strip()
+    if not port:
+        os._exit(abort.LOST)
     threading.Thread(target=_end_with_the_first, daemon=True).start()
+    given = distributed.given()
+    return given._replace(address=f"{HERE}:{port}")
+
+
+@contextlib.contextmanager
+def joined_with_the_first(given: Given) -> Iterator[Partners]:
+    """The partners of a run, for a process that the first has started."""
+    with _connected(given) as partners:
+        yield partners
 
 
 def processes_of(config: RunConfig) -> int:
@@ -129,45 +142,28 @@ def _cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def _given() -> tuple[str, int, int]:
-    """--distributed=HOST:PORT,N,I. Raises UserError."""
-    text = flags.FLAGS.distributed
-    if not os.environ.get(STARTED):
-        raise UserError(f"--distributed={text}: is for the processes that a run itself starts")
-    try:
-        address, count, own = text.split(",")
-        count, own = int(count), int(own)
-        if ":" not in address or not 0 <= own < count:
-            raise ValueError
-    except ValueError as error:
-        raise UserError(f"--distributed={text}: not HOST:PORT,N,I") from error
-    return address, count, own
-
-
 @contextlib.contextmanager
-def _connected(address: str, count: int, own: int, config: RunConfig) -> Iterator[Partners]:
-    if config.replicas % count:
-        raise UserError(f"--replicas={config.replicas}: {count} processes can't share them evenly")
-    jax.distributed.initialize(address, count, own, heartbeat_timeout_seconds=HEARTBEAT)
-    try:
-        partners = processes.partners()
-        with _without_stdout():  # where Gloo tells of each connection
-            processes.total(0, partners)
-        yield partners
-    except Stopped:  # all of them did
-        jax.distributed.shutdown()
-        raise
-    except JaxRuntimeError as error:
-        command.end_at_once()
-        if "RESOURCE_EXHAUSTED" in str(error):
+def _connected(given: Given) -> Iterator[Partners]:
+    with distributed.joined(given):
+        try:
+            yield _partners()
+        except Stopped:  # all of them did
+            jax.distributed.shutdown()
             raise
-        time.sleep(1)  # whoever watches the others knows more
-        console.log("error: a process of the run was lost")
-        os._exit(LOST)
-    except BaseException:  # the others wait for this one: JAX would wait for them
-        command.end_at_once()
-        raise
-    jax.distributed.shutdown()
+        except BaseException as error:
+            if distributed.tells_of_loss(error):
+                distributed.end_for_loss()
+            command.end_at_once()  # the others wait for this one: JAX would wait for them
+            raise
+        jax.distributed.shutdown()
+
+
+def _partners() -> Partners:
+    """All processes, connected with each other."""
+    partners = processes.partners()
+    with _without_stdout():  # where Gloo tells of each connection
+        processes.total(0, partners)
+    return partners
 
 
 @contextlib.contextmanager
@@ -187,7 +183,7 @@ def _without_stdout() -> Iterator[None]:
 def _end_with_the_first() -> None:
     """Ends this process as soon as the one that started it is gone."""
     sys.stdin.read()
-    os._exit(LOST)
+    os._exit(abort.LOST)
 
 
 @contextlib.contextmanager
@@ -195,7 +191,6 @@ def _children(count: int, script: str, workdir: str) -> Iterator[Others]:
     """Starts all but the first. Each has its share of the cores."""
     cores = _cores()
     each = len(cores) // count
-    address = f"127.0.0.1:{_free_port()}"
     own_flags = [*sys.argv[1:], f"--workdir={workdir}"]
     begun = [sys.executable, "-m", f"experiments.{script}"]
     with contextlib.ExitStack() as stack:
@@ -204,8 +199,8 @@ def _children(count: int, script: str, workdir: str) -> Iterator[Others]:
             log = stack.enter_context(tempfile.TemporaryFile())
             _pin(cores[own * each : (own + 1) * each])  # a child has its parent's cores
             child = subprocess.Popen(
-                [*begun, f"--distributed={address},{count},{own}", *own_flags],
-                env={**os.environ, STARTED: "1"},
+                [*begun, *own_flags, f"--distributed={HERE}:0,{count},{own}"],
+                env={**os.environ, distributed.STARTED: "1"},
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -218,7 +213,7 @@ def _children(count: int, script: str, workdir: str) -> Iterator[Others]:
         for own, (child, log) in enumerate(children, 1):
             threading.Thread(target=_watch, args=(own, child, log), daemon=True).start()
         programs.keep()  # they depend on the number of cores
-        yield Others(address, tuple(cores), tuple(child for child, _ in children))
+        yield Others(tuple(cores), tuple(child for child, _ in children))
 
 
 def _watch(own: int, child: subprocess.Popen, log) -> None:
@@ -228,10 +223,10 @@ def _watch(own: int, child: subprocess.Popen, log) -> None:
         return
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
-    console.log(
+    console.error(
         f"error: process {own} of the run was lost (status {status}): {(lines or [''])[-1]}"
     )
-    os._exit(LOST)
+    os._exit(abort.LOST)
 
 
 def _end(child: subprocess.Popen) -> None:
@@ -253,5 +248,5 @@ def _pin(cores: Sequence[int]) -> None:
 
 def _free_port() -> int:
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
+        found.bind((HERE, 0))
         return found.getsockname()[1]

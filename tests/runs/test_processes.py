@@ -120,7 +120,7 @@ def test_a_fault_of_the_run_ends_all_with_its_line(folder):
     assert status == 2 and err.splitlines()[-1].startswith("diverged: ")
 
 
-@pytest.mark.parametrize("given", ["x", "host,2,0", "host:1,2", "host:1,2,2", "host:1,two,0"])
+@pytest.mark.parametrize("given", ["x", "host,2,0", "host:1,2", "host:1,2,2", "host:1,two,0", "host:p,2,0", ":1,2,0"])
 def test_what_is_no_place_among_processes_is_refused(tmp_path, capsys, given):
     (tmp_path / "text.txt").write_text(text_of())
     args = [f"--corpus={tmp_path / 'text.txt'}", f"--workdir={tmp_path / 'out'}"]
