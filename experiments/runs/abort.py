@@ -20,15 +20,15 @@ _HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_int)
 
 
 class Line:
-    """What is told where JAX ends the process."""
+    """What is told where JAX ends the process, and the exit status."""
 
-    def __init__(self, text: str):
-        self.text = text
+    def __init__(self, text: str, status: int):
+        self.text, self.status = text, status
 
 
 @contextlib.contextmanager
 def told(line: Line) -> Iterator[None]:
-    """Where JAX's client aborts, prints the line and ends with status 134.
+    """Where JAX's client aborts, prints the line and ends with its status.
 
     Any other abort tells what the C++ had printed, and ends as ever. Python's own stderr is left
     as it is.
@@ -42,7 +42,7 @@ def told(line: Line) -> Iterator[None]:
             said = printed.read()
             if _BY_JAX in said:
                 os.write(terminal, f"{line.text}\n".encode())
-                os._exit(LOST)
+                os._exit(line.status)
             os.write(terminal, said)  # and abort() goes on
 
         handler = _HANDLER(handle)  # referred to as long as it is installed

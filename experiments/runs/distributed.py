@@ -13,7 +13,7 @@ from jax._src import clusters  # what `jax.distributed.initialize` itself asks
 from jax._src import distributed as of_jax  # its store has no public name; Orbax takes it here
 from jax.errors import JaxRuntimeError
 
-from experiments.cli import console
+from experiments.cli import command, console
 from experiments.runs import abort, signals
 from w2v_jax.types import UserError
 
@@ -34,7 +34,9 @@ class Given(NamedTuple):
 
     def refused(self, cause: str) -> UserError:
         """What is wrong with --distributed."""
-        return UserError(f"--distributed={flags.FLAGS.distributed}: {cause}")
+        text = flags.FLAGS.distributed
+        text = f"{self.address},{self.processes},{self.number}" if text == OFF else text
+        return UserError(f"--distributed={text}: {cause}")
 
 
 def is_started() -> bool:
@@ -69,7 +71,7 @@ def _detected() -> Given:
         found = clusters.ClusterEnv.auto_detect_unset_distributed_params(
             *(address, None, None, None, None, JOIN)
         )
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # a launcher's own packages raise what they like
         raise UserError(f"--distributed=auto: {' '.join(str(error).split())}") from error
     if None in found[:3]:
         raise UserError(
@@ -95,16 +97,17 @@ def joined(given: Given) -> Iterator[Any]:
     It must be called before JAX starts. Raises UserError where the others can't be met.
     """
     missing = f"not all of its {given.processes} processes came within {JOIN} s"
-    line = abort.Line(f"error: {given.refused(missing)}")
+    line = abort.Line(f"error: {given.refused(missing)}", command.BAD_INPUT)
     _check_address(given)
     with abort.told(line):
         with signals.at_once():
             jax.distributed.initialize(
                 *(given.address, given.processes, given.number, given.devices),
+                cluster_detection_method="deactivate",  # it was asked
                 initialization_timeout=JOIN,
                 heartbeat_timeout_seconds=HEARTBEAT,
             )
-        line.text = LOST
+        line.text, line.status = LOST, abort.LOST
         yield of_jax.global_state.client
 
 
@@ -140,7 +143,7 @@ def _check_free(given: Given, port: int) -> None:
         with socket.create_server(("", port)):
             pass
     except OSError as error:
-        raise given.refused(f"port {port}: {error.strerror}") from error
+        raise given.refused(f"port {port}: {os.strerror(error.errno)}") from error
 
 
 def _reach(given: Given, host: str, port: int) -> None:
