@@ -21,7 +21,7 @@ from jax.errors import JaxRuntimeError
 from experiments.cli import command, console
 from experiments.cli.config import RunConfig
 from experiments.cli.errors import Stopped
-from experiments.runs import distributed, fingerprint
+from experiments.runs import distributed, fingerprint, signals
 from experiments.runs.distributed import Given
 from w2v_jax.types import UserError
 
@@ -66,10 +66,15 @@ class Group(NamedTuple):
         if jax.distributed.is_initialized():
             jax.distributed.shutdown()
 
+    def stop(self) -> None:
+        """Asks the others to stop, as a signal asked this one."""
+        with contextlib.suppress(JaxRuntimeError):  # another came first
+            self.store.key_value_set("stop", "")
+
     def agree(self, this: dict) -> None:
         """Raises UserError, in all processes, where one is about to train something else.
 
-        this: the run's fingerprint.
+        this: the fingerprint of a run; or what it has of a sweep.
         """
         this = this | {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
         found = self.gathered("fingerprint", this)
@@ -77,23 +82,24 @@ class Group(NamedTuple):
             if differ := fingerprint.differences(found[0], other):
                 self.part()
                 raise UserError(
-                    f"--distributed: processes 0 and {number} have been given different runs: "
+                    f"--distributed: processes 0 and {number} have been given different work: "
                     f"{'; '.join(differ)}"
                 )
 
 
 @contextlib.contextmanager
-def together(config: RunConfig) -> Iterator[Group | None]:
+def together(config: RunConfig | None = None) -> Iterator[Group | None]:
     """The group of --distributed, or None; whatever ends one of them ends all.
 
-    It must be called before JAX starts. Raises UserError where they can't share the replicas, or
-    don't meet.
+    config: of a run, whose replicas they share. It must be called before JAX starts. Raises
+    UserError where they can't share them, or don't meet.
     """
     given = None if distributed.is_started() else distributed.given()
     if given is None or given.processes == 1:
         yield None
         return
-    _check(given, config)
+    if config:
+        _check(given, config)
     with distributed.joined(given) as store, _watched(store, given):
         try:
             group = Group(given, store, _gathered(store, given, "machine", socket.gethostname()))
@@ -107,7 +113,8 @@ def together(config: RunConfig) -> Iterator[Group | None]:
 
 def _end(store, given: Given, error: BaseException) -> None:
     """Ends the others where this process ends, or this one where another was lost."""
-    if isinstance(error, Stopped):  # all of them did
+    stopped = isinstance(error, SystemExit) and _found(store, "stop") is not None
+    if stopped or isinstance(error, Stopped):  # all of them did
         jax.distributed.shutdown()
     elif distributed.tells_of_loss(error):
         distributed.end_for_loss()
@@ -154,9 +161,12 @@ def _watched(store, given: Given) -> Iterator[None]:
 
     def wait():
         with contextlib.suppress(JaxRuntimeError):  # they have parted, or one was lost
+            asked = False
             while (found := _found(store, "end")) is None:
                 if left.wait(_POLL):
                     return
+                if not asked and _found(store, "stop") is not None:
+                    asked = signals.ask_this_process()
             end = json.loads(found)
             if end["process"] != given.number:
                 line = f"process {end['process']}: {end['line']}" if end["line"] else ""

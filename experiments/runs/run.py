@@ -56,6 +56,8 @@ def run(config: RunConfig, script: str) -> None:
     now = time.strftime("%Y%m%d-%H%M%S")
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
     config = pretrained.absolute(without_missing_extras(config))
+    if config.processes > 1 and config.replicas == 1:
+        console.log("note: --processes has no effect with --replicas=1")
     if distributed.is_started():
         other_processes.follow(config)
         return

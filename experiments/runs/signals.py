@@ -1,6 +1,7 @@
 """SIGINT and SIGTERM during training: the first asks to save and end, a second ends at once."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -49,6 +50,14 @@ def agreed(asked: Asked, partners: Partners) -> int:
     if found >= _MOST:
         return signal.SIGTERM
     return signal.SIGINT if found else 0
+
+
+def ask_this_process() -> bool:
+    """Asks it to stop, as from outside; False where it is stopping already, or compiles."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # another would end it at once
+        return False
+    os.kill(os.getpid(), signal.SIGTERM)
+    return True
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import time
 import pytest
 from scripts import ROOT, start, text_of
 
+from experiments.runs import children as of_command
 from experiments.runs import distributed, processes
 
 pytestmark = pytest.mark.slow
@@ -72,7 +73,7 @@ def after_metrics(folder, name, process, lines=12):
         time.sleep(0.05)
 
 
-several = pytest.mark.skipif(len(processes._cores()) < 2, reason="one core")
+several = pytest.mark.skipif(len(of_command.cores()) < 2, reason="one core")
 
 
 @several
@@ -181,7 +182,7 @@ def test_what_differs_is_named_by_all(folder):
     flags = ["--epochs=3"], ["--epochs=4", "--corpus=other.txt"]
     found = joined(folder, "differ", *flags, environments=environments, given=["auto"] * 2)
     line = (
-        "error: --distributed: processes 0 and 1 have been given different runs: --epochs is 3 "
+        "error: --distributed: processes 0 and 1 have been given different work: --epochs is 3 "
         "and 4; the text is another; the vocabulary is another"
     )
     for status, _, err in map(ended, found):
