@@ -69,7 +69,7 @@ class Group(NamedTuple):
     def stop(self) -> None:
         """Asks the others to stop, as a signal asked this one."""
         with contextlib.suppress(JaxRuntimeError):  # another came first
-            self.store.key_value_set("stop", "")
+            self.store.key_value_set("stop", str(self.given.number))
 
     def agree(self, this: dict) -> None:
         """Raises UserError, in all processes, where one is about to train something else.
@@ -100,11 +100,13 @@ def together(config: RunConfig | None = None) -> Iterator[Group | None]:
         return
     if config:
         _check(given, config)
-    with distributed.joined(given) as store, _watched(store, given):
+    command.end_at_once()  # or threads that wait in JAX's C++ would end it badly
+    with distributed.joined(given) as store, _watched(store, given) as ending:
         try:
             group = Group(given, store, _gathered(store, given, "machine", socket.gethostname()))
             yield group
         except BaseException as error:
+            ending.set()
             if jax.distributed.is_initialized():
                 _end(store, given, error)
             raise
@@ -113,8 +115,8 @@ def together(config: RunConfig | None = None) -> Iterator[Group | None]:
 
 def _end(store, given: Given, error: BaseException) -> None:
     """Ends the others where this process ends, or this one where another was lost."""
-    stopped = isinstance(error, SystemExit) and _found(store, "stop") is not None
-    if stopped or isinstance(error, Stopped):  # all of them did
+    asked = isinstance(error, SystemExit | KeyboardInterrupt)
+    if isinstance(error, Stopped) or (asked and _found(store, "stop") is not None):  # all did
         jax.distributed.shutdown()
     elif distributed.tells_of_loss(error):
         distributed.end_for_loss()
@@ -155,18 +157,21 @@ def _get(store, key: str) -> str:
 
 
 @contextlib.contextmanager
-def _watched(store, given: Given) -> Iterator[None]:
-    """Ends this process, from a thread, as soon as another says why the run ends."""
-    left = threading.Event()
+def _watched(store, given: Given) -> Iterator[threading.Event]:
+    """Ends this process, from a thread, as soon as another says why the run ends.
+
+    Asks it to stop as soon as another was asked, unless it is ending already: the event.
+    """
+    left, ending, own = threading.Event(), threading.Event(), str(given.number)
 
     def wait():
         with contextlib.suppress(JaxRuntimeError):  # they have parted, or one was lost
-            asked = False
             while (found := _found(store, "end")) is None:
                 if left.wait(_POLL):
                     return
-                if not asked and _found(store, "stop") is not None:
-                    asked = signals.ask_this_process()
+                is_asked = _found(store, "stop") not in (None, own)
+                if is_asked and not ending.is_set() and signals.ask_this_process():
+                    ending.set()
             end = json.loads(found)
             if end["process"] != given.number:
                 line = f"process {end['process']}: {end['line']}" if end["line"] else ""
@@ -175,7 +180,7 @@ def _watched(store, given: Given) -> Iterator[None]:
     watcher = threading.Thread(target=wait, daemon=True)
     watcher.start()
     try:
-        yield
+        yield ending
     finally:
         left.set()
         watcher.join()

@@ -89,7 +89,7 @@ def _of_group(joined: Group, base: RunConfig) -> Iterator[Team]:
         raise UserError("--workdir is missing: all processes of --distributed write to one folder")
     try:
         yield Team(Share(joined.given.number, joined.given.processes), group=joined)
-    except Stopped:
+    except (Stopped, SystemExit, KeyboardInterrupt):
         joined.stop()
         raise
 
