@@ -100,8 +100,8 @@ def together(config: RunConfig | None = None) -> Iterator[Group | None]:
         return
     if config:
         _check(given, config)
-    command.end_at_once()  # or threads that wait in JAX's C++ would end it badly
     with distributed.joined(given) as store, _watched(store, given) as ending:
+        command.end_at_once()  # or threads that wait in JAX's C++ would end it badly
         try:
             group = Group(given, store, _gathered(store, given, "machine", socket.gethostname()))
             yield group
