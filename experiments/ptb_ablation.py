@@ -18,7 +18,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     idle = ("overwrite", "resume", "resident_gb", "checkpoint_every_steps", *config.CONTINUED)
-    idle += ("processes", "distributed")
     config.define_flags(idle, model="skipgram")
     design.define_flags()
     folder.define_flags()

@@ -88,12 +88,12 @@ class Checkpoints:
                 self._manager.close()
             self._manager = None
 
-    def restore(self, names: list[str], note: Callable[[str], None]) -> Saved | None:
+    def restore(self, names: list[str] | None, note: Callable[[str], None]) -> Saved | None:
         """The newest checkpoint that is whole; None where there is none at all.
 
-        names: of the arrays. Newer ones that are damaged are put aside, with a note. Raises
-        UserError where all are damaged, where one cannot be read for another reason, is of a newer
-        format, or holds other arrays than these; nothing is moved then.
+        names: of the arrays; None: whatever they are. Newer ones that are damaged are put aside,
+        with a note. Raises UserError where all are damaged, where one cannot be read for another
+        reason, is of a newer format, or holds other arrays than these; nothing is moved then.
         """
         saved, damaged = self._newest(names, note)
         for step in damaged:

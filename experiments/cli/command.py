@@ -63,36 +63,40 @@ def _run(main: Callable[[], None], argv: list[str], doc: str) -> int:
         programs.keep()
         main()
         sys.stdout.flush()
-    except UserError as error:
-        print(f"error: {as_flags(' '.join(str(error).split()))}", file=sys.stderr)
-        return BAD_INPUT
-    except Diverged as error:
-        print(f"diverged: {error}", file=sys.stderr)
-        return DIVERGED
-    except (MemoryError, JaxRuntimeError) as error:
-        if isinstance(error, JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        print("error: out of memory: try a smaller --batch_size or --dim", file=sys.stderr)
-        return BAD_INPUT
-    except Stopped as stopped:
-        print(f"stopped: {stopped}", file=sys.stderr, flush=True)
-        if stopped.at_once:
-            os._exit(128 + stopped.number)
-        return 128 + stopped.number
-    except RuntimeError as error:
-        if "home directory" not in str(error):  # pathlib's, of ~somebody
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         return BAD_INPUT
-    except OSError as error:
-        print(f"error: {_named(error)}", file=sys.stderr)
-        return BAD_INPUT
+    except (Exception, KeyboardInterrupt) as error:
+        status, line = outcome(error)
+        if not line:
+            raise
+        print(line, file=sys.stderr, flush=True)
+        if isinstance(error, Stopped) and error.at_once:
+            os._exit(status)
+        return status
     return OK
+
+
+def outcome(error: BaseException) -> tuple[int, str]:
+    """The exit status of what ended a command, and its line; no line: the fault is ours."""
+    if isinstance(error, UserError):
+        return BAD_INPUT, f"error: {as_flags(' '.join(str(error).split()))}"
+    if isinstance(error, Diverged):
+        return DIVERGED, f"diverged: {error}"
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in _of_jax(error):
+        return BAD_INPUT, "error: out of memory: try a smaller --batch_size or --dim"
+    if isinstance(error, Stopped):
+        return 128 + error.number, f"stopped: {error}"
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib's, of ~nobody
+        return BAD_INPUT, f"error: {error}"
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + signal.SIGINT, "interrupted"
+    if isinstance(error, OSError):
+        return BAD_INPUT, f"error: {_named(error)}"
+    return BAD_INPUT, ""
+
+
+def _of_jax(error: BaseException) -> str:
+    return str(error) if isinstance(error, JaxRuntimeError) else ""
 
 
 def _is_asked_for(name: str) -> bool:

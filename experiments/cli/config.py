@@ -72,11 +72,17 @@ class RunConfig(Config):
     )
     seed: int = field(1, "Seed of everything drawn.", low=0, high=2**32 - 1)
     processes: int = field(
-        0, "Processes that carry --replicas on CPUs (0: one a core).", low=0, result=False
+        0,
+        "Processes that carry --replicas on CPUs (0: one a core), or share a sweep's trials (0: "
+        "one).",
+        low=0,
+        result=False,
     )
     distributed: str = field(
-        "",
-        "What a run gives to the processes that it starts: HOST:PORT,N,I.",
+        "off",
+        "Processes of several machines carry --replicas, each by the same command: HOST:PORT,N,I "
+        "(of process 0, how many there are, which this is), or auto (SLURM, Open MPI, Kubernetes, "
+        "TPU pods).",
         result=False,
     )
     deterministic: bool = field(
@@ -254,7 +260,6 @@ def without_effect(config: RunConfig) -> list[tuple[str, str]]:
         ("subsample_rule", "subsample", config.subsample == 0),
         ("continue_schedule", "continue_from", not config.continue_from),
         ("sync_every", "replicas", config.replicas == 1),
-        ("processes", "replicas", config.replicas == 1),
         ("expected_window", "dynamic_window", not config.dynamic_window),
         ("fallback_dataset", "corpus", bool(config.corpus)),
         ("fallback_dataset", "data_dir", bool(config.data_dir)),

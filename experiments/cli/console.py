@@ -21,12 +21,29 @@ from w2v_jax.vectors.word_vectors import WordVectors
 
 SOON = 1.0  # seconds of compiling that nothing is said of: a program that was kept takes less
 
+_silent: list[bool] = []
+
 NEVER = "(never had a context: untrained)"  # in place of neighbours
 
 
 def log(text: str) -> None:
     """A line for whoever watches, on stderr, so that stdout stays the closing screen."""
+    if not _silent:
+        error(text)
+
+
+def error(text: str) -> None:
+    """The line with which a process ends."""
     print(as_flags(text), file=sys.stderr, flush=True)
+
+
+def silence() -> None:
+    """From now on nothing is logged or drawn: another process of the run shows it."""
+    _silent.append(True)
+
+
+def _is_watched() -> bool:
+    return sys.stderr.isatty() and not _silent
 
 
 def missing_sets() -> None:
@@ -44,7 +61,7 @@ def progress_bar(total_words: int, done: int = 0) -> tqdm:
         unit_scale=True,
         smoothing=0.1,
         dynamic_ncols=True,
-        disable=not sys.stderr.isatty(),
+        disable=not _is_watched(),
         bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} words "
         "[{elapsed}<{remaining}, {rate_fmt}{postfix}]",
     )
@@ -58,7 +75,7 @@ def compiling() -> Iterator[None]:
     def tell():
         if ended.wait(SOON):
             return
-        if not sys.stderr.isatty():
+        if not _is_watched():
             log("compiling ..")
             return
         with tqdm(bar_format="compiling .. {elapsed}", leave=False) as bar:
@@ -86,7 +103,7 @@ def reading_bar(paths: Iterable[str]) -> tqdm:
         dynamic_ncols=True,
         leave=False,
         delay=0.5,
-        disable=not sys.stderr.isatty(),
+        disable=not _is_watched(),
     )
 
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from w2v_jax.types import UserError
 
@@ -24,6 +25,26 @@ def guarded() -> Iterator[None]:
         with contextlib.suppress(OSError, UserError):
             sys.stdout.flush()
         sys.stdout, sys.stderr = before
+
+
+@contextlib.contextmanager
+def native_stderr_to(file: BinaryIO) -> Iterator[int]:
+    """What code that is not Python's prints to stderr goes to a file; gives the true stderr.
+
+    What Python prints goes there as before.
+    """
+    before = sys.stderr
+    before.flush()
+    true = os.dup(2)
+    sys.stderr = _Stream(open(true, "w", buffering=1, closefd=False), "")  # noqa: SIM115
+    os.dup2(file.fileno(), 2)
+    try:
+        yield true
+    finally:
+        sys.stderr.flush()
+        os.dup2(true, 2)
+        os.close(true)
+        sys.stderr = before
 
 
 class _Stream:

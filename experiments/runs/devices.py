@@ -3,7 +3,6 @@
 import os
 
 import jax
-from absl import flags
 
 from experiments.cli.config import RunConfig
 from w2v_jax import columns
@@ -17,7 +16,7 @@ def make(config: RunConfig) -> None:
 
     Where the user's XLA_FLAGS say how many there are, they stay as they are.
     """
-    if not config.mesh or flags.FLAGS.distributed or has_started():
+    if not config.mesh or has_started():
         return
     if FORCED not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", columns.count(config.mesh))

@@ -37,6 +37,20 @@ def of_vocab(vocab: Vocab) -> str:
     return hashlib.sha256(counts_text(vocab)).hexdigest()
 
 
+def differences(one: dict, other: dict) -> list[str]:
+    """What two processes of a run would train that differs, a phrase each: the other's last."""
+    flags = earlier_flags.differences(one["flags"], other["flags"])
+    found = [f"--{name} is {theirs} and {own}" for name, theirs, own in flags]
+    for name in (name for name in one if name != "flags" and one[name] != other[name]):
+        known = name in _HASHES
+        found.append(
+            f"{_HASHES[name][0]} is another"
+            if known
+            else f"{name} is {one[name]} and {other[name]}"
+        )
+    return found
+
+
 def check(source: str, old: dict, new: dict) -> None:
     """Raises UserError, which names what differs, where a folder holds another run's.
 

@@ -34,13 +34,19 @@ def _cgroup() -> int:
         return 2**63
 
 
-def check(config: RunConfig, corpus: Corpus, hyper: HyperParams, partners: Partners = ALONE) -> int:
+def check(
+    config: RunConfig,
+    corpus: Corpus,
+    hyper: HyperParams,
+    partners: Partners = ALONE,
+    sharing: int = 1,
+) -> int:
     """Chunks of the text that --resident_gb has room for, which stay on the device.
 
     Raises UserError where a run with them, and with two that come and go, needs more than there is.
-    hyper: its shapes are enough.
+    hyper: its shapes are enough; sharing: processes of the run on this machine.
     """
-    devices, vocab_size = [jax.devices()[0]], len(corpus.vocab.words)
+    devices, vocab_size = [jax.local_devices()[0]], len(corpus.vocab.words)
     device = devices[0]
     if config.mesh:
         devices = list(columns.devices(config.mesh).local_devices)
@@ -55,8 +61,8 @@ def check(config: RunConfig, corpus: Corpus, hyper: HyperParams, partners: Partn
         1, config.static(), vocab_size, config.dim, hyper, size, resident + 2, devices, 1, states
     )
     there = room(config.memory_gb, [device])
-    if device.platform == "cpu":  # which the processes of a run share
-        there //= partners.processes
+    if device.platform == "cpu":
+        there //= sharing
     if needed > there:
         source = "--memory_gb gives" if config.memory_gb else f"the {device.platform} has"
         raise UserError(

@@ -19,7 +19,9 @@ from experiments.report import chance
 from experiments.runs import (
     checkpointing,
     devices,
+    distributed,
     fingerprint,
+    group,
     loop,
     memory,
     other_processes,
@@ -56,24 +58,43 @@ def run(config: RunConfig, script: str) -> None:
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
     config = pretrained.absolute(without_missing_extras(config))
     devices.make(config)
-    if processes.number():
+    if config.processes > 1 and config.replicas == 1:
+        console.log("note: --processes has no effect with --replicas=1")
+    if distributed.is_started():
         other_processes.follow(config)
         return
-    with open_run(config, workdir, sized) as opened:
-        if opened.there and rundir.is_trained(workdir):
-            _open(config, opened, processes.Others())
+    with group.together(config) as joined:
+        if joined and joined.given.number:
+            other_processes.follow_in(joined, config)
             return
-        with processes.started(config, script, str(workdir)) as others:
-            _open(config, opened, others)
+        with open_run(config, workdir, sized) as opened:
+            trains = not (opened.there and rundir.is_trained(workdir))
+            if joined:
+                joined.trains(trains)
+            if not trains:
+                _end(config, opened, joined)
+                return
+            with processes.started(config, script, str(workdir), joined) as others:
+                _open(config, opened, others)
+
+
+def _end(config: RunConfig, opened: OpenRun, joined: group.Group | None) -> None:
+    """Makes what a run that is trained lacks, by this process alone."""
+    if joined:
+        joined.part()
+    _open(config, opened, processes.Others())
 
 
 def _open(config: RunConfig, opened: OpenRun, others: processes.Others) -> None:
     """Reads the text, and trains, or makes what a run at its end lacks."""
     workdir = opened.workdir
     earlier = pretrained.earlier(config)
-    config, source, corpus = reading.read_corpus(config, earlier.vocab.words if earlier else ())
+    with others.reading():
+        config, source, corpus = reading.read_corpus(config, earlier.vocab.words if earlier else ())
     config = resolve(config, corpus)
     this = fingerprint.of(config, corpus, earlier.sha256 if earlier else "")
+    if others.group:
+        others.group.agree(this)
     resumes = opened.goes_on(this)
     if resumes and rundir.is_trained(workdir):
         outputs.make_missing(config, workdir)
@@ -106,9 +127,9 @@ def _run(
     corpus, index = warm_start.merge_vocabs(corpus, earlier) if earlier else (corpus, None)
     beginning.check(config, corpus)
     defaults.tell(config, corpus)
-    with processes.joined(config, others) as partners:
+    with processes.joined(others) as partners:
         hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
-        resident = memory.check(config, corpus, hyper, partners)
+        resident = memory.check(config, corpus, hyper, partners, others.sharing())
         start = _beginning(config, corpus, key, hyper, earlier, index, this)
         if resumes:
             start = checkpointing.resumed(config, workdir, start, key, corpus.words * config.epochs)

@@ -1,6 +1,7 @@
 """SIGINT and SIGTERM during training: the first asks to save and end, a second ends at once."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from w2v_jax import processes
 from w2v_jax.replicas import Partners
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_MOST = 2**16  # processes
 
 
 class Asked:
@@ -40,9 +42,22 @@ class Asked:
 
 def agreed(asked: Asked, partners: Partners) -> int:
     """The signal for which all processes of a run stop at this step; 0: they go on."""
-    if not processes.total(int(asked.number is not None), partners):
-        return 0
-    return asked.number or signal.SIGTERM
+    if partners.processes == 1:
+        return asked.number or 0
+    found = processes.total(
+        {signal.SIGINT: 1, signal.SIGTERM: _MOST}.get(asked.number, 0), partners
+    )
+    if found >= _MOST:
+        return signal.SIGTERM
+    return signal.SIGINT if found else 0
+
+
+def ask_this_process() -> bool:
+    """Asks it to stop, as from outside; False where it is stopping already, or compiles."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # another would end it at once
+        return False
+    os.kill(os.getpid(), signal.SIGTERM)
+    return True
 
 
 @contextlib.contextmanager

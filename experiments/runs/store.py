@@ -119,19 +119,24 @@ class Results:
         """The whole lines; the part that an interrupted write left is cut off."""
         if not self.path.exists():
             return []
-        text = self.path.read_bytes()
+        lines = self.whole_lines(self.path)
+        return [_Line(self.path, self._today(line)) for line in lines]
+
+    def whole_lines(self, path: Path) -> list[dict]:
+        """The whole lines of a file; the part that an interrupted write left is cut off."""
+        text = path.read_bytes()
         whole = text[: text.rfind(b"\n") + 1]
         if whole != text:
-            os.truncate(self.path, len(whole))
+            os.truncate(path, len(whole))
         try:
             lines = [json.loads(line, object_hook=self._line) for line in whole.splitlines()]
         except UserError:
             raise
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{self.path}: not JSON lines ({error})") from error
+            raise UserError(f"{path}: not JSON lines ({error})") from error
         if not all(isinstance(line, dict) for line in lines):
-            raise UserError(f"{self.path}: not a JSON object a line")
-        return [_Line(self.path, self._today(line)) for line in lines]
+            raise UserError(f"{path}: not a JSON object a line")
+        return lines
 
     def _line(self, fields: dict) -> _Line:
         return _Line(self.path, fields)
@@ -149,8 +154,7 @@ class Results:
 
     def add(self, line: dict) -> None:
         """Appends a line at once."""
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append(self.path, line)
         self.lines.append(line)
 
     def rewrite(self) -> None:
@@ -169,6 +173,12 @@ class Results:
         write_atomically(str(self.folder / name), text.encode())
 
 
+def append(path: Path, line: dict) -> None:
+    """A line more of a file of JSON lines."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
 def _own_flag(name: str) -> str:
     """Today's name of a flag of the script's own; names of a run's flags stay."""
     new = earlier_flags.today(name, "", flags.FLAGS)[0]
@@ -181,7 +191,7 @@ def _default(name: str):
 
 
 def machine() -> str:
-    """The processor's name and how many of its CPUs this process may use."""
+    """The processor's name and how many of its CPUs the command may use."""
     name = platform.processor() or platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -190,7 +200,7 @@ def machine() -> str:
                 break
     except OSError:
         pass
-    return f"{name}, {cpus()} CPUs"
+    return f"{name}, {CPUS} CPUs"
 
 
 def cpus() -> int:
@@ -198,3 +208,6 @@ def cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+CPUS = cpus()  # before the process is pinned to some, where others share its work

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import time
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -15,14 +14,15 @@ from experiments.report import item_files
 from experiments.report.tables import counted
 from experiments.runs import lock, memory, reading, rundir
 from experiments.runs import run as wiring
-from experiments.runs.store import SETTINGS, Results, cpus
-from experiments.sweeps import design, plan, plot_differences
+from experiments.runs.store import CPUS, SETTINGS, Results, cpus
+from experiments.sweeps import checkpointing, design, plan, plot_differences, shares, team, training
 from experiments.sweeps import outputs as sweep_outputs
 from experiments.sweeps import plot as sweep_plot
 from experiments.sweeps import run as sweep_run
 from experiments.sweeps import table as sweep_table
-from experiments.sweeps.checkpointing import Saves
 from experiments.sweeps.outputs import VECTORS
+from experiments.sweeps.team import Team
+from experiments.sweeps.training import Sweep
 from w2v_jax import beginning, checks, heldout, sweeping
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
@@ -73,34 +73,78 @@ def run(base: RunConfig) -> None:
     checks.check_alone(base.static(), "a sweep's trial")
     base = wiring.without_missing_extras(base)
     sweep_outputs.check(base, values)
-    seeds = flags.FLAGS.seeds
-    devices = _devices(len(settings) * seeds)
+    count = len(settings) * flags.FLAGS.seeds
+    with team.together(base, str(folder), count) as own:
+        if own.leads():
+            _lead(base, values, settings, folder, own)
+        else:
+            _follow(base, values, settings, folder, own)
+
+
+def _lead(base: RunConfig, values: dict, settings: list[dict], folder: Path, own: Team) -> None:
+    """The first process: all but the others' shares."""
+    sweep = _read(base, values, settings, own)
+    own.agree(_shared(sweep))
+    with lock.held(folder):
+        results = sweep.results(folder, made=False)
+        if flags.FLAGS.save_vectors:
+            (folder / VECTORS).mkdir(exist_ok=True)
+        results.write(FLAGS, to_flagfile(resolved(sweep.base)))
+        shares.collect(results, sweep.programs)
+        sweep_outputs.make_missing(results, sweep.base)
+        done = {line["member"] for line in results.lines}
+        left = [p for p in sweep.programs if not {m.index for m in p.trials} <= done]
+        if left and sweep.held:
+            _check_measure(folder)
+        console.log(_described(sweep, left, own.share.processes))
+        own.begin()
+        training.train_share(sweep, own.share, done, results if own.is_alone() else None, folder)
+        own.finish()
+        shares.collect(results, sweep.programs)
+        checkpointing.clear_all(folder)
+        report(results, sweep.base.plots)
+
+
+def _follow(base: RunConfig, values: dict, settings: list[dict], folder: Path, own: Team) -> None:
+    """Another process: its share."""
+    console.silence()
+    if not own.group:
+        own.begin()
+    sweep = _read(base, values, settings, own)
+    own.agree(_shared(sweep))
+    if own.group:
+        own.begin()
+        if not (folder / SETTINGS).exists():
+            raise UserError(f"--workdir={folder}: all processes must see one folder")
+    done = {line["member"] for line in sweep.results(folder).lines}
+    training.train_share(sweep, own.share, done, None, folder)
+    own.finish()
+
+
+def _read(base: RunConfig, values: dict, settings: list[dict], own: Team) -> Sweep:
+    """The text, the trials and the plan."""
+    devices = _devices(len(settings) * flags.FLAGS.seeds)
     if base.evaluate:
         console.missing_sets()
-    base, source, corpus = reading.read_corpus(base)
+    with own.reading():
+        base, source, corpus = reading.read_corpus(base)
     held = _heldout(base, source, corpus)
-    trials = plan.trials_of(base, settings, seeds, flags.FLAGS.common_random_numbers)
+    trials = plan.trials_of(base, settings, flags.FLAGS.seeds, flags.FLAGS.common_random_numbers)
     if held:
         _say_what_is_not_measured(trials)
-    programs = _plan(trials, corpus, devices)
+    programs = _plan(trials, corpus, _planned_for(devices, len(trials), own.share.processes))
     for config in {m.config for p in programs for m in p.trials}:
         beginning.check(config, corpus)
         checks.check_alone(config.static(), "a sweep's trial")
-    with lock.held(folder):
-        shared = _settings(base, corpus, held, values, settings)
-        differences = partial(earlier_flags.differences, here=earlier_flags.of(base))
-        results = Results(folder, shared, False, differences)
-        if flags.FLAGS.save_vectors:
-            (folder / VECTORS).mkdir(exist_ok=True)
-        results.write(FLAGS, to_flagfile(resolved(base)))
-        sweep_outputs.make_missing(results, base)
-        done = {line["member"] for line in results.lines}
-        left = [p for p in programs if not {m.index for m in p.trials} <= done]
-        if left and held:
-            _check_measure(folder)
-        console.log(_described(trials, programs, left, corpus, devices))
-        _train_all(left, base, corpus, held, devices, results)
-        report(results, base.plots)
+    shared = _settings(base, corpus, held, values, settings)
+    return Sweep(base, corpus, held, trials, programs, devices, shared)
+
+
+def _shared(sweep: Sweep) -> dict:
+    """What must be the same in all processes: flags by name, the rest as JSON."""
+    rest = {n: json.dumps(v) for n, v in sweep.settings.items() if n not in ("flags", "base")}
+    apart = {n: rest.pop(n) for n in ("corpus_sha256",)}
+    return {"flags": earlier_flags.of(sweep.base), **apart, **rest}
 
 
 def _say_what_is_not_measured(trials: list[plan.Trial]) -> None:
@@ -127,8 +171,15 @@ def _devices(trials: int) -> list[jax.Device]:
     count = flags.FLAGS.cpu_devices or min(cpus(), trials)
     with contextlib.suppress(RuntimeError):  # JAX has started already: with the devices it has
         jax.config.update("jax_num_cpu_devices", count)
-    devices = jax.devices()
+    devices = jax.local_devices()
     return devices[:count] if devices[0].platform == "cpu" else devices
+
+
+def _planned_for(devices: list[jax.Device], trials: int, processes: int) -> list[jax.Device]:
+    """Devices that a plan counts with: on CPUs the same, however many processes there are."""
+    if devices[0].platform == "cpu":
+        return devices[:1] * (flags.FLAGS.cpu_devices or min(CPUS, trials))
+    return devices * processes
 
 
 def report(results: Results, plots: bool) -> None:
@@ -173,18 +224,21 @@ def _needed(config: RunConfig, count: int, corpus: Corpus, devices) -> int:
     return bytes_ + scores + tables * (3 if flags.FLAGS.early_stopping else 1)
 
 
-def _described(trials, programs, left, corpus: Corpus, devices) -> str:
+def _described(sweep: Sweep, left: list[plan.Program], processes: int) -> str:
     """The plan: what is trained together, and what memory it takes."""
+    trials, programs, devices = sweep.trials, sweep.programs, sweep.devices
+    planned_for = _planned_for(devices, len(trials), processes)
     settings = len({tuple(m.setting.items()) for m in trials})
     compilations = len({p.configuration for p in programs})
     lines = [
         f"plan: {counted(len(trials), 'trial')} ({counted(settings, 'setting')}), "
         f"{counted(len(programs), 'program')}, {counted(compilations, 'compilation')}, "
-        f"{counted(len(devices), f'{devices[0].platform} device')}"
+        + (f"{processes} processes of " if processes > 1 else "")
+        + counted(len(devices), f"{devices[0].platform} device")
     ]
     for program in programs:
         config = program.trials[0].config
-        need = _needed(config, program.size, corpus, devices) / 1e9
+        need = _needed(config, program.size, sweep.corpus, planned_for) / 1e9
         state = "" if program in left else ", done before"
         lines.append(
             f"  program {program.number}: {counted(len(program.trials), 'trial')} of "
@@ -231,50 +285,3 @@ def _heldout(base: RunConfig, source, corpus: Corpus) -> sweep_run.Heldout | Non
     text = heldout.read(found.paths, corpus.vocab, unk=base.unk, eos=eos)
     windows = heldout.windows(text, given.perplexity_window)
     return sweep_run.Heldout(windows, given.perplexity, text.sha256)
-
-
-def _keep(result: sweep_run.Result, program, base: RunConfig, cost: dict, results: Results) -> None:
-    """A trial's files, then its line, so that a line tells that all is there."""
-    trial = result.trial
-    wanted = sweep_outputs.formats(base)
-    sweep_outputs.write(results.folder, trial.index, result.items, result.wv, wanted)
-    results.add(
-        {
-            "member": trial.index,
-            "program": program.number,
-            "setting": trial.setting,
-            "seed": trial.config.seed,
-            "flags": trial.flags(base),
-            **result.line,
-            **cost,
-        }
-    )
-
-
-def _train_all(programs, base: RunConfig, corpus: Corpus, held, devices, results: Results) -> None:
-    compiled = sweep_run.Compiled(devices, corpus, held)
-    for program in programs:
-        _train(program, base, compiled, results)
-
-
-def _train(program, base: RunConfig, compiled: sweep_run.Compiled, results: Results) -> None:
-    started = time.perf_counter()
-    saves = Saves(results.folder, program, base)
-    trained = sweep_run.train(program, compiled, flags.FLAGS.early_stopping, saves)
-    cost = {
-        "program_members": len(program.trials),
-        "program_train_sec": trained.train_sec,
-        "program_compile_sec": trained.compile_sec,
-    }
-    done = {line["member"] for line in results.lines}
-    with saves.told_of_end():
-        for result in sweep_run.results(program, trained, compiled, base.evaluate, done):
-            _keep(result, program, base, cost, results)
-    saves.clear()
-    diverged = int(trained.diverged.sum())
-    console.log(
-        f"program {program.number}: {counted(len(program.trials), 'trial')}, "
-        f"{trained.train_sec:.1f} s training, {trained.compile_sec:.1f} s compilation, "
-        f"{time.perf_counter() - started:.1f} s in all"
-        + (f", {diverged} diverged" if diverged else "")
-    )

@@ -325,13 +325,14 @@ CONFIGURATIONS = [RunConfig(seed=seed, optimizer="adam") for seed in (1, 2)]
     ],
 )
 def test_a_checkpoints_trials_are_those_of_any_version(tmp_path, stored, are_these):
-    from experiments.sweeps.checkpointing import Saves
-    from experiments.sweeps.plan import Program, Trial
+    from experiments.sweeps.checkpointing import Source, written
+    from experiments.sweeps.plan import Trial
 
-    trials = tuple(Trial(i, {}, config) for i, config in enumerate(CONFIGURATIONS))
-    saves = Saves(tmp_path, Program(0, trials, 2, 1, 0), CONFIGURATIONS[0])
-    assert saves._are_these(saves._trials)
-    assert saves._are_these(stored) == are_these
+    trials = [Trial(i, {}, config) for i, config in enumerate(CONFIGURATIONS)]
+    own = [written(trial, CONFIGURATIONS[0]) for trial in trials]
+    for names, found in (own, True), (stored, are_these):
+        source = Source(tmp_path, names, 1, 0.0, {})
+        assert source.rows(trials, CONFIGURATIONS[0]) == ([0, 1] if found else [])
 
 
 def test_a_sweeps_settings_and_lines_go_by_todays_names(monkeypatch, tmp_path):

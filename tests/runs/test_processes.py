@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,7 +11,8 @@ import time
 import pytest
 from scripts import ROOT, start, text_of
 
-from experiments.runs import processes
+from experiments.runs import children as of_command
+from experiments.runs import distributed, processes
 
 pytestmark = pytest.mark.slow
 TRAIN = [
@@ -28,13 +30,13 @@ def folder(tmp_path_factory):
     return path
 
 
-def begun(folder, name, *more):
+def begun(folder, name, *more, env=None):
     """The command as a user starts it."""
     args = [*TRAIN, "--corpus=text.txt", f"--workdir={name}", f"--cache_dir={folder / 'cache'}"]
     return subprocess.Popen(
         [sys.executable, "-m", "experiments.train_corpus", *args, *more],
         cwd=folder,
-        env={**os.environ, **ENVIRONMENT},
+        env={**os.environ, **ENVIRONMENT, **(env or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -71,7 +73,7 @@ def after_metrics(folder, name, process, lines=12):
         time.sleep(0.05)
 
 
-several = pytest.mark.skipif(len(processes._cores()) < 2, reason="one core")
+several = pytest.mark.skipif(len(of_command.cores()) < 2, reason="one core")
 
 
 @several
@@ -120,9 +122,115 @@ def test_a_fault_of_the_run_ends_all_with_its_line(folder):
     assert status == 2 and err.splitlines()[-1].startswith("diverged: ")
 
 
-@pytest.mark.parametrize("given", ["x", "host,2,0", "host:1,2", "host:1,2,2", "host:1,two,0"])
-def test_what_is_no_place_among_processes_is_refused(tmp_path, capsys, given):
+def joined(folder, name, *more, environments=({}, {}), given=None):
+    """The same command, as a user starts it on two machines."""
+    port = processes._free_port()
+    given = given or [f"127.0.0.1:{port},2,{i}" for i in range(2)]
+    return [
+        begun(folder, name if i == 0 else f"{name}-unused", f"--distributed={one}", *flags, env=env)
+        for i, (one, flags, env) in enumerate(zip(given, more, environments, strict=True))
+    ]
+
+
+@pytest.mark.bits
+def test_two_commands_carry_a_run_to_the_same_bits_and_process_0_alone_speaks(folder, alone):
+    (status, out, err), (other, *said) = map(
+        ended, joined(folder, "hosts", ["--epochs=16"], ["--epochs=16"])
+    )
+    assert (status, other) == (0, 0), (err, said)
+    assert (folder / "hosts" / "vectors.txt").read_bytes() == alone
+    assert "Gloo" not in out + err and said == ["", ""]
+    assert not (folder / "hosts-unused").exists()
+
+
+@pytest.mark.bits
+@pytest.mark.parametrize("lost", [0, 1])
+def test_all_end_with_a_line_where_one_is_killed_and_go_on_to_the_same_bits(folder, alone, lost):
+    name, flags = f"lost-{lost}", [["--epochs=16"]] * 2
+    both = joined(folder, name, *flags)
+    after_metrics(folder, name, both[0])
+    both[lost].kill()
+    status, _, err = ended(both[1 - lost])
+    assert status == 134
+    assert err.splitlines()[-1] == distributed.LOST and err.count("\n") <= 7
+    ended(both[lost])
+    if lost:  # a signal to any asks all
+        again = joined(folder, name, *flags)
+        after_metrics(
+            folder,
+            name,
+            again[0],
+            lines=(folder / name / "metrics.jsonl").read_text().count("\n") + 2,
+        )
+        again[1].send_signal(signal.SIGTERM)
+        assert [ended(process)[0] for process in again] == [143, 143]
+    assert trained(folder, name, "--epochs=16", "--processes=1")[2] == alone
+
+
+def slurm(number):
+    """What SLURM says to two tasks of a step on one machine."""
+    job = str(os.getpid())  # of which JAX makes the port
+    return {
+        **{"SLURM_JOB_ID": job, "SLURM_STEP_NODELIST": "127.0.0.1", "SLURM_NTASKS": "2"},
+        **{"SLURM_PROCID": str(number), "SLURM_LOCALID": str(number)},
+    }
+
+
+def test_what_differs_is_named_by_all(folder):
+    (folder / "other.txt").write_text(text_of(400, seed=1))
+    environments = slurm(0), slurm(1)
+    flags = ["--epochs=3"], ["--epochs=4", "--corpus=other.txt"]
+    found = joined(folder, "differ", *flags, environments=environments, given=["auto"] * 2)
+    line = (
+        "error: --distributed: processes 0 and 1 have been given different work: --epochs is 3 "
+        "and 4; the text is another; the vocabulary is another"
+    )
+    for status, _, err in map(ended, found):
+        assert status == 1 and err.splitlines()[-1] == line
+
+
+def test_an_error_of_one_is_told_by_all(folder):
+    found = joined(folder, "missing", ["--epochs=3"], ["--epochs=3", "--corpus=missing.txt"])
+    (status, _, err), (other, _, said) = map(ended, found)
+    assert (status, other) == (1, 1)
+    assert said == "error: --corpus=missing.txt: no such file\n"
+    assert err.splitlines()[-1] == f"process 1: {said.strip()}"
+
+
+def refused(tmp_path, capsys, given, *more):
     (tmp_path / "text.txt").write_text(text_of())
     args = [f"--corpus={tmp_path / 'text.txt'}", f"--workdir={tmp_path / 'out'}"]
-    assert start("train_corpus", *TRAIN, *args, f"--distributed={given}") == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: --distributed={given}: ")
+    assert start("train_corpus", *TRAIN, *args, f"--distributed={given}", *more) == 1
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+BAD = ["x", "host,2,0", "host:1,2", "host:1,2,2", "host:1,two,0", "host:p,2,0", ":1,2,0"]
+
+
+@pytest.mark.parametrize("given", BAD)
+def test_what_is_no_place_among_processes_is_refused(tmp_path, capsys, given):
+    assert refused(tmp_path, capsys, given).startswith(f"error: --distributed={given}: ")
+
+
+def test_processes_that_cannot_share_or_meet_are_refused(tmp_path, capsys, monkeypatch):
+    assert "no power of two" in refused(tmp_path, capsys, "host:1,3,0")
+    assert "--replicas=2: 4 processes" in refused(tmp_path, capsys, "host:1,4,0")
+    assert "give --distributed=HOST:PORT,N,I" in refused(tmp_path, capsys, "auto")
+    assert "nowhere.invalid: " in refused(tmp_path, capsys, "nowhere.invalid:1,2,1")
+    monkeypatch.setattr(distributed, "JOIN", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        line = refused(tmp_path, capsys, f"127.0.0.1:{port},2,0")
+    assert line.endswith(f"port {port}: Address already in use")
+    line = refused(tmp_path, capsys, f"127.0.0.1:{port},2,1")
+    assert f"no process 0 at 127.0.0.1:{port} within 0.3 s" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("visible", "devices", "own"),
+    [("", [1], [1]), ("0,1", [1], [1]), ("3", [1], [0]), ("0", None, None)],
+)
+def test_a_task_takes_the_gpu_that_it_is_shown(monkeypatch, visible, devices, own):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert distributed._visible(devices) == own

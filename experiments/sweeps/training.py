@@ -1,0 +1,99 @@
+"""A process's share of a sweep, trained and measured: program by program, a line a trial."""
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+from absl import flags
+
+from experiments.cli import console, earlier_flags
+from experiments.cli.config import RunConfig
+from experiments.report.tables import counted
+from experiments.runs.store import Results
+from experiments.sweeps import checkpointing, plan, shares
+from experiments.sweeps import outputs as sweep_outputs
+from experiments.sweeps import run as sweep_run
+from experiments.sweeps.checkpointing import Saves
+from w2v_jax.data.corpus import Corpus
+
+
+class Sweep(NamedTuple):
+    """What is known once the text is read, the same in all processes."""
+
+    base: RunConfig
+    corpus: Corpus
+    held: sweep_run.Heldout | None
+    trials: list[plan.Trial]
+    programs: list[plan.Program]
+    devices: list[jax.Device]  # of this process
+    settings: dict  # what the results share
+
+    def results(self, folder: Path, made: bool = True) -> Results:
+        """Its folder's lines; made: by another process, whose settings are these."""
+        differences = partial(earlier_flags.differences, here=earlier_flags.of(self.base))
+        return Results(folder, None if made else self.settings, False, differences)
+
+
+def train_share(
+    sweep: Sweep, share: shares.Share, done: set[int], results: Results | None, folder: Path
+) -> None:
+    """Trains what is left of a process's share. results: where its lines go; None: a part file."""
+    compiled = sweep_run.Compiled(sweep.devices, sweep.corpus, sweep.held)
+    lines = results or shares.Lines(folder, share)
+    for program, groups in share.of(sweep.programs, done):
+        left = [trial for group in groups for trial in group]
+        found = checkpointing.sources(
+            folder, program.number, left, sweep.base, share.processes == 1
+        )
+        pieces = checkpointing.pieces(groups, found, sweep.base)
+        if found and not any(source for _, source in pieces):
+            console.log(f"note: {found[0].folder}: of a program of other trials, begins anew")
+        del found
+        while pieces:
+            trials, source = pieces.pop(0)
+            piece = shares.part(program, trials, sweep.devices)
+            saves = Saves(folder, piece, sweep.base, source, trials == list(program.trials))
+            del source
+            _train(piece, program, saves, sweep.base, compiled, lines, done)
+
+
+def _keep(result: sweep_run.Result, program, base: RunConfig, cost: dict, lines) -> None:
+    """A trial's files, then its line, so that a line tells that all is there."""
+    trial = result.trial
+    wanted = sweep_outputs.formats(base)
+    sweep_outputs.write(lines.folder, trial.index, result.items, result.wv, wanted)
+    lines.add(
+        {
+            "member": trial.index,
+            "program": program.number,
+            "setting": trial.setting,
+            "seed": trial.config.seed,
+            "flags": trial.flags(base),
+            **result.line,
+            **cost,
+        }
+    )
+
+
+def _train(piece, program, saves: Saves, base: RunConfig, compiled, lines, done) -> None:
+    """Trains trials of a program that go on together, and measures them."""
+    started = time.perf_counter()
+    trained = sweep_run.train(piece, compiled, flags.FLAGS.early_stopping, saves)
+    cost = {
+        "program_members": len(program.trials),
+        "program_train_sec": trained.train_sec,
+        "program_compile_sec": trained.compile_sec,
+    }
+    with saves.told_of_end():
+        for result in sweep_run.results(piece, trained, compiled, base.evaluate, done):
+            _keep(result, program, base, cost, lines)
+    saves.clear()
+    diverged = int(trained.diverged.sum())
+    console.log(
+        f"program {program.number}: {counted(len(piece.trials), 'trial')}, "
+        f"{trained.train_sec:.1f} s training, {trained.compile_sec:.1f} s compilation, "
+        f"{time.perf_counter() - started:.1f} s in all"
+        + (f", {diverged} diverged" if diverged else "")
+    )
