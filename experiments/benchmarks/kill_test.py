@@ -24,6 +24,8 @@ SETTINGS = {  # script and flags: some ten seconds of training each
     "blocks_cbow": ("ptb_cbow", ["ptb_cbow.cfg", "--epochs=8"]),
     "pairs_skipgram": ("ptb_skipgram", ["ptb_skipgram_reference.cfg", "--max_words=400000"]),
     "pairs_cbow": ("ptb_cbow", ["book_cbow.cfg", "--max_words=50000", "--epochs=8"]),
+    # Two processes: every second kill is the second one's.
+    "replicas": ("ptb_skipgram", ["ptb_skipgram.cfg", "--replicas=2", "--sync_every=50"]),
 }
 TRAINS = ("training", "save")
 QUIET = ["--noevaluate", "--noplots", "--checkpoint_every_sec=0.3"]

@@ -27,6 +27,9 @@ TIMES = ("words_per_sec", "elapsed_sec")  # what metrics.jsonl holds that no two
 SAME = ("final_loss", "objective", "corpus_sha256", "vocab_sha256", "words_per_epoch", "epochs")
 
 
+LOST, LOSS = 134, 30  # status of a run of which a process was lost, seconds until it ends
+
+
 class Moment(NamedTuple):
     """When a process is to be killed."""
 
@@ -120,6 +123,19 @@ class Life:
         self._process.kill()
         return self._process.wait()
 
+    def kill_other(self) -> bool:
+        """SIGKILL to a process that it has started, and its own end; False where there is none."""
+        number = self._process.pid
+        try:
+            others = Path(f"/proc/{number}/task/{number}/children").read_text().split()
+            os.kill(int(others[0]), signal.SIGKILL)
+        except (OSError, IndexError):
+            return False
+        try:
+            return self._process.wait(LOSS) == LOST
+        except subprocess.TimeoutExpired:
+            return False
+
     def said(self) -> str:
         """What it printed."""
         with open(self._log, "rb") as file:
@@ -188,11 +204,13 @@ def killed(
                 if life.sec() > patience:
                     return Round(kills, [f"no end after {patience:.0f} s ({log})"])
                 yield
-            if life.kill() != -signal.SIGKILL:  # it ended by itself, perhaps just now
+            other = status is None and len(kills) % 2 == 1 and life.kill_other()
+            if not other and life.kill() != -signal.SIGKILL:  # it ended by itself, perhaps just now
                 status = life.look()
             if status is None:
                 died = {"phase": moment.phase, "sec": life.sec(), "trained": life.trained}
                 died |= {"during_save": life.saves(), "newest": newest(folder), "went_on": None}
+                died |= {"of_another": other}
             whence = went_on(life.said())
             if whence is None and (status is not None or life.trained is not None):
                 whence = "anew"  # there was nothing of a run yet

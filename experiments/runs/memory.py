@@ -55,8 +55,8 @@ def check(
     chunks = len(corpus.bounds) - 1
     resident = min(int(config.resident_gb * 1e9) // (8 * size), chunks)
     states = 3 if device.platform == "cpu" else 0  # where copies that are saved lie too
-    if config.replicas > 1:  # where they meet: before, each one's after, and what they added
-        states += 3 * len(partners.share(config.replicas))
+    if config.replicas > 1:  # each one's, what is combined, and what partners give each other
+        states += len(partners.share(config.replicas)) + 4
     needed = memory_needed(
         1, config.static(), vocab_size, config.dim, hyper, size, resident + 2, devices, 1, states
     )
