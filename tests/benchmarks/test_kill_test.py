@@ -40,7 +40,8 @@ for name in ("vocab.tsv", "flags.cfg", "vectors.txt"):
     (out / name).write_text(name)
 summary = dict(format=1, final_loss=1, objective=None, corpus_sha256="", vocab_sha256="",
                words_per_epoch=1, epochs=1, complete=True)
-(out / "summary.json").write_text(json.dumps(summary))
+(out / "summary.tmp").write_text(json.dumps(summary))
+(out / "summary.tmp").rename(out / "summary.json")
 time.sleep(0.1)
 """
 SHORT = Pace(0.1, 0.2, 0.1)  # the run above takes over a second
