@@ -9,16 +9,12 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from w2v_jax import shared_memory
 from w2v_jax.replicas import ALONE, Partners
 from w2v_jax.types import UserError
 
 
-def partners(file: int | None = None) -> Partners:
-    """All processes, by their numbers; file: of `shared_memory.make`, if all have it.
-
-    Raises UserError where they are no power of two.
-    """
+def partners() -> Partners:
+    """All processes, by their numbers. Raises UserError where they are no power of two."""
     count, number = jax.process_count(), jax.process_index()
     if count == 1:
         return ALONE
@@ -29,9 +25,7 @@ def partners(file: int | None = None) -> Partners:
     axes = tuple(f"bit{bit}" for bit in reversed(range(bits)))
     devices = np.array([firsts[process] for process in range(count)])
     mesh = Mesh(devices.reshape((2,) * bits), axes)
-    swap = partial(_swap, mesh=mesh)
-    shared = None if file is None else shared_memory.Exchange(file, count, number, swap)
-    return Partners(count, number, swap, shared)
+    return Partners(count, number, partial(_swap, mesh=mesh))
 
 
 def _swap(level: int, tree: Any, *, mesh: Mesh) -> Any:

@@ -26,7 +26,6 @@ class Partners(NamedTuple):
     processes: int = 1  # a power of two, at most R
     number: int = 0  # of this one
     swap: Callable[[int, Any], Any] | None = None  # (level, arrays) -> the partner's there
-    swap_rows: Callable[[int, Any], Any] | None = None  # the same, if another way suits tables
 
     def share(self, replicas: int) -> range:
         """The numbers of the replicas that this process carries."""
@@ -198,18 +197,17 @@ def _over_processes(change: Change, partners: Partners) -> Change:
     At a level two partners combine half of the rows each, and then give each other their halves:
     of P processes each sends less than twice its tables, however many they are.
     """
-    wholes, swap = [], partners.swap_rows or partners.swap
+    wholes = []
     for level in partners.levels():
         rows = change.params.input.shape[0]
         half = -(-rows // 2)  # of an odd number both have the row in the middle
         low, high = _part(change, 0, half), _part(change, rows - half, half)
         wholes.append(change)
         own, others = (high, low) if partners.number >> level & 1 else (low, high)
-        other = swap(level, others)
+        other = partners.swap(level, others)
         change = _combined(*partners.in_order(level, own, other))
     for level in reversed(partners.levels()):
-        parts = partners.in_order(level, change, swap(level, change))
-        change = _whole(wholes.pop(), *parts)
+        change = _whole(wholes.pop(), *partners.pair(level, change))
     return change
 
 

@@ -1,81 +1,93 @@
-"""What partners on one machine give each other, through memory that they share.
+"""Processes of one machine as the partners of a training, through memory that they share.
 
-Loopback carries about 1 GB/s between two processes, memory ten times that.
+Each is a JAX of its own. They need neither ports nor `jax.distributed`; loopback carries about
+1 GB/s between two processes, memory several times that.
 """
 
 import mmap
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-ALIGNED = 64  # bytes
+from w2v_jax.replicas import Partners
+
+PIECE = 2**22  # bytes given at a time: they stay in the processor's cache
 
 
 def make() -> int | None:
     """A file without a name, in memory alone, gone with the last process that has it."""
     if not hasattr(os, "memfd_create"):  # Linux has it
         return None
-    file = os.memfd_create("w2v_jax")
-    os.set_inheritable(file, True)
-    return file
+    return os.memfd_create("w2v_jax")
+
+
+def connections(processes: int) -> list[list[socket.socket]]:
+    """Of each process the ends that lead to its partners, level by level."""
+    ends: list[list[socket.socket]] = [[] for _ in range(processes)]
+    for level in range(processes.bit_length() - 1):
+        for number in range(processes):
+            partner = number ^ (1 << level)
+            if number < partner:
+                one, other = socket.socketpair()
+                ends[number].append(one)
+                ends[partner].append(other)
+    return ends
+
+
+def partners(file: int, ends: Sequence[socket.socket], number: int) -> Partners:
+    """Those of process `number`; file, ends: of `make` and `connections`."""
+    return Partners(1 << len(ends), number, Exchange(file, ends, number))
 
 
 class Exchange:
-    """`Partners.swap` through a file of `make` that all processes have.
+    """`Partners.swap`. Raises ConnectionError where the partner is lost, OSError without memory.
 
-    At a level a process has two buffers, used in turn: what its partner still reads stays until
-    both have met at this level again. Raises OSError where memory is short.
+    At a level a process has two buffers, used in turn: when both have written the next piece, its
+    partner has read the one before.
     """
 
-    def __init__(self, file: int, processes: int, number: int, swap: Callable[[int, Any], Any]):
-        self.file, self.processes, self.number = file, processes, number
-        self.swap = swap  # of little things: both have written, when it returns
-        self.size = 0  # of the part of the file that is in use
-        self.buffers: dict[tuple[int, int], list] = {}  # level, bytes -> own and partner's, in turn
+    def __init__(self, file: int, ends: Sequence[socket.socket], number: int):
+        levels = len(ends)
+        os.posix_fallocate(file, 0, 2 * PIECE * (levels << levels))
+
+        def buffers(process: int, level: int) -> list[np.ndarray]:
+            offset = 2 * PIECE * (process * levels + level)
+            found = np.frombuffer(mmap.mmap(file, 2 * PIECE, offset=offset), np.uint8)
+            return [found[:PIECE], found[PIECE:]]
+
+        self._ends = ends
+        self._own = [buffers(number, level) for level in range(levels)]
+        self._theirs = [buffers(number ^ (1 << level), level) for level in range(levels)]
 
     def __call__(self, level: int, tree: Any) -> Any:
         """The partner's arrays at a level, of the same shapes."""
         leaves, form = jax.tree.flatten(tree)
-        bounds = np.cumsum([0, *(_aligned(leaf.nbytes) for leaf in leaves)])
-        buffers = self._buffers(level, int(bounds[-1]))
-        own, theirs = buffers[0]
-        buffers.reverse()
-        for leaf, begin in zip(leaves, bounds, strict=False):
-            np.copyto(_array(own, begin, leaf), np.asarray(leaf))
-        jax.block_until_ready(self.swap(level, jnp.int32(0)))
-        found = [
-            jnp.array(_array(theirs, begin, leaf))
-            for leaf, begin in zip(leaves, bounds, strict=False)
-        ]
-        return jax.tree.unflatten(form, jax.block_until_ready(found))
+        return jax.tree.unflatten(form, [self._leaf(level, np.asarray(leaf)) for leaf in leaves])
 
-    def _buffers(self, level: int, size: int) -> list[tuple[mmap.mmap, mmap.mmap]]:
-        """[(own, partner's)] twice; all processes ask for the same in the same order."""
-        if (level, size) not in self.buffers:
-            each = -(-size // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
-            begin, self.size = self.size, self.size + 2 * each * self.processes
-            os.posix_fallocate(self.file, begin, self.size - begin)
-            partner = self.number ^ (1 << level)
+    def _leaf(self, level: int, leaf: np.ndarray) -> jax.Array:
+        found = np.empty_like(leaf, order="C")
+        given, taken = _bytes(leaf), _bytes(found)
+        for begin in range(0, len(given), PIECE):
+            piece = slice(begin, min(begin + PIECE, len(given)))
+            count = piece.stop - begin
+            self._own[level][0][:count] = given[piece]
+            self._wait(level)
+            taken[piece] = self._theirs[level][0][:count]
+            self._own[level].reverse()
+            self._theirs[level].reverse()
+        return jnp.asarray(found)
 
-            def buffer(number: int, turn: int) -> mmap.mmap:
-                offset = begin + (2 * number + turn) * each
-                return mmap.mmap(self.file, each, offset=offset)
-
-            self.buffers[level, size] = [
-                (buffer(self.number, turn), buffer(partner, turn)) for turn in (0, 1)
-            ]
-        return self.buffers[level, size]
+    def _wait(self, level: int) -> None:
+        """Until the partner has written too."""
+        self._ends[level].sendall(b".")
+        if not self._ends[level].recv(1):
+            raise ConnectionError("a partner is gone")
 
 
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNED) * ALIGNED
-
-
-def _array(buffer: mmap.mmap, begin: int, like: jax.Array) -> np.ndarray:
-    """The bytes from `begin` on as an array of another's shape and type."""
-    found = np.frombuffer(buffer, like.dtype, like.size, int(begin))
-    return found.reshape(like.shape)
+def _bytes(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)

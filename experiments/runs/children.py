@@ -5,8 +5,10 @@ they print is kept, and told where one is lost. They end with the first.
 """
 
 import contextlib
+import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,7 +30,7 @@ from w2v_jax.data import loader
 from w2v_jax.xla_flags import has_started
 
 HERE = "127.0.0.1"
-SHARED = "W2V_JAX_SHARED"  # in a child's environment: the file of the memory that they share
+SHARED = "W2V_JAX_SHARED"  # in a child's environment: the file and the ends of `shared_memory`
 ACCELERATORS = ("jax_cuda13_plugin", "jax_cuda12_plugin", "jax_rocm7_plugin", "libtpu")
 _STOPPED = (128 + signal.SIGTERM, -signal.SIGTERM)
 
@@ -38,7 +40,7 @@ class Children(NamedTuple):
 
     cores: tuple[int, ...]  # of all processes, the first among them
     processes: tuple[subprocess.Popen, ...]
-    file: int | None = None  # of the memory that all of them share
+    shared: tuple[int, list[socket.socket]] | None = None  # the first's, as of `shared_memory`
 
     def count(self) -> int:
         """How many there are with the first."""
@@ -98,10 +100,10 @@ def heard_from_the_first() -> str:
     return line.strip()
 
 
-def file_of_the_first() -> int | None:
-    """The file of the memory that the first process and those that it has started share."""
-    file = os.environ.get(SHARED)
-    return int(file) if file else None
+def shared_with_the_first() -> tuple[int, list[socket.socket]]:
+    """What a process that the first has started shares with it and the others."""
+    file, *ends = map(int, os.environ[SHARED].split(","))
+    return file, [socket.socket(fileno=end) for end in ends]
 
 
 def _end_with_the_first() -> None:
@@ -110,27 +112,32 @@ def _end_with_the_first() -> None:
 
 
 @contextlib.contextmanager
-def started(count: int, script: str, workdir: str, patience: float = 0) -> Iterator[Children]:
+def started(
+    count: int, script: str, workdir: str, patience: float = 0, share_memory: bool = False
+) -> Iterator[Children]:
     """Starts all but the first of `count` processes. Each has its share of the cores.
 
     It must be called before JAX starts. patience: seconds that they have to save, where the first
-    was asked to stop.
+    was asked to stop. share_memory: they are partners; their number is a power of two.
     """
     there = cores()
     own_flags = [*sys.argv[1:], f"--workdir={workdir}"]
     begun = [sys.executable, "-m", f"experiments.{script}"]
     with contextlib.ExitStack() as stack:
-        children, file = [], shared_memory.make()
-        if file is not None:
+        children, shared = [], [None] * count
+        if share_memory:
+            file, ends = shared_memory.make(), shared_memory.connections(count)
             stack.callback(os.close, file)
-        shared = "" if file is None else str(file)
+            stack.callback(_close, ends)
+            shared = [(file, own) for own in ends]
         for own in range(1, count):
             log = stack.enter_context(tempfile.TemporaryFile())
             pin(_share(there, own, count))  # a child has its parent's cores
+            numbers = _numbers(shared[own])
             child = subprocess.Popen(
                 [*begun, *own_flags, f"--distributed={HERE}:0,{count},{own}"],
-                env={**os.environ, distributed.STARTED: "1", SHARED: shared},
-                pass_fds=() if file is None else (file,),
+                env={**os.environ, distributed.STARTED: "1", SHARED: ",".join(map(str, numbers))},
+                pass_fds=numbers,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -138,17 +145,29 @@ def started(count: int, script: str, workdir: str, patience: float = 0) -> Itera
             )
             stack.callback(_end, child)
             children.append((child, log))
+        if share_memory:
+            _close(ends[1:])  # whoever reads from one hears of its holder's end
         pin(_share(there, 0, count))
         stack.callback(pin, there)
         for own, (child, log) in enumerate(children, 1):
             threading.Thread(target=_watch, args=(own, child, log), daemon=True).start()
         programs.keep()  # they depend on the number of cores
-        all_of_them = Children(tuple(there), tuple(child for child, _ in children), file)
+        all_of_them = Children(tuple(there), tuple(child for child, _ in children), shared[0])
         try:
             yield all_of_them
         except (Stopped, SystemExit, KeyboardInterrupt):
             _stop(all_of_them.processes, patience)
             raise
+
+
+def _numbers(shared: tuple[int, list[socket.socket]] | None) -> list[int]:
+    """The descriptors of what a process shares."""
+    return [shared[0], *(end.fileno() for end in shared[1])] if shared else []
+
+
+def _close(ends: list[list[socket.socket]]) -> None:
+    for end in itertools.chain(*ends):
+        end.close()
 
 
 def _share(cores: Sequence[int], own: int, count: int) -> Sequence[int]:

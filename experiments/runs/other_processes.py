@@ -29,8 +29,10 @@ def lead(start: Start, partners: Partners) -> Start:
 def follow(config: RunConfig) -> None:
     """Trains with the process that started this one and has read the text: a share of replicas."""
     given = processes.wait_for_the_first()
-    config, _, corpus = reading.read_corpus(config)
+    earlier = pretrained.earlier(config)
+    config, _, corpus = reading.read_corpus(config, earlier.vocab.words if earlier else ())
     config = resolve(config, corpus)
+    corpus = _merged(corpus, earlier)
     with processes.joined_with_the_first(given) as partners:
         _train(config, corpus, partners, given.processes)
 
@@ -48,13 +50,19 @@ def follow_in(group: Group, config: RunConfig) -> None:
         config, _, corpus = reading.read_corpus(config, earlier.vocab.words if earlier else ())
     config = resolve(config, corpus)
     group.agree(fingerprint.of(config, corpus, earlier.sha256 if earlier else ""))
-    if earlier:
-        corpus, _ = warm_start.merge_vocabs(corpus, earlier)
-        earlier.arrays.clear()  # the state comes from process 0
+    corpus = _merged(corpus, earlier)
     with processes.joined(processes.Others(group=group)) as partners:
         stopped = _train(config, corpus, partners, group.here())
         if stopped:
             raise Stopped(stopped, f"process {group.given.number}, with process 0")
+
+
+def _merged(corpus: Corpus, earlier) -> Corpus:
+    """With the words of what a run goes on from; its state comes from process 0."""
+    if not earlier:
+        return corpus
+    earlier.arrays.clear()
+    return warm_start.merge_vocabs(corpus, earlier)[0]
 
 
 def _train(config: RunConfig, corpus: Corpus, partners: Partners, sharing: int) -> int:

@@ -1,29 +1,27 @@
-"""The processes that carry a run's replicas: on CPUs one a core, started here, joined by JAX.
+"""The processes that carry a run's replicas: on CPUs one a core, started here.
 
 The first process owns the run directory, the screen and the signals. The others run the same
-command with --distributed=HOST:0,N,I, hear of the port once the text is read, write nothing, and
-end with the first. Where the user gives --distributed, `group` joins them, and none is started.
+command with --distributed=HOST:0,N,I, train once the text is read, write nothing, and end with the
+first. They share memory, and each is a JAX of its own: so programs are kept for all of them. Where
+the user gives --distributed, `group` joins processes by JAX, and none is started.
 """
 
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import jax
 from absl import flags
 
-from experiments.cli import command, console
+from experiments.cli import console
 from experiments.cli.config import RunConfig
-from experiments.cli.errors import Stopped
 from experiments.runs import children, distributed, signals
-from experiments.runs.children import HERE, Children
+from experiments.runs.children import Children
 from experiments.runs.distributed import Given
 from experiments.runs.group import Group
-from w2v_jax import processes
+from w2v_jax import processes, shared_memory
 from w2v_jax.replicas import ALONE, Partners
 
 
@@ -59,79 +57,67 @@ def started(
     if group or count == 1:
         yield Others(group=group)
         return
-    with children.started(count, script, workdir) as started_here:
+    with children.started(count, script, workdir, share_memory=True) as started_here:
         yield Others(started_here)
 
 
 @contextlib.contextmanager
 def joined(others: Others) -> Iterator[Partners]:
-    """The partners of a run, from here to the training's end. The text has been read.
-
-    It must be called before JAX starts, but for a group, whose processes have met.
-    """
+    """The partners of a run, from here to the training's end. The text has been read."""
     if others.group:
-        yield _partners()
+        yield _of_group()
         others.group.part()
-        return
-    if not others.children:
+    elif others.children:
+        others.children.tell("read")
+        try:
+            with _loss_told():
+                yield shared_memory.partners(*others.children.shared, 0)
+        finally:
+            children.pin(others.children.cores)
+    else:
         yield ALONE
-        return
-    port = _free_port()
-    others.children.tell(str(port))
-    try:
-        given = Given(f"{HERE}:{port}", others.children.count(), 0)
-        with _connected(given, others.children.file) as partners:
-            yield partners
-    finally:
-        children.pin(others.children.cores)
 
 
 def wait_for_the_first() -> Given:
-    """Until the first process has read the text; what to join, then."""
+    """Until the first process has read the text; which of the processes this is."""
     for each in signals.SIGNALS:  # the first is asked too, and all agree
         signal.signal(each, signal.SIG_IGN)
-    port = children.heard_from_the_first()
-    return distributed.given()._replace(address=f"{HERE}:{port}")
+    children.heard_from_the_first()
+    return distributed.given()
 
 
 @contextlib.contextmanager
 def joined_with_the_first(given: Given) -> Iterator[Partners]:
     """The partners of a run, for a process that the first has started."""
-    with _connected(given, children.file_of_the_first()) as partners:
-        yield partners
+    with _loss_told():
+        yield shared_memory.partners(*children.shared_with_the_first(), given.number)
+
+
+@contextlib.contextmanager
+def _loss_told() -> Iterator[None]:
+    """Ends this process with a line where another was lost."""
+    try:
+        yield
+    except ConnectionError:
+        distributed.end_for_loss()
 
 
 def processes_of(config: RunConfig) -> int:
     """How many processes carry the replicas: as many as there are cores, a power of two.
 
-    One where JAX has started, as reading an earlier checkpoint starts it: too late to join others;
-    and where the text can be read once alone.
+    One where JAX has started, and has its threads; where the text can be read once alone; and where
+    a system has no memory to share.
     """
-    if config.replicas == 1 or config.continue_from or not children.can_start(config):
+    has_memory = hasattr(os, "memfd_create")
+    if config.replicas == 1 or not has_memory or not children.can_start(config):
         return 1
     most = min(config.replicas, len(children.cores()), flags.FLAGS.processes or config.replicas)
     return 1 << (most.bit_length() - 1)
 
 
-@contextlib.contextmanager
-def _connected(given: Given, file: int | None) -> Iterator[Partners]:
-    with distributed.joined(given):
-        try:
-            yield _partners(file)
-        except Stopped:  # all of them did
-            jax.distributed.shutdown()
-            raise
-        except BaseException as error:
-            if distributed.tells_of_loss(error):
-                distributed.end_for_loss()
-            command.end_at_once()  # the others wait for this one: JAX would wait for them
-            raise
-        jax.distributed.shutdown()
-
-
-def _partners(file: int | None = None) -> Partners:
-    """All processes, connected with each other; file: of the memory that they share."""
-    partners = processes.partners(file)
+def _of_group() -> Partners:
+    """All processes that JAX has joined, connected with each other."""
+    partners = processes.partners()
     with _without_stdout():  # where Gloo tells of each connection
         processes.total(0, partners)
     return partners
@@ -149,9 +135,3 @@ def _without_stdout() -> Iterator[None]:
         os.dup2(kept, 1)
         os.close(kept)
         os.close(nothing)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind((HERE, 0))
-        return found.getsockname()[1]

@@ -193,7 +193,7 @@ def _trained(
     with console.compiling(), signals.at_once():
         began = time.perf_counter()
         program = training.compile_program(start.state, key, size, hyper, static, steps)
-        all_processes.total(0, partners)  # JAX keeps programs of the first alone: others compile
+        all_processes.total(0, partners)  # all of them have it
         compile_sec = time.perf_counter() - began
     accumulator = MetricAccumulator(config.objective, time.perf_counter(), start.accumulator)
     whole = training.Training(

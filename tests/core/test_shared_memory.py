@@ -1,5 +1,6 @@
 """What partners give each other through memory is what they gave, whoever is slow."""
 
+import mmap
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.core.test_replicas import Together
 from w2v_jax import shared_memory
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="memfd_create is Linux's")
@@ -19,21 +19,21 @@ def rows_of(number, level, turn, slow):
     """A process's arrays at a turn: of other sizes at other levels."""
     time.sleep(slow[turn % len(slow)])
     rng = np.random.default_rng([number, level, turn])
-    table = jnp.asarray(rng.random((5 - level, 3)), jnp.float32)
+    table = jnp.asarray(rng.random((2000 - level, 3)), jnp.float32)
     return {"table": table, "ids": jnp.arange(7 + level) + turn, "one": jnp.float32(number)}
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_each_gets_its_partners_arrays_of_this_turn(count):
-    together, file = Together(count), shared_memory.make()
+def test_each_gets_its_partners_arrays_of_this_turn(count, monkeypatch):
+    monkeypatch.setattr(shared_memory, "PIECE", mmap.ALLOCATIONGRANULARITY)  # many pieces
+    file, ends = shared_memory.make(), shared_memory.connections(count)
 
     def one(number):
         slow = [0.004, 0] if number % 2 else [0, 0.002, 0]
-        swap = together.partners(number).swap
-        exchange, found = shared_memory.Exchange(file, count, number, swap), []
+        swap, found = shared_memory.partners(file, ends[number], number).swap, []
         for turn in range(6):
             for level in [*range(count.bit_length() - 1), 0]:
-                theirs = exchange(level, rows_of(number, level, turn, slow))
+                theirs = swap(level, rows_of(number, level, turn, slow))
                 found.append((level, turn, theirs))
         return found
 
@@ -46,7 +46,15 @@ def test_each_gets_its_partners_arrays_of_this_turn(count):
             jax.tree.map(np.testing.assert_array_equal, theirs, expected)
 
 
+def test_a_lost_partner_is_an_error_at_once():
+    file, ends = shared_memory.make(), shared_memory.connections(2)
+    ends[1][0].close()
+    with pytest.raises(ConnectionError):
+        shared_memory.partners(file, ends[0], 0).swap(0, np.zeros(3))
+    os.close(file)
+
+
 def test_the_file_is_gone_with_its_last_holder():
     file = shared_memory.make()
-    assert os.get_inheritable(file) and not os.fstat(file).st_nlink
+    assert not os.fstat(file).st_nlink
     os.close(file)

@@ -12,7 +12,7 @@ import pytest
 from scripts import ROOT, start, text_of
 
 from experiments.runs import children as of_command
-from experiments.runs import distributed, processes
+from experiments.runs import distributed
 
 pytestmark = pytest.mark.slow
 TRAIN = [
@@ -122,9 +122,22 @@ def test_a_fault_of_the_run_ends_all_with_its_line(folder):
     assert status == 2 and err.splitlines()[-1].startswith("diverged: ")
 
 
+@several
+@pytest.mark.bits
+def test_two_processes_go_on_from_an_earlier_run_to_the_same_bits(folder, alone):
+    more = ("--epochs=2", f"--continue_from={folder / 'alone'}", "--continue_schedule")
+    assert trained(folder, "on-2", *more)[2] == trained(folder, "on-1", *more, "--processes=1")[2]
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
 def joined(folder, name, *more, environments=({}, {}), given=None):
     """The same command, as a user starts it on two machines."""
-    port = processes._free_port()
+    port = free_port()
     given = given or [f"127.0.0.1:{port},2,{i}" for i in range(2)]
     return [
         begun(folder, name if i == 0 else f"{name}-unused", f"--distributed={one}", *flags, env=env)
