@@ -28,7 +28,7 @@ REFUSED = {
     "window_limit": "it follows from --window",
     "negatives_limit": "it follows from --negatives",
     "objective": "it only changes what a run logs",
-    **{name: "it is for single runs" for name in ("continue_from", "continue_schedule")},
+    **{name: "it is for single runs" for name in ("continue_from", "continue_schedule", "mesh")},
 }
 _FIELDS = {f.name: f for f in dataclasses.fields(RunConfig) if f.metadata["result"]}
 _LAW = re.compile(r"(log_uniform|uniform)\(([^,()]+),([^,()]+)\)")
