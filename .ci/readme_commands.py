@@ -56,6 +56,11 @@ SMALL = {  # what makes a command small, beside the texts that `prepare` writes
     "gensim_search": ["--points=2"],
     "search_report": [],
     "kill_test": ["--kills=1", "--settings=blocks_skipgram", "--seed=3"],  # early in its training
+    "benchmark_replicas": [
+        *("--points=1:0:1.2,2:20:1.2", "--seeds=1"),
+        "--train_flags=--min_count=1,--dim=10,--epochs=1",
+    ],
+    "benchmark_scaling": ["--repeats=1", "--batch_sizes=128", "--dims=10,20"],
     "grow_corpus": ["--words=40000", "--files=2"],
     "accelerator_check": ["--tiny", "--items=1"],
     "benchmark_durability": [

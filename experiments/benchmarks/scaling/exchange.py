@@ -1,6 +1,6 @@
 """Two processes that exchange arrays: what it costs through memory, and through loopback.
 
-It is started by `measured`, as python -m experiments.benchmarks.scaling.exchange FD PORT NUMBER.
+`measured` starts it: python -m experiments.benchmarks.scaling.exchange PORT NUMBER FILE END
 """
 
 import json
@@ -29,21 +29,19 @@ def measured() -> list[dict]:
 
     Raises UserError where a process fails.
     """
-    file = shared_memory.make()
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = str(found.getsockname()[1])
-    own = [] if file is None else [file]
-    begun = [sys.executable, "-m", "experiments.benchmarks.scaling.exchange"]
-    begun += [str(-1 if file is None else file), port]
+    file, ends = shared_memory.make(), shared_memory.connections(2)
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     env = {**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
-    children = [
-        subprocess.Popen(
-            [*begun, str(number)], env=env, pass_fds=own, stdout=subprocess.PIPE, text=True
-        )
-        for number in (0, 1)
-    ]
+    children = []
+    for number, (end,) in enumerate(ends):
+        own = [] if file is None else [file, end.fileno()]
+        argv = [sys.executable, "-m", "experiments.benchmarks.scaling.exchange", port, str(number)]
+        argv += map(str, own)
+        output = {"stdout": subprocess.PIPE, "text": True}
+        children.append(subprocess.Popen(argv, env=env, pass_fds=own, **output))
     try:
         told = [child.communicate(timeout=LIMIT)[0] for child in children]
     except subprocess.TimeoutExpired as error:
@@ -52,6 +50,8 @@ def measured() -> list[dict]:
         for child in children:
             child.kill()
             child.wait()
+        for (end,) in ends:
+            end.close()
         if file is not None:
             os.close(file)
     if any(child.returncode for child in children):
@@ -59,25 +59,25 @@ def measured() -> list[dict]:
     return json.loads(told[0].strip().splitlines()[-1])
 
 
-def main(file: int, port: str, number: int) -> None:
-    """One of the two."""
+def main(port: str, number: int, shared: list[int]) -> None:
+    """One of the two; shared: a file and an end of `shared_memory`, if there are any."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) > 1:
         os.sched_setaffinity(0, {cores[number]})
     jax.distributed.initialize(f"127.0.0.1:{port}", 2, number)
-    partners = processes.partners(None if file < 0 else file)
-    ways = {"loopback": partners.swap}
-    if partners.swap_rows:
-        ways["memory"] = partners.swap_rows
+    ways = {"loopback": processes.partners()}
+    if shared:
+        ends = [socket.socket(fileno=shared[1])]
+        ways["memory"] = shared_memory.partners(shared[0], ends, number)
     lines = []
-    for way, swap in ways.items():
+    for way, partners in ways.items():
         for rows in ROWS:
             tables = [jax.random.normal(jax.random.key(number), (rows, DIM))] * 2
             seconds = []
             for _ in range(REPEATS):
                 jax.block_until_ready(partners.swap(0, jnp.int32(0)))
                 began = time.perf_counter()
-                jax.block_until_ready(swap(0, tables))
+                jax.block_until_ready(partners.swap(0, tables))
                 seconds.append(time.perf_counter() - began)
             size = sum(table.nbytes for table in tables)
             lines.append({"way": way, "bytes": size, "seconds": float(np.median(seconds))})
@@ -86,4 +86,4 @@ def main(file: int, port: str, number: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), list(map(int, sys.argv[3:])))

@@ -37,6 +37,8 @@ LINKS = (
 def define_flags() -> None:
     """The benchmark's flags."""
     flags.DEFINE_list("sync_every", ["10", "100", "1000"], "Steps n between meetings.")
+    flags.DEFINE_list("batch_sizes", list(map(str, BATCH_SIZES)), "Centres of a step.")
+    flags.DEFINE_list("dims", list(map(str, DIMS)), "Embedding sizes of a step.")
     flags.DEFINE_integer("repeats", 7, "Times that a step is measured; the median counts.", 1)
     flags.DEFINE_string("workdir", "", "Folder of the results; measurements there are kept.")
 
@@ -46,9 +48,9 @@ def main() -> None:
     values = flags.FLAGS
     if not values.workdir:
         raise UserError("--workdir=.. is missing")
-    every = [_whole(text) for text in values.sync_every]
+    every, sizes, dims = map(_whole, ("sync_every", "batch_sizes", "dims"))
     results = Results(Path(values.workdir).expanduser(), {"repeats": values.repeats})
-    for size, dim, count in itertools.product(BATCH_SIZES, DIMS, NEGATIVES):
+    for size, dim, count in itertools.product(sizes, dims, NEGATIVES):
         measure = partial(_step, size, dim, count, values.repeats)
         results.once(measure, what="step", T=size, D=dim, negatives=count)
     results.once(partial(_others, values.repeats), what="others")
@@ -66,10 +68,13 @@ def main() -> None:
     print(told)
 
 
-def _whole(text: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise UserError(f"--sync_every={text}: not a whole number above 0")
-    return int(text)
+def _whole(name: str) -> list[int]:
+    """The numbers of a flag. Raises UserError."""
+    texts = flags.FLAGS[name].value
+    for text in texts:
+        if not text.strip().isdecimal() or int(text) < 1:
+            raise UserError(f"--{name}={text}: not a whole number above 0")
+    return list(map(int, texts))
 
 
 def _step(batch_size: int, dim: int, negatives: int, repeats: int) -> dict:
