@@ -106,12 +106,14 @@ def draw_differences(path: Path, points: dict, names: dict[str, str]) -> None:
 
 def draw_scaling(path: Path, devices: Sequence[int], curves: dict) -> None:
     """Times as fast as one device against devices; curves: {(link, n): values}, a panel a link."""
-    links = list(dict.fromkeys(link for link, _ in curves))
+    from matplotlib.ticker import FuncFormatter
+
+    links, every = (list(dict.fromkeys(keys)) for keys in zip(*curves, strict=True))
     figure = new_figure(11, 4)
     for axes, link in zip(figure.subplots(1, len(links), sharey=True), links, strict=True):
-        for number, ((name, steps), values) in enumerate(curves.items()):
+        for (name, steps), values in curves.items():
             if name == link:
-                colour = style.COLOURS[number % len(style.COLOURS)]
+                colour = style.COLOURS[every.index(steps) % len(style.COLOURS)]
                 axes.plot(devices, values, marker="o", ms=4, color=colour, label=f"n {steps:,}")
         axes.plot(devices, devices, color=INK, linewidth=1, linestyle=":")
         axes.set_title(link, loc="left", color=INK)
@@ -119,6 +121,7 @@ def draw_scaling(path: Path, devices: Sequence[int], curves: dict) -> None:
         axes.legend(frameon=False)
         _log_log(axes)
         axes.set_xticks(devices)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
         axes.minorticks_off()
     figure.axes[0].set_ylabel("times as fast as one (model)")
     save_figure(figure, path)
