@@ -16,11 +16,11 @@ NOUNS = (
 )
 PLURAL = re.compile(rf"\{{([^{{}}]*)\}} (?:[a-z]+ )?(?:{'|'.join(NOUNS)})s\b")
 NO_COUNT = re.compile(
-    r"LEAST|LONGEST|LIMIT|MOST_|MIN_SEEDS|SIZE\."  # constants above 1
+    r"LEAST|LONGEST|LIMIT|MOST_|MIN_SEEDS|SIZE\.|^TEXT\."  # constants above 1
     r"|^(size\.|sizes\[|least$|2 \* |runs$)"  # above 1 where they are told
-    r"|^(rate:|total_fmt$|.*_per_sec)"  # a rate, a unit
+    r"|^(rate:|_rate\(|total_fmt$|.*_per_sec)"  # a rate, a unit
     r"|^rows:,$|static\.group_size"  # a multiple of a block
-    r"|^cpus\(\)$"  # the machine's name, by which results are told from others
+    r"|^cpus\(\)$|^CPUS$"  # the machine's name, by which results are told from others
     r"|^(', '|trial: |known$|folder$)"  # no number
 )
 FILES = sorted(
