@@ -1,7 +1,7 @@
 """Processes of one machine as the partners of a training, through memory that they share.
 
 Each is a JAX of its own. They need neither ports nor `jax.distributed`; loopback carries about
-1 GB/s between two processes, memory several times that.
+1 GB/s between two processes, memory more than twice that.
 """
 
 import mmap
@@ -16,7 +16,7 @@ import numpy as np
 
 from w2v_jax.replicas import Partners
 
-PIECE = 2**22  # bytes given at a time: they stay in the processor's cache
+PIECE = 2**20  # bytes given at a time: they stay in the processor's cache
 
 
 def make() -> int | None:
