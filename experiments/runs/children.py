@@ -67,7 +67,9 @@ def can_start(config: RunConfig) -> bool:
     """
     named = Path(config.corpus).expanduser() if config.corpus else None
     once = config.cache_dir == loader.NO_CACHE or (
-        named is not None and named.exists() and not named.is_file()
+        named is not None
+        and named.exists()
+        and (not named.is_file() or named.parts[:2] in (("/", "dev"), ("/", "proc")))
     )
     return _is_on_cpu() and not has_started() and not once
 
