@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from w2v_jax import training
 from w2v_jax.optimizers import OPTIMIZERS
@@ -48,6 +49,7 @@ class Partners(NamedTuple):
 ALONE = Partners()
 DISPATCH = 250  # the most steps that a replica takes as one program's
 BLOCK = 256  # rows that are combined at a time
+ZERO = np.int32(0)  # an argument, never a constant of a program: see `_product`
 
 
 def dispatch_steps(most: int, replicas: int, sync_every: int) -> int:
@@ -186,7 +188,7 @@ def meet(
     GraphWord2Vec, Gill et al. 2021). Accumulators add up, moments are averaged. since, taken: the
     steps of replica 0, and of all. The memory of base and own[0] is the result's.
     """
-    change = _over_processes(_of_all(own[0], own[1:], base), partners)
+    change = _over_processes(_of_all(own[0], own[1:], base, ZERO), partners)
     averaged = 1 if OPTIMIZERS[static.optimizer].memory_adds else static.replicas
     return _moved(base, change, jnp.int32(since), jnp.int32(taken), jnp.float32(averaged))
 
@@ -205,7 +207,7 @@ def _over_processes(change: Change, partners: Partners) -> Change:
         wholes.append(change)
         own, others = (high, low) if partners.number >> level & 1 else (low, high)
         other = partners.swap(level, others)
-        change = _combined(*partners.in_order(level, own, other))
+        change = _combined(*partners.in_order(level, own, other), ZERO)
     for level in reversed(partners.levels()):
         change = _whole(wholes.pop(), *partners.pair(level, change))
     return change
@@ -225,7 +227,7 @@ def _whole(change: Change, low: Change, high: Change) -> Change:
 
 
 @partial(jax.jit, donate_argnums=0)
-def _of_all(first: TrainState, others: list[TrainState], base: TrainState) -> Change:
+def _of_all(first: TrainState, others: list[TrainState], base: TrainState, zero) -> Change:
     """What all of them have added to `base`, two by two."""
     first, *others, base = (Change(x.params, _memory(x)) for x in (first, *others, base))
 
@@ -233,15 +235,16 @@ def _of_all(first: TrainState, others: list[TrainState], base: TrainState) -> Ch
         *others, before = others
         changes = [jax.tree.map(jnp.subtract, after, before) for after in (first, *others)]
         while len(changes) > 1:
-            changes = [_adasum(*two) for two in zip(changes[::2], changes[1::2], strict=True)]
+            two_by_two = zip(changes[::2], changes[1::2], strict=True)
+            changes = [_adasum(*two, zero) for two in two_by_two]
         return changes[0]
 
     return _by_blocks(combined, first, *others, base)
 
 
 @jax.jit
-def _combined(a: Change, b: Change) -> Change:
-    return _by_blocks(_adasum, a, b)
+def _combined(a: Change, b: Change, zero) -> Change:
+    return _by_blocks(lambda a, b: _adasum(a, b, zero), a, b)
 
 
 def _by_blocks(combined: Callable, first: Change, *others: Change) -> Change:
@@ -251,16 +254,25 @@ def _by_blocks(combined: Callable, first: Change, *others: Change) -> Change:
     a sum other bits in other shapes: so a row's are the same in whatever part it is combined.
     """
     rows = first.params.input.shape[0]
-    size = min(rows, BLOCK)
+    if rows < BLOCK:
+        whole = _by_blocks(combined, *(_padded(change) for change in (first, *others)))
+        return _rows(whole, 0, rows)
 
     def block(begin, first):
-        return combined(*(_rows(change, begin, size) for change in (first, *others)))
+        return combined(*(_rows(change, begin, BLOCK) for change in (first, *others)))
 
     def put(number, change):
-        return _put(change, number * size, block(number * size, change))
+        return _put(change, number * BLOCK, block(number * BLOCK, change))
 
-    last = block(rows - size, first)  # before its rows are replaced
-    return _put(jax.lax.fori_loop(0, rows // size, put, first), rows - size, last)
+    last = block(rows - BLOCK, first)  # before its rows are replaced
+    return _put(jax.lax.fori_loop(0, rows // BLOCK, put, first), rows - BLOCK, last)
+
+
+def _padded(change: Change) -> Change:
+    """A block: rows of zeros behind these."""
+    return jax.tree.map(
+        lambda x: jnp.pad(x, [(0, BLOCK - len(x))] + [(0, 0)] * (x.ndim - 1)), change
+    )
 
 
 def _rows(change: Change, begin, count: int) -> Change:
@@ -282,20 +294,31 @@ def _sum(a: Any, b: Any) -> Any:
     return jax.tree.map(jnp.add, a, b)
 
 
-def _adasum(a: Change, b: Change) -> Change:
-    params = jax.tree.map(_adasum_of_rows, a.params, b.params)
+def _adasum(a: Change, b: Change, zero) -> Change:
+    params = jax.tree.map(partial(_adasum_of_rows, zero=zero), a.params, b.params)
     return Change(params, jax.tree.map(jnp.add, a.memory, b.memory))
 
 
-def _adasum_of_rows(a: jax.Array, b: jax.Array) -> jax.Array:
+def _adasum_of_rows(a: jax.Array, b: jax.Array, zero) -> jax.Array:
     """(1 - ab / 2aa) a + (1 - ab / 2bb) b, row by row: [V, D]; a row of zeros leaves the other."""
-    half = jnp.sum(a * b, axis=1, keepdims=True) / 2
+    half = jnp.sum(_product(a, b, zero), axis=1, keepdims=True) / 2
 
-    def weight(x):
-        square = jnp.sum(x * x, axis=1, keepdims=True)
-        return 1 - half / jnp.maximum(square, jnp.finfo(x.dtype).tiny)
+    def weighted(x):
+        square = jnp.sum(_product(x, x, zero), axis=1, keepdims=True)
+        return _product(1 - half / jnp.maximum(square, jnp.finfo(x.dtype).tiny), x, zero)
 
-    return weight(a) * a + weight(b) * b
+    return weighted(a) + weighted(b)
+
+
+def _product(a: jax.Array, b: jax.Array, zero: jax.Array) -> jax.Array:
+    """a b, rounded before anything is added to it.
+
+    A compiler may make one operation of a product and a sum, which rounds once, or leave two:
+    what stands around them decides it, and that depends on how many replicas a process carries. So
+    between the two is an exclusive or with a zero that it does not know.
+    """
+    bits = jax.lax.bitcast_convert_type(a * b, jnp.int32)
+    return jax.lax.bitcast_convert_type(bits ^ zero, a.dtype)
 
 
 @partial(jax.jit, donate_argnums=0)

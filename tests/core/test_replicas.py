@@ -255,6 +255,38 @@ def test_as_many_processes_as_one_likes_carry_them_to_the_same_bits(chunked, pro
     assert [r for _, r in found[0]] == [r for _, r in alone]
 
 
+@pytest.mark.bits
+@pytest.mark.parametrize(("rows", "dim"), [(3, 5), (30, 4), (259, 20), (700, 33), (513, 100)])
+def test_however_many_a_process_carries_they_combine_to_the_same_bits(make_hyper, rows, dim):
+    rng, static = np.random.default_rng(rows), STATIC._replace(replicas=8)
+    params = model.init_params(KEY, rows, dim, "gensim")
+    base = update.init_state(params, make_hyper(np.ones(rows)), static)
+
+    def moved(leaf):
+        normal = leaf.dtype == jnp.float32
+        return leaf + rng.normal(size=leaf.shape).astype(np.float32) if normal else leaf
+
+    own = [jax.tree.map(moved, base) for _ in range(static.replicas)]
+    (expected,) = met(1, base, own, static)
+    for processes in (2, 4, 8):
+        for found in met(processes, base, own, static):
+            jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def met(processes, base, own, static):
+    """The state of each of so many processes, of which each carries its share."""
+    together = Together(processes)
+
+    def one(number):
+        partners = together.partners(number)
+        mine = [own[i] for i in partners.share(len(own))]
+        mine, whole = jax.tree.map(jnp.copy, (mine, base))  # their memory is the result's
+        return jax.tree.map(np.array, replicas.meet(whole, mine, 3, 5, static, partners))
+
+    with ThreadPoolExecutor(processes) as pool:
+        return list(pool.map(one, range(processes)))
+
+
 def test_words_and_steps_are_counted_to_the_end(chunked):
     corpus, hyper = chunked
     reports = [r for _, r in trained(training_of(corpus, hyper, STATIC, 3))]
