@@ -56,10 +56,12 @@ def corpus_of(text: Text, config: Config) -> Corpus:
 
 
 def load(path: str | Path, limit: int | None = None) -> WordVectors:
-    """Vectors of any program: word2vec's text or binary format, or npz; plain or packed.
+    """Vectors of any program, known by the file's bytes, plain or packed.
 
-    limit: the first so many words, the most frequent; no more is read of text and binary files.
-    Raises UserError, which names file and line.
+    word2vec's text and binary, GloVe's and fastText's text, npz, safetensors, Parquet and gensim's
+    KeyedVectors; .gz, .bz2, .xz, .zip (FILE.zip/MEMBER where it holds several). limit: the first so
+    many words; no more is read of text and binary files. Rows that cannot be used are left out, and
+    told in one warning. Raises UserError, which names file and line.
     """
     return io.load(path, limit)
 

@@ -156,7 +156,7 @@ def sweep(
             (i, seed, dataclasses.replace(every[i], **room)) for i in numbers for seed in chosen
         ]
         for (i, seed, own), loss, table in _trained(jobs, corpus, vmap_width):
-            wv = WordVectors(corpus.vocab.words, table, untrained)
+            wv = WordVectors(corpus.vocab.words, table, untrained, corpus.vocab.counts)
             done[i, seed] = Trial({n: grid[i][n] for n in swept}, seed, own, loss, wv)
     return Sweep([done[i, seed] for i in range(len(grid)) for seed in chosen])
 

@@ -50,7 +50,7 @@ class Run:
         return measures(self.vectors)
 
     def save(self, path) -> None:
-        """The vectors in a file: .npz, .bin (word2vec's binary), or else word2vec's text."""
+        """The vectors in a file: .npz, .bin, .safetensors, .parquet, .kv, else word2vec's text."""
         io.save(path, self.vectors)
 
 
@@ -89,7 +89,10 @@ def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | N
         config=config,
         seed=seed,
         vectors=WordVectors(
-            corpus.vocab.words, np.asarray(params.input), trainable.untrained(corpus)
+            corpus.vocab.words,
+            np.asarray(params.input),
+            trainable.untrained(corpus),
+            corpus.vocab.counts,
         ),
         params=params,
         history=history,

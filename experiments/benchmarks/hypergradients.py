@@ -136,7 +136,7 @@ def read_corpus() -> Corpus:
         source,
         settings,
         cache_dir=values.cache_dir,
-        note=lambda line: console.log(f"note: {line}"),
+        note=console.note,
     )
 
 

@@ -9,7 +9,7 @@ from absl import flags
 
 from experiments.benchmarks import child_process, plain_corpus
 from experiments.benchmarks import table as benchmark_table
-from experiments.benchmarks.baselines.commands import BASELINES, Run, Task, Tools
+from experiments.benchmarks.baselines.commands import BASELINES, CACHE, Run, Task, Tools
 from experiments.benchmarks.baselines.entries import Entry, entry, order, particular, same
 from experiments.cli import console
 from experiments.report import item_files
@@ -165,6 +165,7 @@ def measure(plan: Plan, chosen: Entry, seed: int) -> dict:
     run = Run(plan.task, plan.tools, chosen.epochs, chosen.flagfile, seed, folder)
     log = folder / "log.txt"
     child = child_process.run(baseline.command(run), log, plan.task.threads)
+    shutil.rmtree(folder / CACHE, ignore_errors=True)
     if child.status:
         last = (child.output.strip().splitlines() or ["it printed nothing"])[-1]
         raise UserError(f"--baselines={chosen.label}: exit status {child.status}: {last} ({log})")

@@ -14,6 +14,7 @@ from w2v_jax.checks import REGISTRIES
 from w2v_jax.config import Config, field
 from w2v_jax.data.sources import DATASETS
 from w2v_jax.types import TextSettings, UserError
+from w2v_jax.vectors.io import FORMATS, check_packages
 
 FLAGS = "flags.cfg"  # what a run calls the file of its own flags
 EXPORTED = ("input", "output", "sum")
@@ -92,8 +93,8 @@ class RunConfig(Config):
     export_vectors: str = field("input", "Which embeddings are the word vectors.", choices=EXPORTED)
     export_formats: tuple = field(
         ("text",),
-        "Any of text, binary, npz, projector.",
-        choices=("text", "binary", "npz", "projector"),
+        f"Any of {', '.join((*FORMATS, 'projector'))}.",
+        choices=(*FORMATS, "projector"),
         result=False,
     )
     objective: str = field(
@@ -248,6 +249,7 @@ def from_flags() -> RunConfig:
 
 def check(config: RunConfig) -> None:
     """Raises UserError for values that don't go together."""
+    check_packages("--export_formats", config.export_formats)
     checking.check(config)
     for analogy in config.show_analogies:
         if len(quoted.words(analogy, ":")) != 3:

@@ -32,6 +32,11 @@ def log(text: str) -> None:
         error(text)
 
 
+def note(text: str) -> None:
+    """A line about something that is no fault, but worth knowing."""
+    log(f"note: {text}")
+
+
 def error(text: str) -> None:
     """The line with which a process ends."""
     print(as_flags(text), file=sys.stderr, flush=True)

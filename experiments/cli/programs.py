@@ -21,7 +21,7 @@ def keep() -> None:
     if given == NO_CACHE:
         return
     folder = os.path.expanduser(given) or cache_folder()
-    kept = compilation_cache.keep_programs(folder, lambda line: console.log(f"note: {line}"))
+    kept = compilation_cache.keep_programs(folder, console.note)
     if kept:
         warnings.filterwarnings("always", _FAILED.pattern)  # not the first of equal ones alone
         warnings.showwarning = functools.partial(_shown, warnings.showwarning, kept, [])

@@ -154,9 +154,7 @@ def resumed(config: RunConfig, workdir: Path, first: Start, key: jax.Array, tota
     another program.
     """
     checkpoints, like = opened(workdir, config), jax.eval_shape(_saved_of, first.state, key)
-    saved = checkpoints.restore(
-        checkpoint.names_of(like), lambda line: console.log(f"note: {line}")
-    )
+    saved = checkpoints.restore(checkpoint.names_of(like), console.note)
     checkpoints.close()
     if saved is None:
         console.log("no checkpoint: the run begins anew")

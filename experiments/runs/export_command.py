@@ -10,8 +10,9 @@ from experiments.cli import console
 from experiments.runs import lock, newest, outputs, rundir
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation
+from w2v_jax.vectors import io as vectors_io
 
-FORMATS = (*rundir.VECTORS, "projector")
+FORMATS = (*vectors_io.FORMATS, "projector")
 
 
 def define_flags() -> None:
@@ -42,6 +43,7 @@ def main() -> None:
         raise UserError("--run=OUT is missing")
     if wrong := sorted(set(values.formats) - set(FORMATS)):
         raise UserError(f"--formats={wrong[0]}: not one of {', '.join(FORMATS)}")
+    vectors_io.check_packages("--formats", values.formats)
     if not values.formats and not values.plots and not values.evaluate:
         raise UserError("nothing asked: give --formats=, --plots or --evaluate")
     run = Path(values.run).expanduser()

@@ -38,9 +38,10 @@ def of_run(run: Path, table: str = "") -> Newest:
     if trained and table in ("", own):
         rundir.read_summary(run)  # or it is of a newer format
         for path in rundir.vectors_paths(run):
-            return Newest(rundir.with_untrained(run, vectors_io.load(path)), None, None)
+            wv = rundir.with_counts(run, vectors_io.load(path, note=console.note))
+            return Newest(rundir.with_untrained(run, wv), None, None)
     checkpoints = Checkpoints(str(run / rundir.CHECKPOINTS), None)
-    saved = checkpoints.newest(lambda line: console.log(f"note: {line}"))
+    saved = checkpoints.newest(console.note)
     checkpoints.close()
     if saved is None and not trained:
         raise rundir.no_run(run, f"({rundir.SUMMARY}) and no checkpoint of one")
@@ -57,11 +58,12 @@ def of_run(run: Path, table: str = "") -> Newest:
         console.log(
             f"note: {run} has not ended; this is its state at step {saved.step:,}, epoch {epoch}"
         )
-    words = load_counts(str(run / rundir.VOCAB)).words
+    vocab = load_counts(str(run / rundir.VOCAB))
     params = Params(saved.arrays[f"state.{INPUT}"], saved.arrays[f"state.{OUTPUT}"])
-    if len(words) != len(params.input):
+    if len(vocab.words) != len(params.input):
         raise UserError(f"--run={run}: its vocabulary is another than its checkpoint's")
-    wv = rundir.with_untrained(run, WordVectors(words, exported(params, table or own)))
+    wv = WordVectors(vocab.words, exported(params, table or own), counts=vocab.counts)
+    wv = rundir.with_untrained(run, wv)
     return Newest(wv, None if ended else saved.step, None if ended else epoch)
 
 

@@ -10,9 +10,11 @@ from experiments.cli import console
 from experiments.cli.config import RunConfig
 from experiments.runs import rundir
 from w2v_jax.checkpoint import Checkpoints, checksum
+from w2v_jax.counting import counted
 from w2v_jax.data.vocab import counts_text, load_counts
 from w2v_jax.types import UserError, Vocab
 from w2v_jax.vectors import io as vectors_io
+from w2v_jax.vectors.word_vectors import WordVectors
 from w2v_jax.warm_start import INPUT, Pretrained
 
 
@@ -51,7 +53,7 @@ def _of_run(path: Path, config: RunConfig) -> Pretrained:
         raise UserError(f"--continue_from={path}: holds no run ({rundir.VOCAB})")
     vocab = load_counts(str(path / rundir.VOCAB))
     checkpoints = Checkpoints(str(path / rundir.CHECKPOINTS), None)
-    saved = checkpoints.newest(lambda line: console.log(f"note: {line}"))
+    saved = checkpoints.newest(console.note)
     checkpoints.close()
     if saved is None:
         console.log(f"note: {path} has no checkpoint: its vectors alone are carried over")
@@ -70,12 +72,23 @@ def _of_run(path: Path, config: RunConfig) -> Pretrained:
 
 def _of_vectors(path, vocab: Vocab | None) -> Pretrained:
     """A file of vectors; their counts, where they are known."""
-    wv = vectors_io.load(path)
+    wv = vectors_io.load(path, note=console.note)
     if vocab is None:
+        wv = _tokens(path, wv)
         vocab = Vocab(wv.words, np.zeros(len(wv.words), np.int64))
     elif vocab.words != wv.words:
         raise UserError(f"{path}: its words are others than those of {rundir.VOCAB}")
     return _earlier(vocab, {INPUT: wv.vectors}, 0)
+
+
+def _tokens(path, wv: WordVectors) -> WordVectors:
+    """Without the words that hold white space, as no token of a text does."""
+    kept = [i for i, word in enumerate(wv.words) if word.split() == [word]]
+    if not kept:
+        raise UserError(f"{path}: all its words hold white space: none can be a text's")
+    if left := len(wv) - len(kept):
+        console.note(f"{path}: {counted(left, 'word')} that hold white space are left out")
+    return WordVectors(tuple(wv.words[i] for i in kept), wv.vectors[kept]) if left else wv
 
 
 def _earlier(vocab: Vocab, arrays: dict, words: int) -> Pretrained:

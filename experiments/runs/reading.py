@@ -44,7 +44,7 @@ def read_corpus(
             source,
             config.text_settings(),
             cache_dir=config.cache_dir,
-            note=lambda line: console.log(f"note: {line}"),
+            note=console.note,
             progress=bar.update,
             known=known,
         )

@@ -144,7 +144,8 @@ def _run(
             )
     summary = _summary(config, source, corpus, end, start.resumes, len(untrained))
     params = columns.gathered(end.state.params)
-    wv = WordVectors(corpus.vocab.words, exported(params, config.export_vectors))
+    table, vocab = exported(params, config.export_vectors), corpus.vocab
+    wv = WordVectors(vocab.words, table, counts=vocab.counts)
     outputs.finish(config, workdir, summary, rundir.with_untrained(workdir, wv), end.unsaved)
 
 

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from experiments.cli.config import FLAGS
-from w2v_jax.data.vocab import save_counts
+from w2v_jax.data.vocab import load_counts, save_counts
 from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError, Vocab
 from w2v_jax.vectors import io as vectors_io
+from w2v_jax.vectors import projector
 from w2v_jax.vectors.word_vectors import WordVectors
 
 FORMAT = 2  # of a run directory; 1 had no run.json, and is read as before
@@ -24,7 +25,7 @@ METRICS, SUMMARY, VOCAB = "metrics.jsonl", "summary.json", "vocab.tsv"
 RUN = "run.json"  # what the run is: its format and its fingerprint
 UNTRAINED = "untrained.txt"  # words that never had a context, one a line; only where there are any
 EVALUATION = "evaluation.json"  # measures of vectors that are no finished run's
-VECTORS = {"text": "vectors.txt", "binary": "vectors.bin", "npz": "vectors.npz"}
+VECTORS = {name: f"vectors{format_.suffix}" for name, format_ in vectors_io.FORMATS.items()}
 PROJECTOR, PLOTS, TENSORBOARD = "projector", "plots", "tensorboard"
 CHECKPOINTS = "checkpoints"
 _FILES = (FLAGS, RUN, METRICS, SUMMARY, VOCAB, UNTRAINED, EVALUATION, *VECTORS.values())
@@ -146,6 +147,14 @@ def with_untrained(workdir: Path, wv: WordVectors) -> WordVectors:
     return dataclasses.replace(wv, untrained=tuple(ids))
 
 
+def with_counts(workdir: Path, wv: WordVectors) -> WordVectors:
+    """A run's word vectors with how often each word occurred, where its vocabulary is there."""
+    if wv.counts is not None or not (workdir / VOCAB).exists():
+        return wv
+    vocab = load_counts(str(workdir / VOCAB))
+    return dataclasses.replace(wv, counts=vocab.counts) if vocab.words == wv.words else wv
+
+
 def clear_unfinished(workdir: Path) -> None:
     """Removes what a process that was killed had begun to write; for whoever holds the lock."""
     for path in workdir.iterdir():
@@ -231,14 +240,8 @@ def formats_there(workdir: Path) -> list[str]:
 
 def save_as(name: str, path: Path, wv: WordVectors) -> None:
     """The word vectors in the format of this name, whatever the path ends in."""
-    if name == "text":
-        vectors_io.save_text(path, wv)
-    elif name == "binary":
-        vectors_io.save_binary(path, wv)
-    elif name == "npz":
-        vectors_io.save_npz(path, wv.words, vectors=wv.vectors)
-    else:
-        vectors_io.save_projector(path, wv)
+    save = projector.save if name == "projector" else vectors_io.FORMATS[name].save
+    save(path, wv)
 
 
 def write_vectors(workdir: Path, wv: WordVectors, formats: Iterable[str]) -> list[Path]:

@@ -60,7 +60,7 @@ def sources(
         if listed is not None and not own:
             continue
         checkpoints = Checkpoints(str(path), base.keep_checkpoints)
-        note = lambda line: console.log(f"note: {line}")  # noqa: E731
+        note = console.note
         is_own = alone or (listed is not None and len(own) == len(listed))
         saved = checkpoints.restore(None, note) if is_own else checkpoints.newest(note)
         checkpoints.close()

@@ -19,7 +19,8 @@ from w2v_jax.vectors.evaluation import HEADLINES
 from w2v_jax.vectors.word_vectors import WordVectors
 
 VECTORS = "vectors"
-_SUFFIXES = {"text": ".txt", "binary": ".bin", "npz": ".npz", "projector": "-projector"}
+_SUFFIXES = {name: format_.suffix for name, format_ in vectors_io.FORMATS.items()}
+_FOLDER = "-projector"  # of what is a folder
 _MEASURED = {name.rsplit("_", 1)[0] for name in HEADLINES}
 _IDLE = ("objective", "show_similar", "show_analogies", "analogy_score")
 
@@ -86,12 +87,12 @@ def make_missing(results: Results, base: RunConfig) -> None:
 
 
 def _path(folder: Path, trial: int, name: str) -> Path:
-    return folder / VECTORS / f"{trial}{_SUFFIXES[name]}"
+    return folder / VECTORS / f"{trial}{_SUFFIXES.get(name, _FOLDER)}"
 
 
 def _there(folder: Path, line: dict) -> list[Path]:
     """A trial's vectors that can be read."""
-    paths = [_path(folder, line["member"], name) for name in ("text", "binary", "npz")]
+    paths = [_path(folder, line["member"], name) for name in _SUFFIXES]
     return [path for path in paths if path.is_file()]
 
 

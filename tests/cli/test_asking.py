@@ -132,7 +132,7 @@ def test_words_that_hold_the_mark_are_quoted(mark):
 
 def test_analogies_of_words_with_commas_and_colons(tmp_path, capsys):
     vectors = np.random.default_rng(0).normal(size=(6, 4)).astype("f")
-    vectors_io.save_text(tmp_path / "v.txt", WordVectors(WORDS, vectors))
+    vectors_io.save(tmp_path / "v.txt", WordVectors(WORDS, vectors))
     asked = ('--analogy="1,5",a:b,w3', '--analogy=w3, "1,5",w4')
     assert start("query", f"--vectors={tmp_path}/v.txt", *asked) == 0
     printed = capsys.readouterr().out

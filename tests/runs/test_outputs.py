@@ -201,7 +201,7 @@ def test_vectors_are_made_of_whatever_is_left_of_a_complete_run(
     capsys, no_training, text_folder, complete, left
 ):
     wv = vectors_io.load(complete / "vectors.txt")
-    vectors_io.save_npz(complete / "vectors.npz", wv.words, vectors=wv.vectors)
+    vectors_io.save(complete / "vectors.npz", wv)
     (complete / "vectors.txt").unlink()
     if left != "checkpoints":
         shutil.rmtree(complete / "checkpoints")

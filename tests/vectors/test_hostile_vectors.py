@@ -20,9 +20,13 @@ from scripts import start
 from w2v_jax.data import writing
 from w2v_jax.types import UserError
 from w2v_jax.vectors import npz, similarity
-from w2v_jax.vectors.io import load, save_binary, save_npz, save_text
+from w2v_jax.vectors.binary_format import save as save_binary
+from w2v_jax.vectors.io import load
+from w2v_jax.vectors.npz import save as save_npz
+from w2v_jax.vectors.text_format import save as save_text
 from w2v_jax.vectors.word_vectors import WordVectors
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*left out|.*announced")
 ONES = np.ones((3, 2), np.float32)
 
 
@@ -90,7 +94,7 @@ def read(path, content=None):
     assert len(wv.words) == len(set(wv.words)) == len(wv.vectors) > 0
     assert wv.vectors.ndim == 2 and wv.vectors.dtype == np.float32 and wv.vectors.size
     assert np.isfinite(wv.vectors).all()
-    assert all(word.split() == [word] and word.encode() for word in wv.words)
+    assert all(word.strip() and "\n" not in word and word.encode() for word in wv.words)
     return wv
 
 
@@ -130,23 +134,21 @@ def test_words_that_a_text_may_hold_come_back(folder, which, text, row):
 @cases(300)
 @given(st.sampled_from(list(SAVERS)), st.sampled_from(SPACES), st.text(max_size=3))
 @pytest.mark.slow
-def test_no_format_writes_or_reads_a_word_with_a_space(folder, suffix, space, rest):
+def test_a_word_with_a_space_comes_back_or_is_not_written(folder, suffix, space, rest):
     wv = WordVectors(("a", f"b{space}{rest}"), ONES[:2])
     path = folder / f"spaced{suffix}"
-    with pytest.raises(UserError) as caught:
+    try:
         SAVERS[suffix][0](path, wv)
-    assert "row 2: the word" in one_line(caught.value) and not path.exists()
-    word = wv.words[1].encode(errors="surrogatepass")
-    made = io.BytesIO()
-    np.savez(made, words=np.array(wv.words), vectors=ONES[:2])
-    content = {
-        ".txt": b"2 2\na 1 1\n%b 1 1\n" % word,
-        ".bin": b"2 2\na %b\n%b %b\n" % (bytes(8), word, bytes(8)),
-        ".npz": made.getvalue(),
-    }
-    got = read(path, content[suffix])
-    assert got is None or got.words != wv.words  # a blank may end a word of a binary file
-    path.unlink()
+    except UserError as error:
+        assert "row 2: the word" in one_line(error) and not path.exists()
+        assert suffix != ".npz" or "\n" in wv.words[1] or not encodes(wv.words[1])
+    else:
+        assert suffix == ".npz" and read(path).words == wv.words
+        path.unlink()
+
+
+def encodes(word):
+    return not any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
 HEADER = "{'descr': %s, 'fortran_order': %s, 'shape': %s, }"
@@ -229,8 +231,7 @@ def test_text_may_have_crlf_and_a_byte_order_mark_and_lack_its_last_newline(tmp_
 
 
 def test_a_header_is_a_line_of_at_most_100_bytes(tmp_path):
-    assert "line 1" in refused(tmp_path / "x.txt", b"1 1" + b" " * 200 + b"\na 1\n")
-    assert "line 1" in refused(tmp_path / "x.bin", b"1 1")
+    assert "line 1" in refused(tmp_path / "x.bin", b"1 1" + b" " * 200 + b"\na \0\0\0\0")
 
 
 def npy_bytes(header: str, data=b"") -> bytes:
@@ -263,7 +264,7 @@ def test_nothing_is_allocated_on_the_word_of_a_header(tmp_path):
         ("bomb.npz", "claims more than the file holds"),
         ("v.txt", "line 2: expected 100 values"),
         ("d.txt", "line 2: expected 999,999,999,999 values"),
-        ("d.bin", "cut short"),
+        ("d.bin", "cut short within row 1"),
     ):
         tracemalloc.start()
         assert said in refused(tmp_path / name)
@@ -353,9 +354,9 @@ def test_a_long_unknown_word_is_answered_at_once():
 
 
 HOSTILE = {
-    "nan.txt": b"2 2\nthe 1 nan\na 1 2\n",
+    "nan.txt": b"1 2\nthe 1 nan\n",
     "header.txt": b"99999999999 100\nthe 1\n",
-    "space.bin": b"2 1\nthe \0\0\0\0\nb\xc2\x85c \0\0\0\0\n",
+    "space.bin": b"1 1\n\xc2\x85 \0\0\0\0\n",
     "bytes.bin": b"1 1\n\xff\xfe \0\0\0\0\n",
     "cut.npz": b"PK\3\4" + bytes(20),
     "vectors.pkl": pickle.dumps(ONES),

@@ -10,7 +10,11 @@ from hypothesis.extra.numpy import arrays
 
 from w2v_jax.data import writing
 from w2v_jax.types import UserError
-from w2v_jax.vectors.io import load, save_binary, save_npz, save_projector, save_text
+from w2v_jax.vectors.binary_format import save as save_binary
+from w2v_jax.vectors.io import load
+from w2v_jax.vectors.npz import save as save_npz
+from w2v_jax.vectors.projector import save as save_projector
+from w2v_jax.vectors.text_format import save as save_text
 from w2v_jax.vectors.word_vectors import WordVectors
 
 
@@ -18,6 +22,7 @@ def save_npz_of(path, wv):
     save_npz(path, wv.words, vectors=wv.vectors)
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*left out|.*announced")
 SAVERS = {".txt": save_text, ".vec": save_text, ".bin": save_binary, ".npz": save_npz_of}
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)  # subnormals, -0 and all
 WORDS = st.text(min_size=1, max_size=6).filter(
@@ -95,36 +100,29 @@ def test_projector(tmp_path):
     np.testing.assert_array_equal(np.array(rows, np.float32), wv.vectors)
 
 
-TEXT = b"3 2\na 1 2\nb 3 4\nc 5 6\n"
+EXPECTED = "line 1: expected rows `word x1 .. xD`, or first a header `V D` of two positive numbers"
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "line 1: expected the header `V D`: two positive numbers"),
-        (b"a 1 2\n", "line 1: expected the header `V D`: two positive numbers"),
-        (b"-3 2\na 1 2\n", "line 1: expected the header `V D`: two positive numbers"),
-        (b"3 0\na\n", "line 1: expected the header `V D`: two positive numbers"),
-        (b"9" * 5000 + b" 2\n", "line 1: expected the header `V D`: two positive numbers"),
-        (b"999999999999 2\na 1 2\n", "cut short: 999,999,999,999 rows promised, 1 read"),
-        (TEXT[:-6], "cut short: 3 rows promised, 2 read"),
-        (TEXT[:12], "cut short: 3 rows promised, 1 read"),
+        (b"", f"{EXPECTED}: nothing is there"),
+        (b"\n \n", f"{EXPECTED}: nothing is there"),
+        (b"once upon a time\n", EXPECTED),
+        (b"3 0\na\n", EXPECTED),
+        (b"2 2\n", "holds no rows"),
+        (b"3 2\na 1 2\nb 3 4\nc 5", "line 4: cut short within row 3 of 3"),
+        (b"3 2\na 1 2\nb 3 4", "line 3: cut short within row 2 of 3"),
+        (b"3 2\na 1 2\nb", "line 3: cut short within row 2 of 3"),
+        (b"a 1 2\nb 3 4\nc 5", "line 3: cut short within row 3"),
         (b"1 999999999999\na 1 2\n", "line 2: expected 999,999,999,999 values, found 2"),
-        (TEXT.replace(b"3 4", b"3"), "line 3: expected 2 values, found 1"),
-        (TEXT.replace(b"3 4", b"3 4 5"), "line 3: expected 2 values, found 3"),
-        (TEXT.replace(b"3 4", b"3 four"), "line 3: a value is not a number"),
-        (TEXT.replace(b"3 4", b"3 4_0"), "line 3: a value is not a number"),
-        (TEXT.replace(b"3 4", b"nan 4"), "line 3: a value is not finite"),
-        (TEXT.replace(b"3 4", b"3 1e39"), "line 3: a value is not finite"),
-        (TEXT.replace(b"c", b"a"), "line 4: the word 'a' occurs twice"),
-        (TEXT.replace(b"b", b""), "line 3: the word '' is empty or holds whitespace"),
-        (TEXT.replace(b"b", b"b\tb"), "line 3: the word 'b\\tb' is empty or holds whitespace"),
-        (TEXT.replace(b"b", b"\xff"), "line 3: the word is not UTF-8"),
-        (TEXT + b"\nd 7 8\n", "line 6: more than the 3 promised rows"),
+        (b"1 2\na 1 two\n", "line 2: a value is not a number"),
+        (b"1 2\na 1 1e39\n", "line 2: a value is not finite"),
+        (b"1 2\n\xc2\xa0 1 2\n", "line 2: the word '\\xa0' is white space"),
     ],
 )
 def test_bad_text(tmp_path, content, message):
-    assert refusal(tmp_path / "bad.txt", content).startswith(message)
+    assert refusal(tmp_path / "bad.txt", content) == message
 
 
 def refusal(path, content):
@@ -144,12 +142,11 @@ def one(*values):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"2 1\na " + one(1) + b"\nb " + one(2)[:3], "cut short: 2 rows promised, 1 read"),
-        (b"2 1\na " + one(1) + b"\nb", "cut short: 2 rows promised, 1 read"),
-        (b"999999999999 999999999999\na ", "cut short: 999,999,999,999 rows promised, 0 read"),
+        (b"2 1\na " + one(1) + b"\nb " + one(2)[:3], "cut short within row 2 of 2"),
+        (b"2 1\na " + one(1) + b"\nb", "cut short within row 2 of 2"),
+        (b"999999999999 999999999999\na \0", "cut short within row 1 of 999,999,999,999"),
         (b"1 1\na " + one(1) + b"\nb ", "2 bytes after the 1 promised row"),
-        (b"2 1\na " + one(1) + b"\nb " + one(np.inf), "row 2: a value is not finite"),
-        (b"2 1\na " + one(1) + b"a " + one(1), "row 2: the word 'a' occurs twice"),
+        (b"1 1\na " + one(np.inf), "row 1: a value is not finite"),
         (b"1 1\n\xff " + one(1), "row 1: the word is not UTF-8"),
     ],
 )
@@ -168,7 +165,6 @@ def test_bad_binary(tmp_path, content, message):
         ({"words": ["a"], "vectors": [[1]]}, "vectors must be a table of floats [V, D]"),
         ({"words": ["a"], "vectors": np.ones((1, 0))}, "vectors must be a table of floats [V, D]"),
         ({"words": ["a"], "vectors": [[1e39]]}, "row 1: a value is not finite"),
-        ({"words": ["a", "a"], "vectors": np.ones((2, 1))}, "row 2: the word 'a' occurs twice"),
     ],
 )
 def test_bad_npz(tmp_path, arrays_, message):
@@ -215,7 +211,7 @@ def test_any_bytes_load_or_are_refused(tmp_path_factory, suffix, data):
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".bin", ".npz"])
-@pytest.mark.parametrize("word", ["", "a b", "a\n", "\u00a0", "twice", "\ud800"])
+@pytest.mark.parametrize("word", ["", "a\n", "\u00a0", "twice", "\ud800"])
 def test_words_that_would_not_come_back_are_refused(tmp_path, suffix, word):
     wv = WordVectors(("twice", word), np.ones((2, 2), np.float32))
     with pytest.raises(UserError, match="row 2: the word"):

@@ -24,7 +24,7 @@ _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 def opened(path, called: str = "", vectors: bool = False) -> Iterator[BinaryIO]:
     """A file's bytes, unpacked where they are gzip's, bzip2's or xz's; a pipe's too.
 
-    `called`: what messages call it (default: its path). vectors: an npz and NULs are no fault.
+    `called`: what messages call it (default: its path). vectors: bytes of any kind are given.
     Raises UserError where it can't be read, also later on, and where it is known to be no text:
     an archive, a pickle, UTF-16 ..; the message says what, and what to do.
     """
@@ -56,11 +56,11 @@ def unpacked(path, called: str = "", vectors: bool = False) -> Iterator[BinaryIO
             file = stack.enter_context(io.BufferedReader(_Replayed(head, file), BUFFER))
         else:
             file.seek(0)
-        if opener := _OPENERS.get(_packing(path, head)):
+        if opener := _OPENERS.get(kinds.packing(head) if vectors else _packing(path, head)):
             # The archives' own line iteration is Python, a BufferedReader's is C.
             file = stack.enter_context(io.BufferedReader(opener(file, "rb"), BUFFER))
             head = file.peek(kinds.HEAD)[: kinds.HEAD]
-        if not (vectors and kinds.is_zip(head)) and (kind := kinds.foreign(head)):
+        if not vectors and (kind := kinds.foreign(head)):
             raise UserError(f"{called}: is {kind}")
         if not vectors and (nuls := head.count(0)) >= max(32, len(head) / 100):
             raise UserError(f"{called}: holds NUL bytes, {nuls} of its first {len(head)}: no text")

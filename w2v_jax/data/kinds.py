@@ -9,7 +9,7 @@ HEAD = 4096  # bytes that are looked at
 PACKED = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\0"}  # what is unpacked on the way
 
 _UNZIP = "a zip archive: unpack it, as `unzip -p FILE > NEW`"
-_PICKLE = (
+PICKLE = (
     "a Python pickle, which is never opened; in the program that wrote it save text, "
     "as gensim's wv.save_word2vec_format(NEW)"
 )
@@ -53,18 +53,28 @@ def _bzip2(head: bytes) -> bool:
 def foreign(head: bytes) -> str:
     """What a file is that is neither text nor vectors, and what to do; '' where nothing shows it.
 
-    An npz is a zip archive; whoever reads npz asks `is_zip` first.
+    Whoever reads vectors asks `is_zip`, `is_pickle` and `is_parquet` first.
     """
     for magic, kind in _KINDS.items():
         if head.startswith(magic):
             return kind
     if head[257:262] == b"ustar":
         return "a tar archive: unpack it, as `tar -xOf FILE > NEW`"
-    if re.match(rb"\x80[\x02-\x05]", head):
-        return _PICKLE
+    if is_pickle(head):
+        return PICKLE
     if name := _wide(head):
         return f"{name} text: `iconv -f {name} -t UTF-8 FILE > NEW`"
     return ""
+
+
+def is_pickle(head: bytes) -> bool:
+    """Whether it is a Python pickle, of protocol 2 or later."""
+    return bool(re.match(rb"\x80[\x02-\x05]", head))
+
+
+def is_parquet(head: bytes) -> bool:
+    """Whether it is a Parquet file."""
+    return head.startswith(b"PAR1")
 
 
 def is_zip(head: bytes) -> bool:

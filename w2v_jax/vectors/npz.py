@@ -1,59 +1,92 @@
 """Words and vectors in NumPy's npz, without pickle; what it says of its size is not trusted."""
 
-import io
 import math
 import os
 import warnings
 import zipfile
 from collections.abc import Sequence
-from typing import BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
 
+from w2v_jax.data.writing import whole_file
 from w2v_jax.types import UserError
+from w2v_jax.vectors.rows import Note, from_table
+from w2v_jax.vectors.word_vectors import WordVectors
+from w2v_jax.vectors.words import check
 
 MOST_UNICODE = 1 << 30  # bytes of a table of words in which each has room for the longest
 UNPACKED, PACKING = 1 << 26, 100  # bytes that an npz may unpack to anyhow; how often its own size
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def read(path, file: BinaryIO) -> tuple[list[str], np.ndarray]:
-    """Words and vectors [V, D] float32 of an npz, not checked. Raises UserError."""
+def read(path, archive: zipfile.ZipFile, limit: int | None, note: Note) -> WordVectors:
+    """Words and vectors of an npz, as `save` leaves them; the only members that are looked at.
+
+    Nothing is unpickled or written; an array may unpack to 64 MiB or 100 times the file, whichever
+    is more. Raises UserError.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy's and Python's about an odd header
-        if not isinstance(file.raw, io.FileIO):  # a pipe's, or unpacked: the table is at the end
-            file = io.BytesIO(file.read())
-        limit = max(UNPACKED, PACKING * file.seek(0, os.SEEK_END))
+        most = max(UNPACKED, PACKING * archive.fp.seek(0, os.SEEK_END))
         try:
-            with zipfile.ZipFile(file) as archive:
-                if not {"words.npy", "vectors.npy"} <= set(archive.namelist()):
-                    raise UserError(f"{path}: no array named words, or none named vectors")
-                words, vectors = (_array(archive, name, limit) for name in ("words", "vectors"))
-                words = _unpacked(words)
+            if not {"words.npy", "vectors.npy"} <= set(archive.namelist()):
+                raise UserError(f"{path}: no array named words, or none named vectors")
+            words, vectors = (_array(archive, name, most) for name in ("words", "vectors"))
+            has_counts = "counts.npy" in archive.namelist()
+            counts = _array(archive, "counts", most) if has_counts else None
+            words = unpacked(words)
         except UserError:
             raise
         except Exception as error:  # whatever zipfile, its packers and NumPy's header parser raise
             reason = " ".join(str(error).split()) or type(error).__name__
             raise UserError(f"{path}: not an npz of words and vectors: {reason[:200]}") from error
+    return from_arrays(path, words, vectors, counts, limit, note)
+
+
+def save(path, words: Sequence[str], **arrays) -> None:
+    """NumPy's npz of the words and any arrays beside them, without pickle.
+
+    words [V] as unicode; or [bytes] uint8, their UTF-8 with newlines between, where one ends in
+    NUL, which NumPy would cut, or is so long that a table of them would take over a GiB. arrays by
+    name: `read` takes those named vectors and counts. Raises UserError as the text format does,
+    TypeError for an array of Python objects.
+    """
+    check(path, words, blanks=True)
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    if any(array.dtype.hasobject for array in arrays.values()):
+        raise TypeError("an array of Python objects cannot be saved without pickle")
+    with whole_file(path) as file:
+        np.savez(file, words=packed(words), **arrays)
+
+
+def save_vectors(path, wv: WordVectors) -> None:
+    """Words, vectors and, where they are known, counts. Raises UserError as `save` does."""
+    counts = {} if wv.counts is None else {"counts": np.asarray(wv.counts, np.int64)}
+    save(path, wv.words, vectors=wv.vectors, **counts)
+
+
+def from_arrays(path, words, vectors, counts, limit: int | None, note: Note) -> WordVectors:
+    """The tables of a file, if they are such. Raises UserError."""
     if vectors.ndim != 2 or vectors.dtype.kind != "f" or not vectors.size:
         raise UserError(f"{path}: vectors must be a table of floats [V, D]")
     if words is None or len(words) != len(vectors):
         raise UserError(f"{path}: words must be text, one a row of vectors")
-    with np.errstate(over="ignore"):
-        return words, vectors.astype(np.float32)
+    if counts is not None and (counts.shape != (len(words),) or counts.dtype.kind not in "iu"):
+        raise UserError(f"{path}: counts must be whole numbers, one a word")
+    return from_table(path, words, vectors, limit, note, counts)
 
 
 def packed(words: Sequence[str]) -> np.ndarray:
-    """Words as save_npz keeps them."""
+    """Words as `save` keeps them."""
     large = 4 * len(words) * max(map(len, words), default=0) > MOST_UNICODE
     if large or any(word.endswith("\0") for word in words):
         return np.frombuffer("\n".join(words).encode(), np.uint8)
     return np.array(words, np.str_)
 
 
-def _unpacked(words: np.ndarray) -> list[str] | None:
-    """What _packed made an array of; None for another array. Raises where it is no text."""
+def unpacked(words: np.ndarray) -> list[str] | None:
+    """What `packed` made an array of; None for another array. Raises where it is no text."""
     if words.ndim == 1 and words.dtype == np.uint8:
         return words.tobytes().decode().split("\n")
     if words.ndim == 1 and words.dtype.kind == "U":

@@ -19,6 +19,7 @@ class WordVectors:
     words: tuple[str, ...]  # [V] most frequent first
     vectors: np.ndarray  # [V, D] float32
     untrained: tuple[int, ...] = ()  # ids of words that never had a context: no one's neighbours
+    counts: np.ndarray | None = None  # [V] occurrences in the text; None: unknown
 
     def __len__(self) -> int:
         return len(self.words)
@@ -36,6 +37,17 @@ class WordVectors:
 
     def __repr__(self) -> str:
         return f"WordVectors({counted(len(self), 'word')}, D {self.vectors.shape[1]})"
+
+    def first(self, count: int | None) -> "WordVectors":
+        """Those of the first so many words; None: all."""
+        if count is None or count >= len(self):
+            return self
+        return WordVectors(
+            self.words[:count],
+            self.vectors[:count],
+            tuple(i for i in self.untrained if i < count),
+            None if self.counts is None else self.counts[:count],
+        )
 
     def most_similar(self, word: str, topn: int = 10) -> list[tuple[str, float]]:
         """The words with the greatest cosine: [(word, cosine)], best first.

@@ -14,6 +14,8 @@ from typing import NamedTuple
 from experiments.runs import rundir
 from w2v_jax.types import UserError
 
+CACHE = "cache"  # of one run of ours
+
 
 class Task(NamedTuple):
     """What all baselines do alike. Field names are flag names where there is such a flag."""
@@ -89,7 +91,8 @@ def _w2v_jax_command(run: Run) -> list[str]:
         *_shared(run, "corpus", "model", "dim", "window", "negatives", "subsample", "min_count"),
         *(f"--epochs={run.epochs}", f"--seed={run.seed}", f"--workdir={run.folder / 'run'}"),
         *("--noevaluate", "--noplots", "--show_similar=", "--show_analogies="),
-        "--cache_dir=none",  # from raw text each time, as the baselines do, and compiled each time
+        # New: from raw text each time, as the baselines do, and compiled each time.
+        f"--cache_dir={run.folder / CACHE}",
         "--checkpoint_every_sec=0",  # vectors are all that the baselines leave
         *run.tools.ours_flags,
     ]
