@@ -9,13 +9,16 @@ here makes small fails.
 
 import gzip
 import lzma
+import math
 import os
 import re
 import shlex
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
@@ -148,6 +151,20 @@ def prepare(folder: Path) -> None:
     (folder / "texts" / "one.txt.gz").write_bytes(gzip.compress(text.encode()))
     (folder / "my_pairs.tsv").write_text("people\tcity\t5\nking\tman\t6\nwar\ttime\t1\n")
     (folder / "experiments").symlink_to(ROOT / "experiments")
+    vectors_of_others(folder, sorted(set(words)))
+
+
+def vectors_of_others(folder: Path, words: list[str]) -> None:
+    """Vectors as other programs publish them: word2vec's binary in gzip, GloVe's text in a zip."""
+    rows = [[math.sin(i * j) for j in range(1, 5)] for i in range(1, len(words) + 1)]
+    with gzip.open(folder / "GoogleNews-vectors-negative300.bin.gz", "wb") as file:
+        file.write(b"%d 4\n" % len(words))
+        for word, row in zip(words, rows, strict=True):
+            file.write(word.encode() + b" " + struct.pack("<4f", *row) + b"\n")
+    lines = [f"{word} {' '.join(map(str, row))}\n" for word, row in zip(words, rows, strict=True)]
+    with zipfile.ZipFile(folder / "glove.6B.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("glove.6B.50d.txt", "glove.6B.100d.txt"):
+            archive.writestr(name, "".join(lines))
 
 
 def run(line: str, folder: Path) -> str:

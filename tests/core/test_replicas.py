@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import w2v_jax as w2v
-from w2v_jax import model, replicas, training, update, visits
+from w2v_jax import combination, model, replicas, training, update, visits
 from w2v_jax.data import corpus as corpora
 from w2v_jax.replicas import Partners
 from w2v_jax.types import Params, StaticConfig, UserError
@@ -132,7 +132,7 @@ def adasum(a, b):
 
 
 def combined(base, own):
-    """`replicas.meet` by loops in float64; the accumulators' changes added up."""
+    """`combination.meet` by loops in float64; the accumulators' changes added up."""
 
     def table(name):
         whole = np.asarray(getattr(base.params, name), np.float64)
@@ -169,7 +169,7 @@ def test_orthogonal_changes_add_up_and_equal_ones_are_their_mean(make_hyper):
     one[2] = [3, 0, 0, 1]  # the other left this row alone
     before = first(hyper, STATIC)
     own = [state_with(hyper, STATIC, change) for change in (one, other)]
-    after = replicas.meet(jax.tree.map(jnp.copy, before), own, 3, 5, STATIC)
+    after = combination.meet(jax.tree.map(jnp.copy, before), own, 3, 5, STATIC)
     for new, old in zip(after.params, before.params, strict=True):
         found = np.asarray(new - old)
         np.testing.assert_allclose(found[:3], [[1, 2, 0, 0], [1, 2, 0, 0], [3, 0, 0, 1]], atol=1e-6)
@@ -192,7 +192,7 @@ def test_sums_of_the_optimiser_add_up_and_its_means_are_averaged(make_hyper, opt
     own = [base.replace(opt_state=jax.tree.map(moved, base.opt_state)) for _ in range(2)]
     parts = [jax.tree.map(np.array, state) for state in (base, *own)]
     own = [jax.tree.map(jnp.array, state) for state in own]
-    after = replicas.meet(jax.tree.map(jnp.copy, base), own, 7, 13, static)
+    after = combination.meet(jax.tree.map(jnp.copy, base), own, 7, 13, static)
     share = 1 if "adagrad" in optimizer else 2
     for old, a, b, new in zip(
         *(jax.tree.leaves(s.opt_state) for s in (*parts, after)), strict=True
@@ -281,7 +281,7 @@ def met(processes, base, own, static):
         partners = together.partners(number)
         mine = [own[i] for i in partners.share(len(own))]
         mine, whole = jax.tree.map(jnp.copy, (mine, base))  # their memory is the result's
-        return jax.tree.map(np.array, replicas.meet(whole, mine, 3, 5, static, partners))
+        return jax.tree.map(np.array, combination.meet(whole, mine, 3, 5, static, partners))
 
     with ThreadPoolExecutor(processes) as pool:
         return list(pool.map(one, range(processes)))

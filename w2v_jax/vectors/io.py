@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from w2v_jax.counting import counted
 from w2v_jax.data import kinds
 from w2v_jax.data.files import opened
 from w2v_jax.types import UserError
@@ -82,11 +83,11 @@ def load(path, limit: int | None = None, note: Note = warn) -> WordVectors:
     """
     if limit is not None and (type(limit) is not int or limit < 1):
         raise UserError(f"`limit={limit}`: must be a whole number, at least 1")
-    archive, member = _archive(path)
+    archive, inside = _archive(path)
     notes: list[str] = []
     with opened(archive, vectors=True) as file:
-        if member or kinds.is_zip(file.peek(kinds.HEAD)):
-            wv = _of_zip(path, file, member, limit, notes.append)
+        if inside or kinds.is_zip(file.peek(kinds.HEAD)):
+            wv = _of_zip(path, file, inside, limit, notes.append)
         else:
             wv = _of_file(path, file, limit, notes.append)
     for line in notes:
@@ -107,20 +108,20 @@ def _archive(path) -> tuple[Path, str]:
     return path, ""
 
 
-def _of_zip(path, file: BinaryIO, member: str, limit: int | None, note: Note) -> WordVectors:
+def _of_zip(path, file: BinaryIO, inside: str, limit: int | None, note: Note) -> WordVectors:
     with _opened_zip(path, file) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/")]
-        if not member and any(name.endswith(".npy") for name in names):
+        if not inside and any(name.endswith(".npy") for name in names):
             return npz.read(path, archive, limit, note)
         names = [name for name in names if not name.startswith("__MACOSX/")]
-        if member and member not in names:
+        if inside and inside not in names:
             raise UserError(f"{path}: its zip holds no such file: {_listed(names)}")
-        if not member and len(names) != 1:
+        if not inside and len(names) != 1:
             raise UserError(f"{path}: name one of its files, as {path}/NAME: {_listed(names)}")
-        about = archive.getinfo(member or names[0])
+        about = archive.getinfo(inside or names[0])
         if about.file_size > max(npz.UNPACKED, npz.PACKING * about.compress_size):
             raise UserError(
-                f"{path}: would unpack to {about.file_size:,} bytes, more than vectors do"
+                f"{path}: would unpack to {counted(about.file_size, 'byte')}: no vectors do"
             )
         with archive.open(about) as inner:
             return _of_file(path, io.BufferedReader(inner), limit, note)
