@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,13 +12,13 @@ import jax
 import numpy as np
 import tqdm.auto
 
-from w2v_jax import beginning, columns, replicas, training
+from w2v_jax import beginning, columns, prediction, replicas, training
 from w2v_jax.config import Config
 from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.metrics import loss_error, mean_loss
-from w2v_jax.types import Metrics, Params, UserError
-from w2v_jax.vectors import io
+from w2v_jax.types import Metrics, Params, UserError, Vocab
+from w2v_jax.vectors import io, similarity
 from w2v_jax.vectors.measures import Measures, measures
 from w2v_jax.vectors.word_vectors import WordVectors
 
@@ -44,6 +44,21 @@ class Run:
     def most_similar(self, word: str, topn: int = 10) -> list[tuple[str, float]]:
         """The words with the greatest cosine: [(word, cosine)], best first."""
         return self.vectors.most_similar(word, topn)
+
+    def predict(self, contexts: Sequence[str], topn: int = 10) -> list[tuple[str, float]]:
+        """The likeliest centres of a window of these words: [(word, probability)], best first.
+
+        Exact, over the whole vocabulary: see `prediction.centre_log_probs`. Raises UserError where
+        a word is not in the vocabulary.
+        """
+        if isinstance(contexts, str):
+            raise UserError("`contexts`: a list of words")
+        words = self.vectors.words
+        vocabulary = Vocab(words, self.vectors.counts)
+        ids = [similarity.find(words, word) for word in contexts]
+        log_probs = prediction.centre_log_probs(self.params, vocabulary, self.config, ids)
+        best = np.argsort(-log_probs, kind="stable")[:topn]
+        return [(words[i], float(np.exp(log_probs[i]))) for i in best]
 
     def evaluate(self) -> Measures:
         """WordSim-353, SimLex-999 (where it is installed) and Google's analogies."""

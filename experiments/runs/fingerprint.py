@@ -2,7 +2,7 @@
 
 import hashlib
 
-from experiments.cli import earlier_flags
+from experiments.cli import earlier_flags, quoted
 from experiments.cli.config import RunConfig
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.vocab import counts_text
@@ -20,6 +20,18 @@ def of_flags(config: RunConfig) -> dict[str, str]:
     """The flags that affect the result, but where the text and earlier vectors lie."""
     found = earlier_flags.of(config)
     return {name: text for name, text in found.items() if name not in earlier_flags.LOCATIONS}
+
+
+def config_of(about: dict) -> RunConfig:
+    """The config of a run, from its fingerprint: what doesn't affect the result as by default."""
+    fields = RunConfig.__dataclass_fields__
+    values = {}
+    for name, text in earlier_flags.by_today(about["flags"]).items():
+        if name in fields:
+            kind = fields[name].type
+            read = {bool: "true".__eq__, tuple: lambda text: tuple(quoted.words(text, ","))}
+            values[name] = read.get(kind, kind)(text)
+    return RunConfig(**values)
 
 
 def of(config: RunConfig, corpus: Corpus, began: str = "") -> dict:

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.cli import console
-from experiments.cli.config import EXPORTED
+from experiments.cli.config import EXPORTED, RunConfig
 from experiments.runs import fingerprint, rundir
-from w2v_jax.checkpoint import Checkpoints
+from w2v_jax.checkpoint import Checkpoints, Saved
 from w2v_jax.data.vocab import load_counts
-from w2v_jax.types import Params, UserError
+from w2v_jax.types import Params, UserError, Vocab
 from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors.word_vectors import WordVectors
 from w2v_jax.warm_start import INPUT, OUTPUT
@@ -40,16 +40,12 @@ def of_run(run: Path, table: str = "") -> Newest:
         for path in rundir.vectors_paths(run):
             wv = rundir.with_counts(run, vectors_io.load(path, note=console.note))
             return Newest(rundir.with_untrained(run, wv), None, None)
-    checkpoints = Checkpoints(str(run / rundir.CHECKPOINTS), None)
-    saved = checkpoints.newest(console.note)
-    checkpoints.close()
+    saved = _checkpoint(run)
     if saved is None and not trained:
         raise rundir.no_run(run, f"({rundir.SUMMARY}) and no checkpoint of one")
     if saved is None or not (run / rundir.VOCAB).exists():
         what = rundir.VOCAB if saved else f"vectors of --export_vectors={table or own}"
         raise UserError(f"--run={run}: holds no {what} and no checkpoint to make them of")
-    if "position" not in saved.about:
-        raise UserError(f"--run={run}: its checkpoint is no single run's")
     if about:
         fingerprint.check(str(run), about, saved.about["identity"])
     ended = saved.about.get("ended", trained)
@@ -58,13 +54,46 @@ def of_run(run: Path, table: str = "") -> Newest:
         console.log(
             f"note: {run} has not ended; this is its state at step {saved.step:,}, epoch {epoch}"
         )
+    params, vocab = _tables(run, saved)
+    wv = WordVectors(vocab.words, exported(params, table or own), counts=vocab.counts)
+    wv = rundir.with_untrained(run, wv)
+    return Newest(wv, None if ended else saved.step, None if ended else epoch)
+
+
+class Model(NamedTuple):
+    """What a run predicts with."""
+
+    params: Params
+    vocab: Vocab
+    config: RunConfig
+
+
+def model_of(run: Path) -> Model:
+    """Both tables of a run's newest checkpoint. Raises UserError where it has none."""
+    about, saved = rundir.fingerprint_of(run), _checkpoint(run)
+    if about is None or saved is None or not (run / rundir.VOCAB).exists():
+        raise UserError(f"--run={run}: holds no checkpoint, which has both tables")
+    fingerprint.check(str(run), about, saved.about["identity"])
+    return Model(*_tables(run, saved), fingerprint.config_of(about))
+
+
+def _checkpoint(run: Path) -> Saved | None:
+    """The newest of a run. Raises UserError where it is another kind's."""
+    checkpoints = Checkpoints(str(run / rundir.CHECKPOINTS), None)
+    saved = checkpoints.newest(console.note)
+    checkpoints.close()
+    if saved is not None and "position" not in saved.about:
+        raise UserError(f"--run={run}: its checkpoint is no single run's")
+    return saved
+
+
+def _tables(run: Path, saved: Saved) -> tuple[Params, Vocab]:
+    """A checkpoint's tables and their words. Raises UserError where these don't fit."""
     vocab = load_counts(str(run / rundir.VOCAB))
     params = Params(saved.arrays[f"state.{INPUT}"], saved.arrays[f"state.{OUTPUT}"])
     if len(vocab.words) != len(params.input):
         raise UserError(f"--run={run}: its vocabulary is another than its checkpoint's")
-    wv = WordVectors(vocab.words, exported(params, table or own), counts=vocab.counts)
-    wv = rundir.with_untrained(run, wv)
-    return Newest(wv, None if ended else saved.step, None if ended else epoch)
+    return params, vocab
 
 
 def exported(params: Params, which: str) -> np.ndarray:

@@ -1,11 +1,15 @@
 """--run and --vectors: which word vectors a script reads."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 from absl import flags
 
 from experiments.cli import console
 from experiments.runs import newest, rundir
+from w2v_jax.prediction import centre_log_probs
 from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors.word_vectors import WordVectors
@@ -33,3 +37,19 @@ def load() -> WordVectors:
         except UserError as error:  # begins with the path
             raise UserError(f"--vectors={error}") from error
     return newest.of_run(Path(run).expanduser()).wv.first(flags.FLAGS.limit)
+
+
+def predict(wv: WordVectors) -> Callable[[list[int]], np.ndarray] | None:
+    """Of ids of contexts: log p of each word as the centre; None without --run.
+
+    Its tables are read when it is first called. Raises UserError then where there are none.
+    """
+    if not flags.FLAGS.run:
+        return None
+    run = cache(lambda: newest.model_of(Path(flags.FLAGS.run).expanduser()))
+
+    def log_probs(contexts):
+        found = centre_log_probs(run().params, run().vocab, run().config, contexts)
+        return found[: len(wv)]  # --limit
+
+    return log_probs

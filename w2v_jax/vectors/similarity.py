@@ -33,6 +33,38 @@ def most_similar(
     return _search(unit_rows(vectors), queries, _cosine, topk, left_out)
 
 
+def combination(
+    vectors, ids: Sequence[int], signs: Sequence[int], topk: int, left_out: Sequence[int] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """The topk words nearest to a sum of words, without these: king - man + woman.
+
+    cos(x, sum_i s_i u_i / |u_i|), s_i = 1 or -1.
+
+    vectors [V, D], ids [n] -> ids [topk] int32, cosines [topk] float32, best first. Source:
+    Mikolov et al. 2013, Linguistic Regularities; gensim's most_similar(positive, negative).
+    """
+    unit = unit_rows(vectors)
+    ids = np.asarray(ids, np.int32)
+    total = jnp.sum(unit[ids] * jnp.asarray(signs, unit.dtype)[:, None], axis=0, keepdims=True)
+    scores = np.array(_dots(unit_rows(total), unit)[0])
+    out = np.union1d(ids, np.asarray(left_out, np.int64)).astype(np.int64)
+    scores[out] = -np.inf
+    best = np.argsort(-scores, kind="stable")[: max(0, min(topk, len(scores) - len(out)))]
+    return best.astype(np.int32), scores[best]
+
+
+def rank(vectors, word: int, other: int) -> int:
+    """How near `other` is to `word` among all other words: 1 is the nearest, ties count for it.
+
+    Source: gensim's KeyedVectors.rank.
+    """
+    unit = unit_rows(vectors)
+    scores = np.array(_dots(unit[word][None, :], unit)[0])
+    nearer = scores > scores[other]
+    nearer[word] = False
+    return int(nearer.sum()) + 1
+
+
 def analogy(
     vectors, triples, topk: int, score: str = "cosine", left_out: Sequence[int] = ()
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -49,14 +49,34 @@ class WordVectors:
             None if self.counts is None else self.counts[:count],
         )
 
-    def most_similar(self, word: str, topn: int = 10) -> list[tuple[str, float]]:
+    def most_similar(
+        self, word: str | Sequence[str], topn: int = 10, negative: Sequence[str] = ()
+    ) -> list[tuple[str, float]]:
         """The words with the greatest cosine: [(word, cosine)], best first.
 
-        Raises UserError where the word is not in the vocabulary. Source: gensim's most_similar.
+        To one word; or to a sum of several, those of `negative` subtracted: most_similar(["king",
+        "woman"], negative=["man"]). Raises UserError where a word is not in the vocabulary.
+        Source: gensim's most_similar.
         """
         _check_topn(topn)
-        ids, scores = similarity.most_similar(self.vectors, [self._id(word)], topn, self.untrained)
-        return self._scored(ids[0], scores[0])
+        if isinstance(word, str) and not len(negative):
+            ids, scores = similarity.most_similar(
+                self.vectors, [self._id(word)], topn, self.untrained
+            )
+            return self._scored(ids[0], scores[0])
+        added = [word] if isinstance(word, str) else list(word)
+        if isinstance(negative, str):
+            negative = [negative]
+        words = [*added, *negative]
+        if not words:
+            raise UserError("`word`: no word is given")
+        signs = [1] * len(added) + [-1] * len(negative)
+        ids = [self._id(each) for each in words]
+        return self._scored(*similarity.combination(self.vectors, ids, signs, topn, self.untrained))
+
+    def rank(self, word: str, other: str) -> int:
+        """How near `other` is to `word` among all words: 1 is its nearest (gensim's rank)."""
+        return similarity.rank(self.vectors, self._id(word), self._id(other))
 
     def analogy(
         self, a: str, b: str, c: str, topn: int = 10, score: str = "cosine"
