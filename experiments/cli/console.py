@@ -119,10 +119,35 @@ def quality(measures: Iterable[Measure]) -> str:
     lines = []
     for m in rows:
         value = "  -  " if m.value is None else f"{m.value:5.3f}"
-        few = ": too few" if 0 < m.covered < LEAST else ""
-        other = f", {m.folded:,} by another spelling" if m.folded else ""
-        items = f"{m.covered:,} of {counted(m.total, 'item')}{few}{other}"
-        lines.append(f"  {m.name:<{width}}  {value}  ({items})")
+        lines.append(f"  {m.name:<{width}}  {value}  ({_items(m)})")
+    return "\n".join(lines)
+
+
+def _items(m: Measure) -> str:
+    """How many of its items a figure covers."""
+    few = ": too few" if 0 < m.covered < LEAST else ""
+    other = f", {m.folded:,} by another spelling" if m.folded else ""
+    return f"{m.covered:,} of {counted(m.total, 'item')}{few}{other}"
+
+
+def judged(rows: Iterable) -> str:
+    """A table of `judged.Row`s: figures with their intervals over items, differences, coverage."""
+    rows = list(rows)
+    width = max((len(row.measure.name) for row in rows), default=0)
+    compared = any(row.difference is not None for row in rows)
+    head = "value ± 95% over items" + (", difference (p)" if compared else ", two tables need")
+    lines = [f"  {'':<{width}}  {head}"]
+    for row in rows:
+        value = "  -  " if row.measure.value is None else f"{row.measure.value:5.3f}"
+        value += " " * 8 if row.half is None else f" ± {row.half:.3f}"
+        if compared:
+            told = " " * 26
+            if row.difference is not None and row.difference_half is not None:
+                told = f"{row.difference:+.3f} ± {row.difference_half:.3f} ({row.p:.3f})"
+            value += f"  {told:<24}"
+        else:
+            value += "       " if row.needed is None else f"  {row.needed:5.3f}"
+        lines.append(f"  {row.measure.name:<{width}}  {value}  ({_items(row.measure)})")
     return "\n".join(lines)
 
 

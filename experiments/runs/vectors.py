@@ -39,6 +39,13 @@ def load() -> WordVectors:
     return newest.of_run(Path(run).expanduser()).wv.first(flags.FLAGS.limit)
 
 
+def named(path: str) -> WordVectors:
+    """Those of a run directory or a file. Raises UserError where there are none."""
+    if Path(path).expanduser().is_dir():
+        return newest.of_run(Path(path).expanduser()).wv
+    return vectors_io.load(Path(path).expanduser(), note=console.note)
+
+
 def predict(wv: WordVectors) -> Callable[[list[int]], np.ndarray] | None:
     """Of ids of contexts: log p of each word as the centre; None without --run.
 

@@ -13,7 +13,7 @@ from experiments.cli import earlier_flags
 from experiments.report import over_items, stats
 from experiments.runs.store import LINES, SETTINGS
 from w2v_jax.types import UserError
-from w2v_jax.vectors import evaluation
+from w2v_jax.vectors import evaluation, judgements
 
 MEASURES = {"wordsim353": "WordSim-353", "simlex999": "SimLex-999"}
 SUM = "sum"
@@ -67,7 +67,7 @@ def halves(known: Mapping[str, np.ndarray] | None = None) -> tuple[Half, Half]:
     """
     people, used = evaluation.standard_people(), ({}, {})
     for name in evaluation.PAIR_SETS:
-        pairs = evaluation._read_pairs(evaluation.standard_file(name))
+        pairs = judgements.pairs(evaluation.standard_file(name))
         chosen = np.array([chooses(first, second) for first, second, _ in pairs])
         of = np.ones(len(pairs), bool) if known is None else known[name]
         used[0][name], used[1][name] = chosen & of, ~chosen & of

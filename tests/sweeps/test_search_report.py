@@ -12,7 +12,7 @@ from scripts import start
 from experiments.sweeps import search_compare
 from experiments.sweeps.search_compare import Half, Trial, chooses, halves, measured
 from w2v_jax import resources
-from w2v_jax.vectors import evaluation
+from w2v_jax.vectors import evaluation, judgements
 
 pytest.importorskip("matplotlib")
 if not resources.simlex999():
@@ -111,7 +111,7 @@ def test_halves_are_disjoint_and_cover_every_pair(name):
     choosing, judging = (half.used[name] for half in halves())
     assert len(choosing) == SIZES[name] and (choosing ^ judging).all()
     assert abs(choosing.mean() - 0.5) < 0.07
-    pairs = evaluation._read_pairs(evaluation.standard_file(name))
+    pairs = judgements.pairs(evaluation.standard_file(name))
     for (a, b, _), mine in zip(pairs, choosing, strict=True):
         assert chooses(a, b) == chooses(b, a) == chooses(b.upper(), a.title()) == mine
 

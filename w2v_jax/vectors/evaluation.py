@@ -2,17 +2,15 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from w2v_jax import resources
-from w2v_jax.data import kinds
-from w2v_jax.data.files import content, decoded
 from w2v_jax.types import UserError
+from w2v_jax.vectors import judgements
 from w2v_jax.vectors.similarity import analogy, folded
 from w2v_jax.vectors.word_vectors import WordVectors
 
@@ -72,7 +70,8 @@ def standard_people(names: Iterable[str] = PAIR_SETS) -> dict[str, np.ndarray]:
     Raises UserError where SimLex-999 is asked for and not installed.
     """
     return {
-        name: np.array([score for *_, score in _read_pairs(standard_file(name))]) for name in names
+        name: np.array([score for *_, score in judgements.pairs(standard_file(name))])
+        for name in names
     }
 
 
@@ -102,9 +101,9 @@ def standard_words() -> dict[str, np.ndarray]:
     """
     ids: dict[str, int] = {}
     words = {
-        name: [p[:2] for p in _read_pairs(path)]
+        name: [p[:2] for p in judgements.pairs(path)]
         if name in PAIR_SETS
-        else [q[1:] for q in _read_analogies(path)[1]]
+        else [item.words for item in judgements.analogies(path)[1]]
         for name, path in standard_files().items()
     }
     return {
@@ -114,21 +113,24 @@ def standard_words() -> dict[str, np.ndarray]:
 
 
 def word_pairs(
-    wv: WordVectors, path, name: str | None = None, cosines: np.ndarray | None = None
+    wv: WordVectors,
+    path,
+    name: str | None = None,
+    cosines: np.ndarray | None = None,
+    score_column: str = "",
 ) -> Iterator[Measure]:
     """Correlation of the pairs' cosines with people's scores, rank (Spearman) and linear (Pearson).
 
     rho = cov(x, y) / (sd(x) sd(y)), over ranks or values; pairs with unknown words are left out.
 
-    path: lines `word word score`, separated by tabs, else commas, else blanks; # begins a
-    comment. name: the file's stem unless given. cosines: [P] of `pair_items`, where they are there
-    already. Yields <name>_spearman and <name>_pearson.
+    path: a file that `judgements.pairs` reads. name: its stem unless given. cosines: [P] of
+    `pair_items`, where they are there already. Yields <name>_spearman and <name>_pearson.
     Raises UserError for a file that cannot be read so. Source: gensim's evaluate_word_pairs.
     """
     name = Path(path).stem if name is None else name
-    people, ids = _scores_and_ids(wv, path)
+    people, ids = _scores_and_ids(wv, path, score_column)
     known = (ids >= 0).all(axis=1)
-    folded = _other_spellings(wv.words, [p[:2] for p in _read_pairs(path)], ids)
+    folded = _other_spellings(wv.words, [p[:2] for p in judgements.pairs(path, score_column)], ids)
     people = people[known]
     cosines = _cosines(wv.vectors, *ids[known].T) if cosines is None else cosines[known]
     finite = bool(np.isfinite(cosines).all())  # the ranks of a diverged run's NaN would mislead
@@ -137,22 +139,22 @@ def word_pairs(
         yield Measure(f"{name}_{kind}", value, int(known.sum()), len(known), folded)
 
 
-def pair_items(wv: WordVectors, path) -> tuple[np.ndarray, np.ndarray]:
+def pair_items(wv: WordVectors, path, score_column: str = "") -> tuple[np.ndarray, np.ndarray]:
     """People's scores [P] and the pairs' cosines [P], in the order of a file as of `word_pairs`.
 
     cos(u, v) = u.v / (|u| |v|), 0 where a vector is zero; NaN where a word is unknown, or its
     vector not finite. float64 both. Raises UserError for a file that cannot be read so.
     """
-    people, ids = _scores_and_ids(wv, path)
+    people, ids = _scores_and_ids(wv, path, score_column)
     known = (ids >= 0).all(axis=1)
     cosines = np.full(len(ids), np.nan)
     cosines[known] = _cosines(wv.vectors, *ids[known].T)
     return people, cosines
 
 
-def _scores_and_ids(wv: WordVectors, path) -> tuple[np.ndarray, np.ndarray]:
+def _scores_and_ids(wv: WordVectors, path, column: str) -> tuple[np.ndarray, np.ndarray]:
     """People's scores [P] of a file's pairs, and the words' ids [P, 2], -1 for unknown ones."""
-    first, second, scores = zip(*_read_pairs(path), strict=True)
+    first, second, scores = zip(*judgements.pairs(path, column), strict=True)
     index, _ = _spellings(wv.words)
     return np.asarray(scores), np.stack([_ids(index, first), _ids(index, second)], axis=1)
 
@@ -164,52 +166,63 @@ def analogies(
 
     accuracy = right / covered; items with unknown words are left out; spellings as of `_ids`.
 
-    path: lines `a b c d` under `: section` heads. name: the file's stem unless given. answers: [Q]
-    of `analogy_items`, where they are there already. Yields <name>_<section>_accuracy for each
-    section, then <name>_accuracy over all of them. Raises UserError for a file that cannot be read
-    so. Source: Mikolov et al. 2013, Efficient Estimation, 4.1; gensim's evaluate_word_analogies.
+    path: a file or a folder that `judgements.analogies` reads. name: its stem unless given.
+    answers: [Q] of `analogy_items`, where they are there already. Yields
+    <name>_<section>_accuracy for each named section, then <name>_accuracy over all. Raises
+    UserError for a file that cannot be read so. Source: Mikolov et al. 2013, Efficient Estimation,
+    4.1; gensim's evaluate_word_analogies.
     """
     name = Path(path).stem if name is None else name
-    sections, items = _read_analogies(path)
+    sections, items = judgements.analogies(path)
     answers = analogy_items(wv, path) if answers is None else answers
-    section = np.array([item[0] for item in items])
+    section = np.array([item.section for item in items])
     for i, head in enumerate(sections):
-        yield _accuracy(f"{name}_{head}_accuracy", answers, section == i)
-    ids, _ = _analogy_ids(wv, items)
-    folded = _other_spellings(wv.words, [item[1:] for item in items], ids)
+        if head:
+            yield _accuracy(f"{name}_{head}_accuracy", answers, section == i)
+    ids = _analogy_ids(_spellings(wv.words)[0], items)
+    folded = _other_spellings(wv.words, [item.words for item in items], ids[:, :4])
     yield _accuracy(f"{name}_accuracy", answers, section >= 0)._replace(folded=folded)
 
 
 def analogy_items(wv: WordVectors, path) -> np.ndarray:
     """Each analogy's answer, in the order of a file as of `analogies`: [Q] int8.
 
-    1 right, 0 wrong, -1 where a word is unknown. Raises UserError for a file that cannot be read
-    so.
+    1 right, 0 wrong, -1 where a, b, c or all answers are unknown. Raises UserError for a file that
+    cannot be read so.
     """
-    _, items = _read_analogies(path)
-    ids, group = _analogy_ids(wv, items)
-    known = (ids >= 0).all(axis=1)
+    _, items = judgements.analogies(path)
+    index, group = _spellings(wv.words)
+    ids = _analogy_ids(index, items)
+    known = (ids[:, :3] >= 0).all(axis=1) & (ids[:, 3:] >= 0).any(axis=1)
     answers = np.full(len(items), -1, np.int8)
     answers[known] = _answered(wv.vectors[:MOST_FREQUENT], ids[known], group)
     return answers
 
 
-def _analogy_ids(wv: WordVectors, items) -> tuple[np.ndarray, np.ndarray]:
-    index, group = _spellings(wv.words)
-    return _ids(index, [word for _, *words in items for word in words]).reshape(-1, 4), group
+def _analogy_ids(index: dict[str, int], items) -> np.ndarray:
+    """Of a, b, c and as many answers as the most have, -1 for unknown ones and none: [Q, 3 + A]."""
+    most = max(len(item.answers) for item in items)
+    absent = ("",)  # no word
+    rows = [
+        (item.a, item.b, item.c, *item.answers, *absent * (most - len(item.answers)))
+        for item in items
+    ]
+    return _ids(index, [word for row in rows for word in row]).reshape(-1, 3 + most)
 
 
 def _answered(vectors: np.ndarray, ids: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Whether the best answer is d: ids [Q, 4] -> [Q] bool.
+    """Whether the best answer is one that is wanted: ids [Q, 3 + A] -> [Q] bool.
 
-    The best answer is d itself or the first that is no spelling of a, b or c; any of d is right.
+    The best answer is a wanted one itself or the first that is no spelling of a, b or c; any
+    spelling of a wanted one is right.
     """
     answers, _ = analogy(vectors, ids[:, :3], CANDIDATES)
-    groups, asked = group[answers], group[ids]
-    itself = answers == ids[:, 3:]
-    allowed = (groups[:, :, None] != asked[:, None, :3]).all(axis=2) | itself
+    groups, wanted = group[answers], ids[:, None, 3:]
+    itself = (answers[:, :, None] == wanted).any(axis=2)
+    allowed = (groups[:, :, None] != group[ids[:, :3]][:, None, :]).all(axis=2) | itself
     best = allowed & (np.cumsum(allowed, axis=1) == 1)
-    return (best & (groups == asked[:, 3:])).any(axis=1)
+    right = ((groups[:, :, None] == group[wanted]) & (wanted >= 0)).any(axis=2)
+    return (best & right).any(axis=1)
 
 
 def _accuracy(name: str, answers: np.ndarray, chosen: np.ndarray) -> Measure:
@@ -266,65 +279,6 @@ def correlation(kind: str, x: np.ndarray, y: np.ndarray) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _read_pairs(path) -> tuple[tuple[str, str, float], ...]:
-    return _parsed_pairs(str(path), content(path))
-
-
-@lru_cache(maxsize=4)  # by what the file holds: a sweep's trials are measured with the same files
-def _parsed_pairs(path: str, raw: bytes) -> tuple[tuple[str, str, float], ...]:
-    pairs = []
-    for number, line in _lines(path, raw):
-        if line.startswith("#"):
-            continue
-        separator = next((mark for mark in "\t," if mark in line), None)
-        fields = [field.strip() for field in line.split(separator)]
-        if len(fields) != 3 or not all(fields):
-            raise UserError(f"{path}: line {number}: expected word, word, score: {line[:60]!r}")
-        pairs.append((fields[0], fields[1], _score(path, number, fields[2])))
-    if not pairs:
-        raise UserError(f"{path}: no word pairs in it")
-    return tuple(pairs)
-
-
-def _score(path, number: int, field: str) -> float:
-    try:
-        score = math.nan if "_" in field else float(field)  # float() reads 1_0 as 10
-    except ValueError:
-        score = math.nan
-    if not math.isfinite(score):
-        raise UserError(f"{path}: line {number}: the score {field[:30]!r} is not a number")
-    return score
-
-
-def _read_analogies(path) -> tuple[tuple[str, ...], tuple[tuple[int, str, str, str, str], ...]]:
-    """The sections' names in order, and items (section's index, a, b, c, d)."""
-    return _parsed_analogies(str(path), content(path))
-
-
-@lru_cache(maxsize=4)
-def _parsed_analogies(path: str, raw: bytes):
-    sections: dict[str, int] = {}
-    items = []
-    current = None
-    for number, line in _lines(path, raw):
-        if line.startswith(":"):
-            current = sections.setdefault(line[1:].strip(), len(sections))
-            continue
-        words = line.split()
-        if current is None:
-            raise UserError(f"{path}: line {number}: no `: section` head before the first analogy")
-        if len(words) != 4:
-            raise UserError(f"{path}: line {number}: expected four words: {line[:60]!r}")
-        items.append((current, *words))
-    if not items:
-        raise UserError(f"{path}: no analogies in it")
-    return tuple(sections), tuple(items)
-
-
-def _lines(path: str, raw: bytes) -> list[tuple[int, str]]:
-    """The lines that are not blank, stripped, with their numbers from 1."""
-    text = decoded(raw, path)
-    if kinds.is_html(raw[: kinds.HEAD]):
-        raise UserError(f"{path}: is a web page: give the file that it shows or links to")
-    numbered = enumerate(text.split("\n"), 1)
-    return [(number, line.strip()) for number, line in numbered if line.strip()]
+def ids_of(wv: WordVectors, words: Sequence[str]) -> list[int]:
+    """The words' ids, exact spelling before folded case; -1 for unknown ones."""
+    return _ids(_spellings(wv.words)[0], words).tolist()
