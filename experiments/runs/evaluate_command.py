@@ -67,6 +67,8 @@ def main() -> None:
             if name in files:
                 found += judged.rows(tables, SUITES[name].kind, files[name], name)
         console.missing_sets()
+    if values.corpus:  # there are words, and no vectors
+        found = [Row(row.measure._replace(value=None)) for row in found]
     print(console.judged(found))
 
 
