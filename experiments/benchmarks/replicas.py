@@ -74,11 +74,12 @@ def _measured(point: Point, seed: int, folder: Path) -> dict:
     """A run's line. Raises UserError where it fails."""
     values, out = flags.FLAGS, folder / "run"
     shutil.rmtree(out, ignore_errors=True)
-    argv = [sys.executable, "-m", "experiments.train_corpus", f"--workdir={out}", f"--seed={seed}"]
+    argv = [sys.executable, "-m", "experiments.train_corpus", *values.train_flags]
     argv += [f"--corpus={values.corpus}"] * bool(values.corpus)
-    argv += [f"--replicas={point.replicas}", f"--processes={values.processes}"]
-    argv += [f"--sync_every={point.sync_every}"] * bool(point.sync_every)
-    argv += [f"--learning_rate={point.learning_rate:g}", *values.train_flags]
+    argv += [f"--workdir={out}", f"--seed={seed}", f"--processes={values.processes}"]
+    argv += of_point(
+        point
+    )  # behind a flagfile of --train_flags: the last of a flag's values counts
     argv += ["--noplots", "--show_similar=", "--show_analogies=", "--checkpoint_every_sec=0"]
     child = child_process.run(argv, folder / "log.txt", cpus())
     if child.status:
@@ -90,6 +91,12 @@ def _measured(point: Point, seed: int, folder: Path) -> dict:
         **{"total_sec": child.wall_sec, "cpus": cpus()},
         **{short: found.get(long) for long, short in MEASURES.items()},
     }
+
+
+def of_point(point: Point) -> list[str]:
+    """A point as flags of a run."""
+    flags_ = [f"--replicas={point.replicas}", f"--learning_rate={point.learning_rate:g}"]
+    return flags_ + [f"--sync_every={point.sync_every}"] * bool(point.sync_every)
 
 
 def differences(lines: Sequence[dict], points: Sequence[Point]) -> dict:

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from absl import flags
 
 from experiments.benchmarks import replicas
+from experiments.benchmarks.child_process import Child
 from experiments.benchmarks.curves import draw_differences
 from experiments.benchmarks.replicas import Point
 from w2v_jax.types import UserError
@@ -26,6 +28,27 @@ def test_differences_are_paired_by_seed():
     assert mean == pytest.approx(gaps.mean())
     assert half == pytest.approx(4.302653 * gaps.std(ddof=1) / np.sqrt(3), rel=1e-5)
     assert "analogies" not in replicas.differences(LINES, [ONE, TWO])[TWO]
+
+
+def test_a_points_flags_win_over_a_flagfiles(tmp_path, monkeypatch):
+    """A CBOW study with --train_flags=--flagfile=.. had the flagfile's rate at every point."""
+    seen = []
+
+    def run(argv, log, threads):
+        seen.append(argv)
+        return Child(1, 0.0, 0.0, "")
+
+    monkeypatch.setattr(replicas.child_process, "run", run)
+    values = flags.FlagValues()
+    flags.DEFINE_list("train_flags", ["--flagfile=f.cfg"], "", flag_values=values)
+    flags.DEFINE_string("corpus", "t.txt", "", flag_values=values)
+    flags.DEFINE_integer("processes", 1, "", flag_values=values)
+    values.mark_as_parsed()
+    monkeypatch.setattr(replicas.flags, "FLAGS", values)
+    with pytest.raises(UserError):
+        replicas._measured(TWO, 3, tmp_path)
+    ((_, _, _, first, *rest),) = seen
+    assert first == "--flagfile=f.cfg" and {*replicas.of_point(TWO), "--seed=3"} < set(rest)
 
 
 def test_the_table_has_a_line_a_point_and_the_picture_is_drawn(tmp_path):
