@@ -57,7 +57,10 @@ def main() -> None:
     if values.suite or values.suite_dir:
         there = suites.files(values.suite_dir)
         for name, path in there.items():
-            found += judged.rows(tables, SUITES[name].kind, path, name)
+            try:
+                found += list(judged.rows(tables, SUITES[name].kind, path, name))
+            except UserError as error:  # the other sets are measured all the same
+                console.note(f"{name} is left out: {error}")
         absent = [name for name in SUITES if name not in there]
         if absent:
             console.note(f"not there: {', '.join(absent)} (--suite_dir=FOLDER with their files)")
@@ -76,10 +79,13 @@ def _tables() -> Tables:
     values = flags.FLAGS
     if not values.corpus:
         wv = vectors.load()
-        return Tables(wv, vectors.named(values.against) if values.against else None)
+        return Tables(wv, vectors.named("against") if values.against else None)
     if values.run or values.vectors or values.against:
         raise UserError("--corpus is measured alone: without --run, --vectors and --against")
-    corpus = w2v_jax.Corpus.from_files(values.corpus, min_count=values.min_count)
+    try:
+        corpus = w2v_jax.Corpus.from_files(values.corpus, min_count=values.min_count)
+    except UserError as error:
+        raise UserError(str(error).replace("`files=", "--corpus=", 1)) from error
     words = corpus.vocab.words
     return Tables(WordVectors(words, np.zeros((len(words), 1), np.float32)))
 

@@ -15,6 +15,7 @@ from w2v_jax.types import UserError
 from w2v_jax.vectors.similarity import ANALOGY_SCORES
 
 PROMPT = "> "
+MOST_TOLD = 5  # questions without an answer whose reasons are the last line
 
 
 def define_flags() -> None:
@@ -72,18 +73,25 @@ def _answered(asked: Asked, lines, unanswered: list[str] | None = None) -> None:
     for line in lines:
         count += 1
         try:
-            found = questions.answer(asked, line)
+            print(_told(asked, line), flush=True)
         except UserError as error:
             unanswered.append(str(error))
             if flags.FLAGS.json:
                 print(json.dumps({"query": line, "error": str(error)}, ensure_ascii=False))
-            continue
-        told = json.dumps(found.as_json(), ensure_ascii=False) if flags.FLAGS.json else found.text()
-        print(told, flush=True)
-    if unanswered:  # what was asked for is not all there: the status says so
-        more = len(unanswered) - 5
-        rest = f"; and {counted(more, 'question')} more" if more > 0 else ""
-        raise UserError("; ".join(unanswered[:5]) + rest)
+            elif count > 1:  # a single one's is the line that the command ends with
+                console.log(f"  {line} -> {error}")
+    if len(unanswered) > MOST_TOLD:  # what was asked for is not all there: the status says so
+        raise UserError(f"{counted(len(unanswered), 'question')} of {count:,} without an answer")
+    if unanswered:
+        raise UserError("; ".join(unanswered))
+
+
+def _told(asked: Asked, line: str) -> str:
+    """The answer to a question, as text or as JSON. Raises UserError where there is none."""
+    if line == "?":
+        return questions.HELP
+    found = questions.answer(asked, line)
+    return json.dumps(found.as_json(), ensure_ascii=False) if flags.FLAGS.json else found.text()
 
 
 def _prompt(asked: Asked) -> None:

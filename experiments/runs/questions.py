@@ -60,6 +60,8 @@ def answer(asked: Asked, line: str) -> Answer:
     """The answer to a line, as HELP shows them. Raises UserError where there is none."""
     tokens = [token for token in quoted.words(line, " ") if token]
     wv = asked.wv
+    if not tokens:
+        raise UserError(f"{line!r}: no word is in it")
     if len(tokens) == 1:
         return _ranked(line, "similar", wv.most_similar(tokens[0], asked.topk))
     marks = {token for token in tokens if token in OPERATORS}

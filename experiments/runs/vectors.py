@@ -39,11 +39,15 @@ def load() -> WordVectors:
     return newest.of_run(Path(run).expanduser()).wv.first(flags.FLAGS.limit)
 
 
-def named(path: str) -> WordVectors:
-    """Those of a run directory or a file. Raises UserError where there are none."""
-    if Path(path).expanduser().is_dir():
-        return newest.of_run(Path(path).expanduser()).wv
-    return vectors_io.load(Path(path).expanduser(), note=console.note)
+def named(flag: str) -> WordVectors:
+    """Those of the run directory or file that a flag names. Raises UserError, which names it."""
+    path, limit = Path(flags.FLAGS[flag].value).expanduser(), flags.FLAGS.limit
+    try:
+        if path.is_dir():
+            return newest.of_run(path).wv.first(limit)
+        return vectors_io.load(path, limit, console.note)
+    except UserError as error:  # begins with the path, or with --run=
+        raise UserError(f"--{flag}={str(error).removeprefix('--run=')}") from error
 
 
 def predict(wv: WordVectors) -> Callable[[list[int]], np.ndarray] | None:

@@ -82,6 +82,7 @@ def test_sums_and_ranks_are_gensims():
         ("kin", "'kin' is not in the vocabulary; near: king"),
         ("king - kin", "'kin' is not in the vocabulary"),
         ("rank king", "is no question"),
+        ('""', "no word is in it"),
     ],
 )
 def test_what_is_no_question_is_told(line, said):
@@ -106,6 +107,13 @@ def test_a_pipe_has_a_question_a_line(file, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert out.splitlines() == ["  king -> queen 0.800", "  king ~ man -> 0.447"]
     assert err.splitlines()[-1] == "error: 'kin' is not in the vocabulary; near: king"
+    monkeypatch.setattr("sys.stdin", io.StringIO("?\n" + "kin\nkong\n" * 3))
+    assert start("query", file) == 1
+    out, err = capsys.readouterr()
+    assert questions.HELP in out
+    lines = err.splitlines()
+    assert lines[-1] == "error: 6 questions of 7 without an answer"
+    assert sum(line.startswith("  kin -> 'kin' is not in") for line in lines) == 3
 
 
 def test_answers_as_json(file, capsys):

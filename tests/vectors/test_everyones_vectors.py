@@ -141,6 +141,38 @@ def test_rows_that_cannot_be_used_are_left_out_and_told_in_one_note(tmp_path, na
     assert note.startswith(f"{tmp_path / 'x'}: ") and told in note and "\n" not in note
 
 
+def test_words_may_end_in_numbers_that_are_not_like_values(tmp_path):
+    text = b"3 2\nroute 66 0.1 0.2\nwindows 95 0.3 0.4\nc 9.5 0.5 0.6\n"
+    found, note = read(tmp_path / "x", text)
+    assert list(found) == ["route 66", "windows 95"] and "found 3" in note
+
+
+def test_a_last_number_that_may_be_cut_is_told(tmp_path):
+    _, note = read(tmp_path / "x", b"a 0.1234 0.2345\nb 0.3456 0.4")
+    assert "line 2: has no line end, and a short last number" in note
+    assert not read(tmp_path / "x", b"a 0.1234 0.2345\nb 0.3456 0.4567")[1]
+
+
+def test_lines_that_end_in_cr_alone_are_named(tmp_path):
+    with pytest.raises(UserError, match="lines end in CR alone"):
+        read(tmp_path / "x", b"2 2\ra 1 2\rb 3 4\r")
+
+
+@pytest.mark.parametrize("dim", [1, 3, 10, 20])
+@pytest.mark.parametrize("name", ["x.bin", "x"])
+def test_words_that_are_numbers_come_back_from_binary(tmp_path, dim, name):
+    rows = np.random.default_rng(dim).normal(size=(30, dim)).astype("f")
+    wv = WordVectors(tuple(str(1700 + i) for i in range(30)), rows)
+    FORMATS["binary"].save(tmp_path / name, wv)
+    back = load(tmp_path / name)
+    assert back.words == wv.words and back.vectors.tobytes() == wv.vectors.tobytes()
+
+
+def test_what_is_packed_twice_is_named(tmp_path):
+    with pytest.raises(UserError, match="is packed twice"):
+        read(tmp_path / "x.zip", zipped(gzip.compress(b"a 1 2\n")))
+
+
 def test_kinds_of_faults_are_counted_each(tmp_path):
     rows = "a 1 2\n\u00a0 1 2\na 3 4\nc 1\na 5 6\nb 3 4\n"
     found, note = read(tmp_path / "x", f"6 2\n{rows}".encode())
@@ -222,7 +254,7 @@ def test_a_limit_gives_the_first_rows(tmp_path, name):
 
 
 def test_a_limit_counts_usable_rows_and_reads_no_further(tmp_path):
-    text = b"4 2\n\xff 0 0\na 1 2\na 0 0\nb 3 4\n" + b"\0" * 1000
+    text = b"4 2\n\xff 0 0\na 1 2\na 0 0\nb 3 4\n" + b"x" * 1000
     assert read(tmp_path / "x", text, limit=2)[0] == AB
 
 
@@ -286,6 +318,18 @@ def test_parquet_has_a_column_each(tmp_path):
     assert load(tmp_path / "x.parquet").counts is None
 
 
+def test_parquets_rows_of_another_length_are_left_out(tmp_path):
+    pyarrow, parquet = map(pytest.importorskip, ("pyarrow", "pyarrow.parquet"))
+    rows = [[1.0, 2.0], [3.0], [1.0, 2.0, 3.0], None, [3.0, 4.0]]
+    words = ["a", "short", "long", "null", "b"]
+    table = pyarrow.table(
+        {"word": words, "vector": pyarrow.array(rows, pyarrow.list_(pyarrow.float32()))}
+    )
+    parquet.write_table(table, tmp_path / "x")
+    found, note = read(tmp_path / "x")
+    assert found == AB and "3 of 5 rows left out: 3 as row 2: no word with 2 values" in note
+
+
 @pytest.mark.parametrize("name", NEEDS)
 def test_a_package_that_is_missing_is_named(tmp_path, name, monkeypatch):
     for module in (NEEDS[name], f"{NEEDS[name]}.models"):
@@ -301,6 +345,9 @@ def test_gensim_loads_ours_and_we_its_vectors_and_models(tmp_path):
     assert theirs.index_to_key == list(WV.words) and theirs.get_vecattr("the", "count") == 9
     np.testing.assert_array_equal(theirs.vectors, WV.vectors)
     model = models.Word2Vec([["a", "b", "c"]] * 9, vector_size=4, min_count=1)
+    for protocol in (2, 3, 4, 5):
+        model.wv.save(str(tmp_path / "protocol"), pickle_protocol=protocol)
+        np.testing.assert_array_equal(load(tmp_path / "protocol").vectors, model.wv.vectors)
     for saved, name in ((model, "model"), (model.wv, "kv")):
         saved.save(str(tmp_path / name), sep_limit=1)  # each table in a file of its own
         assert (tmp_path / f"{name}.{'wv.' * (name == 'model')}vectors.npy").exists()

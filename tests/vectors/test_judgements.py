@@ -27,6 +27,10 @@ PAIRS = {
     "RW: a mean, then each rater": "tiger\tcat\t7.35\t7\t8\ntiger\tjaguar\t8.0\t8\t8\n",
     "a number before": "id\tword1\tword2\tscore\n1\ttiger\tcat\t7.35\n2\ttiger\tjaguar\t8.0\n",
     "the score first": "score,a,b\n7.35,tiger,cat\n8.0,tiger,jaguar\n",
+    "raters' columns that are called by numbers": (
+        "Word 1,Word 2,Human (mean),1,2\ntiger,cat,7.35,7,8\ntiger,jaguar,8,8,8\n"
+    ),
+    "quotes": 'word1,word2,score\n"tiger","cat","7.35"\n"tiger","jaguar",8\n',
     "a named column of several": ("w1,w2,sd,rating\ntiger,cat,0.1,7.35\ntiger,jaguar,0.2,8.00\n"),
 }
 
@@ -49,7 +53,7 @@ def test_a_column_is_named_or_numbered(tmp_path):
     path.write_text("tiger,cat,1\n")
     with pytest.raises(UserError, match="it has no header: give a number"):
         judgements.pairs(path, "score")
-    with pytest.raises(UserError, match="line 1: expected word, word, score"):
+    with pytest.raises(UserError, match="line 1: has no column 9 for the score"):
         judgements.pairs(path, "9")
 
 
@@ -63,12 +67,25 @@ KING = ("man", "woman", "king", "queen")
         ("# sex\nman woman king queen\n", ("sex",)),
         ("man woman king queen\n", ("",)),
         ("man\twoman\tking\tqueen\tsex\n", ("sex",)),
+        (": sex\nman\twoman\tking\tqueen\n", ("sex",)),
     ],
 )
 def test_analogies_are_read_as_published(tmp_path, text, sections):
     (tmp_path / "x.txt").write_text(text)
     found, (item,) = judgements.analogies(tmp_path / "x.txt")
     assert found == sections and item.words == KING and item.section == 0
+
+
+def test_tabs_part_words_that_hold_blanks(tmp_path):
+    (tmp_path / "x.txt").write_text("new york\tusa\tparis\tfrance\n")
+    _, (item,) = judgements.analogies(tmp_path / "x.txt")
+    assert item.words == ("new york", "usa", "paris", "france")
+
+
+def test_two_columns_are_no_pairs(tmp_path):
+    (tmp_path / "x.txt").write_text("a:b 3\nc:d 4\n")
+    with pytest.raises(UserError, match="line 1: expected word, word, score"):
+        judgements.pairs(tmp_path / "x.txt")
 
 
 def test_bats_has_several_answers_in_files_of_a_folder(tmp_path):
@@ -103,6 +120,8 @@ ANIMALS = (("cat", "animal"), ("dog", "animal"), ("oak", "tree"))
         "cat\tanimal\ndog\tanimal\noak\ttree\n",
         "cat,animal\ndog,animal\noak,tree\n",
         ": animal\ncat\ndog\n: tree\noak\n",
+        "word,category\ncat,animal\ndog,animal\noak,tree\n",
+        "cat\tanimal\tattri\tfurry\ncat\tanimal\thyper\tpet\ndog\tanimal\tx\ty\noak\ttree\tx\ty\n",
     ],
 )
 def test_categories_are_read_as_published(tmp_path, text):
@@ -164,9 +183,12 @@ def test_the_suite_finds_files_by_their_published_names(tmp_path):
     (tmp_path / "MEN" / "MEN_dataset_natural_form_full").write_text("sun sunlight 50.0\n")
     (tmp_path / "rg65.csv.gz").write_bytes(gzip.compress(b"cord;smile;0.02\n"))
     (tmp_path / "BATS_3.0").mkdir()
+    (tmp_path / "SimLex-999").mkdir()
+    (tmp_path / "SimLex-999" / "SimLex-999.txt").write_text("a b 1\n")
     found = suites.files(str(tmp_path))
     names = {name: path.name for name, path in found.items()}
     assert names["simverb3500"] == "SimVerb-3500.txt" and names["rg65"] == "rg65.csv.gz"
+    assert found["simlex999"].is_file()
     assert names["men"] == "MEN_dataset_natural_form_full" and names["bats"] == "BATS_3.0"
     assert {"wordsim353", "google_analogies"} < set(names) and "bless" not in names
     assert list(found) == [name for name in suites.SUITES if name in found]

@@ -10,7 +10,8 @@ PACKED = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\0"}  # what is u
 
 _UNZIP = "a zip archive: unpack it, as `unzip -p FILE > NEW`"
 PICKLE = (
-    "a Python pickle, which is never opened; in the program that wrote it save text, "
+    "a Python pickle, which is never opened (but gensim's KeyedVectors); in the program that wrote "
+    "it save text, "
     "as gensim's wv.save_word2vec_format(NEW)"
 )
 _KINDS = {

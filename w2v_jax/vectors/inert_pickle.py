@@ -29,8 +29,8 @@ _SIZES = {  # of the length that stands before text or bytes
     **{ord(op): size for op, size in ((b"U", 1), (b"T", 4))},
 }
 _TEXT = {ord(b"\x8c"), ord(b"X"), ord(b"\x8d")}
-_NUMBERS = {ord("K"): "<B", ord("M"): "<H", ord("J"): "<i", ord("G"): ">d"}
-_FETCH = {ord("h"): "<B", ord("j"): "<I"}
+_NUMBERS = {ord("K"): "<B", ord("G"): ">d"}
+_SHORT_TEXT, _FETCH, _FETCH_LONG, _NUMBER_2, _NUMBER_4 = 0x8C, *map(ord, "hjMJ")
 _KEEP = {ord("q"): "<B", ord("r"): "<I"}
 _CONSTANTS = {ord("N"): None, 0x88: True, 0x89: False}
 _EMPTY = {ord("]"): list, ord("}"): dict, ord(")"): tuple, 0x8F: list}
@@ -58,24 +58,46 @@ class _Machine:
 
     def run(self) -> Any:
         """Carries out the operations up to the last."""
-        data, memo, numbers = self.data, self.memo, _NUMBERS
         while True:
-            op = data[self.pos]
-            self.pos += 1
+            op = self._often()
             if op in _SIZES:
                 self.stack.append(self._sized(op))
-            elif op == _MEMOIZE:
-                memo[len(memo)] = self.stack[-1]
-            elif op in _FETCH:
-                self.stack.append(memo[self._number(_FETCH[op])])
-            elif op in numbers:
-                self.stack.append(self._number(numbers[op]))
+            elif op in _NUMBERS:
+                self.stack.append(self._number(_NUMBERS[op]))
             elif op in _KEEP:
-                memo[self._number(_KEEP[op])] = self.stack[-1]
+                self.memo[self._number(_KEEP[op])] = self.stack[-1]
             elif op == _STOP:
                 return self.stack.pop()
             else:
                 self._rarely(op)
+
+    def _often(self) -> int:
+        """Carries out what a vocabulary is made of, and returns the first other operation."""
+        data, memo, pos, stack = self.data, self.memo, self.pos, self.stack
+        while True:
+            op = data[pos]
+            if op == _SHORT_TEXT:
+                end = pos + 2 + data[pos + 1]
+                stack.append(data[pos + 2 : end].decode("utf-8", "surrogatepass"))
+                pos = end
+            elif op == _MEMOIZE:
+                memo[len(memo)] = stack[-1]
+                pos += 1
+            elif op == _FETCH_LONG:
+                stack.append(memo[int.from_bytes(data[pos + 1 : pos + 5], "little")])
+                pos += 5
+            elif op == _FETCH:
+                stack.append(memo[data[pos + 1]])
+                pos += 2
+            elif op == _NUMBER_4:
+                stack.append(int.from_bytes(data[pos + 1 : pos + 5], "little", signed=True))
+                pos += 5
+            elif op == _NUMBER_2:
+                stack.append(data[pos + 1] | data[pos + 2] << 8)
+                pos += 3
+            else:
+                self.pos = pos + 1
+                return op
 
     def _number(self, form: str) -> Any:
         (value,) = struct.unpack_from(form, self.data, self.pos)

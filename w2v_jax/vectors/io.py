@@ -5,6 +5,7 @@ size is believed as far as the bytes that are there.
 """
 
 import io
+import re
 import warnings
 import zipfile
 from codecs import BOM_UTF8
@@ -13,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+import numpy as np
 
 from w2v_jax.counting import counted
 from w2v_jax.data import kinds
@@ -81,7 +84,8 @@ def load(path, limit: int | None = None, note: Note = warn) -> WordVectors:
     about them. FILE.zip/MEMBER is a file within a zip. Raises UserError for a file that is none of
     these, and for one that is cut short.
     """
-    if limit is not None and (type(limit) is not int or limit < 1):
+    whole = isinstance(limit, int | np.integer) and not isinstance(limit, bool)
+    if limit is not None and (not whole or limit < 1):
         raise UserError(f"`limit={limit}`: must be a whole number, at least 1")
     archive, inside = _archive(path)
     notes: list[str] = []
@@ -151,6 +155,8 @@ def _of_file(path, file: BinaryIO, limit: int | None, note: Note) -> WordVectors
         return keyed_vectors.read(path, file, limit, note)
     if kinds.is_parquet(head):
         return parquet_format.read(path, file, limit, note)
+    if kinds.packing(head):
+        raise UserError(f"{path}: is packed twice: unpack it once")
     if kind := kinds.foreign(head):
         raise UserError(f"{path}: is {kind}")
     if safetensors_format.is_safetensors(head):
@@ -161,14 +167,29 @@ def _of_file(path, file: BinaryIO, limit: int | None, note: Note) -> WordVectors
     return module.read(path, file, limit, note)
 
 
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # no line of text has them
+
+
 def _is_text(head: bytes, suffix: str) -> bool:
     """Whether rows of text stand behind a header; without one it can't be word2vec's binary."""
     header = text_format.HEADER.match(head.removeprefix(BOM_UTF8))
     if header is None:
         return True
     rows = head.removeprefix(BOM_UTF8)[header.end() :]
+    if any(_ends_in_numbers(line, int(header[2])) for line in rows.split(b"\n")[:5]):
+        return True
+    if _CONTROL.search(rows):
+        return False
     fields = rows.split()[1:]
     numbers = sum(1 for field in fields if text_format.NUMBER.fullmatch(field))
     if fields and numbers >= len(fields) / 3:
         return True
-    return suffix != ".bin" and b"\0" not in rows and kinds.is_text(rows[: -4 or None])
+    return suffix != ".bin" and kinds.is_text(rows[: -4 or None])
+
+
+def _ends_in_numbers(line: bytes, dim: int) -> bool:
+    """Whether D numbers stand at a line's end, or several in one that is cut off."""
+    _, *fields = line.split() or [b""]
+    cut = fields[:-1] if len(fields) > 5 else []
+    ends = fields[-dim:] if len(fields) >= dim else cut
+    return bool(ends) and all(map(text_format.NUMBER.fullmatch, ends))

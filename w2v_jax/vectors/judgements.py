@@ -1,5 +1,6 @@
 """People's judgements, in files as their authors publish them: pairs, analogies, categories."""
 
+import csv
 import math
 import re
 from collections import Counter
@@ -80,10 +81,12 @@ def _columns(path: str, lines: Sequence[tuple[int, str, list[str]]], asked: str)
     number, _, head = lines[0]
     has_header = len(lines) > 1 and _is_header(head, lines[1][2])
     row = lines[1][2] if has_header else head
-    names = [field.strip('"').lower() for field in head] if has_header else []
+    names = [field.lower() for field in head] if has_header else []
     numbers = [i for i, field in enumerate(row) if _number(field) is not None]
     if asked.isdigit() and int(asked) > 0:
         score = int(asked) - 1
+        if score >= len(row):
+            raise UserError(f"{path}: line {number}: has no column {asked} for the score")
     elif asked:
         if asked.lower() not in names:
             told = f"there are {', '.join(names)}" if names else "it has no header: give a number"
@@ -96,17 +99,37 @@ def _columns(path: str, lines: Sequence[tuple[int, str, list[str]]], asked: str)
     others = [i for i in range(len(row)) if i != score]
     words = [i for i in others if i not in numbers] if len(row) > 3 else others
     words = (words if len(words) > 1 else others)[:2]
-    return Columns((words[0], words[1]) if len(words) == 2 else (0, 1), score, has_header)
+    if len(row) < 3:  # whoever reads the line says so
+        return Columns((0, 1), 2, has_header)
+    return Columns((words[0], words[1]), score, has_header)
 
 
 def _is_header(first: Sequence[str], second: Sequence[str]) -> bool:
-    """Whether the first line has no number, and the second has one."""
-    return not any(map(_is_number, first)) and any(map(_is_number, second))
+    """Whether a number of the second line, not of its words, has none above it.
+
+    The columns of raters may be called 1, 2 ..
+    """
+    both = list(zip(first, second, strict=False))
+    return any(
+        _is_number(below) and not _is_number(above) and (i > 1 or above.lower() in SCORES)
+        for i, (above, below) in enumerate(both)
+    )
 
 
 def _fields(line: str) -> list[str]:
-    separator = next((mark for mark in SEPARATORS if line.count(mark) > 1), None)
-    return [field.strip() for field in line.split(separator)]
+    mark = next((mark for mark in SEPARATORS if line.count(mark) > 1), None)
+    return _split(line, mark) if mark else line.split()
+
+
+def _split(line: str, mark: str) -> list[str]:
+    """The fields between marks, quoted ones without their quotes."""
+    if '"' not in line:
+        return [field.strip() for field in line.split(mark)]
+    try:
+        (fields,) = csv.reader([line], delimiter=mark, skipinitialspace=True, strict=True)
+    except csv.Error:
+        fields = line.split(mark)
+    return [field.strip() for field in fields]
 
 
 def _number(field: str) -> float | None:
@@ -147,7 +170,10 @@ def analogies(path) -> tuple[tuple[str, ...], tuple[Analogy, ...]]:
 
 @lru_cache(maxsize=64)
 def _parsed_analogies(path: str, raw: bytes) -> tuple[tuple[str, ...], tuple[Analogy, ...]]:
-    lines = [(n, line, line.split()) for n, line in _lines(path, raw)]
+    lines = [
+        (n, line, _split(line, "\t") if "\t" in line else line.split())
+        for n, line in _lines(path, raw)
+    ]
     rows = [(n, line, words) for n, line, words in lines if line[0] not in ":#"]
     if len(rows) > 1 and all(len(words) == 2 for _, _, words in rows):
         pairs = [(a, tuple(filter(None, b.split("/")))) for _, _, (a, b) in rows]
@@ -181,28 +207,31 @@ def _each_with_each(pairs: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[Analo
 
 
 def categories(path) -> tuple[tuple[str, str], ...]:
-    """(word, category) of each line of a file: `word category`, or words under heads.
+    """(word, category) of each line of a file: `word category ..`, or words under heads.
 
-    Heads are `: category` or `# category`. Fields are parted by tabs, semicolons, commas or blanks.
-    Raises UserError for a file that cannot be read so.
+    Heads are `: category` or `# category`. Fields are parted by tabs, semicolons, commas or blanks;
+    further ones, as BLESS' relations, are passed over, and so is a first line that says `category`
+    or `class`. A word counts once. Raises UserError for a file that cannot be read so.
     """
     path = str(path)
-    found, current = [], None
+    found: dict[str, str] = {}
+    current = None
     for number, line in _lines(path, content(path)):
         if line[0] in ":#":
             current = line[1:].strip()
             continue
         mark = next((mark for mark in SEPARATORS if mark in line), None)
-        fields = [field.strip() for field in line.split(mark) if field.strip()]
-        if len(fields) == 2:
-            found.append((fields[0], fields[1]))
-        elif len(fields) == 1 and current is not None:
-            found.append((fields[0], current))
+        fields = [field for field in (_split(line, mark) if mark else line.split()) if field]
+        if len(fields) > 1:
+            if found or fields[1].lower() not in ("category", "class"):
+                found.setdefault(fields[0], fields[1])
+        elif fields and current is not None:
+            found.setdefault(fields[0], current)
         else:
             raise UserError(f"{path}: line {number}: expected word, category: {line[:60]!r}")
-    if len(set(category for _, category in found)) < 2:
+    if len(set(found.values())) < 2:
         raise UserError(f"{path}: fewer than two categories in it")
-    return tuple(found)
+    return tuple(found.items())
 
 
 def suffix_of(words: Sequence[str]) -> str:

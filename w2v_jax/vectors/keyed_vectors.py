@@ -16,6 +16,7 @@ from w2v_jax.vectors import inert_pickle
 from w2v_jax.vectors.inert_pickle import Global, Made
 from w2v_jax.vectors.rows import Note, from_table
 from w2v_jax.vectors.word_vectors import WordVectors
+from w2v_jax.vectors.words import check
 
 ROWS = ("vectors", "syn0")  # what gensim called the table, newest first
 WORDS = ("index_to_key", "index2word", "index2entity")
@@ -23,7 +24,7 @@ _PLAIN = re.compile(r"[<>=|]?[fiu][1248]")  # types of an array's numbers
 
 
 def read(path, file: BinaryIO, limit: int | None, note: Note) -> WordVectors:
-    """Words, rows and counts of KeyedVectors, Word2Vec or FastText as gensim saves them.
+    """Words, rows and counts of KeyedVectors, or of a Word2Vec with them, as gensim saves them.
 
     Large tables lie beside it, as FILE.vectors.npy. Raises UserError for any other pickle: nothing
     of it is carried out.
@@ -93,6 +94,8 @@ def _array(path, made: Made) -> np.ndarray:
     """An array of plain numbers. Raises UserError for any other object."""
     try:
         shape, dtype, data, order = _parts(made)
+        if isinstance(data, Made):  # protocol 2 has bytes as text, and what would encode it
+            data = data.args[0].encode("latin-1")
         kind = dtype.args[0]
         kind = kind if isinstance(kind, str) else kind.decode()
         swapped = dtype.state and dtype.state[1] in (">", b">")
@@ -124,6 +127,7 @@ def save(path, wv: WordVectors) -> None:
         from gensim.models import KeyedVectors
     except ImportError as error:
         raise UserError(f"{path}: needs gensim: pip install 'gensim>=4.4'") from error
+    check(path, wv.words, blanks=True)
     keyed = KeyedVectors(wv.vectors.shape[1])
     keyed.add_vectors(list(wv.words), np.asarray(wv.vectors, np.float32))
     if wv.counts is not None:

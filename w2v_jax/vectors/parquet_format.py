@@ -1,14 +1,19 @@
 """Words, counts and vectors as columns of Parquet, for dataframes."""
 
+import dataclasses
+import io
 from typing import BinaryIO
 
 import numpy as np
 
+from w2v_jax.counting import counted
 from w2v_jax.data.writing import whole_file
 from w2v_jax.types import UserError
-from w2v_jax.vectors.rows import Note, from_table
+from w2v_jax.vectors.rows import Note, Rows
 from w2v_jax.vectors.word_vectors import WordVectors
 from w2v_jax.vectors.words import check
+
+BATCH = 1 << 14  # rows that are read at a time
 
 
 def save(path, wv: WordVectors) -> None:
@@ -33,26 +38,45 @@ def save(path, wv: WordVectors) -> None:
 
 
 def read(path, file: BinaryIO, limit: int | None, note: Note) -> WordVectors:
-    """The columns that `save` writes. Raises UserError where they are not there."""
+    """The columns that `save` writes; no more rows are read than are wanted.
+
+    Raises UserError where they are not there.
+    """
     arrow, parquet = _packages(path)
+    source = file if file.seekable() else io.BytesIO(file.read())
+    rows, counts = Rows(path, "row", limit), []
     try:
-        table = parquet.read_table(arrow.BufferReader(file.read()))
-        words = table.column("word").to_pylist()
-        rows = table.column("vector").combine_chunks()
-        vectors = rows.flatten().to_numpy(zero_copy_only=False).reshape(len(words), -1)
-        counts = table.column("count").to_numpy() if "count" in table.column_names else None
-    except (arrow.ArrowException, KeyError, ValueError, AttributeError) as error:
+        table = parquet.ParquetFile(source)
+        names = [name for name in ("word", "vector", "count") if name in table.schema_arrow.names]
+        for batch in table.iter_batches(min(limit or BATCH, BATCH), columns=names):
+            if rows.full:
+                break
+            counts += batch.column("count").to_pylist() if "count" in names else []
+            _add(rows, batch)
+    except (arrow.ArrowException, KeyError, ValueError, AttributeError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{path}: a Parquet file without the columns word and vector: {reason}"
-        ) from error
-    if vectors.dtype.kind != "f" or not vectors.size or not all(isinstance(w, str) for w in words):
-        raise UserError(
-            f"{path}: a Parquet file whose word and vector are no text and D floats a row"
-        )
-    if counts is not None and counts.dtype.kind not in "iu":  # a null makes it floats
-        counts = None
-    return from_table(path, words, vectors, limit, note, counts)
+        raise UserError(f"{path}: a Parquet file without word and vector: {reason}") from error
+    wv = rows.taken(note)
+    index = rows.numbers() - 1
+    if not counts or any(counts[i] is None for i in index):
+        return wv
+    return dataclasses.replace(wv, counts=np.array([counts[i] for i in index], np.int64))
+
+
+def _add(rows: Rows, batch) -> None:
+    """The rows of a batch; the first one's D is that of all."""
+    words, vectors = batch.column("word").to_pylist(), batch.column("vector")
+    for word, vector in zip(words, vectors, strict=True):
+        number = rows.seen + 1
+        values = vector.values if vector.is_valid else None
+        size = 0 if values is None else len(values)
+        dim = rows.dim or size
+        if rows.full:
+            return
+        if not isinstance(word, str) or size != dim or not size or values.null_count:
+            rows.leave_out("values", number, f"no word with {counted(dim, 'value')}")
+        else:
+            rows.add(number, word, values.to_numpy(zero_copy_only=False))
 
 
 def _packages(path):

@@ -45,6 +45,11 @@ class Rows:
         """Whether there are as many as are wanted."""
         return len(self._ids) == self.limit
 
+    @property
+    def dim(self) -> int:
+        """D of the rows kept so far; 0: there is none yet."""
+        return self._vectors.shape[1] if self._ids else 0
+
     def add(self, number: int, word: bytes | str, row) -> None:
         """A row of the file; `number` is its line's, or its own from 1 on."""
         if isinstance(word, bytes):
@@ -149,9 +154,12 @@ def from_table(
     """Words and rows that lie in the file as two tables; counts, where it has them."""
     rows = Rows(path, "row", limit)
     if len(set(words)) == len(words) and not any(map(words_.fault, words[:limit])):
+        count = len(vectors)
         words, vectors = words[:limit], vectors[:limit]
         with np.errstate(over="ignore"):
-            rows.fill(words, np.ascontiguousarray(vectors, np.float32))
+            # A copy where it is a part: the whole would stay in memory behind it.
+            copy = None if len(vectors) == count else True
+            rows.fill(words, np.array(vectors, np.float32, order="C", copy=copy))
     else:
         for number, (word, row) in enumerate(zip(words, vectors, strict=True), 1):
             if rows.full:

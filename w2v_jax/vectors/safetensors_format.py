@@ -1,5 +1,6 @@
 """Words and vectors in safetensors, with a model card beside them."""
 
+import io
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,9 +27,10 @@ def read(path, file: BinaryIO, limit: int | None, note: Note) -> WordVectors:
 
     Raises UserError where they are not there, or the package safetensors is not.
     """
-    package = _package(path)
     try:
-        tensors = package.load(file.read())
+        tensors = _tensors(path, file, limit)
+    except UserError:
+        raise
     except Exception as error:  # its own kind, which is no ValueError; or of NumPy
         raise UserError(f"{path}: not safetensors: {' '.join(str(error).split())[:200]}") from error
     if not {"words", "vectors"} <= set(tensors):
@@ -38,8 +40,27 @@ def read(path, file: BinaryIO, limit: int | None, note: Note) -> WordVectors:
         words = npz.unpacked(tensors["words"])
     except UnicodeDecodeError:
         words = None
-    counts = tensors.get("counts")
-    return npz.from_arrays(path, words, tensors["vectors"], counts, limit, note)
+    vectors, counts = tensors["vectors"], tensors.get("counts")
+    if words is not None and len(vectors) == limit:
+        words = words[:limit]
+    if counts is not None and len(vectors) == limit:
+        counts = counts[:limit]
+    return npz.from_arrays(path, words, vectors, counts, limit, note)
+
+
+def _tensors(path, file: BinaryIO, limit: int | None) -> dict[str, np.ndarray]:
+    """By name; of a file that lies there plainly no more of `vectors` than is wanted."""
+    package = _package(path)
+    if not isinstance(getattr(file, "raw", None), io.FileIO):  # it comes through a pipe, or packed
+        return package.load(file.read())
+    from safetensors import safe_open
+
+    with safe_open(file.raw.name, "numpy") as tensors:
+        names = tensors.keys()
+        found = {name: tensors.get_tensor(name) for name in ("words", "counts") if name in names}
+        if "vectors" in names:
+            found["vectors"] = tensors.get_slice("vectors")[:limit]
+        return found or dict.fromkeys(names)
 
 
 def save(path, wv: WordVectors) -> None:

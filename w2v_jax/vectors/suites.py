@@ -67,7 +67,7 @@ SUITES = {
     "msr_analogies": Suite(
         ANALOGIES,
         "Mikolov, Yih & Zweig 2013",
-        ("msr", "msr_analogies", "word_relationship"),
+        ("msr", "msr_analogies"),
         (("svd2vec", "datasets/analogies/msr.txt"),),
     ),
     "bats": Suite(ANALOGIES, "Gladkova et al. 2016", ("bats_3.0", "bats")),
@@ -89,7 +89,7 @@ def files(folder: str = "") -> dict[str, Path]:
     path = Path(folder).expanduser() if folder else None
     if path and not path.is_dir():
         raise UserError(f"`suite_dir={folder}`: is not a folder")
-    own = _by_name(path) if path else {}
+    own, folders = _by_name(path) if path else ({}, {})
     packaged = {
         "wordsim353": resources.packaged("wordsim353.tsv"),
         "simlex999": resources.simlex999(),
@@ -97,24 +97,28 @@ def files(folder: str = "") -> dict[str, Path]:
     }
     found = {}
     for name, suite in SUITES.items():
-        mine = [own[file] for file in suite.files if file in own]
+        among = {**folders, **own} if suite.kind == ANALOGIES else own
+        mine = [among[file] for file in suite.files if file in among]
         there = mine[0] if mine else packaged.get(name) or _in_package(suite)
         if there:
             found[name] = there
     return found
 
 
-def _by_name(folder: Path) -> dict[str, Path]:
-    """Files and folders below a folder by their names in lower case, the first of equal ones."""
-    found: dict[str, Path] = {}
+def _by_name(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Files, and folders, below a folder by their names in lower case, the first of equal ones."""
+    files_: dict[str, Path] = {}
+    folders_: dict[str, Path] = {}
     for above, folders, names in os.walk(folder):
         folders.sort()
-        for name in sorted(names) + folders:
+        for name in folders:
+            folders_.setdefault(name.lower(), Path(above) / name)
+        for name in sorted(names):
             stem = name.lower()
             for suffix in (".gz", ".bz2", ".xz", ".txt", ".csv", ".tsv", ".dat"):
                 stem = stem.removesuffix(suffix)
-            found.setdefault(stem, Path(above) / name)
-    return found
+            files_.setdefault(stem, Path(above) / name)
+    return files_, folders_
 
 
 def _in_package(suite: Suite) -> Path | None:

@@ -20,6 +20,7 @@ HEADER = re.compile(rb"\s*(\d{1,12})[ \t]+(\d{1,12})\s*\n")
 NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf|infinity)", re.I)
 SAMPLE = 50  # lines from which D is known where no header tells it
 EXPECTED = "expected rows `word x1 .. xD`, or first a header `V D` of two positive numbers"
+_FRACTION = re.compile(rb"[.eE]")
 EXACT = "%.9g"  # nine significant digits tell any two float32 apart
 
 
@@ -37,7 +38,7 @@ def read(path, file: BinaryIO, limit: int | None, note: Note) -> WordVectors:
     Fields are parted by blanks or tabs. Raises UserError for no vectors, and for a file cut short
     within its last row.
     """
-    lines = _lines(file)
+    lines = _lines(path, file)
     head = list(islice(lines, SAMPLE))
     layout = _layout(path, head)
     rows = Rows(path, "line", limit)
@@ -47,14 +48,24 @@ def read(path, file: BinaryIO, limit: int | None, note: Note) -> WordVectors:
         if number >= layout.rows_from:
             last = not line.endswith(b"\n")
             _add(rows, number, line, layout, last)
+            if last and _may_be_cut(line):
+                note(f"{path}: line {number}: has no line end, and a short last number: is it cut?")
     return rows.taken(note, layout.promised)
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _may_be_cut(line: bytes) -> bool:
+    """Whether the last number has fewer letters than all others of its row."""
+    *others, last = map(len, line.split()[1:] or [b""])
+    return bool(others) and last < min(others)
+
+
+def _lines(path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Lines that are not blank, with their numbers."""
     for number, line in enumerate(file, 1):
         if number == 1:
             line = line.removeprefix(BOM_UTF8)
+            if line.count(b"\r") > 1:
+                raise UserError(f"{path}: lines end in CR alone: `tr '\\r' '\\n' < FILE > NEW`")
         if not line.isspace():
             yield number, line
 
@@ -102,6 +113,8 @@ def _add(rows: Rows, number: int, line: bytes, layout: Layout, last: bool) -> No
     if last and (len(fields) < dim or (promised is not None and rows.seen + 1 < promised)):
         told = f" of {promised:,}" if promised else ""
         raise UserError(f"{rows.path}: line {number}: cut short within row {rows.seen + 1:,}{told}")
+    if len(fields) == dim - 1 and line[:1].isspace() and len(line.split()) == dim:
+        return rows.leave_out("no word", number, "has no word")
     if len(fields) != dim:
         why = f"expected {counted(dim, 'value')}, found {len(fields)}"
         return rows.leave_out("values", number, why)
@@ -121,8 +134,10 @@ def _word_and_fields(line: bytes, dim: int) -> tuple[bytes, list[bytes]]:
         return b"", line.split()[1:]
     word, *fields = line.rstrip().rsplit(None, dim)
     before = word.split()[1:]
-    if len(fields) == dim and before and all(map(NUMBER.fullmatch, before)):
-        return word, before + fields  # more values than a row has
+    numbers = len(fields) == dim and before and all(map(NUMBER.fullmatch, before))
+    like_values = any(map(_FRACTION.search, before)) or not any(map(_FRACTION.search, fields))
+    if numbers and like_values:  # more values than a row has; but route 66 is a word
+        return word, before + fields
     return word, fields
 
 
