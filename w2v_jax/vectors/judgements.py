@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -154,11 +155,12 @@ def analogies(path) -> tuple[tuple[str, ...], tuple[Analogy, ...]]:
     Drozd & Matsuoka 2016.
     """
     path = Path(path).expanduser()
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return _parsed_analogies(str(path), content(path))
-    files = sorted(file for file in path.rglob("*.txt") if not file.name.startswith("."))
+    below = [*path.glob("*.txt"), *path.glob("*/*.txt")]  # BATS has four folders
+    files = sorted(file for file in below if not file.name.startswith("."))
     if not files:
-        raise UserError(f"{path}: holds no .txt file")
+        raise UserError(f"{path}: holds no .txt file, and none in its folders")
     sections: dict[str, int] = {}
     items: list[Analogy] = []
     for file in files:

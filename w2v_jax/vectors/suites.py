@@ -24,6 +24,7 @@ class Suite(NamedTuple):
     packages: tuple[tuple[str, str], ...] = ()  # (package, file in it)
 
 
+DEEPEST = 3  # folders within --suite_dir
 _SVD2VEC = "datasets/similarities/"
 SUITES = {
     "wordsim353": Suite(PAIRS, "Finkelstein et al. 2002", ("wordsim353", "combined", "ws353")),
@@ -110,6 +111,8 @@ def _by_name(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     files_: dict[str, Path] = {}
     folders_: dict[str, Path] = {}
     for above, folders, names in os.walk(folder):
+        if len(Path(above).relative_to(folder).parts) == DEEPEST:
+            folders.clear()
         folders.sort()
         for name in folders:
             folders_.setdefault(name.lower(), Path(above) / name)
