@@ -85,7 +85,7 @@ def _tables() -> Tables:
     try:
         corpus = w2v_jax.Corpus.from_files(values.corpus, min_count=values.min_count)
     except UserError as error:
-        raise UserError(str(error).replace("`files=", "--corpus=", 1)) from error
+        raise UserError(str(error).replace("`files=", "`corpus=", 1)) from error
     words = corpus.vocab.words
     return Tables(WordVectors(words, np.zeros((len(words), 1), np.float32)))
 

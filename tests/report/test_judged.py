@@ -135,6 +135,10 @@ def test_the_command_tells_differences_hints_and_coverage(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert "wordsim353_spearman" in out and "2 of 353 items" in out and "not there: " in err
     assert "0.000" not in out
+    assert start("evaluate", f"--corpus={tmp_path}/none") == 1
+    assert f"error: --corpus={tmp_path}/none: no such file" in capsys.readouterr().err
+    assert start("evaluate", f"--vectors={tmp_path}/v.txt", f"--against={tmp_path}/none") == 1
+    assert f"error: --against={tmp_path}/none: No such file" in capsys.readouterr().err
     assert start("evaluate", *text, f"--vectors={tmp_path}/v.txt") == 1
     assert start("evaluate", f"--vectors={tmp_path}/v.txt", f"--suite_dir={tmp_path}/none") == 1
     assert "--suite_dir" in capsys.readouterr().err

@@ -53,7 +53,7 @@ def test_a_column_is_named_or_numbered(tmp_path):
     path.write_text("tiger,cat,1\n")
     with pytest.raises(UserError, match="it has no header: give a number"):
         judgements.pairs(path, "score")
-    with pytest.raises(UserError, match="line 1: has no column 9 for the score"):
+    with pytest.raises(UserError, match="line 1: has no column for `score_column=9`"):
         judgements.pairs(path, "9")
 
 

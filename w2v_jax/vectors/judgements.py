@@ -87,7 +87,7 @@ def _columns(path: str, lines: Sequence[tuple[int, str, list[str]]], asked: str)
     if asked.isdigit() and int(asked) > 0:
         score = int(asked) - 1
         if score >= len(row):
-            raise UserError(f"{path}: line {number}: has no column {asked} for the score")
+            raise UserError(f"{path}: line {number}: has no column for `score_column={asked}`")
     elif asked:
         if asked.lower() not in names:
             told = f"there are {', '.join(names)}" if names else "it has no header: give a number"
