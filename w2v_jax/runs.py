@@ -53,8 +53,10 @@ class Run:
         """
         if isinstance(contexts, str):
             raise UserError("`contexts`: a list of words")
-        words = self.vectors.words
-        vocabulary = Vocab(words, self.vectors.counts)
+        words, counts = self.vectors.words, self.vectors.counts
+        if counts is None:
+            raise UserError("`vectors`: have no counts of words, which the noise is made of")
+        vocabulary = Vocab(words, counts)
         ids = [similarity.find(words, word) for word in contexts]
         log_probs = prediction.centre_log_probs(self.params, vocabulary, self.config, ids)
         best = np.argsort(-log_probs, kind="stable")[:topn]

@@ -71,8 +71,9 @@ class WordVectors:
         if not words:
             raise UserError("`word`: no word is given")
         signs = [1] * len(added) + [-1] * len(negative)
-        ids = [self._id(each) for each in words]
-        return self._scored(*similarity.combination(self.vectors, ids, signs, topn, self.untrained))
+        chosen = [self._id(each) for each in words]
+        ids, scores = similarity.combination(self.vectors, chosen, signs, topn, self.untrained)
+        return self._scored(ids, scores)
 
     def rank(self, word: str, other: str) -> int:
         """How near `other` is to `word` among all words: 1 is its nearest (gensim's rank)."""
