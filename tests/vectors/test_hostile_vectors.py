@@ -26,7 +26,7 @@ from w2v_jax.vectors.npz import save as save_npz
 from w2v_jax.vectors.text_format import save as save_text
 from w2v_jax.vectors.word_vectors import WordVectors
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*left out|.*announced")
+pytestmark = pytest.mark.filterwarnings("ignore:.*left out|.*announced|.*no line end")
 ONES = np.ones((3, 2), np.float32)
 
 

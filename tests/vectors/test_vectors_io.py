@@ -22,7 +22,7 @@ def save_npz_of(path, wv):
     save_npz(path, wv.words, vectors=wv.vectors)
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*left out|.*announced")
+pytestmark = pytest.mark.filterwarnings("ignore:.*left out|.*announced|.*no line end")
 SAVERS = {".txt": save_text, ".vec": save_text, ".bin": save_binary, ".npz": save_npz_of}
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)  # subnormals, -0 and all
 WORDS = st.text(min_size=1, max_size=6).filter(
