@@ -72,7 +72,7 @@ READERS = {
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_what_is_no_text_is_named_with_what_to_do(tmp_path, kind, reader):
     if (kind, reader) == ("zip", "vectors"):
-        pytest.skip("an npz is a zip archive")
+        pytest.skip("vectors are read from zip archives")
     content, said = FOREIGN[kind]
     path = tmp_path / "x.txt"
     path.write_bytes(content)

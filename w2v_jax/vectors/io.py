@@ -10,7 +10,7 @@ import warnings
 import zipfile
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -102,13 +102,11 @@ def load(path, limit: int | None = None, note: Note = warn) -> WordVectors:
 def _archive(path) -> tuple[Path, str]:
     """A path, and what of it is a file's name within a zip: '' where nothing is."""
     path = Path(path)
-    try:
+    with suppress(OSError, ValueError):  # whoever opens it says what is wrong
         if not path.expanduser().exists():
             for folder in path.parents:
                 if folder.expanduser().is_file():
                     return folder, path.relative_to(folder).as_posix()
-    except (OSError, ValueError):
-        pass  # whoever opens it says what is wrong
     return path, ""
 
 
