@@ -18,14 +18,14 @@ def metrics_of(folder):
 
 def after_lines(monkeypatch, count, do):
     """Does something when metrics.jsonl has got so many lines in this process."""
-    own, seen = rundir.MetricsFile.write, itertools.count(1)
+    own, seen = rundir.LinesFile.write, itertools.count(1)
 
     def write(self, values):
         own(self, values)
         if next(seen) == count:
             do()
 
-    monkeypatch.setattr(rundir.MetricsFile, "write", write)
+    monkeypatch.setattr(rundir.LinesFile, "write", write)
 
 
 def signalled(monkeypatch, count, number, *args):

@@ -89,6 +89,21 @@ class RunConfig(Config):
     deterministic: bool = field(
         False, "The same bits each time on a GPU too, at a price in speed.", result=False
     )
+    # Text that is not trained on
+    heldout: str = field(
+        "",
+        "Text that is not trained on, measured at each epoch's end: a file or glob, or valid, "
+        "PTB's valid.txt (empty: none; with --early_stopping and in sweeps PTB's).",
+    )
+    early_stopping: int = field(
+        0,
+        "Stop after so many epochs on end without a better held-out loss, and keep the best tables "
+        "(0: never).",
+        low=0,
+        high=10**6,
+    )
+    perplexity_window: int = field(5, "Window of the held-out measures.", low=1, high=1000)
+    perplexity: bool = field(True, "Exact perplexity of the held-out text.", result=False)
     # What is left behind
     export_vectors: str = field("input", "Which embeddings are the word vectors.", choices=EXPORTED)
     export_formats: tuple = field(
@@ -143,6 +158,9 @@ class RunConfig(Config):
     show_similar: tuple = field(
         ("you", "year", "car", "toyota"), "Words to print neighbours of.", result=False
     )
+    show_similar_each_epoch: bool = field(
+        False, "Their neighbours at each epoch's end too, and in epochs.jsonl.", result=False
+    )
     show_analogies: tuple = field(
         ("king:man:queen", "take:took:go", "car:cars:child", "good:better:bad"),
         "Analogies a:b:c to print (a is to b as c is to ?).",
@@ -169,6 +187,7 @@ DURABLE = (
     "distributed",
 )
 CONTINUED = ("continue_from", "continue_schedule")
+HELDOUT = ("heldout", "early_stopping", "perplexity_window", "perplexity")
 
 
 def define_flags(without: Iterable[str] = (), **defaults) -> None:
@@ -196,7 +215,7 @@ def define_flags(without: Iterable[str] = (), **defaults) -> None:
 def without_result() -> set[str]:
     """Flags that have no effect where nothing is left behind."""
     names = {f.name for f in dataclasses.fields(RunConfig) if not f.metadata["result"]}
-    own = {"objective", "export_vectors", *CONTINUED}
+    own = {"objective", "export_vectors", *CONTINUED, *HELDOUT}
     return (names | own) - {"cache_dir", "fallback_dataset"}
 
 
@@ -267,6 +286,7 @@ def without_effect(config: RunConfig) -> list[tuple[str, str]]:
         ("fallback_dataset", "data_dir", bool(config.data_dir)),
         ("dataset", "corpus", bool(config.corpus)),
         ("analogy_score", "show_analogies", not config.show_analogies),
+        ("show_similar_each_epoch", "show_similar", not config.show_similar),
     ]
     causes = [(name, cause) for name, cause, is_idle in idle if is_idle]
     return [
@@ -316,6 +336,10 @@ def resolved(config: RunConfig) -> list[tuple[str, object]]:
         name for name in ("data_dir", "continue_from", "max_types") if not getattr(config, name)
     }
     skip |= {name for name in names if getattr(config, name) is None}  # the text will decide
+    if not config.early_stopping:  # what is measured alone changes no result
+        skip |= set(HELDOUT)
+    elif not config.heldout:
+        skip.add("heldout")
     skip |= {name for name, why in without_effect(config)}
     skip |= {
         name for name in ("window_limit", "negatives_limit", "mesh") if not getattr(config, name)

@@ -32,6 +32,12 @@ def log(text: str) -> None:
         error(text)
 
 
+def between(text: str) -> None:
+    """Lines for whoever watches, above a progress bar where there is one."""
+    if not _silent:
+        tqdm.write(as_flags(text), file=sys.stderr)
+
+
 def note(text: str) -> None:
     """A line about something that is no fault, but worth knowing."""
     log(f"note: {text}")
@@ -208,9 +214,10 @@ def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) 
     note = f"note: {summary['note']}\n" if summary["note"] else ""
     parts = [
         f"\n{note}{config.model} on {summary['dataset']}: "
-        f"{counted(summary['words_per_epoch'], 'word')} x {counted(config.epochs, 'epoch')}, "
+        f"{counted(summary['words_per_epoch'], 'word')} x {_epochs(config, summary)}, "
         f"{counted(summary['vocab_size'], 'type')}, D {config.dim}",
-        f"loss {loss} per positive in the last epoch"
+        f"loss {loss} per positive in {_of_epoch(summary)}"
+        + _heldout(summary)
         + (f"; objective {objective:.4f} ({config.objective})" if objective is not None else ""),
         f"{summary['train_sec']:.1f} s training ({summary['words_per_sec']:,.0f} words/s), "
         f"{summary['compile_sec']:.1f} s compilation, {summary['total_sec']:.1f} s in all",
@@ -233,6 +240,29 @@ def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) 
         score = config.analogy_score
         parts.append(f"analogies (a : b = c : ?, {score})\n" + analogies(wv, known, 3, score)[0])
     return "\n\n".join([*parts, f"written to {workdir}"])
+
+
+def _epochs(config, summary: dict) -> str:
+    """How many epochs were trained."""
+    stopped = summary.get("stopped_epoch")
+    return f"{stopped} of {config.epochs} epochs" if stopped else counted(config.epochs, "epoch")
+
+
+def _of_epoch(summary: dict) -> str:
+    """Of which epoch the tables are."""
+    best = summary.get("best_epoch")
+    return f"epoch {best}, which had the lowest held-out loss" if best else "the last epoch"
+
+
+def _heldout(summary: dict) -> str:
+    """The held-out measures that there are."""
+    names = {"heldout_loss": "held-out loss", "perplexity": "perplexity"}
+    found = [
+        f"; {title} {estimate(summary[name], summary[f'{name}_error'])}"
+        for name, title in names.items()
+        if summary.get(name) is not None
+    ]
+    return "".join(found)
 
 
 def _scored(wv: WordVectors, ids, values) -> str:

@@ -39,7 +39,7 @@ RENAMED: dict[str, Renamed] = {  # by the old name
     "members": Renamed("configurations", elsewhere="trials"),
 }
 REMOVED: dict[str, str] = {}  # the value that this version behaves like, by the name
-LOCATIONS = ("dataset", "corpus", "data_dir", "continue_from")  # where a text lies: its hash tells
+LOCATIONS = ("dataset", "corpus", "data_dir", "continue_from", "heldout")  # a hash tells of each
 APART = (*LOCATIONS, "mesh")  # what may change while a run goes on
 UNKNOWN = "unknown"
 _FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}

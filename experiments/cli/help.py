@@ -12,7 +12,7 @@ TOPICS = {
     ),
     "the text": (
         *("reading", "unk", "max_vocab", "max_words", "max_types", "fallback_dataset"),
-        *("cache_dir", "heldout", "continue_from", "continue_schedule"),
+        *("cache_dir", "continue_from", "continue_schedule"),
     ),
     "model and loss": (
         *("engine", "init", "loss", "reduction", "cbow_legacy_gradient", "export_vectors"),
@@ -27,9 +27,19 @@ TOPICS = {
         *("replicas", "sync_every"),
         *("epsilon", "epsilon_hat", "weight_decay"),
     ),
+    "text that is not trained on": (
+        *("heldout", "early_stopping", "perplexity", "perplexity_window"),
+    ),
     "what is left behind": (
-        *("export_formats", "evaluate", "plots", "tensorboard", "show_similar", "show_analogies"),
-        *("analogy_score", "objective", "log_every_steps", "save_vectors"),
+        *("export_formats", "evaluate", "plots", "tensorboard", "show_similar"),
+        *(
+            "show_similar_each_epoch",
+            "show_analogies",
+            "analogy_score",
+            "objective",
+            "log_every_steps",
+            "save_vectors",
+        ),
     ),
     "going on, memory, devices": (
         *("overwrite", "resume", "checkpoint_every_sec", "checkpoint_every_steps"),

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 from experiments.report import over_items
 from w2v_jax.vectors import categorisation, evaluation, judgements, suites
@@ -112,13 +111,13 @@ def _row(
     groups: np.ndarray,
 ) -> Row:
     """A figure's row; both: each table's items, of those that all know."""
-    told, half = _told(measure, *_spread(influences(items), groups)[:1])
+    told, half = _told(measure, *over_items.spread(influences(items), groups)[:1])
     if len(both) < 2 or told.value is None:
         return Row(told, half)
     ours, theirs = map(value, both)
     if ours is None or theirs is None:
         return Row(told, half)
-    of_difference, p_of = _spread(influences(both[0]) - influences(both[1]), groups)
+    of_difference, p_of = over_items.spread(influences(both[0]) - influences(both[1]), groups)
     return Row(told, half, ours - theirs, of_difference, p_of(ours - theirs))
 
 
@@ -127,16 +126,6 @@ def _told(measure: Measure, half: float | None = None) -> tuple[Measure, float |
     if measure.covered < LEAST or measure.value is None:
         return measure._replace(value=None), None
     return measure, half
-
-
-def _spread(influences: np.ndarray, groups: np.ndarray):
-    """Half the 95% interval of a figure, and the p-value of a difference, by its influences."""
-    items = over_items.of_trials({0: influences}, groups)
-    error = math.sqrt(max(items.covariance[0, 0], 0))
-    if items.freedom < 1 or not error:
-        return None, lambda difference: None
-    half = float(stdtrit(items.freedom, 0.975)) * error
-    return half, lambda difference: float(2 * stdtr(items.freedom, -abs(difference) / error))
 
 
 def _groups(words: Sequence[Sequence[str]]) -> np.ndarray:

@@ -6,12 +6,14 @@ that share a word are drawn together: word pairs share words, and Google's analo
 hundred words with one another. So are lines that follow one another.
 """
 
-from collections.abc import Hashable, Mapping
+import math
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
+from scipy.special import stdtr, stdtrit
 
 from experiments.report import stats
 from w2v_jax.data.writing import whole_file
@@ -145,6 +147,19 @@ def of_trials(influences: Mapping[Hashable, np.ndarray], groups: np.ndarray) -> 
         return Items(tuple(influences), np.zeros((len(table),) * 2), 0.0)
     shared = together(groups[used])
     return Items(tuple(influences), covariance(table[:, used], shared), freedom(shared))
+
+
+def spread(influences: np.ndarray, groups: np.ndarray) -> tuple[float | None, Callable]:
+    """Of one figure half the 95% interval over items, and the p-value of it as a difference.
+
+    [N] influences, groups [N, k]. None where the items can't tell.
+    """
+    items = of_trials({0: influences}, groups)
+    error = math.sqrt(max(items.covariance[0, 0], 0))
+    if items.freedom < 1 or not error:
+        return None, lambda difference: None
+    half = float(stdtrit(items.freedom, 0.975)) * error
+    return half, lambda difference: float(2 * stdtr(items.freedom, -abs(difference) / error))
 
 
 def measured(items: Mapping[Hashable, Mapping[str, np.ndarray]]) -> dict[str, Items]:

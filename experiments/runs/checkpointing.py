@@ -12,11 +12,12 @@ from experiments.cli import console
 from experiments.cli.config import RunConfig
 from experiments.cli.errors import Diverged
 from experiments.runs import fingerprint, rundir
+from experiments.runs.epochs import Epochs
 from experiments.runs.metrics import MetricAccumulator
 from w2v_jax import checkpoint, columns
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.training import Report
-from w2v_jax.types import TrainState, UserError
+from w2v_jax.types import Params, TrainState, UserError
 from w2v_jax.visits import Position
 
 _COST = 0.01  # share of the time that copies of a good state may take
@@ -34,7 +35,9 @@ class Start(NamedTuple):
     resumes: int  # how often the run has been taken up
     words_before: int  # of an earlier training, whose schedule goes on
     fingerprint: dict  # the run's
-    ended: bool = False  # all epochs are done
+    ended: bool = False  # all epochs are done, or the run was stopped early
+    epochs: dict | None = None  # `Epochs.saved`
+    best: Params | None = None  # the best epoch's tables, on the host, under --early_stopping
 
 
 class CheckpointPolicy:
@@ -46,14 +49,15 @@ class CheckpointPolicy:
         workdir: Path,
         key: jax.Array,
         accumulator: MetricAccumulator,
-        metrics: rundir.MetricsFile,
+        metrics: rundir.LinesFile,
+        epochs: Epochs,
         start: Start,
         total: int,
     ):
         """total: words of all epochs, behind which a state is the run's end."""
         self._config, self._key = config, key
         self._accumulator, self._metrics = accumulator, metrics
-        self._start, self._total = start, total
+        self._start, self._total, self._epochs = start, total, epochs
         self._checkpoints = opened(workdir, config)
         self._time = self._copied = time.perf_counter()
         self._step = start.position.step + start.position.done * config.replicas
@@ -120,17 +124,19 @@ class CheckpointPolicy:
         self._checkpoints.close()
 
     def _snapshot(self, state: TrainState, report: Report) -> tuple[int, dict, dict]:
-        arrays = checkpoint.flat(columns.gathered(_saved_of(state, self._key)))
+        saved = _saved_of(state, self._key, self._epochs.best)
+        arrays = checkpoint.flat(columns.gathered(saved))
         if not all(np.isfinite(a).all() for a in arrays.values()):
             raise Diverged(
                 f"the embeddings are not finite at step {report.step}, learning rate "
                 f"{report.learning_rate:g}: try a smaller --learning_rate"
             )
         about = {
-            "ended": report.words == self._total,
+            "ended": report.words == self._total or self._epochs.stopped is not None,
             "position": dict(zip(_POSITION, report.position, strict=True)),
             "ledger": self._accumulator.saved(time.perf_counter()),
             "metrics_bytes": self._metrics.end(),
+            "epochs": self._epochs.saved(),
             "resumes": self._start.resumes,
             "words_before": self._start.words_before,
             "identity": self._start.fingerprint,
@@ -143,8 +149,10 @@ def opened(workdir: Path, config: RunConfig) -> Checkpoints:
     return Checkpoints(str(workdir / rundir.CHECKPOINTS), config.keep_checkpoints)
 
 
-def _saved_of(state: TrainState, key: jax.Array) -> dict:
-    return {"state": state, "key": jax.random.key_data(key)}
+def _saved_of(state: TrainState, key: jax.Array, best: Params | None) -> dict:
+    """What a checkpoint keeps; best: tables, under --early_stopping."""
+    saved = {"state": state, "key": jax.random.key_data(key)}
+    return saved | {"best": best} if best else saved
 
 
 def resumed(config: RunConfig, workdir: Path, first: Start, key: jax.Array, total: int) -> Start:
@@ -153,7 +161,8 @@ def resumed(config: RunConfig, workdir: Path, first: Start, key: jax.Array, tota
     total: words of all epochs. Raises UserError where a checkpoint is of a newer format or of
     another program.
     """
-    checkpoints, like = opened(workdir, config), jax.eval_shape(_saved_of, first.state, key)
+    best = first.state.params if config.early_stopping else None
+    checkpoints, like = opened(workdir, config), jax.eval_shape(_saved_of, first.state, key, best)
     saved = checkpoints.restore(checkpoint.names_of(like), console.note)
     checkpoints.close()
     if saved is None:
@@ -167,7 +176,7 @@ def resumed(config: RunConfig, workdir: Path, first: Start, key: jax.Array, tota
         raise UserError(f"{checkpoints.folder}/{saved.step}: its random key is of another seed")
     lying = jax.tree.map(lambda leaf: leaf.sharding, first.state)
     jax.tree.map(lambda leaf: leaf.delete(), first.state)  # two would take twice the memory
-    ended = saved.about["ledger"]["words"] == total
+    ended = saved.about.get("ended", saved.about["ledger"]["words"] == total)
     said = "trained to its end, step" if ended else "going on from step"
     console.log(f"{said} {saved.step:,} ({checkpoints.folder}/{saved.step})")
     return Start(
@@ -181,4 +190,6 @@ def resumed(config: RunConfig, workdir: Path, first: Start, key: jax.Array, tota
         first.words_before,
         first.fingerprint,
         ended,
+        saved.about.get("epochs"),
+        found.get("best"),
     )

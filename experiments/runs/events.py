@@ -8,17 +8,20 @@ from pathlib import Path
 from experiments.runs import rundir
 
 _SCALARS = ("loss", "objective", "learning_rate", "words_per_sec")
+OF_EPOCHS = ("heldout_loss", "perplexity")
 
 
 @contextlib.contextmanager
-def writer(workdir: Path, asked: bool) -> Iterator[Callable[[dict], None]]:
-    """Yields a function that adds a line of metrics to the events, if they are asked for.
+def writer(workdir: Path, asked: bool) -> Iterator[Callable[..., None]]:
+    """Yields a function that adds a line to the events, if they are asked for.
+
+    The line is of metrics.jsonl, or with `is_epoch` of epochs.jsonl.
 
     Events of lines that metrics.jsonl doesn't hold count no more; those of lines that it holds
     already are added where there are none yet.
     """
     if not asked:
-        yield lambda line: None
+        yield lambda line, is_epoch=False: None
         return
     from tensorboardX import SummaryWriter
 
@@ -28,14 +31,16 @@ def writer(workdir: Path, asked: bool) -> Iterator[Callable[[dict], None]]:
     suffix = f".{begin:012d}"
     with SummaryWriter(str(folder), purge_step=begin + 1, filename_suffix=suffix) as events:
 
-        def event(line, walltime=None):
-            for name in _SCALARS:
-                if line[name] is not None:
+        def event(line, is_epoch=False, walltime=None):
+            for name in OF_EPOCHS if is_epoch else _SCALARS:
+                if line.get(name) is not None:
                     events.add_scalar(name, line[name], line["step"], walltime)
 
-        for line in before if not begin else ():
+        if not begin and before:
             began = os.path.getmtime(workdir / rundir.METRICS) - before[-1]["elapsed_sec"]
-            event(line, began + line["elapsed_sec"])
+            for is_epoch, lines in ((False, before), (True, rundir.epochs(workdir))):
+                for line in lines:
+                    event(line, is_epoch, began + line["elapsed_sec"])
         yield event
 
 

@@ -13,6 +13,7 @@ _HASHES = {
     "corpus_sha256": ("the text", None),
     "vocab_sha256": ("the vocabulary", None),
     "began_sha256": ("what --continue_from names", ""),
+    "heldout_sha256": ("the held-out text", ""),
 }
 
 
@@ -34,13 +35,17 @@ def config_of(about: dict) -> RunConfig:
     return RunConfig(**values)
 
 
-def of(config: RunConfig, corpus: Corpus, began: str = "") -> dict:
-    """A run's fingerprint, as JSON; began: hash of what it was continued from, if it was."""
+def of(config: RunConfig, corpus: Corpus, began: str = "", heldout: str = "") -> dict:
+    """A run's fingerprint, as JSON.
+
+    began: hash of what it was continued from, if it was; heldout: of the text that stops it early.
+    """
     return {
         "flags": of_flags(config),
         "corpus_sha256": corpus.sha256,
         "vocab_sha256": of_vocab(corpus.vocab),
         "began_sha256": began,
+        "heldout_sha256": heldout,
     }
 
 

@@ -11,7 +11,9 @@ from experiments.cli import console
 from experiments.cli.config import RunConfig
 from experiments.cli.errors import Diverged, Stopped
 from experiments.runs import checkpointing, events, rundir, signals
+from experiments.runs import epochs as epochs_of
 from experiments.runs.checkpointing import Start
+from experiments.runs.epochs import Epochs
 from w2v_jax import columns
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.replicas import ALONE, Partners
@@ -25,6 +27,7 @@ def train_loop(
     key,
     accumulator,
     start: Start,
+    epochs: Epochs,
     partners: Partners = ALONE,
 ):
     """Consumes the reports: each a line of metrics, a move of the bar and perhaps a checkpoint.
@@ -35,22 +38,35 @@ def train_loop(
     """
     state, report, unsaved, total = start.state, None, "", corpus.words * config.epochs
     stopped = 0
-    metrics = rundir.MetricsFile(workdir, start.metrics_bytes)
-    keep = checkpointing.CheckpointPolicy(config, workdir, key, accumulator, metrics, start, total)
+    metrics = rundir.LinesFile(workdir / rundir.METRICS, start.metrics_bytes)
+    keep = checkpointing.CheckpointPolicy(
+        *(config, workdir, key, accumulator, metrics, epochs, start, total)
+    )
     with (
         contextlib.closing(metrics),
+        contextlib.closing(epochs),
         contextlib.closing(keep),
         events.writer(workdir, config.tensorboard) as event,
         console.progress_bar(total, accumulator.last_words) as bar,
         signals.watched() as asked,
     ):
         try:
+            epochs.open()
             for state, report in reports:
                 line = accumulator.line(report, time.perf_counter())
                 metrics.write(line)
                 event(line)
                 bar.set_postfix_str(console.beside_bar(line), False)
                 bar.update(report.words - bar.n)
+                ended = epochs_of.ends(report, corpus)
+                if ended and (of_epoch := epochs.after(state, report, accumulator)):
+                    event(of_epoch, is_epoch=True)
+                early = ended and epochs.stopped is not None
+                early = epochs_of.agreed(early, report, config, corpus, partners)
+                if early or report.words == total:
+                    state = epochs.chosen(state)
+                if early:
+                    break
                 stopped = signals.agreed(asked, partners)
                 if stopped:
                     break

@@ -55,6 +55,7 @@ def check(
     chunks = len(corpus.bounds) - 1
     resident = min(int(config.resident_gb * 1e9) // (8 * size), chunks)
     states = 3 if device.platform == "cpu" else 0  # where copies that are saved lie too
+    states += 2 if config.early_stopping else 0  # the best epoch's tables, and those to be saved
     if config.replicas > 1:  # each one's, what is combined, and what partners give each other
         states += len(partners.share(config.replicas)) + 4
     needed = memory_needed(

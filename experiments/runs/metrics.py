@@ -35,6 +35,15 @@ class MetricAccumulator:
             "run_sums": self.run_sums.tolist(),
         }
 
+    def elapsed(self, now: float) -> float:
+        """Seconds of training until now."""
+        return now - self.began
+
+    def pause(self, seconds: float) -> None:
+        """Leaves out of all times what wasn't training."""
+        self.began += seconds
+        self.last_time += seconds
+
     def check(self, report: Report) -> None:
         """Raises Diverged where the loss is not finite."""
         if not np.isfinite(report.metrics).all():

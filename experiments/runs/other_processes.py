@@ -7,7 +7,7 @@ import numpy as np
 from experiments.cli import console
 from experiments.cli.config import RunConfig
 from experiments.cli.errors import Stopped
-from experiments.runs import fingerprint, memory, pretrained, processes, reading, signals
+from experiments.runs import epochs, fingerprint, memory, pretrained, processes, reading, signals
 from experiments.runs.checkpointing import Start
 from experiments.runs.group import Group
 from w2v_jax import beginning, replicas, training, warm_start
@@ -82,7 +82,9 @@ def _train(config: RunConfig, corpus: Corpus, partners: Partners, sharing: int) 
         *(before, resident),
     )
     with signals.watched() as asked:
-        for _ in replicas.train(state, whole, position, partners):
+        for _, report in replicas.train(state, whole, position, partners):
+            if epochs.agreed(False, report, config, corpus, partners):
+                return 0
             if stopped := signals.agreed(asked, partners):
                 return stopped
     return 0

@@ -9,7 +9,9 @@ from experiments import STARTED
 from experiments.cli import console, quoted
 from experiments.cli.config import RunConfig
 from experiments.report.tables import counted
-from experiments.runs import events, newest, rundir
+from experiments.runs import events, newest, plot_heldout, rundir
+from experiments.runs.heldout_text import is_asked
+from experiments.runs.plot_heldout import HELDOUT
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation, plots, similarity
 from w2v_jax.vectors.evaluation import Measure
@@ -42,6 +44,8 @@ def make_missing(config: RunConfig, workdir: Path) -> None:
     complete = summary.get("complete", False)
     told = "complete; --overwrite runs it again" if complete else "trained, but not complete"
     console.log(f"{workdir} holds this very run, {told}")
+    if is_asked(config) and "heldout_loss" not in summary:
+        console.log("note: --heldout: this run's epochs were not measured, and are gone")
     with _told(workdir):
         wv = newest.of_run(workdir).wv
         there = rundir.formats_there(workdir)
@@ -126,7 +130,7 @@ def of_json(found: dict[str, dict]) -> list[Measure]:
 def draw_plots(
     model: str, run: Path, folder: Path, wv: WordVectors, step: float = float("inf")
 ) -> list[Path]:
-    """plots/loss.png, of a run's metrics up to a step, and plots/embedding.png; returns where.
+    """plots/loss.png and heldout.png, of a run up to a step, and embedding.png; returns where.
 
     Raises UserError, OSError or ImportError where they can't be drawn.
     """
@@ -141,11 +145,16 @@ def draw_plots(
             f"letters of, such as {bare[0]}: install one, as Noto Sans, and "
             "clear matplotlib's font cache"
         )
-    return [plots_folder / LOSS, plots_folder / EMBEDDING]
+    drawn = [LOSS, EMBEDDING]
+    if lines := plot_heldout.epochs(run, step):
+        plot_heldout.plot(plots_folder / HELDOUT, lines, name)
+        drawn.append(HELDOUT)
+    return [plots_folder / name for name in drawn]
 
 
 def _plots_there(workdir: Path) -> bool:
-    return all((workdir / rundir.PLOTS / name).is_file() for name in (LOSS, EMBEDDING))
+    names = [LOSS, EMBEDDING, *([HELDOUT] if plot_heldout.epochs(workdir) else [])]
+    return all((workdir / rundir.PLOTS / name).is_file() for name in names)
 
 
 def _unknown(config: RunConfig, wv: WordVectors) -> list[str]:

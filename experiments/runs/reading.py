@@ -13,6 +13,13 @@ from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
 
 
+def absolute(names: str) -> str:
+    """Files or globs, commas between, so that flags.cfg means the same from any folder."""
+    one = Path(names).exists()  # a name may hold a comma
+    given = [names] if one else [n.strip() for n in names.split(",")]
+    return ",".join(str(Path(n).expanduser().absolute()) for n in given if n)
+
+
 def read_corpus(
     config: RunConfig, known: tuple[str, ...] = ()
 ) -> tuple[RunConfig, corpora.Source, Corpus]:
@@ -29,11 +36,8 @@ def read_corpus(
     )
     if source.note:
         console.log(f"note: {source.note}")
-    if config.corpus:  # absolute, so that flags.cfg means the same from any folder
-        one = Path(config.corpus).exists()  # a name may hold a comma
-        names = [config.corpus] if one else [n.strip() for n in config.corpus.split(",")]
-        patterns = [str(Path(n).expanduser().absolute()) for n in names if n]
-        config = dataclasses.replace(config, corpus=",".join(patterns))
+    if config.corpus:
+        config = dataclasses.replace(config, corpus=absolute(config.corpus))
     elif config.data_dir:
         folder = Path(config.data_dir).expanduser().absolute()
         config = dataclasses.replace(config, data_dir=str(folder))

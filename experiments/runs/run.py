@@ -22,6 +22,7 @@ from experiments.runs import (
     distributed,
     fingerprint,
     group,
+    heldout_text,
     loop,
     memory,
     other_processes,
@@ -33,6 +34,8 @@ from experiments.runs import (
     signals,
 )
 from experiments.runs.checkpointing import Start
+from experiments.runs.epochs import Epochs
+from experiments.runs.heldout_text import Heldout
 from experiments.runs.metrics import MetricAccumulator
 from experiments.runs.newest import exported
 from experiments.runs.open_run import OpenRun, open_run
@@ -57,6 +60,7 @@ def run(config: RunConfig, script: str) -> None:
     now = time.strftime("%Y%m%d-%H%M%S")
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
     config = pretrained.absolute(without_missing_extras(config))
+    config = heldout_text.checked(config)
     devices.make(config)
     if config.processes > 1 and config.replicas == 1:
         console.log("note: --processes has no effect with --replicas=1")
@@ -94,12 +98,26 @@ def _open(config: RunConfig, opened: OpenRun, others: processes.Others) -> None:
     config = resolve(config, corpus)
     this = fingerprint.of(config, corpus, earlier.sha256 if earlier else "")
     if others.group:
-        others.group.agree(this)
+        others.group.agree(this)  # who alone measures the held-out text
+    held = _heldout(config, source, corpus)
+    if held and config.early_stopping:
+        this["heldout_sha256"] = held.sha256
     resumes = opened.goes_on(this)
     if resumes and rundir.is_trained(workdir):
         outputs.make_missing(config, workdir)
         return
-    _run(config, workdir, source, corpus, earlier, this, resumes, others)
+    _run(config, workdir, source, corpus, held, earlier, this, resumes, others)
+
+
+def _heldout(config: RunConfig, source, corpus: Corpus) -> Heldout | None:
+    """The held-out text, where one is asked for."""
+    heldout_text.tell_of_idle(config)
+    if not heldout_text.is_asked(config):
+        return None
+    held = heldout_text.read(config, source, corpus)
+    if held:
+        heldout_text.say_what_is_not_measured([config.static()], config.early_stopping)
+    return held
 
 
 class Trained(NamedTuple):
@@ -107,6 +125,7 @@ class Trained(NamedTuple):
 
     state: TrainState
     accumulator: MetricAccumulator
+    epochs: Epochs
     train_sec: float  # of all processes together
     compile_sec: float
     unsaved: str = ""  # why the end is in no checkpoint, if it isn't
@@ -117,6 +136,7 @@ def _run(
     workdir: Path,
     source,
     corpus: Corpus,
+    held: Heldout | None,
     earlier,
     this: dict,
     resumes: bool,
@@ -134,13 +154,16 @@ def _run(
         if resumes:
             start = checkpointing.resumed(config, workdir, start, key, corpus.words * config.epochs)
         start = other_processes.lead(start, partners)
+        epochs = Epochs(
+            *(config, workdir, corpus, hyper, held, start.state.params, start.epochs, start.best)
+        )
         if start.ended:  # and the process with it, before the vectors were written
             accumulator = MetricAccumulator(config.objective, 0.0, start.accumulator)
-            end = Trained(start.state, accumulator, start.accumulator["elapsed_sec"], 0.0)
+            end = Trained(start.state, accumulator, epochs, start.accumulator["elapsed_sec"], 0.0)
         else:
             end = _trained(
-                *(config, workdir, corpus, hyper, key, resident, start, resumes, untrained),
-                partners,
+                *(config, workdir, corpus, hyper, key, resident, start, epochs, resumes),
+                *(untrained, partners),
             )
     summary = _summary(config, source, corpus, end, start.resumes, len(untrained))
     params = columns.gathered(end.state.params)
@@ -164,7 +187,7 @@ def _summary(
         "epochs": config.epochs,
         "train_sec": end.train_sec,
         "compile_sec": end.compile_sec,
-        "words_per_sec": corpus.words * config.epochs / end.train_sec,
+        "words_per_sec": corpus.words * (end.epochs.stopped or config.epochs) / end.train_sec,
         "final_loss": end.accumulator.final_loss(),
         "final_loss_error": end.accumulator.final_loss_error(),
         "chance_loss": chance.of(config.loss, config.negatives, len(corpus.vocab.words)),
@@ -173,6 +196,7 @@ def _summary(
         "devices": [d.device_kind for d in jax.devices()],
         "versions": versions(),
         "seed": config.seed,
+        **end.epochs.in_summary(),
     }
 
 
@@ -184,6 +208,7 @@ def _trained(
     key,
     resident: int,
     start: Start,
+    epochs: Epochs,
     resumes: bool,
     untrained: list[str],
     partners: Partners,
@@ -210,9 +235,9 @@ def _trained(
         replace = config.overwrite or resumes
         rundir.create(workdir, replace, flagfile, start.fingerprint, corpus.vocab, untrained)
     state, train_sec, unsaved = loop.train_loop(
-        config, workdir, corpus, reports, key, accumulator, start, partners
+        config, workdir, corpus, reports, key, accumulator, start, epochs, partners
     )
-    return Trained(state, accumulator, train_sec, compile_sec, unsaved)
+    return Trained(state, accumulator, epochs, train_sec, compile_sec, unsaved)
 
 
 def _untrained(config: RunConfig, corpus: Corpus, earlier) -> list[str]:

@@ -21,14 +21,17 @@ from w2v_jax.vectors import projector
 from w2v_jax.vectors.word_vectors import WordVectors
 
 FORMAT = 2  # of a run directory; 1 had no run.json, and is read as before
-METRICS, SUMMARY, VOCAB = "metrics.jsonl", "summary.json", "vocab.tsv"
+METRICS, EPOCHS, SUMMARY, VOCAB = "metrics.jsonl", "epochs.jsonl", "summary.json", "vocab.tsv"
 RUN = "run.json"  # what the run is: its format and its fingerprint
 UNTRAINED = "untrained.txt"  # words that never had a context, one a line; only where there are any
 EVALUATION = "evaluation.json"  # measures of vectors that are no finished run's
 VECTORS = {name: f"vectors{format_.suffix}" for name, format_ in vectors_io.FORMATS.items()}
 PROJECTOR, PLOTS, TENSORBOARD = "projector", "plots", "tensorboard"
 CHECKPOINTS = "checkpoints"
-_FILES = (FLAGS, RUN, METRICS, SUMMARY, VOCAB, UNTRAINED, EVALUATION, *VECTORS.values())
+_FILES = (
+    *(FLAGS, RUN, METRICS, EPOCHS, SUMMARY, VOCAB, UNTRAINED, EVALUATION),
+    *VECTORS.values(),
+)
 _FOLDERS = (PROJECTOR, PLOTS, TENSORBOARD, CHECKPOINTS)
 _UNFINISHED = re.compile(
     rf"\.[0-9a-f]{{16}}\.part|({'|'.join(map(re.escape, _FILES))})\.[0-9a-f]{{8}}\.tmp"
@@ -162,12 +165,12 @@ def clear_unfinished(workdir: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-class MetricsFile:
-    """metrics.jsonl, an object a line; a line is whole or not there."""
+class LinesFile:
+    """metrics.jsonl or epochs.jsonl, an object a line; a line is whole or not there."""
 
-    def __init__(self, workdir: Path, keep: int | None):
+    def __init__(self, path: Path, keep: int | None):
         """A new file, or the first `keep` bytes of the one there. Raises UserError."""
-        self.path = workdir / METRICS
+        self.path = path
         with _naming(self.path):
             if keep is None:
                 self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
@@ -200,7 +203,16 @@ class MetricsFile:
 
 def metrics(workdir: Path) -> Iterator[dict]:
     """The lines of metrics.jsonl. Raises UserError where it can't be read."""
-    path = workdir / METRICS
+    return _lines(workdir / METRICS)
+
+
+def epochs(workdir: Path) -> Iterator[dict]:
+    """The lines of epochs.jsonl, if it is there. Raises UserError where it can't be read."""
+    path = workdir / EPOCHS
+    return _lines(path) if path.exists() else iter(())
+
+
+def _lines(path: Path) -> Iterator[dict]:
     with _naming(path), open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             try:

@@ -11,7 +11,7 @@ import numpy as np
 from absl import flags
 
 from experiments.cli import console, earlier_flags
-from experiments.cli.config import RunConfig, check
+from experiments.cli.config import HELDOUT, RunConfig, check
 from experiments.report.tables import counted
 from w2v_jax.data import files
 from w2v_jax.types import UserError
@@ -28,6 +28,7 @@ REFUSED = {
     "window_limit": "it follows from --window",
     "negatives_limit": "it follows from --negatives",
     "objective": "it only changes what a run logs",
+    **{name: "all trials are measured alike" for name in HELDOUT if name != "perplexity"},
     **{name: "it is for single runs" for name in ("continue_from", "continue_schedule", "mesh")},
 }
 _FIELDS = {f.name: f for f in dataclasses.fields(RunConfig) if f.metadata["result"]}

@@ -1,6 +1,7 @@
 """A sweep's folder: plan, programs, a line a trial, table and plots."""
 
 import contextlib
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -12,19 +13,17 @@ from experiments.cli import console, earlier_flags
 from experiments.cli.config import RunConfig, resolved, to_flagfile
 from experiments.report import item_files
 from experiments.report.tables import counted
-from experiments.runs import lock, memory, reading, rundir
+from experiments.runs import heldout_text, lock, memory, reading, rundir
 from experiments.runs import run as wiring
 from experiments.runs.store import CPUS, SETTINGS, Results, cpus
 from experiments.sweeps import checkpointing, design, plan, plot_differences, shares, team, training
 from experiments.sweeps import outputs as sweep_outputs
 from experiments.sweeps import plot as sweep_plot
-from experiments.sweeps import run as sweep_run
 from experiments.sweeps import table as sweep_table
 from experiments.sweeps.outputs import VECTORS
 from experiments.sweeps.team import Team
 from experiments.sweeps.training import Sweep
 from w2v_jax import beginning, checks, heldout, sweeping
-from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import UserError
 
@@ -41,17 +40,7 @@ def define_flags() -> None:
         "differences between settings are sharper.",
     )
     flags.DEFINE_list("static_axes", [], "Axes to compile a program for each value of.")
-    flags.DEFINE_integer(
-        "early_stopping",
-        0,
-        "Stop a trial after so many epochs on end without a better held-out loss, and keep its "
-        "best tables (0: never).",
-        lower_bound=0,
-    )
     flags.DEFINE_boolean("save_vectors", False, "Write vectors/TRIAL.txt for each trial.")
-    flags.DEFINE_string("heldout", "", "Text for held-out measures (default: PTB's valid.txt).")
-    flags.DEFINE_boolean("perplexity", True, "Exact perplexity of the held-out text.")
-    flags.DEFINE_integer("perplexity_window", 5, "Window of the held-out measures.", lower_bound=1)
     flags.DEFINE_integer(
         "vmap_width",
         0,
@@ -72,6 +61,7 @@ def run(base: RunConfig) -> None:
     values, settings = design.settings(base)
     checks.check_alone(base.static(), "a sweep's trial")
     base = wiring.without_missing_extras(base)
+    base = heldout_text.checked(base)
     sweep_outputs.check(base, values)
     count = len(settings) * flags.FLAGS.seeds
     with team.together(base, str(folder), count) as own:
@@ -128,10 +118,11 @@ def _read(base: RunConfig, values: dict, settings: list[dict], own: Team) -> Swe
         console.missing_sets()
     with own.reading():
         base, source, corpus = reading.read_corpus(base)
-    held = _heldout(base, source, corpus)
+    held = heldout_text.read(base, source, corpus)
     trials = plan.trials_of(base, settings, flags.FLAGS.seeds, flags.FLAGS.common_random_numbers)
     if held:
-        _say_what_is_not_measured(trials)
+        statics = [trial.config.static() for trial in trials]
+        heldout_text.say_what_is_not_measured(statics, base.early_stopping)
     programs = _plan(trials, corpus, _planned_for(devices, len(trials), own.share.processes))
     for config in {m.config for p in programs for m in p.trials}:
         beginning.check(config, corpus)
@@ -145,16 +136,6 @@ def _shared(sweep: Sweep) -> dict:
     rest = {n: json.dumps(v) for n, v in sweep.settings.items() if n not in ("flags", "base")}
     apart = {n: rest.pop(n) for n in ("corpus_sha256",)}
     return {"flags": earlier_flags.of(sweep.base), **apart, **rest}
-
-
-def _say_what_is_not_measured(trials: list[plan.Trial]) -> None:
-    statics = [trial.config.static() for trial in trials]
-    for cause in sorted({heldout.without_perplexity(static) for static in statics} - {""}):
-        console.log(f"note: no perplexity with {cause}, whose scores are no log probabilities")
-    for cause in sorted({heldout.without_loss(static) for static in statics} - {""}):
-        if flags.FLAGS.early_stopping:
-            raise UserError(f"--early_stopping: no held-out loss with {cause}")
-        console.log(f"note: no held-out loss with {cause}: it has no expectation over negatives")
 
 
 def _check_measure(folder: Path) -> None:
@@ -221,7 +202,7 @@ def _needed(config: RunConfig, count: int, corpus: Corpus, devices) -> int:
     )
     tables = count * 8 * types * config.dim  # once more to be measured, twice to keep the best
     scores = len(devices) * vmap_width * 8 * heldout.ROWS * min(heldout.WORDS, types)
-    return bytes_ + scores + tables * (3 if flags.FLAGS.early_stopping else 1)
+    return bytes_ + scores + tables * (3 if config.early_stopping else 1)
 
 
 def _described(sweep: Sweep, left: list[plan.Program], processes: int) -> str:
@@ -254,7 +235,7 @@ def _settings(base: RunConfig, corpus: Corpus, held, values: dict, settings: lis
     given = flags.FLAGS
     design = given.design if given.sweep else "list"
     return {
-        "flags": to_flagfile(resolved(base)),
+        "flags": to_flagfile(resolved(dataclasses.replace(base, early_stopping=0))),
         "corpus_sha256": corpus.sha256,
         "heldout_sha256": held.sha256 if held else None,
         "heldout_loss": HELDOUT_LOSS if held else None,
@@ -263,25 +244,6 @@ def _settings(base: RunConfig, corpus: Corpus, held, values: dict, settings: lis
         "settings": settings,
         "design": design,
         "seeds": given.seeds,
-        **{n: given[n].value for n in ("common_random_numbers", "static_axes", "early_stopping")},
-        **{n: given[n].value for n in ("perplexity", "perplexity_window")},
+        **{n: given[n].value for n in ("common_random_numbers", "static_axes")},
+        **{n: getattr(base, n) for n in training.MEASURED},
     }
-
-
-def _heldout(base: RunConfig, source, corpus: Corpus) -> sweep_run.Heldout | None:
-    """The held-out text as ids of the vocabulary."""
-    given = flags.FLAGS
-    if given.heldout:
-        found = corpora.locate("", corpus=given.heldout, argument="heldout")
-    elif source.name == "ptb":
-        cache = "" if base.cache_dir == "none" else base.cache_dir
-        found = corpora.locate("ptb", data_dir=base.data_dir, cache_dir=cache, split="valid")
-    elif given.early_stopping:
-        raise UserError("--early_stopping needs a held-out text: --heldout=FILE")
-    else:
-        console.log("note: no held-out loss and no perplexity: give --heldout=FILE")
-        return None
-    eos = base.reading == "stream"
-    text = heldout.read(found.paths, corpus.vocab, unk=base.unk, eos=eos)
-    windows = heldout.windows(text, given.perplexity_window)
-    return sweep_run.Heldout(windows, given.perplexity, text.sha256)

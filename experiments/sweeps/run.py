@@ -16,6 +16,7 @@ from experiments.cli.config import to_flagfile
 from experiments.cli.errors import Stopped
 from experiments.report import chance
 from experiments.runs import metrics
+from experiments.runs.heldout_text import Heldout
 from experiments.runs.newest import exported
 from experiments.runs.signals import at_once, watched
 from experiments.sweeps import checkpointing as sweep_checkpointing
@@ -26,14 +27,6 @@ from w2v_jax.types import Params, StaticConfig, UserError
 from w2v_jax.vectors import evaluation
 from w2v_jax.vectors.word_vectors import WordVectors
 from w2v_jax.visits import nothing_trained
-
-
-class Heldout(NamedTuple):
-    """Text that is not trained on."""
-
-    windows: heldout.Windows
-    perplexity: bool  # whether it is asked for, beside the loss
-    sha256: str
 
 
 class Trained(NamedTuple):

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-from absl import flags
 
 from experiments.cli import console, earlier_flags
 from experiments.cli.config import RunConfig
 from experiments.report.tables import counted
+from experiments.runs.heldout_text import Heldout
 from experiments.runs.store import Results
 from experiments.sweeps import checkpointing, plan, shares
 from experiments.sweeps import outputs as sweep_outputs
@@ -18,13 +18,15 @@ from experiments.sweeps import run as sweep_run
 from experiments.sweeps.checkpointing import Saves
 from w2v_jax.data.corpus import Corpus
 
+MEASURED = ("early_stopping", "perplexity", "perplexity_window")  # how, the same for all trials
+
 
 class Sweep(NamedTuple):
     """What is known once the text is read, the same in all processes."""
 
     base: RunConfig
     corpus: Corpus
-    held: sweep_run.Heldout | None
+    held: Heldout | None
     trials: list[plan.Trial]
     programs: list[plan.Program]
     devices: list[jax.Device]  # of this process
@@ -32,7 +34,9 @@ class Sweep(NamedTuple):
 
     def results(self, folder: Path, made: bool = True) -> Results:
         """Its folder's lines; made: by another process, whose settings are these."""
-        differences = partial(earlier_flags.differences, here=earlier_flags.of(self.base))
+        measured = {n: earlier_flags.text_of(n, getattr(self.base, n)) for n in MEASURED}
+        here = {**earlier_flags.of(self.base), **measured}
+        differences = partial(earlier_flags.differences, here=here)
         return Results(folder, None if made else self.settings, False, differences)
 
 
@@ -80,7 +84,7 @@ def _keep(result: sweep_run.Result, program, base: RunConfig, cost: dict, lines)
 def _train(piece, program, saves: Saves, base: RunConfig, compiled, lines, done) -> None:
     """Trains trials of a program that go on together, and measures them."""
     started = time.perf_counter()
-    trained = sweep_run.train(piece, compiled, flags.FLAGS.early_stopping, saves)
+    trained = sweep_run.train(piece, compiled, base.early_stopping, saves)
     cost = {
         "program_members": len(program.trials),
         "program_train_sec": trained.train_sec,

@@ -13,7 +13,7 @@ from messages import told
 from experiments.cli.config import RunConfig
 from experiments.sweeps import design
 from experiments.sweeps.compare import LOSS_KEYS
-from w2v_jax import beginning, checks, heldout, subsampling, training, update
+from w2v_jax import beginning, checks, heldout, heldout_text, subsampling, training, update
 from w2v_jax.data import loader
 from w2v_jax.data.sources import Source
 from w2v_jax.types import Params, StaticConfig, UserError, Vocab
@@ -48,7 +48,7 @@ def test_the_text_trained_on_is_read_as_it_was(tmp_path, unk, eos, min_count):
     once = loader.load(
         source, cache_dir="none", min_count=min_count, max_vocab=0, unk=unk, eos=eos, max_words=0
     )
-    again = heldout.read(source.paths, once.vocab, unk=unk, eos=eos)
+    again = heldout_text.read(source.paths, once.vocab, unk=unk, eos=eos)
     for name in ("ids", "line_ends"):
         ours, theirs = getattr(again, name), getattr(once, name)[:]
         assert ours.dtype == theirs.dtype and ours.tolist() == theirs.tolist()
@@ -67,7 +67,7 @@ def test_the_text_trained_on_is_read_as_it_was(tmp_path, unk, eos, min_count):
 def test_new_words(tmp_path, words, unk, ids, ends):
     path = tmp_path / "new.txt"
     path.write_text("a new\n\n<unk>\nb b\n")
-    text = heldout.read([path], Vocab(words, np.ones(len(words))), unk=unk, eos=False)
+    text = heldout_text.read([path], Vocab(words, np.ones(len(words))), unk=unk, eos=False)
     assert (text.ids.tolist(), text.line_ends.tolist()) == (ids, ends)
 
 
@@ -75,9 +75,9 @@ def test_a_text_without_a_word_of_the_vocabulary_is_refused(tmp_path):
     path = tmp_path / "new.txt"
     path.write_text("x y\n")
     with pytest.raises(UserError, match=r"new\.txt: holds no word of the vocabulary"):
-        heldout.read([str(path)], Vocab(("a",), np.ones(1)), unk="drop", eos=True)
+        heldout_text.read([str(path)], Vocab(("a",), np.ones(1)), unk="drop", eos=True)
     with told("--unk=no"):
-        heldout.read([str(path)], Vocab(("a",), np.ones(1)), unk="no", eos=True)
+        heldout_text.read([str(path)], Vocab(("a",), np.ones(1)), unk="no", eos=True)
 
 
 # Windows
@@ -92,7 +92,7 @@ def naive_pairs(line, window):
 
 
 def test_windows_are_all_positions_with_a_context(text):
-    found = heldout.windows(text, 3)
+    found = heldout_text.windows(text, 3)
     expected = [pair[1:] for line in LINES for pair in naive_pairs(line, 3)]
     position, slot = np.nonzero(found.weights)
     pairs = zip(
@@ -112,8 +112,8 @@ def test_windows_are_all_positions_with_a_context(text):
 def test_a_text_of_one_line_is_measured_in_parts(make_corpus, size, parts):
     ids = np.arange(size) % V
     whole, lines = (
-        heldout.windows(make_corpus([ids]), 2),
-        heldout.windows(make_corpus([ids] * 2), 2),
+        heldout_text.windows(make_corpus([ids]), 2),
+        heldout_text.windows(make_corpus([ids] * 2), 2),
     )
     assert lines.ends.tolist() == [size, 2 * size]
     assert len(whole.ends) == parts and whole.ends[-1] == size
@@ -124,7 +124,7 @@ def test_a_text_of_one_line_is_measured_in_parts(make_corpus, size, parts):
 
 def test_a_text_of_single_words_has_no_windows(make_corpus):
     with pytest.raises(UserError, match="no two words side by side"):
-        heldout.windows(make_corpus([[0], [1]]), 2)
+        heldout_text.windows(make_corpus([[0], [1]]), 2)
 
 
 # Loss and perplexity
@@ -205,7 +205,7 @@ def test_measures_in_parts_are_those_of_each_positive(
     monkeypatch.setattr(heldout, "WORDS", 5)  # the third part holds two words of the second
     monkeypatch.setattr(heldout, "PAIRS", 7)
     static = static_of(**fields, negatives=7)
-    of_text = heldout.windows(text, 3)
+    of_text = heldout_text.windows(text, 3)
     measure = jax.jit(partial(heldout.measure, static=static))
     for window, k, power in ((2, 2, 0.75), (1, 2, 0.75), (2, 7, 0.75), (2, 2, 0.1)):
         hyper = make_hyper(COUNTS**power, keep_prob=KEEP, window=window, negatives=k)
@@ -233,7 +233,7 @@ APART = [
 def test_equal_tables_have_equal_measures_however_they_are_trained(
     params, text, make_hyper, architecture
 ):
-    of_text, hyper = heldout.windows(text, 3), make_hyper(COUNTS**0.75, keep_prob=KEEP)
+    of_text, hyper = heldout_text.windows(text, 3), make_hyper(COUNTS**0.75, keep_prob=KEEP)
 
     def program(**fields):
         static = static_of(model=architecture, **fields)
@@ -267,7 +267,7 @@ def other_values(field, value):
 @pytest.mark.slow
 def test_settings_compare_by_the_loss_unless_it_depends_on_what_they_differ_in(params, text):
     """All flags that can be swept, one changed at a time, with the same tables."""
-    of_text, vocab = heldout.windows(text, 3), Vocab(tuple("abcdefghijklm"), COUNTS)
+    of_text, vocab = heldout_text.windows(text, 3), Vocab(tuple("abcdefghijklm"), COUNTS)
     base = RunConfig(subsample=0.05, noise="with_replacement")
     hyper, programs = beginning.make_hyper(base, vocab), {}
 
@@ -302,7 +302,7 @@ def test_trials_under_vmap_are_measured_as_alone(params, text, make_hyper):
     static = static_of(noise="with_replacement")
     trials = [make_hyper(COUNTS, keep_prob=k, negatives=n) for k, n in ((KEEP, 2), (KEEP / 3, 1))]
     tables = [params, Params(*(x / 2 for x in params))]
-    of_text = heldout.windows(text, 2)
+    of_text = heldout_text.windows(text, 2)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(tables, trials, strict=True))
 
     @jax.jit
@@ -316,7 +316,7 @@ def test_trials_under_vmap_are_measured_as_alone(params, text, make_hyper):
 
 
 def test_the_loss_alone_is_the_same(params, text, make_hyper):
-    of_text, hyper = heldout.windows(text, 3), make_hyper(COUNTS, keep_prob=KEEP)
+    of_text, hyper = heldout_text.windows(text, 3), make_hyper(COUNTS, keep_prob=KEEP)
     alone, both = (measure_of(static_of(), p)(params, hyper, of_text) for p in (False, True))
     assert alone.nats is None
     np.testing.assert_allclose(alone.loss, both.loss, rtol=1e-6)
@@ -350,7 +350,7 @@ def test_the_loss_is_what_training_reports_on_average(params, text, make_hyper, 
         return sums.loss, sums.positives
 
     loss, count = (np.asarray(x, float) for x in jax.jit(jax.vmap(epoch))(jnp.arange(400)))
-    found = measure_of(static)(params, hyper, heldout.windows(text, 3))
+    found = measure_of(static)(params, hyper, heldout_text.windows(text, 3))
     exact = heldout.mean(found.loss)
     assert count.mean() == pytest.approx(float(found.loss[:, 1].sum()), rel=0.05)
     error = np.std(loss - exact * count, ddof=1) / np.sqrt(len(loss)) / count.mean()
@@ -370,7 +370,7 @@ def test_perplexity_is_infinite_where_noise_never_draws_a_word(
     params, text, make_hyper, architecture
 ):
     perplexity = perplexity_of(static_of(model=architecture))
-    of_text = heldout.windows(text, 2)
+    of_text = heldout_text.windows(text, 2)
     unheard = make_hyper(np.where(np.arange(V) == 11, 0, COUNTS))  # not in the text
     assert np.isfinite(perplexity(params, unheard, of_text))
     unheard = make_hyper(np.where(np.arange(V) == 9, 0, COUNTS))
@@ -396,7 +396,7 @@ def test_at_the_optimum_any_noise_and_subsampling_give_the_true_perplexity(make_
     p = joint()
     words = np.arange(V, dtype=np.int32)
     every, ends = np.tile(words, (V, 1)), np.array([V], np.int32)
-    of_p = heldout.Windows(words, every, p.astype(np.float32), words, words, ends)
+    of_p = heldout_text.Windows(words, every, p.astype(np.float32), words, words, ends)
     true = np.exp(-np.sum(p * np.log(p / p.sum(axis=1, keepdims=True))))
     noise = COUNTS**power / np.sum(COUNTS**power)
     perplexity = perplexity_of(static_of())

@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 from programs import equations
 
-from w2v_jax import heldout, hypergradients, subsampling, sweeping, table_ops, training, update
+from w2v_jax import (
+    heldout,
+    heldout_text,
+    hypergradients,
+    subsampling,
+    sweeping,
+    table_ops,
+    training,
+    update,
+)
 from w2v_jax.engines import blocks
 from w2v_jax.types import Batch, Params, StaticConfig
 
@@ -113,7 +122,7 @@ def test_nor_does_what_is_differentiated_or_read(hyper):
 @pytest.mark.parametrize("static", [STEPS[0], STEPS[7]], ids=lambda s: s.model)
 def test_nor_does_what_is_held_out(make_corpus, hyper, static):
     text = make_corpus([[1, 2, 3, 4], [5, 6]], vocab_size=V)
-    windows = jax.tree.map(jnp.asarray, heldout.windows(text, 2))
+    windows = jax.tree.map(jnp.asarray, heldout_text.windows(text, 2))
     tables = Params(jnp.zeros((V, D)), jnp.zeros((V, D)))
     count, found = promised(partial(heldout.measure, static=static), tables, hyper, windows)
     assert count > 2 and not found

@@ -71,7 +71,7 @@ def complete(ended, tmp_path):
 def stopped(text_folder):
     """A run that was stopped at its third line, with one checkpoint."""
     out = text_folder / "stopped"
-    own, seen = rundir.MetricsFile.write, itertools.count(1)
+    own, seen = rundir.LinesFile.write, itertools.count(1)
 
     def write(self, values):
         own(self, values)
@@ -79,7 +79,7 @@ def stopped(text_folder):
             kill()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rundir.MetricsFile, "write", write)
+        patch.setattr(rundir.LinesFile, "write", write)
         assert start("ptb_skipgram", *arguments(text_folder, out)) == 143
     return out
 
