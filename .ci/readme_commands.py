@@ -147,7 +147,8 @@ def prepare(folder: Path) -> None:
         (folder / name).mkdir(parents=True)
     for name in ("text.txt", "FILE", "ptb/ptb.train.txt"):
         (folder / name).write_text(text, encoding="utf-8")
-    (folder / "ptb" / "ptb.valid.txt").write_text("".join(lines[::10]), encoding="utf-8")
+    for name in ("other.txt", "ptb/ptb.valid.txt"):
+        (folder / name).write_text("".join(lines[::10]), encoding="utf-8")
     (folder / "texts" / "one.txt.gz").write_bytes(gzip.compress(text.encode()))
     (folder / "my_pairs.tsv").write_text("people\tcity\t5\nking\tman\t6\nwar\ttime\t1\n")
     (folder / "experiments").symlink_to(ROOT / "experiments")

@@ -4,15 +4,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from w2v_jax import runs
+from w2v_jax import heldout_text, runs
 from w2v_jax.config import Config, make
+from w2v_jax.data import sources
 from w2v_jax.data.corpus import Corpus
+from w2v_jax.data.sentences import checked
 from w2v_jax.defaults import resolve
 from w2v_jax.types import UserError
 from w2v_jax.vectors import io
 from w2v_jax.vectors.measures import Measures, measures
 from w2v_jax.vectors.word_vectors import WordVectors
 
+WINDOW = 5  # of held-out measures, as the commands have it
 Text = Corpus | str | Path | Iterable[Iterable[str]]
 
 
@@ -20,6 +23,8 @@ def train(
     text: Text | None = None,
     config: Config | None = None,
     *,
+    heldout: Text | None = None,
+    early_stopping: int = 0,
     seed: int = 1,
     progress: bool | Callable[[dict[str, Any]], None] | None = None,
     **changes: Any,
@@ -28,15 +33,52 @@ def train(
 
     text: sentences, each a list of words; a file or a glob of files, UTF-8, a sentence a line; or a
     Corpus, whose vocabulary is fixed. config: a Config (None: its defaults), with the fields in
-    `changes`: train(text, dim=200, model="cbow"). progress: True, a bar; False, none; None, a bar
-    in a notebook or a terminal; or a function of each line of the history. Raises UserError, which
-    names the argument, for values that a Config can't have, and where there is nothing to train on.
+    `changes`: train(text, dim=200, model="cbow"). heldout: a text that is not trained on; its loss
+    and perplexity are in the history where an epoch ends. early_stopping: end after so many epochs
+    on end without a better one, with the tables of the best (0: never). progress: True, a bar;
+    False, none; None, a bar in a notebook or a terminal; or a function of each line of the history.
+    Raises UserError, which names the argument, for values that a Config can't have, and where there
+    is nothing to train on.
     """
     config = make(config, changes)
     if text is None:
         raise UserError("`text`: is missing: lists of words, a file or a glob, or a Corpus")
     corpus = corpus_of(text, config)
-    return runs.run(corpus, resolve(config, corpus), seed, progress)
+    config = resolve(config, corpus)
+    stopping = checked_patience(early_stopping, heldout is not None)
+    windows = None if heldout is None else windows_of(heldout, corpus, config)
+    return runs.run(corpus, config, seed, progress, windows, stopping)
+
+
+def windows_of(text: Text, corpus: Corpus, config: Config) -> heldout_text.Windows:
+    """The windows of a text that is not trained on, as ids of the corpus's vocabulary.
+
+    Raises UserError where it can't be read, or where no window is left.
+    """
+    unk, eos = config.unk, config.reading == "stream"
+    if isinstance(text, Corpus):
+        words, ends = text.vocab.words, text.line_ends.tolist()
+        begins = [0, *ends[:-1]]
+        lines = ([words[i] for i in text.ids[a:b]] for a, b in zip(begins, ends, strict=True))
+        found = heldout_text.of_lines(lines, corpus.vocab, unk=unk, eos=eos)
+    elif isinstance(text, str | Path):
+        paths = sources.locate("", corpus=str(text), argument="heldout").paths
+        found = heldout_text.read(paths, corpus.vocab, unk=unk, eos=eos)
+    else:
+        found = heldout_text.of_lines(checked(text, "heldout"), corpus.vocab, unk=unk, eos=eos)
+    return heldout_text.windows(found, WINDOW)
+
+
+def checked_patience(early_stopping: int, measured: bool) -> int:
+    """`early_stopping`. Raises UserError where it is no count, or nothing is measured."""
+    shown = f"`early_stopping={early_stopping}`"
+    if isinstance(early_stopping, bool) or not isinstance(early_stopping, int):
+        raise UserError(f"{shown}: not a whole number")
+    if early_stopping < 0:
+        raise UserError(f"{shown}: must be at least 0")
+    if early_stopping and not measured:
+        raise UserError(f"{shown}: needs a held-out text: give `heldout`")
+    return early_stopping
 
 
 def corpus_of(text: Text, config: Config) -> Corpus:

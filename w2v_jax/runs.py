@@ -16,6 +16,8 @@ from w2v_jax import beginning, columns, prediction, replicas, training
 from w2v_jax.config import Config
 from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
+from w2v_jax.epoch_ends import EpochEnds
+from w2v_jax.heldout_text import Windows
 from w2v_jax.metrics import loss_error, mean_loss
 from w2v_jax.types import Metrics, Params, UserError, Vocab
 from w2v_jax.vectors import io, similarity
@@ -33,10 +35,15 @@ class Run:
     seed: int
     vectors: WordVectors  # the input embeddings
     params: Params = field(repr=False)  # both tables, [V, D]
-    history: list[dict[str, Any]] = field(repr=False)  # step, epoch, words, loss, learning_rate
-    loss: float  # the last epoch's mean loss per positive
+    # step, epoch, words, loss, learning_rate; heldout_loss and perplexity where an epoch ends
+    history: list[dict[str, Any]] = field(repr=False)
+    loss: float  # mean loss per positive, of the epoch whose tables these are
     loss_error: float | None  # half its 95% interval, where it is measured on a sample
-    train_sec: float  # without compilation
+    train_sec: float  # without compilation and held-out measures
+    heldout_loss: float | None = None  # of the epoch whose tables these are
+    perplexity: float | None = None
+    best_epoch: int | None = None  # whose tables these are, where early_stopping chose it
+    stopped_epoch: int | None = None  # after which the training was stopped early
 
     def __repr__(self) -> str:
         return f"Run({self.config.model}, {self.vectors}, loss {self.loss:.4f})"
@@ -71,8 +78,18 @@ class Run:
         io.save(path, self.vectors)
 
 
-def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | None) -> Run:
-    """Trains a resolved config; progress as of `w2v_jax.train`."""
+def run(
+    corpus: Corpus,
+    config: Config,
+    seed: int,
+    progress: bool | Callable | None,
+    windows: Windows | None = None,
+    early_stopping: int = 0,
+) -> Run:
+    """Trains a resolved config; progress, early_stopping as of `w2v_jax.train`.
+
+    windows: of a text that is measured where an epoch ends.
+    """
     beginning.check(config, corpus)
     key = jax.random.key(checked_seed(seed))
     hyper, static = beginning.make_hyper(config, corpus.vocab), config.static()
@@ -81,6 +98,7 @@ def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | N
     program = training.compile_program(state, key, corpus.chunk_size, hyper, static, steps)
     history: list[dict[str, Any]] = []
     epoch, sums = 0, np.zeros(len(Metrics._fields))
+    ends = EpochEnds(config, hyper, state.params, windows, early_stopping)
     began = time.perf_counter()
     with _shown(progress, corpus.words * config.epochs) as show:
         whole = training.Training(
@@ -95,11 +113,16 @@ def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | N
                 )
             sums = found if report.epoch != epoch else sums + found
             epoch = report.epoch
-            history.append(_line(report, found))
-            show(history[-1])
-    train_sec = time.perf_counter() - began
-    params = jax.device_get(columns.gathered(state.params))
-    loss = mean_loss(sums)  # None where no step of the last epoch was measured
+            line = _line(report, found)
+            history.append(line)
+            if report.words == corpus.words * epoch:
+                line |= ends.after(epoch, state.params, sums)
+            show(line)
+            if ends.stopped:
+                break
+    train_sec = time.perf_counter() - began - ends.seconds
+    params, sums = ends.chosen(jax.device_get(columns.gathered(state.params)), sums)
+    loss = mean_loss(sums)  # None where no step of the epoch was measured
     if not all(np.isfinite(table).all() for table in params):
         raise UserError(_not_finite("the tables are not finite", config))
     return Run(
@@ -116,6 +139,10 @@ def run(corpus: Corpus, config: Config, seed: int, progress: bool | Callable | N
         loss=math.nan if loss is None else loss,
         loss_error=loss_error(sums),
         train_sec=train_sec,
+        heldout_loss=ends.best.get("heldout_loss"),
+        perplexity=ends.best.get("perplexity"),
+        best_epoch=ends.best.get("epoch") if early_stopping else None,
+        stopped_epoch=ends.stopped,
     )
 
 

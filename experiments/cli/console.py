@@ -245,7 +245,7 @@ def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) 
 def _epochs(config, summary: dict) -> str:
     """How many epochs were trained."""
     stopped = summary.get("stopped_epoch")
-    return f"{stopped} of {config.epochs} epochs" if stopped else counted(config.epochs, "epoch")
+    return f"{stopped} of " * bool(stopped) + counted(config.epochs, "epoch")
 
 
 def _of_epoch(summary: dict) -> str:

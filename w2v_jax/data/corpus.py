@@ -9,6 +9,7 @@ import numpy as np
 
 from w2v_jax.counting import counted
 from w2v_jax.data import loader, sources
+from w2v_jax.data.sentences import checked
 from w2v_jax.data.vocab import EOS, choose
 from w2v_jax.types import TextSettings, TokenizedText, UserError, Vocab
 
@@ -49,8 +50,7 @@ class Corpus:
         ids: list[int] = []
         ends: list[int] = []
         digest = hashlib.sha256()
-        for number, sentence in enumerate(_listed(sentences), 1):
-            words = _words(sentence, number)
+        for words in checked(sentences):
             digest.update((" ".join(words) + "\n").encode("utf-8", "surrogatepass"))
             words += [EOS] * (reading == "stream")
             ids.extend([numbers.setdefault(word, len(numbers)) for word in words])
@@ -167,27 +167,3 @@ def cut(line_ends: np.ndarray, size: int) -> np.ndarray:
         end = int(line_ends[last]) if last >= 0 else 0
         bounds.append(end if end > bounds[-1] else min(reach, total))
     return np.array(bounds, np.int64)
-
-
-def _listed(sentences: Iterable) -> Iterable:
-    """The sentences. Raises UserError for a text, or what can't be read one after the other."""
-    if isinstance(sentences, str | bytes):
-        raise UserError("`sentences`: is a text: give lists of words (text.split())")
-    if not isinstance(sentences, Iterable):
-        raise UserError(f"`sentences`: is {type(sentences).__name__}, not lists of words")
-    return sentences
-
-
-def _words(sentence: Iterable[str], number: int) -> list[str]:
-    """A sentence's words. Raises UserError where it is no list of texts."""
-    if isinstance(sentence, str | bytes):
-        raise UserError(
-            f"`sentences`: sentence {number:,} is a text: give a list of words (sentence.split())"
-        )
-    words = list(sentence) if isinstance(sentence, Iterable) else [sentence]
-    for word in words:
-        if not isinstance(word, str) or word.split() != [word]:
-            raise UserError(f"`sentences`: sentence {number:,} holds {word!r}, which is no word")
-        if any("\ud800" <= letter <= "\udfff" for letter in word):
-            raise UserError(f"`sentences`: sentence {number:,}: {word!r} has no UTF-8 form")
-    return words
