@@ -6,11 +6,11 @@ from typing import Any
 
 from w2v_jax import heldout_text, runs
 from w2v_jax.config import Config, make
-from w2v_jax.data import sources
+from w2v_jax.data import preparation, sources
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.sentences import checked
 from w2v_jax.defaults import resolve
-from w2v_jax.types import UserError
+from w2v_jax.types import TextSettings, UserError
 from w2v_jax.vectors import io
 from w2v_jax.vectors.measures import Measures, measures
 from w2v_jax.vectors.word_vectors import WordVectors
@@ -56,6 +56,7 @@ def windows_of(text: Text, corpus: Corpus, config: Config) -> heldout_text.Windo
     Raises UserError where it can't be read, or where no window is left.
     """
     unk, eos = config.unk, config.reading == "stream"
+    how = preparation.checked(config.lower, config.tokens, config.encoding)
     if isinstance(text, Corpus):
         words, ends = text.vocab.words, text.line_ends.tolist()
         begins = [0, *ends[:-1]]
@@ -63,9 +64,10 @@ def windows_of(text: Text, corpus: Corpus, config: Config) -> heldout_text.Windo
         found = heldout_text.of_lines(lines, corpus.vocab, unk=unk, eos=eos)
     elif isinstance(text, str | Path):
         paths = sources.locate("", corpus=str(text), argument="heldout").paths
-        found = heldout_text.read(paths, corpus.vocab, unk=unk, eos=eos)
+        found = heldout_text.read(paths, corpus.vocab, unk=unk, eos=eos, how=how)
     else:
-        found = heldout_text.of_lines(checked(text, "heldout"), corpus.vocab, unk=unk, eos=eos)
+        lines = (list(map(how.words, words)) for words in checked(text, "heldout"))
+        found = heldout_text.of_lines(lines, corpus.vocab, unk=unk, eos=eos)
     return heldout_text.windows(found, WINDOW)
 
 
@@ -93,7 +95,11 @@ def corpus_of(text: Text, config: Config) -> Corpus:
     for name in ("max_words", "max_types"):
         if getattr(settings, name):
             raise UserError(f"`{name}`: is for files; shorten the list of sentences")
-    made = {name: getattr(settings, name) for name in ("min_count", "max_vocab", "unk", "reading")}
+    for name in ("tokens", "encoding"):
+        if getattr(settings, name) != getattr(TextSettings(), name):
+            raise UserError(f"`{name}`: is for files; sentences are lists of words already")
+    names = ("min_count", "max_vocab", "unk", "reading", "lower")
+    made = {name: getattr(settings, name) for name in names}
     return Corpus.from_sentences(text, **made)
 
 

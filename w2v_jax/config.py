@@ -9,6 +9,8 @@ import numpy as np
 
 from w2v_jax import checks, columns, defaults
 from w2v_jax.checks import ENGINES, NAMES
+from w2v_jax.data import preparation
+from w2v_jax.data.preparation import TOKENS
 from w2v_jax.losses import LOSSES
 from w2v_jax.model import INITS
 from w2v_jax.noise import NOISE
@@ -79,6 +81,13 @@ class Config:
     max_types: int = field(
         None, "Forget rare words while reading, so that no more types are held (0: all).", low=0
     )
+    lower: bool = field(False, "Small letters alone.")
+    tokens: str = field(
+        "words",
+        "words: what white space parts; simple: letters and digits, without punctuation.",
+        choices=TOKENS,
+    )
+    encoding: str = field("utf-8", "The files' encoding, as Python names it.")
     # The model and its loss
     model: str = field("skipgram", "Architecture.", choices=NAMES["model"])
     engine: str = field(
@@ -217,6 +226,7 @@ def check(config: Config) -> None:
     for name in ("beta1", "beta2"):
         if getattr(config, name) >= 1:
             raise UserError(f"`{name}={getattr(config, name)}`: must be below 1")
+    preparation.checked(config.lower, config.tokens, config.encoding)
     columns.check(config.mesh, config.dim)
     whole = defaults.resolve(config)
     checks.check(whole.static())

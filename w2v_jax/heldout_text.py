@@ -9,6 +9,7 @@ import numpy as np
 
 from w2v_jax.data import sources
 from w2v_jax.data.corpus import Corpus
+from w2v_jax.data.preparation import PLAIN, Preparation
 from w2v_jax.data.vocab import EOS, UNK
 from w2v_jax.types import UserError, Vocab
 
@@ -26,7 +27,9 @@ class Windows(NamedTuple):
     ends: np.ndarray  # [lines] int32, line i is the centres ends[i-1]:ends[i]
 
 
-def read(paths: Iterable[str], vocab: Vocab, *, unk: str, eos: bool) -> Corpus:
+def read(
+    paths: Iterable[str], vocab: Vocab, *, unk: str, eos: bool, how: Preparation = PLAIN
+) -> Corpus:
     """Files as ids of a vocabulary that is there already; otherwise as `loader.load` reads them.
 
     Words that the vocabulary lacks become '<unk>' where unk='keep' and it has that, else they are
@@ -36,7 +39,7 @@ def read(paths: Iterable[str], vocab: Vocab, *, unk: str, eos: bool) -> Corpus:
     ids [N], line_ends [lines]. Raises UserError where a file cannot be read or nothing is left.
     """
     paths, digest = list(paths), hashlib.sha256()
-    lines = sources.read_lines(paths, digest)
+    lines = sources.read_lines(paths, digest, how=how)
     text = of_lines(lines, vocab, unk=unk, eos=eos, name=", ".join(paths))
     return dataclasses.replace(text, sha256=digest.hexdigest())
 

@@ -49,6 +49,9 @@ class TextSettings(NamedTuple):
     max_vocab: int = 0  # largest vocabulary (0: any)
     max_words: int = 0  # of the text's first so many words (0: all)
     max_types: int = 0  # kept while it is read (0: all)
+    lower: bool = False  # small letters
+    tokens: str = "words"  # what white space parts; simple: without punctuation
+    encoding: str = "utf-8"  # of the files
 
     def check(self) -> "TextSettings":
         """Itself. Raises UserError for a value that is none."""

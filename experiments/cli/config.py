@@ -12,7 +12,7 @@ from experiments.cli.errors import as_flags
 from w2v_jax import config as checking
 from w2v_jax.checks import REGISTRIES
 from w2v_jax.config import Config, field
-from w2v_jax.data.sources import DATASETS
+from w2v_jax.data.sources import DATASETS, OWN
 from w2v_jax.types import TextSettings, UserError
 from w2v_jax.vectors.io import FORMATS, check_packages
 
@@ -55,8 +55,12 @@ class RunConfig(Config):
     fallback_dataset: str = field(
         "", "Dataset to use where PTB can't be had.", choices=("", "wiki_sample"), result=False
     )
-    corpus: str = field("", "Text to train on instead: file or glob, UTF-8, .gz/.xz/.bz2 too.")
-    data_dir: str = field("", "Folder with PTB's files (default: $W2V_JAX_DATA, else download).")
+    corpus: str = field(
+        "", "Text to train on instead: file, folder or glob; .gz/.xz/.bz2/.zst/.zip too."
+    )
+    data_dir: str = field(
+        "", "Folder with PTB's files or text8 (default: $W2V_JAX_DATA, else PTB is downloaded)."
+    )
     cache_dir: str = field(
         "",
         "Folder for downloads, texts as ids and compiled programs (default: w2v_jax in "
@@ -251,14 +255,14 @@ def from_flags() -> RunConfig:
             continue
         value = flags.FLAGS[one.name].value
         values[one.name] = tuple(value) if one.type is tuple else value
-    if values["data_dir"] and (values["corpus"] or values["dataset"] != "ptb"):
-        raise UserError("--data_dir is where PTB's files are: it goes with --dataset=ptb alone")
+    if values["data_dir"] and (values["corpus"] or values["dataset"] not in OWN):
+        raise UserError(f"--data_dir is for --dataset={' and --dataset='.join(OWN)} alone")
     config = RunConfig(**values)
     check(config)
     for name, cause in without_effect(config):
         if name in flags.FLAGS and flags.FLAGS[name].present:
             print(f"note: --{name} has no effect with {cause}", file=sys.stderr)
-    if config.dataset == "ptb" and not config.corpus and not config.data_dir:
+    if config.dataset in OWN and not config.corpus and not config.data_dir:
         folder = os.environ.get("W2V_JAX_DATA", "")
         if folder and not os.path.isdir(os.path.expanduser(folder)):
             raise UserError(f"$W2V_JAX_DATA={folder}: is not a folder")

@@ -9,7 +9,7 @@ from experiments.cli import console
 from experiments.cli.config import RunConfig
 from experiments.runs import reading
 from w2v_jax import heldout, heldout_text
-from w2v_jax.data import loader
+from w2v_jax.data import loader, preparation
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.sources import Source
@@ -65,7 +65,8 @@ def read(config: RunConfig, source: Source, corpus: Corpus) -> Heldout | None:
         console.log("note: no held-out loss and no perplexity: give --heldout=FILE")
         return None
     eos = config.reading == "stream"
-    text = heldout_text.read(found.paths, corpus.vocab, unk=config.unk, eos=eos)
+    how = preparation.checked(config.lower, config.tokens, config.encoding)
+    text = heldout_text.read(found.paths, corpus.vocab, unk=config.unk, eos=eos, how=how)
     windows = heldout_text.windows(text, config.perplexity_window)
     return Heldout(windows, config.perplexity, text.sha256)
 

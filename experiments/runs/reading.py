@@ -12,6 +12,8 @@ from w2v_jax.data import loader, trainable
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
 
+TEXT8_WORDS = 17_005_207
+
 
 def absolute(names: str) -> str:
     """Files or globs, commas between, so that flags.cfg means the same from any folder."""
@@ -56,6 +58,8 @@ def read_corpus(
         f"{source.name}: {counted(corpus.words, 'word')}, of which {len(corpus.ids):,} are in the "
         f"vocabulary of {counted(len(corpus.vocab.words), 'type')}"
     )
+    if source.name == "text8" and not config.max_words and corpus.words != TEXT8_WORDS:
+        console.log(f"note: text8 has {TEXT8_WORDS:,} words: this is another text")
     never = int(np.sum(trainable.without_context(corpus)))
     if never:
         console.log(

@@ -20,7 +20,7 @@ DESIGNS = ("grid", "axes", "random")
 MOST_SETTINGS, MOST_TRIALS = 100_000, 1_000_000
 TEXT = (
     *("dataset", "corpus", "data_dir", "reading", "unk", "min_count", "max_vocab", "max_words"),
-    "max_types",
+    *("max_types", "lower", "tokens", "encoding"),
 )
 REFUSED = {
     **{name: "all trials share one text" for name in TEXT},

@@ -113,9 +113,9 @@ def test_the_same_text_elsewhere_shares_the_corpus(text, cache, tmp_path):
 def test_a_text_that_changes_while_it_is_read_is_not_taken_for_known(text, cache, monkeypatch):
     scan = loader._scan
 
-    def meanwhile(paths, *rest):
-        found = scan(paths, *rest)
-        with open(paths[0], "ab") as file:
+    def meanwhile(*given):
+        found = scan(*given)
+        with open(text.paths[0], "ab") as file:
             file.write(b"z\n")
         return found
 

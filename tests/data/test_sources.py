@@ -128,12 +128,13 @@ def test_corpus_that_is_not_there(tmp_path):
         message = error_of(sources.locate, "ptb", corpus=pattern)
         assert message == f"--corpus={pattern}: no such file"
     message = error_of(sources.locate, "ptb", corpus=str(tmp_path))
-    assert message == f"--corpus={tmp_path}: a folder; give its files, as {tmp_path}/*.txt"
+    assert message == f"--corpus={tmp_path}: an empty folder"
     assert error_of(sources.locate, "ptb", corpus=",") == "--corpus=,: names no file"
 
 
 def test_unknown_names():
-    assert error_of(sources.locate, "text8") == "--dataset=text8: not one of ptb, wiki_sample, toy"
+    names = "ptb, text8, wiki_sample, toy"
+    assert error_of(sources.locate, "text9") == f"--dataset=text9: not one of {names}"
     assert error_of(sources.locate, "ptb", split="dev") == "ptb has no split 'dev'"
     message = error_of(sources.locate, "wiki_sample", split="valid")
     assert message == "wiki_sample has no split 'valid'"

@@ -209,8 +209,10 @@ def test_sets_that_a_package_carries_are_whole():
         assert len(items) == sizes[name]
 
 
-def test_a_zip_is_named_for_what_it_is(tmp_path):
+def test_a_zip_is_read_where_it_holds_one_file(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("a.txt", "a b 1\n")
-    with pytest.raises(UserError, match="is a zip archive"):
+        archive.writestr("b.txt", "a b 2\n")
+    with pytest.raises(UserError, match=r"x.zip: name one of its files, as .*x.zip/NAME: a.txt, b"):
         judgements.pairs(tmp_path / "x.zip")
+    assert judgements.pairs(tmp_path / "x.zip" / "b.txt") == (("a", "b", 2.0),)

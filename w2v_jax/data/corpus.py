@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from w2v_jax.counting import counted
-from w2v_jax.data import loader, sources
+from w2v_jax.data import loader, preparation, sources
 from w2v_jax.data.sentences import checked
 from w2v_jax.data.vocab import EOS, choose
 from w2v_jax.types import TextSettings, TokenizedText, UserError, Vocab
@@ -36,21 +36,24 @@ class Corpus:
         max_vocab: int = 0,
         unk: str = "drop",
         reading: str = "sentences",
+        lower: bool = False,
     ) -> "Corpus":
         """Sentences, each a list of words; they are read once and may be a generator.
 
         The same corpus as of a file with a sentence a line. Words that occur fewer than `min_count`
         times are rare, as are all but the `max_vocab` most frequent (0: no limit); unk, "keep" or
         "drop": they become "<unk>", or leave the text. reading = "stream": one line, with "<eos>"
-        behind each sentence. Raises UserError where a sentence is no list of words, or none is
-        left.
+        behind each sentence. lower: in small letters. Raises UserError where a sentence is no
+        list of words, or none is left.
         """
-        settings = TextSettings(reading, unk, min_count, max_vocab).check()
+        settings = TextSettings(reading, unk, min_count, max_vocab, lower=lower).check()
+        how = preparation.checked(lower, settings.tokens, settings.encoding)
         numbers: dict[str, int] = {}
         ids: list[int] = []
         ends: list[int] = []
         digest = hashlib.sha256()
         for words in checked(sentences):
+            words = list(map(how.words, words))
             digest.update((" ".join(words) + "\n").encode("utf-8", "surrogatepass"))
             words += [EOS] * (reading == "stream")
             ids.extend([numbers.setdefault(word, len(numbers)) for word in words])
@@ -78,13 +81,17 @@ class Corpus:
         reading: str = "sentences",
         max_words: int = 0,
         max_types: int = 0,
+        lower: bool = False,
+        tokens: str = "words",
+        encoding: str = "utf-8",
         cache_dir: str = "",
         progress: Callable[[int], None] = lambda count: None,
     ) -> "Corpus":
-        """UTF-8 text, a sentence a line, plain or packed: a file, a glob, or several files.
+        """Text, a sentence a line, plain or packed: a file, a folder, a glob, or several of them.
 
         As `from_sentences`; max_words cuts the text, max_types bounds memory (rare words are
-        forgotten while it is read; 0: neither). The ids are kept on disk in cache_dir ("": the
+        forgotten while it is read; 0: neither). tokens="simple" leaves punctuation out; encoding:
+        the files', as Python names it. The ids are kept on disk in cache_dir ("": the
         default folder, "none": nowhere), where a second call finds them. progress is called with
         the bytes done since its last call. Raises UserError where the text can't be read.
         """
@@ -93,13 +100,15 @@ class Corpus:
         source = sources.Source("files", tuple(dict.fromkeys(sum(found, ()))), "")
         if not source.paths:
             raise UserError("`files`: none is given")
-        given = TextSettings(reading, unk, min_count, max_vocab, max_words, max_types)
+        given = TextSettings(
+            *(reading, unk, min_count, max_vocab, max_words, max_types, lower, tokens, encoding)
+        )
         settings = given.check()
         return cls.load(source, settings, cache_dir=cache_dir, progress=progress)
 
     @classmethod
-    def load(cls, source: sources.Source, settings: TextSettings, **how) -> "Corpus":
-        """A located text; how: cache_dir, known, note and progress, as of `loader.load`."""
+    def load(cls, source: sources.Source, settings: TextSettings, **more) -> "Corpus":
+        """A located text; more: cache_dir, known, note and progress, as of `loader.load`."""
         text = loader.load(
             source,
             min_count=settings.min_count,
@@ -108,7 +117,8 @@ class Corpus:
             eos=settings.reading == "stream",
             max_words=settings.max_words,
             max_types=settings.max_types,
-            **how,
+            how=preparation.checked(settings.lower, settings.tokens, settings.encoding),
+            **more,
         )
         return cls.of(text, settings)
 

@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO
 
-from w2v_jax.data import kinds
+from w2v_jax.data import archives, kinds, zstd
 from w2v_jax.types import UserError
 
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)  # what reading may raise
 BUFFER = 1 << 16
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zst": zstd.opened}
 
 
 @contextmanager
 def opened(path, called: str = "", vectors: bool = False) -> Iterator[BinaryIO]:
-    """A file's bytes, unpacked where they are gzip's, bzip2's or xz's; a pipe's too.
+    """A file's bytes, unpacked where they are gzip's, bzip2's, xz's, zstd's or zip's; a pipe's too.
 
     `called`: what messages call it (default: its path). vectors: bytes of any kind are given.
     Raises UserError where it can't be read, also later on, and where it is known to be no text:
@@ -41,9 +41,36 @@ def opened(path, called: str = "", vectors: bool = False) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def unpacked(path, called: str = "", vectors: bool = False) -> Iterator[BinaryIO]:
-    """As `opened`, but what the system and the unpackers refuse is raised as it is."""
-    called, path = called or str(path), os.path.expanduser(path)
+def unpacked(
+    path, called: str = "", vectors: bool = False, encoding: str | None = None
+) -> Iterator[BinaryIO]:
+    """As `opened`, but what the system and the unpackers refuse is raised as it is.
+
+    encoding: of a text that may be in another than UTF-8, '' where none was named.
+    """
+    called = called or str(path)
+    archive, inside = archives.split(path)
+    with _of_archive(archive, called, vectors) as file:
+        if vectors or not (inside or kinds.is_zip(file.peek(kinds.HEAD))):
+            if not vectors:
+                _check_text(file.peek(kinds.HEAD)[: kinds.HEAD], called, encoding)
+            yield file
+            return
+        if not kinds.is_zip(file.peek(kinds.HEAD)):
+            raise UserError(f"{called}: {archive} is no zip archive")
+        with archives.opened(called, file) as within:
+            about = archives.chosen(called, within, inside)
+            with ExitStack() as stack:
+                inner = io.BufferedReader(stack.enter_context(within.open(about)), BUFFER)
+                file = _unpacking(stack, inner, about.filename, vectors)
+                _check_text(file.peek(kinds.HEAD)[: kinds.HEAD], called, encoding)
+                yield file
+
+
+@contextmanager
+def _of_archive(path, called: str, vectors: bool) -> Iterator[io.BufferedReader]:
+    """A file of the system's, unpacked but for a zip's."""
+    path = os.path.expanduser(path)
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
         raise UserError(f"{called}: is a folder, not a file")
@@ -56,24 +83,37 @@ def unpacked(path, called: str = "", vectors: bool = False) -> Iterator[BinaryIO
             file = stack.enter_context(io.BufferedReader(_Replayed(head, file), BUFFER))
         else:
             file.seek(0)
-        if opener := _OPENERS.get(kinds.packing(head) if vectors else _packing(path, head)):
-            # The archives' own line iteration is Python, a BufferedReader's is C.
-            file = stack.enter_context(io.BufferedReader(opener(file, "rb"), BUFFER))
-            head = file.peek(kinds.HEAD)[: kinds.HEAD]
-        if not vectors and (kind := kinds.foreign(head)):
-            raise UserError(f"{called}: is {kind}")
-        if not vectors and (nuls := head.count(0)) >= max(32, len(head) / 100):
-            raise UserError(f"{called}: holds NUL bytes, {nuls} of its first {len(head)}: no text")
-        yield file
+        yield _unpacking(stack, file, path, vectors)
+
+
+def _unpacking(stack: ExitStack, file: BinaryIO, name: str, vectors: bool) -> io.BufferedReader:
+    """A file, unpacked where it is gzip's, bzip2's, xz's or zstd's."""
+    head = file.peek(kinds.HEAD)[: kinds.HEAD]
+    if opener := _OPENERS.get(kinds.packing(head) if vectors else _packing(name, head)):
+        # The archives' own line iteration is Python, a BufferedReader's is C.
+        return stack.enter_context(io.BufferedReader(opener(file, "rb"), BUFFER))
+    return file
+
+
+def _check_text(head: bytes, called: str, encoding: str | None) -> None:
+    """Raises UserError where a file's beginning shows that it is no text."""
+    if kind := kinds.foreign(head, encoding):
+        raise UserError(f"{called}: is {kind}")
+    if not encoding and (nuls := head.count(0)) >= max(32, len(head) / 100):
+        raise UserError(f"{called}: holds NUL bytes, {nuls} of its first {len(head)}: no text")
 
 
 def is_packed(path: str) -> bool:
     """Whether a file is unpacked when it is read; False where that can't be known."""
-    if not os.path.isfile(path):  # what comes through a pipe comes once
+    archive, inside = archives.split(path)
+    if inside:
+        return True
+    if not os.path.isfile(archive):  # what comes through a pipe comes once
         return False
     try:
         with open(path, "rb") as file:
-            return bool(_packing(path, file.read(kinds.HEAD)))
+            head = file.read(kinds.HEAD)
+            return bool(_packing(path, head)) or kinds.is_zip(head)
     except OSError:
         return False
 
@@ -122,6 +162,8 @@ def _packing(path, head: bytes) -> str:
     suffix = os.path.splitext(path)[1].lower()
     if found := kinds.packing(head):
         return found
+    if kinds.is_zip(head):
+        return ""
     if suffix in _OPENERS and (kinds.PACKED[suffix].startswith(head) or not kinds.is_text(head)):
         return suffix
     return ""

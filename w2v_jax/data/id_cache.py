@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from w2v_jax.data import archives
 from w2v_jax.data.files import reason_of
+from w2v_jax.data.preparation import PLAIN, Preparation
 from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import TokenizedText, UserError, Vocab
 
@@ -161,22 +163,26 @@ def _header(folder: str) -> dict:
     return json.loads(text)
 
 
-def identity(paths: Iterable[str]) -> list | None:
-    """What tells files from others without reading them: real path, size, time of change, inode.
+def identity(paths: Iterable[str], how: Preparation = PLAIN) -> list | None:
+    """What tells texts from others without reading them: real path, size, time of change, inode.
+
+    And how they are prepared, where they are.
 
     A file that changes without any of these changing is taken for the same. None where a path is
     no regular file.
     """
     found = []
     for path in paths:
+        archive, inside = archives.split(path)
         try:
-            about = os.stat(path)
+            about = os.stat(archive)
         except OSError:
             return None
         if not stat.S_ISREG(about.st_mode):
             return None
-        found.append([os.path.realpath(path), about.st_size, about.st_mtime_ns, about.st_ino])
-    return found
+        one = [os.path.realpath(archive), about.st_size, about.st_mtime_ns, about.st_ino]
+        found.append([*one, *([inside] if inside else [])])
+    return found if how.is_plain else [*found, list(how)]
 
 
 class Store:

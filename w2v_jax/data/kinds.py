@@ -6,7 +6,10 @@ import re
 import numpy as np
 
 HEAD = 4096  # bytes that are looked at
-PACKED = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\0"}  # what is unpacked on the way
+PACKED = {  # what is unpacked on the way
+    **{".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\0"},
+    ".zst": b"\x28\xb5\x2f\xfd",
+}
 
 _UNZIP = "a zip archive: unpack it, as `unzip -p FILE > NEW`"
 PICKLE = (
@@ -17,7 +20,6 @@ PICKLE = (
 _KINDS = {
     b"PK\x03\x04": _UNZIP,
     b"PK\x05\x06": _UNZIP,
-    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it, as `zstd -d FILE -o NEW`",
     b"\x04\x22\x4d\x18": "packed by lz4: unpack it, as `lz4 -d FILE NEW`",
     b"\x1f\x9d": "packed by compress: unpack it, as `uncompress -c FILE > NEW`",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it, as `7z x FILE`",
@@ -39,7 +41,7 @@ _HTML = re.compile(rb"\s*(<!--.*?-->\s*)*(<!doctype\s+html|<html|<head)\b", re.I
 
 
 def packing(head: bytes) -> str:
-    """.gz, .bz2 or .xz, whatever the file is called; '' where it isn't packed so."""
+    """.gz, .bz2, .xz or .zst, whatever the file is called; '' where it isn't packed so."""
     for suffix, magic in PACKED.items():
         if head.startswith(magic) and (suffix != ".bz2" or (head[3:4].isdigit() and _bzip2(head))):
             return suffix
@@ -51,10 +53,11 @@ def _bzip2(head: bytes) -> bool:
     return any(magic.startswith(head[4:10]) for magic in (b"1AY&SY", b"\x17rE8P\x90"))
 
 
-def foreign(head: bytes) -> str:
+def foreign(head: bytes, encoding: str | None = None) -> str:
     """What a file is that is neither text nor vectors, and what to do; '' where nothing shows it.
 
-    Whoever reads vectors asks `is_zip`, `is_pickle` and `is_parquet` first.
+    Whoever reads vectors asks `is_zip`, `is_pickle` and `is_parquet` first. encoding: of a
+    text that may be in another than UTF-8, '' where none was named.
     """
     for magic, kind in _KINDS.items():
         if head.startswith(magic):
@@ -63,8 +66,9 @@ def foreign(head: bytes) -> str:
         return "a tar archive: unpack it, as `tar -xOf FILE > NEW`"
     if is_pickle(head):
         return PICKLE
-    if name := _wide(head):
-        return f"{name} text: `iconv -f {name} -t UTF-8 FILE > NEW`"
+    if not encoding and (name := _wide(head)):
+        named = _named(name, encoding is not None)
+        return f"{name} text: {named}`iconv -f {name} -t UTF-8 FILE > NEW`"
     return ""
 
 
@@ -111,11 +115,19 @@ def _wide(head: bytes) -> str:
     return ""
 
 
-def not_utf8(sample: bytes) -> str:
-    """`not UTF-8`, with the encoding that the bytes most probably have, and what to do."""
+def not_utf8(sample: bytes, nameable: bool = False) -> str:
+    """`not UTF-8`, with the encoding that the bytes most probably have, and what to do.
+
+    nameable: whether the encoding can be named, as that of a text to train on.
+    """
     if name := likely_encoding(sample):
-        return f"not UTF-8, probably {name}: `iconv -f {name} -t UTF-8 FILE > NEW`"
+        shown = f"{_named(name, nameable)}`iconv -f {name} -t UTF-8 FILE > NEW`"
+        return f"not UTF-8, probably {name}: {shown}"
     return "not UTF-8"
+
+
+def _named(encoding: str, nameable: bool) -> str:
+    return f"`encoding={encoding}`, or " * nameable
 
 
 def likely_encoding(sample: bytes) -> str:

@@ -22,6 +22,7 @@ from w2v_jax.data import id_cache, kinds
 from w2v_jax.data.files import reason_of
 from w2v_jax.data.id_cache import Settings
 from w2v_jax.data.lossy_counting import IdRemap, LossyCounter
+from w2v_jax.data.preparation import PLAIN, Preparation
 from w2v_jax.data.sources import Chunk, Source, cache_folder, read_chunks
 from w2v_jax.data.tokenizer import Words, tokens
 from w2v_jax.data.vocab import EOS, choose
@@ -57,6 +58,7 @@ def load(
     *,
     cache_dir: str = "",
     known: tuple[str, ...] = (),
+    how: Preparation = PLAIN,
     note: Callable[[str], None] = lambda line: None,
     progress: Callable[[int], None] = lambda count: None,
     **settings,
@@ -68,6 +70,7 @@ def load(
                  otherwise blank lines are left out
       max_words  cuts the text after that many words (0: all)
       max_types  bounds memory: see `lossy_counting.LossyCounter`; `known` are never rare
+    `how` the text is prepared: see `preparation`.
     `cache_dir`: '' for the default folder, 'none' for no cache. `note` gets a line where the
     cache can't be used, which is no error, and one of what max_types lost. `progress` gets the
     uncompressed bytes done since the last call.
@@ -78,10 +81,10 @@ def load(
     wanted = Settings(**settings, known=id_cache.digest_of(known))
     if wanted.unk not in ("keep", "drop"):
         raise UserError(f"`unk={wanted.unk}`: not one of keep, drop")
-    make = partial(_made, source.paths, wanted, known, note, progress)
+    make = partial(_made, source.paths, how, wanted, known, note, progress)
     cache = id_cache.Store(os.path.expanduser(cache_dir) or cache_folder(), note)
     if cache_dir != NO_CACHE:
-        identity = id_cache.identity(source.paths)
+        identity = id_cache.identity(source.paths, how)
         found = cache.find(identity, wanted)
         if found:
             return found
@@ -98,12 +101,12 @@ def load(
 
 
 def _made(
-    paths, settings, known, note, progress, folder, cache=None, identity=None
+    paths, how, settings, known, note, progress, folder, cache=None, identity=None
 ) -> TokenizedText:
     """The corpus as files in `folder`, mapped; then moved into the cache or deleted."""
     try:
         counter = LossyCounter(folder, settings.max_types, known)
-        scan = _scan(paths, settings, folder, counter, progress)
+        scan = _scan(read_chunks(paths, CHUNK, how), settings, folder, counter, progress)
         types, counts = counter.types()
         vocab, index = choose(
             types,
@@ -129,14 +132,14 @@ def _made(
         shutil.rmtree(folder, ignore_errors=True)  # what is open or mapped stays readable
 
 
-def _scan(paths, settings: Settings, folder: str, counter: LossyCounter, progress) -> Scan:
+def _scan(chunks, settings: Settings, folder: str, counter: LossyCounter, progress) -> Scan:
     """The first pass: writes ids by the table of words, and the line ends."""
     digest, here = hashlib.sha256(), _Position()
     words, ended, pieces = 0, 0, []
     with (
         open(os.path.join(folder, id_cache.IDS), "wb") as ids_file,
         open(os.path.join(folder, id_cache.LINE_ENDS), "wb") as ends_file,
-        closing(_ahead(_parts(paths, settings.eos))) as parts,
+        closing(_ahead(_parts(chunks, settings.eos))) as parts,
     ):
         for part in parts:
             chunk, found = part.chunk, len(part.words)
@@ -193,10 +196,10 @@ def _ahead(items: Iterator) -> Iterator:
         thread.join(timeout=1)
 
 
-def _parts(paths, eos: bool) -> Iterator[Part]:
-    """The files' chunks, split into words."""
+def _parts(chunks: Iterator[Chunk], eos: bool) -> Iterator[Part]:
+    """The chunks, split into words."""
     digest = hashlib.sha256()
-    for chunk in read_chunks(paths, CHUNK):
+    for chunk in chunks:
         text, bad = chunk.data, None
         try:
             if not text.isascii():
@@ -296,4 +299,4 @@ class _Position:
         line = self._line + chunk.data.count(b"\n", 0, byte)
         column = byte - newline + (self._bytes if newline < 0 else 0)
         sample = chunk.data[max(newline, byte - 1000) + 1 if byte > 1000 else newline + 1 :][:4000]
-        raise UserError(f"{chunk.path}: line {line}, byte {column}: {kinds.not_utf8(sample)}")
+        raise UserError(f"{chunk.path}: line {line}, byte {column}: {kinds.not_utf8(sample, True)}")

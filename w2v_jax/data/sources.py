@@ -3,20 +3,24 @@
 import glob
 import hashlib
 import http.client
+import io
 import os
 import urllib.request
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from w2v_jax import resources
-from w2v_jax.data import files, kinds
+from w2v_jax.data import archives, files, kinds
 from w2v_jax.data.files import UNREADABLE, reason_of
+from w2v_jax.data.preparation import PLAIN, UTF8, Preparation, prepared
 from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError
 
 PACKAGED = {"wiki_sample": "wiki_sample.txt.xz", "toy": "toy.txt"}  # datasets in the package
-DATASETS = ("ptb", *PACKAGED)
+DATASETS = ("ptb", "text8", *PACKAGED)
+OWN = ("ptb", "text8")  # read from a folder of the user's
 PTB_ADDRESS = "https://raw.githubusercontent.com/tomsercu/lstm/master/data/ptb.{split}.txt"
 PTB_SHA256 = {
     "train": "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
@@ -52,9 +56,10 @@ def locate(
     `corpus` is a file or glob (** too), or several with commas between: in the order given, the
     matches of each sorted, no file twice. `ptb` is looked for in `data_dir` or its folder ptb and
     never downloaded then; without `data_dir` it comes from the cache or is downloaded into it.
-    `fallback` names the dataset to use where PTB cannot be downloaded. `wiki_sample`, 67
-    articles of Wikipedia, and `toy`, the sentence of Deep Learning from Scratch 2, come with the
-    package. Only `ptb` has splits beside 'train'. `argument` is what messages call `corpus`.
+    `text8` is looked for there too. `fallback` names the dataset to use where PTB cannot be
+    downloaded. `wiki_sample`, 67 articles of Wikipedia, and `toy`, the sentence of Deep Learning
+    from Scratch 2, come with the package. Only `ptb` has splits beside 'train'. `argument` is what
+    messages call `corpus`.
 
     Raises UserError where there is no such text.
     """
@@ -65,6 +70,8 @@ def locate(
         raise UserError(f"{f'`{argument}={corpus}`' if corpus else dataset} has no split '{split}'")
     if corpus:
         return Source("files", _match(corpus, argument), "")
+    if dataset == "text8":
+        return Source(dataset, _text8(data_dir), "")
     if dataset in PACKAGED:
         return Source(dataset, (str(resources.packaged(PACKAGED[dataset])),), "")
     if data_dir:
@@ -81,26 +88,37 @@ def locate(
         return found._replace(note=f"{error}, so {fallback} is used instead.")
 
 
-def read_lines(paths: Iterable[str], digest, mark: str = "\ufeff") -> Iterator[list[str]]:
+def read_lines(
+    paths: Iterable[str], digest, mark: str = "\ufeff", how: Preparation = PLAIN
+) -> Iterator[list[str]]:
     """The words of each line of each file: what str.split() gives, a blank line as [].
 
-    Files are UTF-8, plain or packed by gzip, xz or bzip2; `mark`, a byte-order mark, is left out at
-    the start. `digest`, a hashlib object, takes in the uncompressed bytes of each line as read.
+    Files are UTF-8, or prepared as `how` says, plain or packed; `mark`, a byte-order mark, is left
+    out at the start. `digest`, a hashlib object, takes in the uncompressed, prepared bytes of each
+    line as read.
     Raises UserError naming the file, and the line and byte (from 1) of what is not UTF-8.
     """
     for path in paths:
         number = 0
         try:
-            with files.unpacked(path) as file:
+            with _text(path, how) as file:
                 for number, line in enumerate(file, 1):
                     digest.update(line)
                     text = line.decode()
                     yield (text.removeprefix(mark) if number == 1 else text).split()
         except UnicodeDecodeError as error:
             where = f"line {number}, byte {error.start + 1}"
-            raise UserError(f"{path}: {where}: {kinds.not_utf8(error.object)}") from error
+            raise UserError(f"{path}: {where}: {kinds.not_utf8(error.object, True)}") from error
         except UNREADABLE as error:
             raise UserError(f"{path}: cannot be read ({reason_of(error)})") from error
+
+
+@contextmanager
+def _text(path: str, how: Preparation) -> Iterator[BinaryIO]:
+    """A file's prepared text."""
+    encoding = "" if how.encoding == UTF8 else how.encoding
+    with files.unpacked(path, encoding=encoding) as file:
+        yield prepared(file, how, path)
 
 
 class Chunk(NamedTuple):
@@ -113,15 +131,15 @@ class Chunk(NamedTuple):
     open_line: bool  # last, of a file that doesn't end with a newline
 
 
-def read_chunks(paths: Iterable[str], size: int) -> Iterator[Chunk]:
-    """Each file in chunks of about `size` bytes, the last of which may be empty.
+def read_chunks(paths: Iterable[str], size: int, how: Preparation = PLAIN) -> Iterator[Chunk]:
+    """Each file, prepared, in chunks of about `size` bytes, the last of which may be empty.
 
     A word longer than that makes a longer chunk. Raises UserError naming the file that cannot be
     read, or that has a word of over LONGEST bytes: it is no text, and perhaps without an end.
     """
     for path in paths:
         try:
-            with files.unpacked(path) as file:
+            with _text(path, how) as file:
                 rest, first, end, waiting = [], True, b"\n", 0
                 while block := file.read(size):
                     end = block[-1:]
@@ -148,17 +166,43 @@ def _match(corpus: str, argument: str) -> tuple[str, ...]:
     found = {}  # by real path: no file is read twice
     for name in [corpus] if os.path.exists(corpus) else filter(None, corpus.split(",")):
         pattern = name if os.path.exists(name) else os.path.expanduser(name.strip())
-        if os.path.isdir(pattern):
-            raise UserError(f"`{argument}={name}`: a folder; give its files, as {name}/*.txt")
-        matches = [pattern] if os.path.exists(pattern) else _matches(pattern, argument)
-        files = sorted(path for path in matches if not os.path.isdir(path))
-        if not files:
-            raise UserError(f"`{argument}={name}`: {_unseen(pattern)}")
-        for path in files:
-            found.setdefault(os.path.realpath(path), path)
+        for path in _files(pattern, f"{argument}={name}", argument):
+            for part in _parts(path):
+                found.setdefault(os.path.realpath(part), part)
     if not found:
         raise UserError(f"`{argument}={corpus}`: names no file")
     return tuple(found.values())
+
+
+def _files(pattern: str, shown: str, argument: str) -> list[str]:
+    """The files that a name stands for, sorted: of a folder all in it. Raises UserError."""
+    if os.path.isdir(pattern):
+        pattern = os.path.join(glob.escape(pattern), "**")
+        matches = _matches(pattern, argument)
+    elif os.path.exists(pattern) or archives.split(pattern)[1]:
+        matches = [pattern]
+    else:
+        matches = _matches(pattern, argument)
+    found = sorted(path for path in matches if not os.path.isdir(path))
+    if not found:
+        why = "an empty folder" if pattern.endswith("**") else _unseen(pattern)
+        raise UserError(f"`{shown}`: {why}")
+    return found
+
+
+def _parts(path: str) -> list[str]:
+    """A file; of a zip archive the files in it, as ARCHIVE/FILE, by their names."""
+    if not os.path.isfile(path):
+        return [path]
+    with open(path, "rb") as file:
+        if not kinds.is_zip(file.read(4)):
+            return [path]
+        file.seek(0)
+        with archives.opened(path, io.BufferedReader(file)) as archive:
+            names = sorted(archives.names(archive))
+    if not names:
+        raise UserError(f"{path}: holds no file")
+    return [f"{path}/{name}" for name in names]
 
 
 def _unseen(path: str) -> str:
@@ -186,6 +230,18 @@ def _matches(pattern: str, argument: str) -> list[str]:
         raise UserError(f"`{argument}={pattern}`: {error}") from error
     hidden = [any(p.startswith(".") and p not in parts for p in path.parts) for path in found]
     return [str(path) for path, is_hidden in zip(found, hidden, strict=True) if not is_hidden]
+
+
+def _text8(folder: str) -> tuple[str, ...]:
+    """The first 10^8 bytes of a cleaned Wikipedia, as Matt Mahoney published them, or zipped."""
+    if not folder:
+        raise UserError("`dataset=text8`: is not downloaded: give `data_dir=FOLDER` with text8")
+    folder = os.path.expanduser(folder)
+    for name in ("text8", *(f"text8{suffix}" for suffix in (".zip", *kinds.PACKED))):
+        for path in (os.path.join(folder, name), os.path.join(folder, "text8", name)):
+            if os.path.isfile(path):
+                return tuple(_parts(path))
+    raise UserError(f"`data_dir={folder}`: holds neither text8 nor text8.zip")
 
 
 def _in_folder(folder: str, name: str) -> str:

@@ -6,12 +6,12 @@ from hashlib import sha256
 
 import numpy as np
 
+from w2v_jax.data import preparation
 from w2v_jax.data.sources import read_lines
 from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError, Vocab
 
-UNK = "<unk>"
-EOS = "<eos>"
+UNK, EOS = preparation.UNK, "<eos>"
 FORGOTTEN = b""  # in the place of words whose names are lost: never one of a text
 
 

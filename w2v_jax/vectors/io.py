@@ -7,10 +7,8 @@ size is believed as far as the bytes that are there.
 import io
 import re
 import warnings
-import zipfile
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -18,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from w2v_jax.counting import counted
-from w2v_jax.data import kinds
+from w2v_jax.data import archives, kinds
 from w2v_jax.data.files import opened
 from w2v_jax.types import UserError
 from w2v_jax.vectors import (
@@ -87,7 +85,7 @@ def load(path, limit: int | None = None, note: Note = warn) -> WordVectors:
     whole = isinstance(limit, int | np.integer) and not isinstance(limit, bool)
     if limit is not None and (not whole or limit < 1):
         raise UserError(f"`limit={limit}`: must be a whole number, at least 1")
-    archive, inside = _archive(path)
+    archive, inside = archives.split(path)
     notes: list[str] = []
     with opened(archive, vectors=True) as file:
         if inside or kinds.is_zip(file.peek(kinds.HEAD)):
@@ -99,51 +97,21 @@ def load(path, limit: int | None = None, note: Note = warn) -> WordVectors:
     return wv
 
 
-def _archive(path) -> tuple[Path, str]:
-    """A path, and what of it is a file's name within a zip: '' where nothing is."""
-    path = Path(path)
-    with suppress(OSError, ValueError):  # whoever opens it says what is wrong
-        if not path.expanduser().exists():
-            for folder in path.parents:
-                if folder.expanduser().is_file():
-                    return folder, path.relative_to(folder).as_posix()
-    return path, ""
-
-
 def _of_zip(path, file: BinaryIO, inside: str, limit: int | None, note: Note) -> WordVectors:
-    with _opened_zip(path, file) as archive:
-        names = [name for name in archive.namelist() if not name.endswith("/")]
-        if not inside and any(name.endswith(".npy") for name in names):
+    with archives.opened(path, file) as archive:
+        if not inside and any(name.endswith(".npy") for name in archive.namelist()):
             return npz.read(path, archive, limit, note)
-        names = [name for name in names if not name.startswith("__MACOSX/")]
-        if inside and inside not in names:
-            raise UserError(f"{path}: its zip holds no such file: {_listed(names)}")
-        if not inside and len(names) != 1:
-            raise UserError(f"{path}: name one of its files, as {path}/NAME: {_listed(names)}")
-        about = archive.getinfo(inside or names[0])
+        about = archives.chosen(path, archive, inside)
         if about.file_size > max(npz.UNPACKED, npz.PACKING * about.compress_size):
             raise UserError(
                 f"{path}: would unpack to {counted(about.file_size, 'byte')}: no vectors do"
             )
         with archive.open(about) as inner:
-            return _of_file(path, io.BufferedReader(inner), limit, note)
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:6]) + (", .." if len(names) > 6 else "") or "it is empty"
-
-
-@contextmanager
-def _opened_zip(path, file: BinaryIO):
-    """The archive. What zipfile raises, also while its files are read, becomes a UserError."""
-    with ExitStack() as stack:
-        try:
-            # A pipe's, or unpacked: the table of what is in it stands at the end.
-            seekable = file if isinstance(file.raw, io.FileIO) else io.BytesIO(file.read())
-            yield stack.enter_context(zipfile.ZipFile(seekable))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{path}: a zip archive that cannot be read: {reason}") from error
+            packed = io.BufferedReader(inner)
+            if kinds.is_zip(packed.peek(kinds.HEAD)):  # an npz
+                with archives.opened(path, packed) as arrays:
+                    return npz.read(path, arrays, limit, note)
+            return _of_file(path, packed, limit, note)
 
 
 def _of_file(path, file: BinaryIO, limit: int | None, note: Note) -> WordVectors:

@@ -1,0 +1,277 @@
+"""Texts as they lie about: in any encoding, case and punctuation, in folders and archives."""
+
+import gzip
+import io
+import json
+import random
+import sys
+import zipfile
+from hashlib import sha256
+
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripts import QUICK, start
+
+import w2v_jax as w2v
+from w2v_jax.data import preparation, sources
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.data.preparation import Preparation, prepared
+from w2v_jax.types import UserError
+
+SIMPLE = Preparation(tokens="simple")
+
+
+def lines_of(*paths, how=preparation.PLAIN):
+    found = sources.locate("", corpus=",".join(map(str, paths))).paths
+    return [line for line in sources.read_lines(found, sha256(), how=how) if line]
+
+
+def words_of(corpus):
+    return [corpus.vocab.words[i] for i in corpus.ids[:]]
+
+
+# What a word is
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Hello, World! (again)", "Hello World again"),
+        ("It's the 'dogs' bone—e.g. this", "It's the dogs bone e g this"),
+        ("O’Brien ’s rock ’n’ roll''s", "O'Brien s rock n roll s"),
+        ("new_york 3.14 x2", "new_york 3 14 x2"),
+        ("a <unk> b<c> N $ %", "a <unk> b c N"),
+        ("नमस्ते दुनिया। cafe\u0301 می\u200cخواهم", "नमस्ते दुनिया cafe\u0301 می\u200cخواهم"),
+        ("日本語。猫、犬", "日本語 猫 犬"),
+        ("''' -- ''", ""),
+    ],
+)
+def test_simple_tokens_are_words_without_punctuation(text, words):
+    assert SIMPLE.words(text).split() == words.split()
+
+
+def slowly(text):
+    """Simple tokens letter by letter: runs of letters, with apostrophes between two of them."""
+    import unicodedata
+
+    text = text.replace("’", "'").replace("<unk>", "\ufdd0")
+
+    def is_letter(c):
+        category = unicodedata.category(c)
+        return c.isalnum() or category[0] == "M" or c in "_\u200c\u200d\ufdd0"
+
+    found, word = [], ""
+    for i, c in enumerate(text):
+        inner = c == "'" and word and word[-1] != "'" and i + 1 < len(text)
+        if is_letter(c) or (inner and is_letter(text[i + 1])):
+            word += c
+        elif word:
+            found.append(word)
+            word = ""
+    return [w.replace("\ufdd0", "<unk>") for w in [*found, word] if w]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet=st.sampled_from("ab'’ .,-_<unk>é\u0301न्9\n\t“”"), max_size=40))
+def test_simple_tokens_letter_by_letter(text):
+    assert SIMPLE.words(text).split() == slowly(text)
+    assert SIMPLE.words(text).count("\n") == text.count("\n")
+
+
+@pytest.mark.parametrize("how", [Preparation(True), SIMPLE, Preparation(True, "simple")])
+def test_blocks_make_no_difference(monkeypatch, how):
+    rng = random.Random(0)
+    text = "".join(rng.choice("ΑΣaé'’ .\n") for _ in range(3000))
+    whole = how.words(text)
+    for size in (1, 2, 7, 1 << 20):
+        monkeypatch.setattr(preparation, "_BLOCK", size)
+        file = io.BufferedReader(io.BytesIO(text.encode()))
+        assert prepared(file, how, "x").read().decode().split() == whole.split()
+
+
+# Encodings
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "cp1251", "koi8-r", "utf-8-sig"])
+def test_a_text_in_another_encoding_is_the_same_text(tmp_path, encoding):
+    text = "Это предложение\nна русском языке\n" * 3
+    (tmp_path / "plain.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "other.txt").write_bytes(text.encode(encoding))
+    one = Corpus.from_files(tmp_path / "plain.txt", 1, lower=True)
+    other = Corpus.from_files(tmp_path / "other.txt", 1, lower=True, encoding=encoding)
+    assert words_of(one) == words_of(other) and one.sha256 == other.sha256
+    assert "это" in one.vocab.words
+    again = Corpus.from_files(tmp_path / "other.txt", 1, lower=True, encoding=encoding)
+    assert words_of(again) == words_of(other)  # from the cache
+
+
+def test_what_is_not_in_its_encoding_is_named_with_its_line(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"a b\nc d\n\xff\xfe x\n")
+    for how in (Preparation(lower=True), Preparation(encoding="ascii")):
+        with pytest.raises(UserError, match=r"x.txt: line 3: not (UTF-8|ascii)"):
+            lines_of(path, how=how)
+
+
+@pytest.mark.parametrize("name", ["nonesuch", "rot13", "base64", "idna\0", ""])
+def test_what_is_no_encoding_is_refused(name):
+    with pytest.raises(UserError, match="`encoding="):
+        w2v.Config(encoding=name)
+
+
+# Case
+
+
+def test_lower_is_of_files_and_sentences_alike(tmp_path):
+    (tmp_path / "x.txt").write_text("The CAT sat\nthe Cat ran\n")
+    of_file = Corpus.from_files(tmp_path / "x.txt", 1, lower=True)
+    sentences = [["The", "CAT", "sat"], ["the", "Cat", "ran"]]
+    of_list = Corpus.from_sentences(sentences, 1, lower=True)
+    assert words_of(of_file) == words_of(of_list) and set(of_file.vocab.words) == {
+        *("the", "cat", "sat", "ran")
+    }
+    assert of_file.sha256 == of_list.sha256
+
+
+def test_each_preparation_has_its_own_corpus_in_the_cache(tmp_path):
+    (tmp_path / "x.txt").write_text("The cat, the CAT\n" * 3)
+    cache = str(tmp_path / "cache")
+    for _ in range(2):
+        found = [
+            set(Corpus.from_files(tmp_path / "x.txt", 1, cache_dir=cache, **how).vocab.words)
+            for how in ({}, {"lower": True}, {"tokens": "simple"})
+        ]
+        assert found == [
+            {"The", "the", "cat,", "CAT"},
+            {"the", "cat,", "cat"},
+            {"The", "the", "cat", "CAT"},
+        ]
+
+
+def test_sentences_have_no_encoding():
+    with pytest.raises(UserError, match="`tokens`: is for files"):
+        w2v.train([["a", "b"]], tokens="simple", progress=False)
+
+
+# Folders and archives
+
+
+@pytest.fixture
+def texts(tmp_path):
+    """A folder with texts of several kinds: plain, packed, in a zip, in a folder below, hidden."""
+    folder = tmp_path / "texts"
+    (folder / "below").mkdir(parents=True)
+    (folder / "a.txt").write_text("a1 a2\n")
+    (folder / "b.txt.gz").write_bytes(gzip.compress(b"b1 b2"))
+    (folder / "below" / "d.zst").write_bytes(zstandard.compress(b"d1\n") * 2)
+    (folder / ".hidden").write_text("hidden\n")
+    with zipfile.ZipFile(folder / "c.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("two.txt", "c3\n")
+        archive.writestr("one.txt.gz", gzip.compress(b"c1 c2\n"))
+        archive.writestr("deep/", "")
+        archive.writestr("__MACOSX/._two.txt", b"\0" * 64)
+        archive.writestr(".DS_Store", b"\0" * 64)
+    return folder
+
+
+def test_a_folder_is_all_the_texts_in_it(texts):
+    expected = [["a1", "a2"], ["b1", "b2"], ["d1"], ["d1"], ["c1", "c2"], ["c3"]]
+    assert lines_of(texts) == expected
+    corpus = Corpus.from_files(texts, 1)
+    words = [word for line in expected for word in line]
+    assert words_of(corpus) == words
+    assert words_of(Corpus.from_files(texts, 1)) == words
+
+
+def test_a_file_of_a_zip_has_a_name(texts):
+    assert lines_of(texts / "c.zip") == [["c1", "c2"], ["c3"]]
+    assert lines_of(texts / "c.zip" / "two.txt") == [["c3"]]
+    with pytest.raises(UserError, match=r"c.zip/no.txt: its zip holds no such file: two.txt"):
+        lines_of(texts / "c.zip" / "no.txt")
+
+
+def test_a_zip_that_changes_is_read_anew(texts):
+    before = words_of(Corpus.from_files(texts / "c.zip", 1))
+    with zipfile.ZipFile(texts / "c.zip", "a") as archive:
+        archive.writestr("zzz.txt", "new\n")
+    assert words_of(Corpus.from_files(texts / "c.zip", 1)) == [*before, "new"]
+
+
+def test_zstd_that_is_cut_short_or_damaged_is_refused(tmp_path):
+    rng = random.Random(1)
+    text = "\n".join(str(rng.random()) for _ in range(2000)).encode()
+    packed = zstandard.ZstdCompressor(write_checksum=True).compress(text)
+    (tmp_path / "x.zst").write_bytes(packed)
+    assert len(lines_of(tmp_path / "x.zst")) == 2000
+    for name, data in (("cut", packed[:-9]), ("bad", packed[:2000] + b"\0" * 99 + packed[2099:])):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(UserError, match=f"{name}: cannot be read"):
+            lines_of(tmp_path / name)
+
+
+def test_zstd_says_what_it_needs(tmp_path, monkeypatch):
+    (tmp_path / "x.zst").write_bytes(zstandard.compress(b"a b\n"))
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    monkeypatch.setattr("w2v_jax.data.zstd.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"x.zst: is packed by zstd: pip install zstandard"):
+        lines_of(tmp_path / "x.zst")
+
+
+def test_an_encrypted_zip_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("a.txt", "a b\n")
+    data = bytearray((tmp_path / "x.zip").read_bytes())
+    for magic, shift in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(magic) + shift] |= 1
+    (tmp_path / "x.zip").write_bytes(data)
+    with pytest.raises(UserError, match=r"a zip archive that cannot be read: .*encrypted"):
+        lines_of(tmp_path / "x.zip")
+
+
+# Commands
+
+
+def test_a_command_prepares_its_text_and_says_so_in_its_flags(tmp_path, capsys):
+    (tmp_path / "texts").mkdir()
+    text = "The CAT, the “cat” and the dog.\n" * 30
+    (tmp_path / "texts" / "x.txt").write_bytes(text.encode("cp1252"))
+    held = tmp_path / "held.txt"
+    held.write_bytes("A CAT & the DOG…\n".encode("cp1252") * 3)
+    how = ["--lower", "--tokens=simple", "--encoding=cp1252", "--min_count=1"]
+    args = [*QUICK, *how, f"--corpus={tmp_path / 'texts'}", f"--heldout={held}"]
+    assert start("ptb_skipgram", *args, f"--workdir={tmp_path / 'out'}") == 0
+    words = {line.split("\t")[0] for line in (tmp_path / "out" / "vocab.tsv").open()}
+    assert words >= {"the", "cat", "and", "dog"} and not {"CAT,", "The"} & words
+    flags = (tmp_path / "out" / "flags.cfg").read_text()
+    assert "--lower=true" in flags and "--tokens=simple" in flags and "--encoding=cp1252" in flags
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["perplexity"] > 1
+    args = [*QUICK, f"--corpus={tmp_path / 'texts'}", f"--workdir={tmp_path / 'plain'}"]
+    capsys.readouterr()
+    assert start("ptb_skipgram", *args) == 1
+    assert "probably WINDOWS-1252: --encoding=WINDOWS-1252, or" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["text8", "text8.zip", "text8.gz"])
+def test_text8_is_read_from_the_users_folder(tmp_path, capsys, name):
+    text = b" anarchism originated as a term of abuse" * 20
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("text8", text)
+    else:
+        (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    args = [*QUICK, "--dataset=text8", f"--data_dir={tmp_path}", f"--workdir={tmp_path / 'out'}"]
+    assert start("ptb_skipgram", *args) == 0
+    said = capsys.readouterr().err
+    assert "text8: 140 words" in said and "text8 has 17,005,207 words: this is another" in said
+
+
+def test_text8_that_is_not_there_is_asked_for(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("W2V_JAX_DATA", raising=False)
+    out = f"--workdir={tmp_path / 'out'}"
+    assert start("ptb_skipgram", *QUICK, "--dataset=text8", out) == 1
+    assert "--data_dir=FOLDER with text8" in capsys.readouterr().err
+    assert start("ptb_skipgram", *QUICK, "--dataset=text8", f"--data_dir={tmp_path}", out) == 1
+    assert "holds neither text8 nor text8.zip" in capsys.readouterr().err

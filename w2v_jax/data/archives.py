@@ -1,0 +1,63 @@
+"""Files within a zip archive, by the name ARCHIVE/FILE; nothing is ever written to a disk."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from w2v_jax.types import UserError
+
+_UNSEEN = ("__MACOSX/",)  # what a Mac puts beside the files
+
+
+def split(path) -> tuple[Path, str]:
+    """A path, and what of it is a file's name within an archive: '' where nothing is."""
+    path = Path(path)
+    with suppress(OSError, ValueError):  # whoever opens it says what is wrong
+        if not path.expanduser().exists():
+            for folder in path.parents:
+                if folder.expanduser().is_file():
+                    return folder, path.relative_to(folder).as_posix()
+    return path, ""
+
+
+@contextmanager
+def opened(path, file: BinaryIO) -> Iterator[zipfile.ZipFile]:
+    """The archive. What zipfile raises, also while its files are read, becomes a UserError."""
+    with ExitStack() as stack:
+        try:
+            # A pipe's, or unpacked: the table of what is in it stands at the end.
+            own = isinstance(getattr(file, "raw", None), io.FileIO)
+            seekable = file if own else io.BytesIO(file.read())
+            yield stack.enter_context(zipfile.ZipFile(seekable))
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{path}: is a zip archive that cannot be read: {reason}") from error
+
+
+def names(archive: zipfile.ZipFile) -> list[str]:
+    """The files in it, in their order there, without folders and what is hidden."""
+    found = [name for name in archive.namelist() if not name.endswith("/")]
+    hidden = [any(part.startswith(".") for part in name.split("/")) for name in found]
+    return [
+        name
+        for name, is_hidden in zip(found, hidden, strict=True)
+        if not is_hidden and not name.startswith(_UNSEEN)
+    ]
+
+
+def chosen(path, archive: zipfile.ZipFile, inside: str) -> zipfile.ZipInfo:
+    """The file of this name, or the only one. Raises UserError where it isn't there or unclear."""
+    there = names(archive)
+    if inside and inside not in archive.namelist():
+        raise UserError(f"{path}: its zip holds no such file: {listed(there)}")
+    if not inside and len(there) != 1:
+        raise UserError(f"{path}: name one of its files, as {path}/NAME: {listed(there)}")
+    return archive.getinfo(inside or there[0])
+
+
+def listed(names: list[str]) -> str:
+    """Some of the names, for a message."""
+    return ", ".join(names[:6]) + (", .." if len(names) > 6 else "") or "it is empty"

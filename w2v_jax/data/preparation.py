@@ -1,0 +1,140 @@
+"""What is done to a text before its words are counted: its encoding, its case, its punctuation."""
+
+import codecs
+import io
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from w2v_jax.data import kinds
+from w2v_jax.types import UserError
+
+TOKENS = ("words", "simple")
+UTF8 = "utf-8"
+_BLOCK = 1 << 20  # bytes of a file at a time
+UNK = "<unk>"
+_MARK = "\ufeff"
+_SPACES = " \n\t\r"  # behind which a block may be cut
+
+
+class Preparation(NamedTuple):
+    """How a text's words are made of its bytes."""
+
+    lower: bool = False  # small letters
+    tokens: str = "words"  # what white space parts; simple: without punctuation
+    encoding: str = UTF8
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the bytes are read as they are."""
+        return self == PLAIN
+
+    def words(self, text: str) -> str:
+        """A text of whole words, prepared; its lines stay."""
+        text = text.lower() if self.lower else text
+        return _simple(text) if self.tokens == "simple" else text
+
+
+PLAIN = Preparation()
+
+
+def checked(lower: bool, tokens: str, encoding: str) -> Preparation:
+    """A preparation; its encoding by one name. Raises UserError for a value that is none."""
+    if not isinstance(lower, bool):
+        raise UserError(f"`lower={lower}`: neither True nor False")
+    if tokens not in TOKENS:
+        raise UserError(f"`tokens={tokens}`: not one of {', '.join(TOKENS)}")
+    try:
+        if not isinstance("a".encode(encoding), bytes) or b"".decode(encoding) != "":
+            raise LookupError
+        name = codecs.lookup(encoding).name
+    except (LookupError, TypeError, ValueError, AssertionError) as error:
+        raise UserError(f"`encoding={encoding}`: no encoding of text that Python knows") from error
+    return Preparation(lower, tokens, name)
+
+
+class _Letters(dict):
+    """What `str.translate` makes of a character: itself within a word, else a blank."""
+
+    def __missing__(self, code: int) -> int:
+        letter = chr(code)
+        kept = letter.isalnum() or letter in _KEPT or unicodedata.category(letter)[0] == "M"
+        self[code] = code if kept else 32
+        return self[code]
+
+
+_UNKNOWN = "\ufdd0"  # no character; in place of <unk>, as texts have it that were prepared before
+_KEPT = f"_'\n\u200c\u200d{_UNKNOWN}"
+_LETTERS = _Letters({ord("’"): ord("'")})
+_AT_EDGES = re.compile(r"''+|(?<!\S)'|'(?!\S)")
+
+
+def _simple(text: str) -> str:
+    """A blank in place of what stands between words.
+
+    A word is letters, digits and underscores, the marks that stand on letters, and an apostrophe
+    between two of them.
+    """
+    text = text.replace(UNK, _UNKNOWN).translate(_LETTERS)
+    return _AT_EDGES.sub(" ", text).replace(_UNKNOWN, UNK)
+
+
+def prepared(file: BinaryIO, how: Preparation, called: str) -> BinaryIO:
+    """A file's text as it is prepared, in UTF-8.
+
+    Raises UserError, when it is read, for what is not in its encoding; the message names the line.
+    """
+    return file if how.is_plain else io.BufferedReader(_Blocks(_blocks(file, how, called)), _BLOCK)
+
+
+def _blocks(file: BinaryIO, how: Preparation, called: str) -> Iterator[bytes]:
+    """The prepared text in blocks of whole words."""
+    decoder, rest, lines = codecs.getincrementaldecoder(how.encoding)(), "", 1
+    is_first = True
+    while True:
+        data = file.read(_BLOCK)
+        try:
+            text = decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            before = error.object[: error.start].decode(how.encoding, "replace")
+            line = lines + rest.count("\n") + before.count("\n")
+            raise UserError(f"{called}: line {line}: {_refused(error, how)}") from error
+        if is_first and text:
+            text, is_first = text.removeprefix(_MARK), False
+        text = rest + text
+        cut = 1 + max(map(text.rfind, _SPACES)) if data else len(text)
+        rest, text = text[cut:], text[:cut]
+        lines += text.count("\n")
+        yield how.words(text).encode("utf-8", "surrogatepass")
+        if not data:
+            return
+
+
+def _refused(error: UnicodeDecodeError, how: Preparation) -> str:
+    if how.encoding == UTF8:
+        return kinds.not_utf8(error.object[max(error.start - 1000, 0) :][:4000], True)
+    return f"not {how.encoding} (`encoding`)"
+
+
+class _Blocks(io.RawIOBase):
+    """Blocks as a stream."""
+
+    def __init__(self, blocks: Iterator[bytes]):
+        super().__init__()
+        self._blocks, self._ready = blocks, memoryview(b"")
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer) -> int:
+        """What comes next; 0 at the end."""
+        while not self._ready:
+            block = next(self._blocks, None)
+            if block is None:
+                return 0
+            self._ready = memoryview(block)
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
