@@ -7,6 +7,7 @@ are run unless some are named, but for those that have their folder already. A c
 here makes small fails.
 """
 
+import bz2
 import gzip
 import lzma
 import math
@@ -65,6 +66,7 @@ SMALL = {  # what makes a command small, beside the texts that `prepare` writes
     ],
     "benchmark_scaling": ["--repeats=1", "--batch_sizes=128", "--dims=10,20"],
     "grow_corpus": ["--words=40000", "--files=2"],
+    "wikipedia_text": [],
     "accelerator_check": ["--tiny", "--items=1"],
     "benchmark_durability": [
         "--epochs=1",
@@ -152,6 +154,9 @@ def prepare(folder: Path) -> None:
     (folder / "texts" / "one.txt.gz").write_bytes(gzip.compress(text.encode()))
     (folder / "my_pairs.tsv").write_text("people\tcity\t5\nking\tman\t6\nwar\ttime\t1\n")
     (folder / "experiments").symlink_to(ROOT / "experiments")
+    article = f"<page><ns>0</ns><revision><text>{text}</text></revision></page>"
+    dump = f"<mediawiki>{article}</mediawiki>".encode()
+    (folder / "enwiki-pages-articles.xml.bz2").write_bytes(bz2.compress(dump))
     vectors_of_others(folder, sorted(set(words)))
 
 

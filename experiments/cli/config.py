@@ -182,13 +182,8 @@ class RunConfig(Config):
 
 
 DURABLE = (
-    "resident_gb",
-    "resume",
-    "checkpoint_every_sec",
-    "checkpoint_every_steps",
-    "keep_checkpoints",
-    "processes",
-    "distributed",
+    *("resident_gb", "resume", "checkpoint_every_sec", "checkpoint_every_steps"),
+    *("keep_checkpoints", "processes", "distributed"),
 )
 CONTINUED = ("continue_from", "continue_schedule")
 HELDOUT = ("heldout", "early_stopping", "perplexity_window", "perplexity")

@@ -59,7 +59,7 @@ def read_corpus(
         f"vocabulary of {counted(len(corpus.vocab.words), 'type')}"
     )
     if source.name == "text8" and not config.max_words and corpus.words != TEXT8_WORDS:
-        console.log(f"note: text8 has {TEXT8_WORDS:,} words: this is another text")
+        console.log(f"note: text8 has {counted(TEXT8_WORDS, 'word')}: this is another text")
     never = int(np.sum(trainable.without_context(corpus)))
     if never:
         console.log(
