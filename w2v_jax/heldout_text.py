@@ -40,7 +40,7 @@ def read(
     """
     paths, digest = list(paths), hashlib.sha256()
     lines = sources.read_lines(paths, digest, how=how)
-    text = of_lines(lines, vocab, unk=unk, eos=eos, name=", ".join(paths))
+    text = of_lines(lines, vocab, unk=unk, eos=eos, name=", ".join(map(str, paths)))
     return dataclasses.replace(text, sha256=digest.hexdigest())
 
 

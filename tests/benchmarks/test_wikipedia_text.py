@@ -11,7 +11,7 @@ pytest.importorskip("mwparserfromhell")
 from experiments.benchmarks import wikipedia_text
 
 ARTICLE = """{{Infobox|a=b [[c]]}}
-'''Anarchism''' is a [[political philosophy|philosophy]] of ''1984''.<ref>A note of many more words</ref>
+'''Anarchism''' is a [[political philosophy|philosophy]] of ''1984''.<ref>A long note of words</ref>
 [[File:Tree.jpg|thumb|A caption of many words with a [[link]] in it]]
 == A heading of more than five words ==
 * an item of a list that is long enough
@@ -20,7 +20,7 @@ Too short here.
 {| class="wikitable"
 | a cell of a table with many words
 |}
-[[Category:Trees]] [[de:Anarchismus]] A [[link]] to <math>x^2</math> H<sub>2</sub>O stays.<!-- no -->
+[[Category:Trees]] [[de:An]] A [[link]] to <math>x^2</math> H<sub>2</sub>O stays.<!-- no -->
 """
 
 

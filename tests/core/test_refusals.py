@@ -56,7 +56,7 @@ MISTAKES = {
     "not finite": (["--learning_rate=nan"], "--learning_rate"),
     "too large for the device": (["--window=3000000000"], "--window"),
     "an unknown choice": (["--noise=some"], "noise"),
-    "an unknown dataset": (["--dataset=text8"], "dataset"),
+    "an unknown dataset": (["--dataset=text9"], "dataset"),
     "an unknown export format": (["--export_formats=text,pickle"], "pickle"),
     "an analogy of two words": (["--show_analogies=a:b"], "--show_analogies=a:b"),
     "a positional argument": (["dim=3"], "dim=3"),
