@@ -45,6 +45,7 @@ def train(
         raise UserError("`text`: is missing: lists of words, a file or a glob, or a Corpus")
     corpus = corpus_of(text, config)
     config = resolve(config, corpus)
+    corpus = corpus.resampled(config.resample)
     stopping = checked_patience(early_stopping, heldout is not None)
     windows = None if heldout is None else windows_of(heldout, corpus, config)
     return runs.run(corpus, config, seed, progress, windows, stopping)

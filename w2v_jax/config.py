@@ -88,6 +88,12 @@ class Config:
         choices=TOKENS,
     )
     encoding: str = field("utf-8", "The files' encoding, as Python names it.")
+    resample: int = field(
+        0,
+        "Draw the text's lines anew, with replacement, by this seed (0: the text as it is).",
+        low=0,
+        high=2**32 - 1,
+    )
     # The model and its loss
     model: str = field("skipgram", "Architecture.", choices=NAMES["model"])
     engine: str = field(

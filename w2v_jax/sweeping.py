@@ -106,28 +106,29 @@ def text_of(corpus: Corpus, devices: Sequence[jax.Device]) -> tuple[Text, ...]:
 
 
 def train_chunk(
-    work: tuple[TrainState, Trials, jax.Array, jax.Array],
-    text: Text,
+    work: tuple[TrainState, Trials, jax.Array, jax.Array, Text | None],
+    text: Text | None,
     epoch: jax.Array,
     *,
     static: StaticConfig,
     vmap_width: int,
 ) -> tuple[TrainState, jax.Array, Metrics]:
-    """One chunk of one trial: (state, trial, chunk [], progress [2]) -> state, active, sums.
+    """One chunk of one trial: (state, trial, chunk [], progress [2], own) -> state, active, sums.
 
-    The trial's own state is None: the state stands first, to be donated.
+    The trial's own state is None: the state stands first, to be donated. own: the chunk, tokens and
+    line [C], where the trial has a text of its own; None: it is one of `text`.
 
     A trial whose loss or rows are not finite at the end of the chunk returns to its state at the
     beginning, and is not active any more.
     """
-    state, trial, chunk, progress = work
+    state, trial, chunk, progress, own = work
     # Under vmap one trial's after the other: an axis of trials at the end of a chunk's arrays
     # would be padded to the width of a TPU's registers.
     draw = sequential_vmap(partial(subsampling.sample_chunk, static=static))
     run = lone_chunk if vmap_width == 1 else vmapped_chunk
 
     def go(state):
-        tokens, line = text.tokens[chunk], text.line[chunk]
+        tokens, line = own or (text.tokens[chunk], text.line[chunk])
         sampled = draw(trial.key, epoch, chunk, tokens, line, trial.hyper)
         new, sums = run(state, sampled, progress, trial.hyper, trial.active, static)
         finite = _all_finite((new.params, sums))
@@ -183,18 +184,25 @@ def _all_finite(tree: Any) -> jax.Array:
 
 
 def compile_train_chunk(
-    trials: Sharded, texts: Sequence[Text], static: StaticConfig, vmap_width: int
+    trials: Sharded,
+    texts: Sequence[Text | None],
+    static: StaticConfig,
+    vmap_width: int,
+    chunk_size: int = 0,
 ) -> Callable:
     """`train_chunk`, compiled for as many trials as these; `train_epoch` calls it.
 
-    Raises UserError as `checks.check` and `checks.check_noise`.
+    chunk_size: C, of trials that have texts of their own; 0: they share `texts`. Raises UserError
+    as `checks.check` and `checks.check_noise`.
     """
     checks.check(static)
     checks.check_alone(static, "a sweep's trial")
     for of_device in trials:
         checks.check_noise(static, of_device.hyper)
     count = trials[0].active.shape[0]
-    empty = np.zeros((count,), np.int32), np.zeros((count, 2), np.float32)
+    tokens = np.zeros((count, chunk_size), np.int32)
+    own = Text(tokens, tokens) if chunk_size else None
+    empty = np.zeros((count,), np.int32), np.zeros((count, 2), np.float32), own
     arguments = [
         ((*_apart(m), *jax.device_put(empty, m.active.device)), text, jnp.int32(0))
         for m, text in zip(trials, texts, strict=True)
@@ -215,7 +223,7 @@ def lower_train_chunk(
 ) -> jax.stages.Lowered:
     """What `compile_train_chunk` compiles, of shapes that lie on a mesh, for static.platform."""
     function = partial(train_chunk, static=static, vmap_width=vmap_width)
-    given = taken_apart((*_apart(trials), *address), text, epoch)
+    given = taken_apart((*_apart(trials), *address, None), text, epoch)
     return lower_over(function, given, mesh, vmap_width, donates=True)
 
 
@@ -225,32 +233,38 @@ def _apart(trials: Trials) -> tuple[TrainState, Trials]:
 
 def train_epoch(
     trials: Sharded,
-    corpus: Corpus,
-    texts: Sequence[Text],
+    corpus: Corpus | Sequence[Corpus],
+    texts: Sequence[Text | None],
     program: Callable,
     epoch: int,
     epochs: int,
 ) -> tuple[Sharded, Metrics]:
     """One epoch of each trial, its chunks in its own order; the sums of its steps, leaves [S].
 
+    corpus: whose text is in `texts`, or one for each trial, which are not there.
+
     The same as `training.train` alone, but where a text of several chunks has one without a step:
     there `train` counts its words with the chunk before, for the schedule.
     """
-    bounds = corpus.bounds
-    tokens, chunks = len(corpus.ids), len(bounds) - 1
-    order = jax.vmap(partial(visits.chunk_order, epoch=epoch, chunks=chunks))
-    orders = np.concatenate([np.asarray(order(m.key)) for m in trials]).astype(np.int32)
-    done, sums = np.full(len(orders), epoch * tokens), []
+    shared = isinstance(corpus, Corpus)
+    keys = [key for m in trials for key in m.key]
+    corpora = [corpus] * len(keys) if shared else corpus
+    orders = _orders(keys, corpora, epoch)
+    tokens = np.array([len(one.ids) for one in corpora])
+    bounds = [one.bounds for one in corpora]
+    done, sums = epoch * tokens, []
     devices = [m.active.device for m in trials]
     # Copied once: the trials given stay as they are, and each chunk takes the state of the last.
     trials = tuple(m.replace(state=jax.tree.map(jnp.copy, m.state)) for m in trials)
     for chunk in orders.T:
-        after = done + bounds[chunk + 1] - bounds[chunk]
-        progress = (np.stack([done, after], axis=1) / (epochs * tokens)).astype(np.float32)
-        addresses = split((chunk, progress), devices)
+        size = [b[c + 1] - b[c] if c >= 0 else 0 for b, c in zip(bounds, chunk, strict=True)]
+        after = done + np.array(size)
+        progress = np.stack([done, after], axis=1) / (epochs * tokens[:, None])
+        own = None if shared else _chunks(corpora, bounds, chunk)
+        address = np.maximum(chunk, 0), progress.astype(np.float32), own
         work = [
-            ((*_apart(m), *address), text, jnp.int32(epoch))
-            for m, address, text in zip(trials, addresses, texts, strict=True)
+            ((*_apart(m), *part), text, jnp.int32(epoch))
+            for m, part, text in zip(trials, split(address, devices), texts, strict=True)
         ]
         after_it = program(work)
         trials = tuple(
@@ -260,3 +274,25 @@ def train_epoch(
         sums.append(joined([metrics for _, _, metrics in after_it]))
         done = after
     return trials, jax.tree.map(lambda *chunks: np.sum(chunks, axis=0), *sums)
+
+
+def _orders(keys: Sequence[jax.Array], corpora: Sequence[Corpus], epoch: int) -> np.ndarray:
+    """In which order each trial visits its text's chunks [S, most chunks] int32; -1: no more."""
+    counts = np.array([len(one.bounds) - 1 for one in corpora])
+    found = np.full((len(keys), counts.max()), -1, np.int32)
+    for chunks in np.unique(counts).tolist():
+        order = partial(visits.chunk_order, epoch=epoch, chunks=chunks)
+        for i in np.flatnonzero(counts == chunks):
+            found[i, :chunks] = np.asarray(order(keys[i]))
+    return found
+
+
+def _chunks(corpora: Sequence[Corpus], bounds: Sequence[np.ndarray], chunk: np.ndarray) -> Text:
+    """A chunk of each trial's own text; of a text that has no more, one that holds nothing."""
+    size = corpora[0].chunk_size
+    none = np.zeros(size, np.int32), np.full(size, -1, np.int32)
+    arrays = [
+        one.arrays(int(b[c]), int(b[c + 1]), size) if c >= 0 else none
+        for one, b, c in zip(corpora, bounds, chunk, strict=True)
+    ]
+    return Text(*(np.stack(parts) for parts in zip(*arrays, strict=True)))

@@ -11,17 +11,8 @@ TOPICS = {
         *("negatives", "min_count", "epochs", "learning_rate", "seed", "seeds", "sweep", "design"),
     ),
     "the text": (
-        *(
-            "lower",
-            "tokens",
-            "encoding",
-            "reading",
-            "unk",
-            "max_vocab",
-            "max_words",
-            "max_types",
-            "fallback_dataset",
-        ),
+        *("lower", "tokens", "encoding", "resample", "reading", "unk", "max_vocab"),
+        *("max_words", "max_types", "fallback_dataset"),
         *("cache_dir", "continue_from", "continue_schedule"),
     ),
     "model and loss": (

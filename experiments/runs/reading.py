@@ -60,6 +60,7 @@ def read_corpus(
     )
     if source.name == "text8" and not config.max_words and corpus.words != TEXT8_WORDS:
         console.log(f"note: text8 has {counted(TEXT8_WORDS, 'word')}: this is another text")
+    corpus = corpus.resampled(config.resample)
     never = int(np.sum(trainable.without_context(corpus)))
     if never:
         console.log(

@@ -27,6 +27,7 @@ REFUSED = {
     "seed": "--seeds says how many there are",
     "window_limit": "it follows from --window",
     "negatives_limit": "it follows from --negatives",
+    "resample": "--bootstrap=N draws N texts",
     "objective": "it only changes what a run logs",
     **{name: "all trials are measured alike" for name in HELDOUT if name != "perplexity"},
     **{name: "it is for single runs" for name in ("continue_from", "continue_schedule", "mesh")},
@@ -36,8 +37,15 @@ _LAW = re.compile(r"(log_uniform|uniform)\(([^,()]+),([^,()]+)\)")
 
 
 def define_flags() -> None:
-    """--seeds, --sweep, --design, --points, --configurations, --draw_seed."""
+    """--seeds, --bootstrap, --sweep, --design, --points, --configurations, --draw_seed."""
     flags.DEFINE_integer("seeds", 3, "Seeds of each setting: --seed, --seed + 1, ..", lower_bound=1)
+    flags.DEFINE_integer(
+        "bootstrap",
+        0,
+        "In place of --seeds: so many members of each setting, each with a text whose lines were "
+        "drawn anew, and a seed of its own (0: none).",
+        lower_bound=0,
+    )
     flags.DEFINE_multi_string(
         "sweep",
         [],
@@ -59,6 +67,16 @@ def define_flags() -> None:
         "",
         "File with further settings, a line each, as flags: --dim=50 --window=2.",
     )
+
+
+def members() -> int:
+    """Trials of each setting. Raises UserError where --bootstrap would be a text alone."""
+    given = flags.FLAGS
+    if given.bootstrap == 1:
+        raise UserError("--bootstrap=1: one text says nothing of others; give 2 or more")
+    if given.bootstrap and given["seeds"].present:
+        raise UserError("--bootstrap stands in place of --seeds: give one of them")
+    return given.bootstrap or given.seeds
 
 
 class Axis(NamedTuple):
@@ -171,8 +189,9 @@ def settings(base: RunConfig) -> tuple[dict[str, list], list[dict]]:
         if names.count(name) > 1:
             raise UserError(f"--sweep={name}=..: given twice")
     listed = _listed(given.configurations) if given.configurations else []
-    if not axes and not listed and given.seeds == 1:
-        raise UserError("one run: give --seeds, --sweep=NAME=VALUE,VALUE or --configurations=FILE")
+    if not axes and not listed and members() == 1:
+        ways = "--seeds, --bootstrap, --sweep=NAME=VALUE,VALUE or --configurations=FILE"
+        raise UserError(f"one run: give {ways}")
     names += [name for setting in listed for name in setting if name not in names]
     names = list(dict.fromkeys(names))
     own = {name: getattr(base, name) for name in names}
@@ -180,9 +199,10 @@ def settings(base: RunConfig) -> tuple[dict[str, list], list[dict]]:
     if flags.FLAGS.design != "random" or not axes:
         chosen = [own, *chosen]  # the baseline, which the others are compared with
     unique = list({tuple(s.items()): s for s in chosen}.values())
-    if len(unique) * given.seeds > MOST_TRIALS:
+    if len(unique) * members() > MOST_TRIALS:
         many = f"with {counted(len(unique), 'setting')} more than {MOST_TRIALS:,} trials"
-        raise UserError(f"--seeds={given.seeds}: {many}")
+        name = "bootstrap" if given.bootstrap else "seeds"
+        raise UserError(f"--{name}={members()}: {many}")
     for setting in unique:
         shown = " ".join(f"--{n}={v}" for n, v in setting.items())
         try:

@@ -63,7 +63,7 @@ def run(base: RunConfig) -> None:
     base = wiring.without_missing_extras(base)
     base = heldout_text.checked(base)
     sweep_outputs.check(base, values)
-    count = len(settings) * flags.FLAGS.seeds
+    count = len(settings) * design.members()
     with team.together(base, str(folder), count) as own:
         if own.leads():
             _lead(base, values, settings, folder, own)
@@ -113,13 +113,16 @@ def _follow(base: RunConfig, values: dict, settings: list[dict], folder: Path, o
 
 def _read(base: RunConfig, values: dict, settings: list[dict], own: Team) -> Sweep:
     """The text, the trials and the plan."""
-    devices = _devices(len(settings) * flags.FLAGS.seeds)
+    devices = _devices(len(settings) * design.members())
     if base.evaluate:
         console.missing_sets()
     with own.reading():
         base, source, corpus = reading.read_corpus(base)
     held = heldout_text.read(base, source, corpus)
-    trials = plan.trials_of(base, settings, flags.FLAGS.seeds, flags.FLAGS.common_random_numbers)
+    drawn = bool(flags.FLAGS.bootstrap)
+    trials = plan.trials_of(
+        base, settings, design.members(), flags.FLAGS.common_random_numbers, drawn
+    )
     if held:
         statics = [trial.config.static() for trial in trials]
         heldout_text.say_what_is_not_measured(statics, base.early_stopping)
@@ -202,7 +205,8 @@ def _needed(config: RunConfig, count: int, corpus: Corpus, devices) -> int:
     )
     tables = count * 8 * types * config.dim  # once more to be measured, twice to keep the best
     scores = len(devices) * vmap_width * 8 * heldout.ROWS * min(heldout.WORDS, types)
-    return bytes_ + scores + tables * (3 if config.early_stopping else 1)
+    texts = count * 4 * len(corpus.ids) if flags.FLAGS.bootstrap else 0
+    return bytes_ + scores + texts + tables * (3 if config.early_stopping else 1)
 
 
 def _described(sweep: Sweep, left: list[plan.Program], processes: int) -> str:
@@ -233,7 +237,7 @@ def _described(sweep: Sweep, left: list[plan.Program], processes: int) -> str:
 def _settings(base: RunConfig, corpus: Corpus, held, values: dict, settings: list[dict]) -> dict:
     """What the results of a folder share."""
     given = flags.FLAGS
-    design = given.design if given.sweep else "list"
+    way = given.design if given.sweep else "list"
     return {
         "flags": to_flagfile(resolved(dataclasses.replace(base, early_stopping=0))),
         "corpus_sha256": corpus.sha256,
@@ -242,8 +246,9 @@ def _settings(base: RunConfig, corpus: Corpus, held, values: dict, settings: lis
         "axes": values,
         "base": {name: getattr(base, name) for name in values},
         "settings": settings,
-        "design": design,
-        "seeds": given.seeds,
+        "design": way,
+        "seeds": design.members(),
+        "bootstrap": given.bootstrap,
         **{n: given[n].value for n in ("common_random_numbers", "static_axes")},
         **{n: getattr(base, n) for n in training.MEASURED},
     }

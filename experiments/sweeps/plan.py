@@ -44,14 +44,20 @@ class Program:
     configuration: int  # programs of the same one share a compilation
 
 
-def trials_of(base: RunConfig, settings: list[dict], seeds: int, common: bool) -> list[Trial]:
-    """Each setting with each seed; without common random numbers no seed occurs twice."""
+def trials_of(
+    base: RunConfig, settings: list[dict], seeds: int, common: bool, drawn: bool = False
+) -> list[Trial]:
+    """Each setting with each seed; without common random numbers no seed occurs twice.
+
+    drawn: each seed has a text of its own, whose lines are drawn anew.
+    """
     found = []
     for setting in settings:
         for j in range(seeds):
             index = len(found)
             seed = base.seed + (j if common else index)
-            found.append(Trial(index, setting, dataclasses.replace(base, **setting, seed=seed)))
+            own = {"seed": seed, "resample": j + 1 if drawn else base.resample}
+            found.append(Trial(index, setting, dataclasses.replace(base, **setting, **own)))
     return found
 
 
@@ -103,7 +109,7 @@ def _largest(count: int, fits) -> int:
 
 def shape_of(config: RunConfig, static_axes: tuple[str, ...]) -> tuple:
     """What trials of one program share."""
-    apart = ("seed", "export_vectors", *(n for n in TRACED if n not in static_axes))
+    apart = ("seed", "resample", "export_vectors", *(n for n in TRACED if n not in static_axes))
     return tuple(
         getattr(config, f.name) for f in dataclasses.fields(RunConfig) if f.name not in apart
     )

@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -46,21 +46,42 @@ class Compiled:
 
     def __init__(self, devices, corpus: Corpus, held: Heldout | None):
         self.devices, self.corpus, self.held = devices, corpus, held
-        self.texts = sweeping.text_of(corpus, devices)
-        self.configuration = None
+        self.configuration, self.drawn, self._texts = None, None, None
 
     def prepare(self, program: Program, trials: sweeping.Sharded) -> float:
         """Compiles what this program needs, unless the last one was alike; seconds it took."""
         started = time.perf_counter()
+        seeds = [trial.config.resample for trial in program.trials]
+        if any(seeds):
+            seeds += seeds[-1:] * (program.size - len(seeds))
+            self.drawn = [self.corpus.resampled(seed) for seed in seeds]
         if self.configuration == (program.configuration, program.size):
             return 0.0
-        static = program.trials[0].config.static()
+        static, size = program.trials[0].config.static(), 0
+        if self.drawn:
+            size = self.drawn[0].chunk_size
         vmap_width = program.vmap_width
-        self.train_chunk = sweeping.compile_train_chunk(trials, self.texts, static, vmap_width)
+        self.train_chunk = sweeping.compile_train_chunk(
+            trials, self.texts, static, vmap_width, size
+        )
         if self.held:
             self._measures(static, trials, vmap_width)
         self.configuration = program.configuration, program.size
         return time.perf_counter() - started
+
+    @property
+    def text(self) -> Corpus | list[Corpus]:
+        """What the trials are trained on, or each of them."""
+        return self.drawn or self.corpus
+
+    @property
+    def texts(self) -> Sequence[sweeping.Text | None]:
+        """The text that all share, on each device; None where each has its own."""
+        if self.drawn:
+            return [None] * len(self.devices)
+        if self._texts is None:
+            self._texts = sweeping.text_of(self.corpus, self.devices)
+        return self._texts
 
     def _measures(self, static: StaticConfig, trials: sweeping.Sharded, vmap_width: int) -> None:
         """Of all trials: held-out loss and perplexity by line, heldout.ByLine [S, lines, 2]."""
@@ -139,7 +160,7 @@ def _epoch(old: Progress, program: Program, compiled: Compiled) -> Progress:
     epochs, epoch = program.trials[0].config.epochs, old.epoch
     before, best = _active(old.trials), old.best
     trials, sums = sweeping.train_epoch(
-        old.trials, compiled.corpus, compiled.texts, compiled.train_chunk, epoch, epochs
+        old.trials, compiled.text, compiled.texts, compiled.train_chunk, epoch, epochs
     )
     active, stopped = _active(trials), old.stopped
     new = [metrics.mean_loss(m) for m in np.array(sums, float).T]

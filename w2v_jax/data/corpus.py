@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from w2v_jax.counting import counted
-from w2v_jax.data import loader, preparation, sources
+from w2v_jax.data import loader, preparation, resampling, sources
 from w2v_jax.data.sentences import checked
 from w2v_jax.data.vocab import EOS, choose
 from w2v_jax.types import TextSettings, TokenizedText, UserError, Vocab
@@ -26,6 +26,7 @@ class Corpus:
     words: int  # words read, those that the vocabulary leaves out included
     sha256: str  # of the text read, uncompressed
     settings: TextSettings | None = None  # what made it of a text; None where it isn't known
+    room: int = 0  # tokens of each chunk, of a text that `resampled` drew; 0: of its largest
 
     @classmethod
     def from_sentences(
@@ -133,12 +134,32 @@ class Corpus:
     @property
     def bounds(self) -> np.ndarray:
         """Where its chunks begin and end, [chunks + 1] tokens."""
-        return cut(self.line_ends, CHUNK)
+        return cut(self.line_ends, self.room or CHUNK)
 
     @property
     def chunk_size(self) -> int:
         """Tokens of its largest chunk."""
-        return int(np.max(np.diff(self.bounds)))
+        return self.room or int(np.max(np.diff(self.bounds)))
+
+    def resampled(self, seed: int) -> "Corpus":
+        """As many lines, each drawn from all of them: a bootstrap's text, by the seed; 0: itself.
+
+        A text of one line is drawn in parts of about 1,000 tokens. Vocabulary and counts stay,
+        and with them the noise distribution and what subsampling keeps.
+        """
+        if not seed:
+            return self
+        ends = resampling.parts(np.asarray(self.line_ends))
+        lines = resampling.drawn_lines(ends, seed)
+        ids, line_ends = resampling.gathered(np.asarray(self.ids[:]), ends, lines)
+        return replace(
+            self,
+            ids=ids,
+            line_ends=line_ends if len(self.line_ends) > 1 else line_ends[-1:],
+            words=max(round(self.words * len(ids) / len(self.ids)), 1),
+            sha256=hashlib.sha256(f"{self.sha256} resample {seed}".encode()).hexdigest(),
+            room=min(resampling.longest(ends), CHUNK),
+        )
 
     def arrays(self, begin: int, end: int, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Tokens [size] and their lines [size] of ids[begin:end]; padding has line -1."""

@@ -73,7 +73,14 @@ def untrained(corpus: Corpus) -> tuple[int, ...]:
 
 
 def without_context(corpus: Corpus) -> np.ndarray:
-    """Words [V] bool that occur in the text, and each time as the only one of their line."""
+    """Words [V] bool that occur in the text, and each time as the only one of their line.
+
+    In a text that was drawn anew also those that it has lost.
+    """
+    counts, lost = corpus.vocab.counts, False
+    if corpus.room:
+        occur = np.bincount(corpus.ids, minlength=len(counts))
+        counts, lost = occur, (occur == 0) & (counts > 0)
     ends = np.asarray(corpus.line_ends)
     single = ends[np.diff(ends, prepend=0) == 1] - 1
     alone = np.zeros(len(corpus.vocab.words), np.int64)
@@ -82,4 +89,4 @@ def without_context(corpus: Corpus) -> np.ndarray:
         if first < last:
             ids = np.asarray(corpus.ids[begin : begin + SPAN])[single[first:last] - begin]
             alone += np.bincount(ids, minlength=len(alone))
-    return (alone > 0) & (alone == corpus.vocab.counts)
+    return ((alone > 0) & (alone == counts)) | lost
