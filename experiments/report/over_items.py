@@ -171,10 +171,10 @@ def measured(items: Mapping[Hashable, Mapping[str, np.ndarray]]) -> dict[str, It
     """
     names = dict.fromkeys(name for of in items.values() for name in of)
     each = {name: {m: of[name] for m, of in items.items() if name in of} for name in names}
-    return {name: of_trials(*_influences(name, of)) for name, of in each.items()}
+    return {name: of_trials(*influences_of(name, of)) for name, of in each.items()}
 
 
-def _influences(name: str, of: Mapping[Hashable, np.ndarray]) -> tuple[dict, np.ndarray]:
+def influences_of(name: str, of: Mapping[Hashable, np.ndarray]) -> tuple[dict, np.ndarray]:
     """Influences by trial, and the groups [N, k] of the measure's items."""
     if name in evaluation.PAIR_SETS:
         people = evaluation.standard_people([name])[name]

@@ -25,6 +25,7 @@ from experiments.sweeps.team import Team
 from experiments.sweeps.training import Sweep
 from w2v_jax import beginning, checks, heldout, sweeping
 from w2v_jax.data.corpus import Corpus
+from w2v_jax.data.vocab import save_counts
 from w2v_jax.types import UserError
 
 FLAGS, TABLE = "flags.cfg", "table.md"
@@ -79,6 +80,7 @@ def _lead(base: RunConfig, values: dict, settings: list[dict], folder: Path, own
         results = sweep.results(folder, made=False)
         if flags.FLAGS.save_vectors:
             (folder / VECTORS).mkdir(exist_ok=True)
+            save_counts(str(folder / rundir.VOCAB), sweep.corpus.vocab)
         results.write(FLAGS, to_flagfile(resolved(sweep.base)))
         shares.collect(results, sweep.programs)
         sweep_outputs.make_missing(results, sweep.base)
