@@ -67,8 +67,9 @@ def of_members(
     ids = np.concatenate([ids for _, _, ids in chosen])
     overlaps = stability.overlaps(stability.neighbours(tables, ids, topn))
     each = stability.over_pairs(overlaps)
+    alike = 6 / (len(members) * topn)  # the rule of three, of n / 2 pairs without a common member
     words = [
-        Word(members[0].words[i], int(counts[i]), float(mean), _known(half))
+        Word(members[0].words[i], int(counts[i]), float(mean), _known(half or alike))
         for i, mean, half in zip(ids, *each, strict=True)
     ]
     bands, begin = [], 0
