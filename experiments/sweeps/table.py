@@ -52,7 +52,8 @@ def write(lines: Sequence[dict], items: Mapping[str, over_items.Items], settings
     for title, some, columns in sections(every, settings):
         parts.append((f"### {title}\n\n" if title else "") + _table(some, columns, base, compared))
         rows += [group for group in some if group not in rows]
-    parts += [_training_loss(every), _left_out(every, len(rows)), _legend(every, compared, seeds)]
+    legend = _legend(every, compared, seeds, bool(settings.get("bootstrap")))
+    parts += [_training_loss(every), _left_out(every, len(rows)), legend]
     parts += [_coverage(lines), *_lost(every, settings)]
     if any(compared.values()):
         parts += [_differences(rows, compared, settings), _verdicts(compared, settings["base"])]
@@ -156,14 +157,18 @@ def _cell(group: Group, measure: Measure, best: bool, compared: Mapping) -> str:
     return " ".join([f"**{text}**" if best else text, *marks])
 
 
-def _legend(every, compared, seeds: int) -> str:
-    """What the tables' intervals cover, and what their marks mean."""
+def _legend(every, compared, seeds: int, drawn: bool) -> str:
+    """What the tables' intervals cover, and what their marks mean.
+
+    drawn: whether each trial has a text of its own.
+    """
     text = ["Bold: a table's best mean."] if len(every) > 1 else []
     if seeds < 2:
         text.append("One seed: no intervals and no marks; how much is chance is unknown.")
     else:
-        text.insert(0, "±: half width of the 95% interval over seeds (Student's t), text and items")
-        text.insert(1, "the same.")
+        over = "over seeds, each with lines drawn anew" if drawn else "over seeds"
+        same = "items" if drawn else "text and items"
+        text.insert(0, f"±: half width of the 95% interval {over} (Student's t), {same} the same.")
     tested = {m: [c for c in compared[m.field] if c.holm is not None] for m in MEASURES}
     most = max(map(len, tested.values()))
     if most:

@@ -75,8 +75,8 @@ def aligned(tables: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The tables' unit rows, each turned so that all lie as near to their mean as they can.
 
     R_i = argmin |X_i R - M|^2 over orthogonal R, which is U V^T of X_i^T M = U S V^T, and M the
-    mean of the X_i R_i; in turn, until M stays. No cosine within a table changes. [V, D] each, of one V
-    and D. Source: Schoenemann 1966; Gower 1975, Generalized Procrustes analysis.
+    mean of the X_i R_i; in turn, until M stays. No cosine within a table changes. [V, D] each, of
+    one V and D. Source: Schoenemann 1966; Gower 1975, Generalized Procrustes analysis.
     """
     units = [_unit_rows(table) for table in tables]
     mean, turned = units[0], units
