@@ -10,7 +10,7 @@ setting's aligned tables.
 """
 
 from experiments.cli import command
-from experiments.runs import stability_command
+from experiments.sweeps import stability_command
 
 if __name__ == "__main__":
     stability_command.define_flags()

@@ -8,7 +8,7 @@ have the value that this version behaves like. One that this version doesn't kno
 import dataclasses
 import itertools
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from experiments.cli.config import RunConfig, resolved, to_flagfile, without_effect
@@ -179,6 +179,19 @@ def values(flags: Mapping[str, str], names: Collection[str]) -> dict[str, object
     found = {name: text for name, text in by_today(flags).items() if name in names}
     meant = _meant(found)
     return {name: getattr(meant, name) for name in found}
+
+
+def values_of(flags: Mapping[str, str], names: Iterable[str]) -> dict[str, object]:
+    """The values of these names that stored flags mean, whether they say them or not."""
+    meant = _meant({n: text for n, text in by_today(flags).items() if n in _FIELDS})
+    return {name: getattr(meant, name) for name in names}
+
+
+def resolved_of(flags: Mapping[str, str]) -> dict[str, str]:
+    """What stored flags of any version mean, as `of` has it; what isn't known stays as it is."""
+    flags = by_today(flags)
+    others = {n: text for n, text in flags.items() if n not in _FIELDS}
+    return {**of(_meant({n: x for n, x in flags.items() if n not in others})), **others}
 
 
 def _meant(flags: Mapping[str, str]) -> RunConfig:

@@ -12,15 +12,15 @@ from w2v_jax.vectors.evaluation import HEADLINES
 from w2v_jax.vectors.word_vectors import WordVectors
 
 EDGES = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)  # of counts
-FEWEST = 5  # words of a band
+FEWEST = 5  # words of a stratum
 
 
-class Band(NamedTuple):
+class Stratum(NamedTuple):
     """Words of like frequency."""
 
     low: int  # counts
     high: int | None  # below it; None: no bound
-    words: int  # in the band
+    words: int  # in the stratum
     asked: int  # whose neighbours were compared
     overlap: float
     half: float | None  # of the 95% interval over members and words
@@ -47,44 +47,44 @@ class Worth(NamedTuple):
 class Stability(NamedTuple):
     """All of it."""
 
-    members: int
+    size: int
     topn: int
-    bands: list[Band]
+    strata: list[Stratum]
     words: list[Word]
     worth: list[Worth]
     mean: WordVectors
 
 
-def of_members(
-    members: Sequence[WordVectors], counts: np.ndarray, topn: int, asked: int
+def of_ensemble(
+    ensemble: Sequence[WordVectors], counts: np.ndarray, topn: int, asked: int
 ) -> Stability:
     """The members' stability: of one vocabulary, whose counts are known.
 
-    asked: words of a band whose neighbours are compared, drawn at random where it has more.
+    asked: words of a stratum whose neighbours are compared, drawn at random where it has more.
     """
-    tables = [wv.vectors for wv in members]
+    tables = [wv.vectors for wv in ensemble]
     chosen = _chosen(counts, asked)
     ids = np.concatenate([ids for _, _, ids in chosen])
     overlaps = stability.overlaps(stability.neighbours(tables, ids, topn))
     each = stability.over_pairs(overlaps)
-    alike = 6 / (len(members) * topn)  # the rule of three, of n / 2 pairs without a common member
+    alike = 6 / (len(ensemble) * topn)  # the rule of three, of n / 2 pairs without a common member
     words = [
-        Word(members[0].words[i], int(counts[i]), float(mean), _known(half or alike))
+        Word(ensemble[0].words[i], int(counts[i]), float(mean), _known(half or alike))
         for i, mean, half in zip(ids, *each, strict=True)
     ]
-    bands, begin = [], 0
-    for (low, high), total, of_band in chosen:
-        part = overlaps[:, :, begin : begin + len(of_band)]
-        bands.append(Band(low, high, total, len(of_band), *_of_band(part, total)))
-        begin += len(of_band)
+    strata, begin = [], 0
+    for (low, high), total, of_stratum in chosen:
+        part = overlaps[:, :, begin : begin + len(of_stratum)]
+        strata.append(Stratum(low, high, total, len(of_stratum), *_of_stratum(part, total)))
+        begin += len(of_stratum)
     turned = stability.aligned(tables)
     mean, without = stability.means(turned)
-    made = WordVectors(members[0].words, mean, counts=counts)
-    return Stability(len(members), topn, bands, words, _worth(members, made, without), made)
+    made = WordVectors(ensemble[0].words, mean, counts=counts)
+    return Stability(len(ensemble), topn, strata, words, _worth(ensemble, made, without), made)
 
 
 def _chosen(counts: np.ndarray, asked: int) -> list[tuple[tuple[int, int | None], int, np.ndarray]]:
-    """Each band's bounds, how many words it has, and the ids of those that are asked."""
+    """Each stratum's bounds, how many words it has, and the ids of those that are asked."""
     rng, found = np.random.default_rng(0), []
     for low, high in zip(EDGES, (*EDGES[1:], None), strict=True):
         ids = np.flatnonzero((counts >= low) & (counts < (high or np.inf)))
@@ -94,8 +94,8 @@ def _chosen(counts: np.ndarray, asked: int) -> list[tuple[tuple[int, int | None]
     return found
 
 
-def _of_band(overlaps: np.ndarray, total: int) -> tuple[float, float | None]:
-    """Mean overlap of a band, and half its interval: over members, and words where some were drawn.
+def _of_stratum(overlaps: np.ndarray, total: int) -> tuple[float, float | None]:
+    """Mean overlap of a stratum, half its interval: over members, and words where some were drawn.
 
     [n, n, Q]. The variances of the two add.
     """
@@ -113,10 +113,10 @@ def _known(half: float) -> float | None:
 
 
 def _worth(
-    members: Sequence[WordVectors], mean: WordVectors, without: Sequence[np.ndarray]
+    ensemble: Sequence[WordVectors], mean: WordVectors, without: Sequence[np.ndarray]
 ) -> list[Worth]:
     """The measures of single members and of their mean table."""
-    singles = [_measured(wv) for wv in members]
+    singles = [_measured(wv) for wv in ensemble]
     whole = _measured(mean)
     fewer = [_measured(WordVectors(mean.words, table)) for table in without]
     found = []
@@ -158,7 +158,7 @@ def _of_measure(
     single = np.array([one.value for one in singles])
     without = np.array([one.value for one in fewer])
     rest = (single.sum() - single) / (len(single) - 1)  # the mean of all but one
-    of_members = np.mean([one.influences for one in singles], axis=0)
+    of_singles = np.mean([one.influences for one in singles], axis=0)
 
     def estimate(value, without, influences):
         half = float(stability.jackknifed(without))
@@ -172,7 +172,7 @@ def _of_measure(
 
     return Worth(
         name,
-        estimate(single.mean(), rest, of_members),
+        estimate(single.mean(), rest, of_singles),
         estimate(whole.value, without, whole.influences),
-        estimate(whole.value - single.mean(), without - rest, whole.influences - of_members),
+        estimate(whole.value - single.mean(), without - rest, whole.influences - of_singles),
     )

@@ -69,7 +69,7 @@ def define_flags() -> None:
     )
 
 
-def members() -> int:
+def trials_of_a_setting() -> int:
     """Trials of each setting. Raises UserError where --bootstrap would be a text alone."""
     given = flags.FLAGS
     if given.bootstrap == 1:
@@ -189,7 +189,7 @@ def settings(base: RunConfig) -> tuple[dict[str, list], list[dict]]:
         if names.count(name) > 1:
             raise UserError(f"--sweep={name}=..: given twice")
     listed = _listed(given.configurations) if given.configurations else []
-    if not axes and not listed and members() == 1:
+    if not axes and not listed and trials_of_a_setting() == 1:
         ways = "--seeds, --bootstrap, --sweep=NAME=VALUE,VALUE or --configurations=FILE"
         raise UserError(f"one run: give {ways}")
     names += [name for setting in listed for name in setting if name not in names]
@@ -199,10 +199,10 @@ def settings(base: RunConfig) -> tuple[dict[str, list], list[dict]]:
     if flags.FLAGS.design != "random" or not axes:
         chosen = [own, *chosen]  # the baseline, which the others are compared with
     unique = list({tuple(s.items()): s for s in chosen}.values())
-    if len(unique) * members() > MOST_TRIALS:
+    if len(unique) * trials_of_a_setting() > MOST_TRIALS:
         many = f"with {counted(len(unique), 'setting')} more than {MOST_TRIALS:,} trials"
         name = "bootstrap" if given.bootstrap else "seeds"
-        raise UserError(f"--{name}={members()}: {many}")
+        raise UserError(f"--{name}={trials_of_a_setting()}: {many}")
     for setting in unique:
         shown = " ".join(f"--{n}={v}" for n, v in setting.items())
         try:

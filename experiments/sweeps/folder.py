@@ -16,7 +16,16 @@ from experiments.report.tables import counted
 from experiments.runs import heldout_text, lock, memory, reading, rundir
 from experiments.runs import run as wiring
 from experiments.runs.store import CPUS, SETTINGS, Results, cpus
-from experiments.sweeps import checkpointing, design, plan, plot_differences, shares, team, training
+from experiments.sweeps import (
+    checkpointing,
+    design,
+    growth,
+    plan,
+    plot_differences,
+    shares,
+    team,
+    training,
+)
 from experiments.sweeps import outputs as sweep_outputs
 from experiments.sweeps import plot as sweep_plot
 from experiments.sweeps import table as sweep_table
@@ -64,7 +73,7 @@ def run(base: RunConfig) -> None:
     base = wiring.without_missing_extras(base)
     base = heldout_text.checked(base)
     sweep_outputs.check(base, values)
-    count = len(settings) * design.members()
+    count = len(settings) * design.trials_of_a_setting()
     with team.together(base, str(folder), count) as own:
         if own.leads():
             _lead(base, values, settings, folder, own)
@@ -77,13 +86,20 @@ def _lead(base: RunConfig, values: dict, settings: list[dict], folder: Path, own
     sweep = _read(base, values, settings, own)
     own.agree(_shared(sweep))
     with lock.held(folder):
-        results = sweep.results(folder, made=False)
+        held = growth.known(folder)
+        results = sweep.results(folder, held.settings)
+        programs, numbers = growth.numbered(sweep.programs, held)
+        sweep = sweep._replace(programs=programs)
+        settings = growth.merged(held.settings, results.settings | sweep.settings)
+        results.write(FLAGS, to_flagfile(resolved(sweep.base)))
+        shares.collect(results, sweep.programs)
+        growth.keep(folder, held, numbers, settings)
+        growth.renew(results, sweep.base, held.settings.get("flags", settings["flags"]), settings)
+        results.settings = settings
+        sweep_outputs.make_missing(results, sweep.base)
         if flags.FLAGS.save_vectors:
             (folder / VECTORS).mkdir(exist_ok=True)
             save_counts(str(folder / rundir.VOCAB), sweep.corpus.vocab)
-        results.write(FLAGS, to_flagfile(resolved(sweep.base)))
-        shares.collect(results, sweep.programs)
-        sweep_outputs.make_missing(results, sweep.base)
         done = {line["member"] for line in results.lines}
         left = [p for p in sweep.programs if not {m.index for m in p.trials} <= done]
         if left and sweep.held:
@@ -108,6 +124,7 @@ def _follow(base: RunConfig, values: dict, settings: list[dict], folder: Path, o
         own.begin()
         if not (folder / SETTINGS).exists():
             raise UserError(f"--workdir={folder}: all processes must see one folder")
+    sweep = sweep._replace(programs=growth.numbered(sweep.programs, growth.known(folder))[0])
     done = {line["member"] for line in sweep.results(folder).lines}
     training.train_share(sweep, own.share, done, None, folder)
     own.finish()
@@ -115,7 +132,7 @@ def _follow(base: RunConfig, values: dict, settings: list[dict], folder: Path, o
 
 def _read(base: RunConfig, values: dict, settings: list[dict], own: Team) -> Sweep:
     """The text, the trials and the plan."""
-    devices = _devices(len(settings) * design.members())
+    devices = _devices(len(settings) * design.trials_of_a_setting())
     if base.evaluate:
         console.missing_sets()
     with own.reading():
@@ -123,7 +140,7 @@ def _read(base: RunConfig, values: dict, settings: list[dict], own: Team) -> Swe
     held = heldout_text.read(base, source, corpus)
     drawn = bool(flags.FLAGS.bootstrap)
     trials = plan.trials_of(
-        base, settings, design.members(), flags.FLAGS.common_random_numbers, drawn
+        base, settings, design.trials_of_a_setting(), flags.FLAGS.common_random_numbers, drawn
     )
     if held:
         statics = [trial.config.static() for trial in trials]
@@ -249,7 +266,7 @@ def _settings(base: RunConfig, corpus: Corpus, held, values: dict, settings: lis
         "base": {name: getattr(base, name) for name in values},
         "settings": settings,
         "design": way,
-        "seeds": design.members(),
+        "seeds": design.trials_of_a_setting(),
         "bootstrap": given.bootstrap,
         **{n: given[n].value for n in ("common_random_numbers", "static_axes")},
         **{n: getattr(base, n) for n in training.MEASURED},

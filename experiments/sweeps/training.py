@@ -1,7 +1,6 @@
 """A process's share of a sweep, trained and measured: program by program, a line a trial."""
 
 import time
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from experiments.cli.config import RunConfig
 from experiments.report.tables import counted
 from experiments.runs.heldout_text import Heldout
 from experiments.runs.store import Results
-from experiments.sweeps import checkpointing, plan, shares
+from experiments.sweeps import checkpointing, growth, plan, shares
 from experiments.sweeps import outputs as sweep_outputs
 from experiments.sweeps import run as sweep_run
 from experiments.sweeps.checkpointing import Saves
@@ -32,12 +31,25 @@ class Sweep(NamedTuple):
     devices: list[jax.Device]  # of this process
     settings: dict  # what the results share
 
-    def results(self, folder: Path, made: bool = True) -> Results:
-        """Its folder's lines; made: by another process, whose settings are these."""
+    def results(self, folder: Path, held: dict | None = None) -> Results:
+        """Its folder's lines; held: the settings that it had, from which it may grow.
+
+        None: another process has seen to it that they are these.
+        """
+        if held is None:
+            return Results(folder, None, same_machine=False)
         measured = {n: earlier_flags.text_of(n, getattr(self.base, n)) for n in MEASURED}
         here = {**earlier_flags.of(self.base), **measured}
-        differences = partial(earlier_flags.differences, here=here)
-        return Results(folder, None if made else self.settings, False, differences)
+        axes = {*self.settings["axes"], *held.get("axes", {})}
+
+        def differences(there):
+            found = earlier_flags.differences(there, here)
+            return [one for one in found if one.name not in axes]
+
+        expected = self.settings | {n: held[n] for n in growth.GROWS if n in held}
+        if bool(held.get("bootstrap")) != bool(self.settings["bootstrap"]):
+            expected["bootstrap"] = self.settings["bootstrap"]
+        return Results(folder, expected, False, differences)
 
 
 def train_share(

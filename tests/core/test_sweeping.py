@@ -237,7 +237,7 @@ def test_memory_is_estimated(make_corpus, make_hyper, static, vmap_width):
     def run(*work):
         one = partial(sweeping.train_chunk, static=static, vmap_width=vmap_width)
         each = jax.lax.map if vmap_width == 1 else lambda f, xs: jax.vmap(f)(xs)
-        return each(lambda trial: one(trial, text, epoch), work)
+        return each(lambda trial: one((*trial, None), text, epoch), work)
 
     progress = jnp.zeros((8, 2), jnp.float32)
     own = whole.state, whole.replace(state=None)

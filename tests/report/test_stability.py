@@ -24,8 +24,8 @@ def test_the_mean_over_pairs_and_its_jackknife_by_loops():
     values = (values + values.swapaxes(0, 1)) / 2
     found = stability.over_pairs(values)
 
-    def mean(members):
-        return np.mean([values[i, j] for i, j in itertools.combinations(members, 2)], axis=0)
+    def mean(chosen):
+        return np.mean([values[i, j] for i, j in itertools.combinations(chosen, 2)], axis=0)
 
     without = [mean([i for i in range(6) if i != left]) for left in range(6)]
     error = np.sqrt(5 / 6 * np.sum((without - np.mean(without, axis=0)) ** 2, axis=0))
@@ -39,13 +39,13 @@ def test_two_members_have_no_interval():
         stability.over_pairs(np.ones((1, 1)))
 
 
-@pytest.mark.parametrize("members", [5, 16])
-def test_the_interval_over_pairs_covers(members):
+@pytest.mark.parametrize("size", [5, 16])
+def test_the_interval_over_pairs_covers(size):
     """Members are draws z; a pair's value is a + b (z_i + z_j) + c e_ij: its mean is known."""
     rng, covered, draws = np.random.default_rng(1), 0, 600
     for _ in range(draws):
-        z = rng.normal(size=members)
-        noise = np.triu(rng.normal(size=(members, members)), 1)
+        z = rng.normal(size=size)
+        noise = np.triu(rng.normal(size=(size, size)), 1)
         values = 0.4 + 0.1 * (z[:, None] + z[None, :]) + 0.1 * (noise + noise.T)
         mean, half = stability.over_pairs(values)
         covered += abs(mean - 0.4) <= half
@@ -84,33 +84,35 @@ def noisy():
     counts = np.repeat([2000, 200, 20], 100)
     table = rng.normal(size=(300, 10))
     scale = np.repeat([0.1, 0.4, 1.5], 100)[:, None]
-    members = [
+    tables = [
         WordVectors(tuple(words), np.float32(table + scale * rng.normal(size=table.shape)))
         for _ in range(6)
     ]
-    return members, counts, table
+    return tables, counts, table
 
 
 def test_bands_and_words_are_those_of_their_members(noisy):
-    members, counts, _ = noisy
-    found = report.of_members(members, counts, 5, 1000)
-    assert [(b.low, b.words, b.asked) for b in found.bands] == [
+    tables, counts, _ = noisy
+    found = report.of_ensemble(tables, counts, 5, 1000)
+    assert [(b.low, b.words, b.asked) for b in found.strata] == [
         *((10, 100, 100), (100, 100, 100), (1000, 100, 100))
     ]
-    rare, middle, frequent = (band.overlap for band in found.bands)
+    rare, middle, frequent = (stratum.overlap for stratum in found.strata)
     assert frequent > middle + 0.1 > rare + 0.2
-    for band in found.bands:
-        of_band = [w.overlap for w in found.words if band.low <= w.count < (band.high or 1e9)]
-        assert band.overlap == pytest.approx(np.mean(of_band))
-    fewer = report.of_members(members, counts, 5, 40)
-    for one, other in zip(fewer.bands, found.bands, strict=True):
+    for stratum in found.strata:
+        of_stratum = [
+            w.overlap for w in found.words if stratum.low <= w.count < (stratum.high or 1e9)
+        ]
+        assert stratum.overlap == pytest.approx(np.mean(of_stratum))
+    fewer = report.of_ensemble(tables, counts, 5, 40)
+    for one, other in zip(fewer.strata, found.strata, strict=True):
         assert one.asked == 40 and abs(one.overlap - other.overlap) < one.half + 1e-9
         assert one.half > other.half  # the words are a draw, too
 
 
 def test_the_mean_table_is_nearer_to_what_members_share(noisy):
-    members, counts, table = noisy
-    mean = report.of_members(members, counts, 5, 10).mean.vectors
+    tables, counts, table = noisy
+    mean = report.of_ensemble(tables, counts, 5, 10).mean.vectors
 
     def cosines(x):
         unit = x / np.linalg.norm(x, axis=1, keepdims=True)
@@ -119,7 +121,7 @@ def test_the_mean_table_is_nearer_to_what_members_share(noisy):
     def error(x):
         return np.mean((cosines(x) - cosines(table)) ** 2)
 
-    assert error(mean) < 0.6 * min(error(wv.vectors) for wv in members)
+    assert error(mean) < 0.6 * min(error(wv.vectors) for wv in tables)
 
 
 # The command

@@ -52,12 +52,12 @@ def over_pairs(values: np.ndarray) -> Interval:
     count = len(values)
     if count < 2:
         raise ValueError("a pair needs two members")
-    of_member = values.sum(axis=1) - np.einsum("ii...->i...", values)
-    total = of_member.sum(axis=0) / 2
+    of_one = values.sum(axis=1) - np.einsum("ii...->i...", values)
+    total = of_one.sum(axis=0) / 2
     mean = total / (count * (count - 1) / 2)
     if count < 3:
         return Interval(mean, np.full_like(mean, np.nan))
-    without = (total - of_member) / ((count - 1) * (count - 2) / 2)
+    without = (total - of_one) / ((count - 1) * (count - 2) / 2)
     return Interval(mean, jackknifed(without))
 
 

@@ -22,14 +22,14 @@ from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors.word_vectors import WordVectors
 
 TABLE, PICTURE, WORDS = "stability.md", "stability.png", "stability.jsonl"
-SHOWN = 5  # words of a band, most and least stable
+SHOWN = 5  # words of a stratum, most and least stable
 
 
 class Group(NamedTuple):
     """Members that differ by chance alone."""
 
     name: str
-    members: list[WordVectors]
+    ensemble: list[WordVectors]
     counts: np.ndarray
 
 
@@ -39,7 +39,7 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("run", [], "Run directory, a member; give several.")
     flags.DEFINE_integer("topn", 10, "Nearest words that are compared.", lower_bound=1)
     flags.DEFINE_integer(
-        "words", 1000, "Words of each band of frequency that are asked.", lower_bound=5
+        "words", 1000, "Words of each stratum of frequency that are asked.", lower_bound=5
     )
     flags.DEFINE_string("workdir", "", "Folder of the results (default: the sweep's).")
     flags.DEFINE_boolean("plots", True, "Draw the picture.")
@@ -63,9 +63,9 @@ def report(
     """Writes what is known of each group; prints the table."""
     found = {}
     for number, group in enumerate(groups):
-        console.log(f"{group.name}: {counted(len(group.members), 'member')}")
-        found[group.name] = of_group = stability.of_members(
-            group.members, group.counts, topn, asked
+        console.log(f"{group.name}: {counted(len(group.ensemble), 'member')}")
+        found[group.name] = of_group = stability.of_ensemble(
+            group.ensemble, group.counts, topn, asked
         )
         path = folder / f"mean-{number}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def report(
     write_atomically(str(folder / WORDS), "".join(_lines(found)).encode())
     print(text)
     if plots:
-        plot_stability.plot(folder / PICTURE, {n: s.bands for n, s in found.items()}, topn)
+        plot_stability.plot(folder / PICTURE, {n: s.strata for n, s in found.items()}, topn)
     names = [TABLE, WORDS, *([PICTURE] if plots else [])]
     print("\n".join(f"written to {folder / name}" for name in names))
 
@@ -102,25 +102,25 @@ def _of_sweep(folder: Path) -> Iterable[Group]:
         absent = [path for path in paths if not path.is_file()]
         if absent:
             raise UserError(f"--sweep={folder}: no {absent[0]}: --save_vectors writes it")
-        members = [vectors_io.load(path, note=console.note) for path in paths]
-        yield Group(f"{name}{', lines drawn anew' * bool(drawn)}", members, counts)
+        ensemble = [vectors_io.load(path, note=console.note) for path in paths]
+        yield Group(f"{name}{', lines drawn anew' * bool(drawn)}", ensemble, counts)
 
 
 def _of_runs(paths: list[str]) -> Iterable[Group]:
     """Runs of one vocabulary. Raises UserError where theirs differ."""
     folders = [Path(path).expanduser() for path in paths]
-    members = [newest.of_run(folder).wv for folder in folders]
-    for folder, wv in zip(folders, members, strict=True):
-        if wv.words != members[0].words:
+    ensemble = [newest.of_run(folder).wv for folder in folders]
+    for folder, wv in zip(folders, ensemble, strict=True):
+        if wv.words != ensemble[0].words:
             raise UserError(f"--run={folder}: its words are others than those of {folders[0]}")
-        if wv.vectors.shape != members[0].vectors.shape:
+        if wv.vectors.shape != ensemble[0].vectors.shape:
             raise UserError(f"--run={folder}: its --dim is another than that of {folders[0]}")
-    if len(members) < 2:
+    if len(ensemble) < 2:
         raise UserError("--run: give it several times, once for each member")
-    counts = members[0].counts
+    counts = ensemble[0].counts
     if counts is None:
         raise UserError(f"--run={folders[0]}: holds no {rundir.VOCAB}")
-    yield Group("runs", members, counts)
+    yield Group("runs", ensemble, counts)
 
 
 def _lines(found: dict[str, stability.Stability]) -> Iterable[str]:
@@ -134,8 +134,8 @@ def table(found: dict[str, stability.Stability]) -> str:
     """stability.md."""
     parts = []
     for number, (name, of_group) in enumerate(found.items()):
-        head = f"## {name}: {counted(of_group.members, 'member')}\n"
-        parts += [head, _bands(of_group), _extremes(of_group)]
+        head = f"## {name}: {counted(of_group.size, 'member')}\n"
+        parts += [head, _strata(of_group), _extremes(of_group)]
         if of_group.worth:
             parts.append(_worth(of_group, number))
     return "\n".join([_said(next(iter(found.values()))), *parts])
@@ -144,37 +144,40 @@ def table(found: dict[str, stability.Stability]) -> str:
 def _said(first: stability.Stability) -> str:
     return (
         "# How stable neighbours are\n\n"
-        f"Overlap: the share of a word's {first.topn} nearest words that two members have in "
-        "common,\nmean over all pairs of members. ±: half width of the 95% interval over members "
-        "drawn anew\n(the jackknife), of a band also over its words where some were drawn.\n"
+        f"Overlap: the share of a word's nearest words (the first {first.topn}) that two members "
+        "have in common,\nmean over all pairs of members. ±: half width of the 95% interval over "
+        "members drawn anew\n(the jackknife), of a range of frequencies also over its words where "
+        "some were drawn.\n"
     )
 
 
-def _bands(of_group: stability.Stability) -> str:
+def _strata(of_group: stability.Stability) -> str:
     rows = [
         [
-            f"{band.low:,} and more" if band.high is None else f"{band.low:,} to {band.high - 1:,}",
-            f"{band.words:,}",
-            f"{band.asked:,}",
-            tables.plus_minus(band.overlap, band.half),
+            f"{stratum.low:,} and more"
+            if stratum.high is None
+            else f"{stratum.low:,} to {stratum.high - 1:,}",
+            f"{stratum.words:,}",
+            f"{stratum.asked:,}",
+            tables.plus_minus(stratum.overlap, stratum.half),
         ]
-        for band in of_group.bands
+        for stratum in of_group.strata
     ]
     return tables.markdown(["occurrences", "words", "asked", "overlap"], rows)
 
 
 def _extremes(of_group: stability.Stability) -> str:
-    """The most and the least stable words of each band."""
+    """The most and the least stable words of each stratum."""
     rows = []
-    for band in of_group.bands:
+    for stratum in of_group.strata:
         words = [
             w
             for w in of_group.words
-            if w.count >= band.low and (band.high is None or w.count < band.high)
+            if w.count >= stratum.low and (stratum.high is None or w.count < stratum.high)
         ]
         words.sort(key=lambda word: -word.overlap)
         most, least = words[:SHOWN], words[: -SHOWN - 1 : -1]
-        rows.append([f"{band.low:,}", *(", ".join(map(_shown, some)) for some in (most, least))])
+        rows.append([f"{stratum.low:,}", *(", ".join(map(_shown, some)) for some in (most, least))])
     return tables.markdown(["from", "most stable", "least stable"], rows)
 
 

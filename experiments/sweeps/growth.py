@@ -1,0 +1,155 @@
+"""A sweep's folder that grows: what it holds is known by flags and text, and only the rest trains.
+
+A trial is the same whatever else its sweep has: by its resolved flags, but for the room that its
+program has for the largest window and the most negatives. It keeps its number, under which its
+files lie, as long as its folder.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.cli import earlier_flags
+from experiments.cli.config import RunConfig, to_flagfile
+from experiments.runs.store import LINES, SETTINGS, Results
+from experiments.sweeps.plan import Program, Trial
+from w2v_jax.data.writing import write_atomically
+from w2v_jax.types import UserError
+
+NUMBERS = "trials.json"  # the flags of each trial that the folder has a number for
+GROWS = ("axes", "base", "settings", "design", "seeds", "bootstrap", "flags")
+_ROOM = ("window_limit", "negatives_limit")
+
+
+class Known(NamedTuple):
+    """What a folder holds: its settings, and its trials' numbers by their keys."""
+
+    settings: dict
+    numbers: dict[str, int]
+    flags: dict[int, dict[str, str]]
+
+
+def key_of(flags: dict[str, str]) -> str:
+    """What tells a trial from others: its resolved flags, as of any version, without its room."""
+    whole = earlier_flags.resolved_of(flags)
+    apart = (*earlier_flags.APART, *_ROOM)
+    return json.dumps({name: x for name, x in sorted(whole.items()) if name not in apart})
+
+
+def flags_of(line: dict, base: str) -> dict[str, str]:
+    """A line's own flags: those of the folder, with what it changes."""
+    return {**earlier_flags.stored(base), **earlier_flags.stored(line["flags"])}
+
+
+def known(folder: Path) -> Known:
+    """What a folder holds so far; nothing, where it holds no sweep."""
+    if not (folder / SETTINGS).exists():
+        return Known({}, {}, {})
+    settings = Results(folder, None, same_machine=False).settings
+    flags: dict[int, dict[str, str]] = {}
+    if (folder / NUMBERS).exists():
+        try:
+            stored = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
+            flags = {int(number): own for number, own in stored.items()}
+        except (ValueError, AttributeError, TypeError) as error:
+            raise UserError(f"{folder / NUMBERS}: damaged") from error
+    elif (folder / LINES).exists():  # of a version before
+        lines = Results(folder, None, same_machine=False).lines
+        flags = {line["member"]: flags_of(line, settings["flags"]) for line in lines}
+    return Known(settings, {key_of(own): number for number, own in flags.items()}, flags)
+
+
+def merged(old: dict, new: dict) -> dict:
+    """The settings of a folder that grows by a sweep: the axes and settings of both.
+
+    A setting has a value for each axis: where it lacks one, that of its own sweep's flags.
+    """
+    if not old:
+        return new
+    axes = {n: _union(old["axes"].get(n, []), new["axes"].get(n, [])) for n in _axes(old, new)}
+    parts = [_filled(one, axes) for one in (old, new)]
+    for one in parts:
+        for setting in one["settings"]:
+            axes = {n: _union(axes[n], [setting[n]]) for n in axes}
+    alike = old["design"] == new["design"] and old["axes"].keys() == new["axes"].keys()
+    return {
+        **old,
+        "flags": new["flags"],
+        "axes": axes,
+        "base": parts[1]["base"],
+        "settings": _union(parts[0]["settings"], parts[1]["settings"]),
+        "design": new["design"] if alike else "list",
+        "seeds": max(old["seeds"], new["seeds"]),
+        "bootstrap": max(old.get("bootstrap", 0), new.get("bootstrap", 0)),
+    }
+
+
+def _axes(old: dict, new: dict) -> list[str]:
+    return list(dict.fromkeys([*old["axes"], *new["axes"]]))
+
+
+def _filled(settings: dict, axes: Iterable[str]) -> dict:
+    """Base and settings with a value of each axis, those that were not swept by their flags."""
+    own = earlier_flags.values_of(earlier_flags.stored(settings["flags"]), axes)
+    return {
+        "base": {**own, **settings["base"]},
+        "settings": [{**own, **setting} for setting in settings["settings"]],
+    }
+
+
+def _union(one: Sequence, other: Sequence) -> list:
+    return [*one, *(value for value in other if value not in one)]
+
+
+def numbered(
+    programs: Sequence[Program], held: Known
+) -> tuple[list[Program], dict[int, dict[str, str]]]:
+    """Programs whose trials have the numbers of the folder, new ones the next; their flags."""
+    free = max(held.numbers.values(), default=-1) + 1
+    found: dict[int, int] = {}
+    flags: dict[int, dict[str, str]] = {}
+    trials = sorted((t for program in programs for t in program.trials), key=lambda t: t.index)
+    for trial in trials:
+        own = earlier_flags.of(trial.config)
+        number = held.numbers.get(key_of(own))
+        if number is None:
+            number, free = free, free + 1
+        found[trial.index], flags[number] = number, own
+
+    def renumbered(trial: Trial) -> Trial:
+        return dataclasses.replace(trial, index=found[trial.index])
+
+    return [
+        dataclasses.replace(program, trials=tuple(map(renumbered, program.trials)))
+        for program in programs
+    ], flags
+
+
+def keep(folder: Path, held: Known, flags: dict[int, dict[str, str]], settings: dict) -> None:
+    """Writes which number is whose, and the settings of all."""
+    for name, values in ((NUMBERS, {**held.flags, **flags}), (SETTINGS, settings)):
+        path, text = folder / name, json.dumps(values, indent=2) + "\n"
+        if not path.exists() or json.loads(path.read_text(encoding="utf-8")) != json.loads(text):
+            write_atomically(str(path), text.encode())
+
+
+def renew(results: Results, base: RunConfig, before: str, settings: dict) -> None:
+    """The lines as of all axes: values of those that were not swept before, flags beside the base.
+
+    before: the flags that the lines' own are beside.
+    """
+    here, axes, changed = earlier_flags.of(base), settings["axes"], False
+    for line in results.lines:
+        own = flags_of(line, before)
+        values = {**earlier_flags.values_of(own, axes), **line["setting"]}
+        flags = to_flagfile((n, x) for n, x in own.items() if here.get(n) != x)
+        setting, told = {name: values[name] for name in axes}, " ".join(flags.split())
+        if before == settings["flags"]:
+            told = line["flags"]
+        if (setting, told) != (line["setting"], line["flags"]):
+            line.update(setting=setting, flags=told)
+            changed = True
+    if changed:
+        results.rewrite()

@@ -1,0 +1,117 @@
+"""A sweep that grows trains what is new, keeps what it has, and is the sweep made at once."""
+
+import json
+import shutil
+
+import pytest
+from scripts import QUICK, start, text_of
+
+from experiments.sweeps import run as sweep_run
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The flags and numbers of the trials that are trained from now on."""
+    own, found = sweep_run.train, []
+
+    def train(program, *rest):
+        found.extend((trial.config.seed, trial.setting) for trial in program.trials)
+        return own(program, *rest)
+
+    monkeypatch.setattr(sweep_run, "train", train)
+    return found
+
+
+@pytest.fixture
+def grow(tmp_path, trained):
+    (tmp_path / "text.txt").write_text(text_of())
+
+    def sweep(*args, out="out", status=0):
+        trained.clear()
+        given = [*QUICK, f"--corpus={tmp_path / 'text.txt'}", f"--workdir={tmp_path / out}"]
+        assert start("ptb_ablation", *given, "--noplots", *args) == status
+        return list(trained)
+
+    return sweep
+
+
+def lines_of(folder, *names):
+    lines = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    found = {}
+    for line in lines:
+        key = json.dumps([line["setting"], line["seed"]], sort_keys=True)
+        assert key not in found
+        found[key] = {name: line[name] for name in names}
+    return found
+
+
+MEASURES = ("loss", "steps", "epochs")
+
+
+def test_values_seeds_and_axes_are_added(grow, tmp_path):
+    first = grow("--sweep=learning_rate=0.1,0.2", "--seeds=2")
+    assert len(first) == 6  # with the baseline
+    assert grow("--sweep=learning_rate=0.1,0.2", "--seeds=2") == []
+    value = grow("--sweep=learning_rate=0.1,0.2,0.3", "--seeds=2")
+    assert [(seed, s["learning_rate"]) for seed, s in value] == [(1, 0.3), (2, 0.3)]
+    seed = grow("--sweep=learning_rate=0.1,0.2,0.3", "--seeds=3")
+    assert [seed for seed, _ in seed] == [3] * 4
+    axis = grow("--sweep=learning_rate=0.1,0.2,0.3", "--sweep=dim=4,5", "--seeds=3")
+    assert len(axis) == 9 and {s["dim"] for _, s in axis} == {5}
+    assert grow("--sweep=dim=4,5", "--seeds=3") == [(s, {"dim": 5}) for s in (1, 2, 3)]
+    grow("--sweep=learning_rate=0.1,0.2,0.3", "--sweep=dim=4,5", "--seeds=3", out="at_once")
+    grow("--sweep=dim=4,5", "--seeds=3", out="at_once")
+    ours, theirs = (lines_of(tmp_path / name, *MEASURES) for name in ("out", "at_once"))
+    assert ours == theirs and len(ours) == 24
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())
+    assert settings["axes"] == {"learning_rate": [0.002, 0.1, 0.2, 0.3], "dim": [4, 5]}
+    assert settings["seeds"] == 3
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "8 settings, 24 trials" in table
+
+
+def test_a_lines_flags_are_its_trial_whatever_the_base_became(grow, tmp_path):
+    grow("--sweep=learning_rate=0.1,0.2", "--seeds=1")
+    grow("--sweep=learning_rate=0.1", "--seeds=1", "--learning_rate=0.2")
+    lines = lines_of(tmp_path / "out", "flags")
+    assert "--learning_rate=0.2" in (tmp_path / "out" / "flags.cfg").read_text()
+    for key, line in lines.items():
+        rate = json.loads(key)[0]["learning_rate"]
+        assert line["flags"] == ("" if rate == 0.2 else f"--learning_rate={rate}")
+
+
+def test_numbers_stay_and_files_lie_under_them(grow, tmp_path):
+    grow("--sweep=learning_rate=0.1", "--seeds=1", "--save_vectors")
+    before = lines_of(tmp_path / "out", "member")
+    kept = (tmp_path / "out" / "vectors" / "1.txt").read_bytes()
+    grow("--sweep=learning_rate=0.05,0.1", "--seeds=2", "--save_vectors")
+    after = lines_of(tmp_path / "out", "member")
+    assert before.items() <= after.items() and len({x["member"] for x in after.values()}) == 6
+    assert (tmp_path / "out" / "vectors" / "1.txt").read_bytes() == kept
+    # Of a version that had no list of numbers, the lines tell them.
+    (tmp_path / "out" / "trials.json").unlink()
+    assert grow("--sweep=learning_rate=0.05,0.1", "--seeds=2", "--save_vectors") == []
+    assert lines_of(tmp_path / "out", "member") == after
+
+
+def test_another_text_or_flag_is_another_sweep(grow, tmp_path, capsys):
+    grow("--sweep=learning_rate=0.1", "--seeds=1")
+    shutil.copytree(tmp_path / "out", tmp_path / "kept")
+    grow("--sweep=learning_rate=0.1", "--seeds=1", "--dim=5", status=1)
+    assert "holds results with --dim = 4, not 5" in capsys.readouterr().err
+    grow("--sweep=learning_rate=0.1", "--bootstrap=2", status=1)
+    assert "bootstrap = 0, not 2" in capsys.readouterr().err
+    (tmp_path / "text.txt").write_text(text_of(seed=9))
+    grow("--sweep=learning_rate=0.1", "--seeds=2", status=1)
+    assert "corpus_sha256" in capsys.readouterr().err
+    for name in ("results.jsonl", "settings.json", "trials.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "kept" / name).read_bytes()
+
+
+def test_a_bootstrap_grows(grow, tmp_path):
+    grow("--bootstrap=2")
+    assert [seed for seed, _ in grow("--bootstrap=3")] == [3]
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "1 setting, 3 trials" in table and "each with lines drawn anew" in table
