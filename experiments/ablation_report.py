@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.cli import command
+from experiments.cli import command, pictures
 from experiments.runs.store import LINES, SETTINGS, Results
 from experiments.sweeps import folder as sweep_folder
 from w2v_jax.types import UserError
@@ -22,6 +22,7 @@ def define_flags() -> None:
     """The report's flags."""
     flags.DEFINE_string("workdir", "", "Folder of the sweep.")
     flags.DEFINE_boolean("plots", True, "Draw the pictures too.")
+    pictures.define_flags()
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
     results = Results(folder, None, same_machine=False)
     if not {"axes", "base", "design"} <= json.loads((folder / SETTINGS).read_text()).keys():
         raise UserError(f"{folder / SETTINGS}: not the settings of a sweep")
-    sweep_folder.report(results, flags.FLAGS.plots)
+    sweep_folder.report(results, pictures.of_flags() if flags.FLAGS.plots else ())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from w2v_jax import heldout_text, runs
 from w2v_jax.config import Config, make
 from w2v_jax.data import preparation, sources
@@ -31,7 +33,7 @@ def train(
 ) -> runs.Run:
     """Trains word vectors on sentences, files or a corpus.
 
-    text: sentences, each a list of words; a file or a glob of files, UTF-8, a sentence a line; or a
+    text: sentences, each a list of words; a file, a folder or a glob, a sentence a line; or a
     Corpus, whose vocabulary is fixed. config: a Config (None: its defaults), with the fields in
     `changes`: train(text, dim=200, model="cbow"). heldout: a text that is not trained on; its loss
     and perplexity are in the history where an epoch ends. early_stopping: end after so many epochs
@@ -58,30 +60,42 @@ def windows_of(text: Text, corpus: Corpus, config: Config) -> heldout_text.Windo
     """
     unk, eos = config.unk, config.reading == "stream"
     how = preparation.checked(config.lower, config.tokens, config.encoding)
+
+    def prepared(words):
+        return how.words(" ".join(words)).split()
+
+    if isinstance(text, str | Path) and not str(text).strip():
+        raise UserError("`heldout`: names no file")
+    lines: Iterable[list[str]]
+    if isinstance(text, str | Path):
+        paths = sources.locate("", corpus=str(text), argument="heldout").paths
+        found = heldout_text.read(paths, corpus.vocab, unk=unk, eos=eos, how=how)
+        return heldout_text.windows(found, WINDOW)
     if isinstance(text, Corpus):
+        if text.settings and text.settings.reading != config.reading:
+            made = text.settings.reading
+            raise UserError(f"`heldout`: was read as {made}, the text as {config.reading}")
+        eos = eos and text.settings is None  # else it has them
         words, ends = text.vocab.words, text.line_ends.tolist()
         begins = [0, *ends[:-1]]
         lines = ([words[i] for i in text.ids[a:b]] for a, b in zip(begins, ends, strict=True))
-        found = heldout_text.of_lines(lines, corpus.vocab, unk=unk, eos=eos)
-    elif isinstance(text, str | Path):
-        paths = sources.locate("", corpus=str(text), argument="heldout").paths
-        found = heldout_text.read(paths, corpus.vocab, unk=unk, eos=eos, how=how)
     else:
-        lines = (list(map(how.words, words)) for words in checked(text, "heldout"))
-        found = heldout_text.of_lines(lines, corpus.vocab, unk=unk, eos=eos)
+        lines = checked(text, "heldout")
+    found = heldout_text.of_lines(map(prepared, lines), corpus.vocab, unk=unk, eos=eos)
     return heldout_text.windows(found, WINDOW)
 
 
 def checked_patience(early_stopping: int, measured: bool) -> int:
     """`early_stopping`. Raises UserError where it is no count, or nothing is measured."""
     shown = f"`early_stopping={early_stopping}`"
-    if isinstance(early_stopping, bool) or not isinstance(early_stopping, int):
+    whole = isinstance(early_stopping, int | np.integer)
+    if isinstance(early_stopping, bool) or not whole:
         raise UserError(f"{shown}: not a whole number")
     if early_stopping < 0:
         raise UserError(f"{shown}: must be at least 0")
     if early_stopping and not measured:
         raise UserError(f"{shown}: needs a held-out text: give `heldout`")
-    return early_stopping
+    return int(early_stopping)
 
 
 def corpus_of(text: Text, config: Config) -> Corpus:
@@ -108,9 +122,9 @@ def load(path: str | Path, limit: int | None = None) -> WordVectors:
     """Vectors of any program, known by the file's bytes, plain or packed.
 
     word2vec's text and binary, GloVe's and fastText's text, npz, safetensors, Parquet and gensim's
-    KeyedVectors; .gz, .bz2, .xz, .zip (FILE.zip/MEMBER where it holds several). limit: the first so
-    many words; no more is read of text and binary files. Rows that cannot be used are left out, and
-    told in one warning. Raises UserError, which names file and line.
+    KeyedVectors; .gz, .bz2, .xz, .zst, .zip (FILE.zip/MEMBER where it holds several). limit: the
+    first so many words; no more is read of text and binary files. Rows that cannot be used are left
+    out, and told in one warning. Raises UserError, which names file and line.
     """
     return io.load(path, limit)
 

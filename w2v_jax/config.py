@@ -191,6 +191,8 @@ class Config:
 
     def __post_init__(self):
         check(self)
+        # An encoding goes by one name; the dataclass is frozen for all others.
+        object.__setattr__(self, "encoding", preparation.encoding_of(self.encoding))
 
     def text_settings(self) -> TextSettings:
         """What makes a text a corpus; a field that is None has its default."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from array import array
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from w2v_jax.data.preparation import PLAIN, Preparation
 from w2v_jax.data.vocab import EOS, UNK
 from w2v_jax.types import UserError, Vocab
 
+PART = 1 << 16  # tokens whose windows are made at a time
 BLOCK = 1000  # tokens of a part of a text that is one line
 
 
@@ -52,16 +54,16 @@ def of_lines(
         raise UserError(f"`unk={unk}`: not one of keep, drop")
     index = {word: i for i, word in enumerate(vocab.words)}
     unknown = index.get(UNK, -1) if unk == "keep" else -1
-    ids, ends, words = [], [], 0
+    ids, ends, words = array("i"), array("q"), 0
     for line in lines:
         line = [*line, EOS] if eos else line
         found = [index.get(word, unknown) for word in line]
-        ids.extend(i for i in found if i >= 0)
+        ids.extend([i for i in found if i >= 0])
         ends.append(len(ids))
         words += len(line)
     if not ids:
         raise UserError(f"{name}: holds no word of the vocabulary")
-    line_ends = np.array([len(ids)] if eos else np.unique(ends), np.int64)
+    line_ends = np.array([len(ids)] if eos else np.unique(np.array(ends)), np.int64)
     line_ends = line_ends[line_ends > 0]
     return Corpus(np.array(ids, np.int32), line_ends, vocab, words, "")
 
@@ -77,21 +79,28 @@ def windows(text: Corpus, window: int) -> Windows:
     Raises UserError where no two words stand side by side.
     """
     size, lines = len(text.ids), len(text.line_ends)
-    line = np.repeat(np.arange(lines), np.diff(text.line_ends, prepend=0))
+    line = np.repeat(np.arange(lines, dtype=np.int32), np.diff(text.line_ends, prepend=0))
     offsets = np.concatenate([np.arange(-window, 0), np.arange(1, window + 1)]).astype(np.int32)
-    position = np.arange(size, dtype=np.int32)[:, None] + offsets
-    other = np.clip(position, 0, size - 1)
-    exists = (position == other) & (line[other] == line[:, None])
-    if not exists.any():
+    law = (1 - (np.abs(offsets) - 1) / window).astype(np.float32)
+    parts, contexts, weights = [], [], []
+    for begin in range(0, size, PART):  # the arrays between are several times as large
+        own = np.arange(begin, min(begin + PART, size), dtype=np.int32)
+        position = own[:, None] + offsets
+        other = np.clip(position, 0, size - 1)
+        exists = (position == other) & (line[other] == line[own, None])
+        some = exists.any(axis=1)
+        parts.append(own[some])
+        contexts.append(np.where(exists, text.ids[other], 0)[some].astype(np.int32))
+        weights.append(np.where(exists, law, 0)[some].astype(np.float32))
+    index = np.concatenate(parts)
+    if not len(index):
         raise UserError("the held-out text has no two words side by side on a line")
-    index = np.flatnonzero(exists.any(axis=1))
     centres = np.asarray(text.ids[:])[index]
     types, row = np.unique(centres, return_inverse=True)
-    law = 1 - (np.abs(offsets) - 1) / window
     return Windows(
         centres=centres.astype(np.int32),
-        contexts=np.where(exists, text.ids[other], 0)[index].astype(np.int32),
-        weights=np.where(exists, law, 0)[index].astype(np.float32),
+        contexts=np.concatenate(contexts),
+        weights=np.concatenate(weights),
         types=types.astype(np.int32),
         row=row.astype(np.int32),
         ends=np.searchsorted(index, _parts(text)).astype(np.int32),

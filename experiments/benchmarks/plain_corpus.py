@@ -4,11 +4,10 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
+from w2v_jax.data import files
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.writing import whole_file
 from w2v_jax.types import UserError
-
-COMPRESSED = (".gz", ".xz", ".bz2")
 
 
 class PlainText(NamedTuple):
@@ -26,7 +25,7 @@ def plain(source: corpora.Source, max_words: int, folder: Path) -> PlainText:
     A single plain file is read where it lies; anything else, as the first max_words of a text, is
     written to corpus.txt in `folder`. Raises UserError as corpus.read_lines does.
     """
-    lone = len(source.paths) == 1 and Path(source.paths[0]).suffix.lower() not in COMPRESSED
+    lone = len(source.paths) == 1 and not files.is_packed(source.paths[0])
     digest = hashlib.sha256()
     if lone and not max_words:
         words, lines = _count(_lines(source, 0, digest))

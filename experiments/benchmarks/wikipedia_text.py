@@ -15,7 +15,9 @@ from typing import BinaryIO, NamedTuple
 from absl import flags
 
 from experiments.cli import console
+from experiments.cli.errors import Stopped
 from experiments.report.tables import counted
+from experiments.runs import signals
 from w2v_jax.data import files
 from w2v_jax.data.writing import whole_file
 from w2v_jax.types import UserError
@@ -27,8 +29,10 @@ _LEFT_OUT = (  # tags whose content is no running text
 )
 _ITEM = "\ufdd0"  # no character: where an item of a list begins
 _PACK = {".gz": gzip.open, ".xz": lzma.open}
-# A link into another namespace or another language's Wikipedia is no text of the paragraph.
-_NAMESPACE = re.compile(r"\s*:?(file|image|category|media|[a-z]{2,3}(-[a-z]+)*):", re.IGNORECASE)
+# A link to another language's Wikipedia is no text of the paragraph.
+_LANGUAGE = re.compile(r":?[a-z]{2,3}(-[a-z]+)*:\S")
+_SPACES = frozenset(("file", "image", "category", "media"))  # as every Wikipedia knows them
+_SWITCH = re.compile("__[A-Z]+__")
 _NOT_WORDS = re.compile("[^a-z0-9]+")
 
 
@@ -57,6 +61,8 @@ def main() -> None:
     if find_spec("mwparserfromhell") is None:
         raise UserError("a dump is read by mwparserfromhell: pip install mwparserfromhell")
     output = Path(values.output).expanduser()
+    if output.suffix in (".bz2", ".zst", ".zip"):
+        raise UserError(f"--output={output}: is packed as .gz or .xz, or plain")
     if output.exists() and not values.overwrite:
         raise UserError(f"--output={output}: is there; another file, or --overwrite")
     began = time.perf_counter()
@@ -72,13 +78,19 @@ def main() -> None:
     )
 
 
-def write(texts: Iterable[str], file: BinaryIO, words: int) -> Written:
-    """The paragraphs of articles' markup, up to and with the one that reaches so many words."""
+def write(texts: Iterable[tuple[str, frozenset]], file: BinaryIO, words: int) -> Written:
+    """The paragraphs of articles' markup, up to and with the one that reaches so many words.
+
+    texts: markup, and the namespaces that its links may lead to. Raises Stopped on a signal, which
+    the parser of markup would swallow.
+    """
     articles = lines = total = 0
-    with console.progress_bar(words) as bar:
-        for markup in texts:
+    with console.progress_bar(words) as bar, signals.watched() as asked:
+        for markup, namespaces in texts:
+            if asked.number:
+                raise Stopped(asked.number, "nothing is written")
             articles += 1
-            for line in paragraphs(markup):
+            for line in paragraphs(markup, namespaces):
                 count = line.count(" ") + 1
                 file.write(f"{line}\n".encode())
                 bar.update(count)
@@ -88,20 +100,23 @@ def write(texts: Iterable[str], file: BinaryIO, words: int) -> Written:
     return Written(articles, lines, total)
 
 
-def articles(dump: BinaryIO, called: str) -> Iterator[str]:
-    """The markup of each article, in the dump's order, without redirects.
+def articles(dump: BinaryIO, called: str) -> Iterator[tuple[str, frozenset]]:
+    """The markup of each article, in the dump's order, without redirects, and its namespaces.
 
     Raises UserError for what is no dump.
     """
+    spaces = set(_SPACES)
     try:
         events = ET.iterparse(dump, events=("start", "end"))
         _, root = next(events)
         for event, element in events:
+            if event == "end" and _name(element) == "namespace" and element.text:
+                spaces.add(element.text.lower())
             if event != "end" or _name(element) != "page":
                 continue
             found = {_name(e): e.text or "" for e in element.iter()}
             if found.get("ns") == "0" and "redirect" not in found:
-                yield found.get("text", "")
+                yield found.get("text", ""), frozenset(spaces)
             root.clear()
     except ET.ParseError as error:
         raise UserError(f"{called}: no XML of a dump ({error})") from error
@@ -111,12 +126,12 @@ def _name(element: ET.Element) -> str:
     return element.tag.rpartition("}")[2]  # without the dump's namespace
 
 
-def paragraphs(markup: str) -> Iterator[str]:
+def paragraphs(markup: str, namespaces: frozenset = _SPACES) -> Iterator[str]:
     """The paragraphs of an article as words of a-z and single digits, those of LEAST or more."""
     import mwparserfromhell
 
-    code = mwparserfromhell.parse(markup)
-    for paragraph in _plain(code).split("\n"):
+    code = mwparserfromhell.parse(_SWITCH.sub(" ", markup))
+    for paragraph in _plain(code, namespaces).split("\n"):
         line = "" if _ITEM in paragraph else normalised(paragraph)
         if line.count(" ") + 1 >= LEAST:
             yield line
@@ -127,31 +142,33 @@ def normalised(text: str) -> str:
 
     An apostrophe joins what it parts, as in "zhuangzis"; all else parts.
     """
-    text = unicodedata.normalize("NFKD", text.lower().replace("'", "").replace("’", ""))
+    text = unicodedata.normalize("NFKD", text.replace("'", "").replace("’", "")).lower()
     text = "".join(c for c in text if not unicodedata.combining(c))
     text = re.sub("([0-9])", r" \1 ", text)
     return _NOT_WORDS.sub(" ", text).strip()
 
 
-def _plain(code) -> str:
+def _plain(code, namespaces: frozenset) -> str:
     """What a reader sees of parsed markup, without headings, tables, notes and templates.
 
     A line that is an item of a list holds _ITEM.
     """
-    return "".join(_of_node(node) for node in code.nodes)
+    return "".join(_of_node(node, namespaces) for node in code.nodes)
 
 
-def _of_node(node) -> str:
+def _of_node(node, namespaces: frozenset) -> str:
     from mwparserfromhell import nodes
 
     if isinstance(node, nodes.Text):
         return str(node.value)
     if isinstance(node, nodes.Wikilink):
-        if _NAMESPACE.match(str(node.title)):
+        title = str(node.title).strip()
+        space, colon, _ = title.lstrip(":").partition(":")
+        if _LANGUAGE.match(title) or (colon and space.strip().lower() in namespaces):
             return ""
-        return _plain(node.text if node.text is not None else node.title)
+        return _plain(node.text if node.text is not None else node.title, namespaces)
     if isinstance(node, nodes.ExternalLink):
-        return _plain(node.title) if node.title is not None else ""
+        return _plain(node.title, namespaces) if node.title is not None else ""
     if isinstance(node, nodes.Heading):
         return "\n"
     if isinstance(node, nodes.HTMLEntity):
@@ -160,9 +177,9 @@ def _of_node(node) -> str:
         name = str(node.tag).strip().lower()
         if name in ("li", "dt", "dd"):
             return _ITEM
-        if name in _LEFT_OUT or node.contents is None:
-            return " "
-        return _plain(node.contents)
+        if name in _LEFT_OUT or not str(node.contents or ""):
+            return " "  # a <br> parts words
+        return _plain(node.contents, namespaces)
     return ""  # templates, their arguments, comments
 
 

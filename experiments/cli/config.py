@@ -12,12 +12,13 @@ from experiments.cli.errors import as_flags
 from w2v_jax import config as checking
 from w2v_jax.checks import REGISTRIES
 from w2v_jax.config import Config, field
+from w2v_jax.data.preparation import encoding_of
 from w2v_jax.data.sources import DATASETS, OWN
 from w2v_jax.types import TextSettings, UserError
 from w2v_jax.vectors.io import FORMATS, check_packages
 
 FLAGS = "flags.cfg"  # what a run calls the file of its own flags
-EXPORTED = ("input", "output", "sum")
+EXPORTED, PICTURES = ("input", "output", "sum"), ("png", "svg", "pdf")
 
 
 def _as_in_papers(name: str, default):
@@ -124,9 +125,7 @@ class RunConfig(Config):
     )
     workdir: str = field("", "Run directory (default: runs/SCRIPT-TIME).", result=False)
     overwrite: bool = field(False, "Replace the run that workdir holds.", result=False)
-    resume: bool = field(
-        True, "Go on with the run that workdir holds, if this is it.", result=False
-    )
+    resume: bool = field(True, "Go on with the run of workdir, if this is it.", result=False)
     checkpoint_every_sec: float = field(
         600.0,
         "Seconds between checkpoints, which are saved at a line of metrics (0: none; with no "
@@ -158,6 +157,9 @@ class RunConfig(Config):
     )
     evaluate: bool = field(True, "Word pairs and analogies at the end.", result=False)
     plots: bool = field(True, "Draw plots/ at the end.", result=False)
+    picture_formats: tuple = field(
+        ("png",), f"Any of {', '.join(PICTURES)}.", choices=PICTURES, result=False
+    )
     tensorboard: bool = field(False, "Also write TensorBoard events.", result=False)
     show_similar: tuple = field(
         ("you", "year", "car", "toyota"), "Words to print neighbours of.", result=False
@@ -254,6 +256,7 @@ def from_flags() -> RunConfig:
         raise UserError(f"--data_dir is for --dataset={' and --dataset='.join(OWN)} alone")
     config = RunConfig(**values)
     check(config)
+    config = dataclasses.replace(config, encoding=encoding_of(config.encoding))
     for name, cause in without_effect(config):
         if name in flags.FLAGS and flags.FLAGS[name].present:
             print(f"note: --{name} has no effect with {cause}", file=sys.stderr)

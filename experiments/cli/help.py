@@ -32,7 +32,7 @@ TOPICS = {
         *("heldout", "early_stopping", "perplexity", "perplexity_window"),
     ),
     "what is left behind": (
-        *("export_formats", "evaluate", "plots", "tensorboard", "show_similar"),
+        *("export_formats", "evaluate", "plots", "picture_formats", "tensorboard", "show_similar"),
         *(
             "show_similar_each_epoch",
             "show_analogies",

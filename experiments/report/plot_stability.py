@@ -8,10 +8,10 @@ from w2v_jax.vectors import style
 from w2v_jax.vectors.plots import new_figure, save_figure
 
 
-def plot(path: Path, groups: Mapping[str, Sequence[Stratum]], topn: int) -> None:
+def plot(paths: Sequence[Path], groups: Mapping[str, Sequence[Stratum]], topn: int) -> None:
     """A curve a group, its points at the strata' middles, bars: 95% intervals.
 
-    Raises UserError without matplotlib or where path can't be written.
+    Raises UserError without matplotlib or where a path can't be written.
     """
     figure = new_figure(8, 4.5)
     axes = figure.add_subplot()
@@ -38,4 +38,4 @@ def plot(path: Path, groups: Mapping[str, Sequence[Stratum]], topn: int) -> None
     axes.set_title("What two members' neighbours have in common, 95% intervals", loc="left")
     style.plain_axes(axes)
     axes.legend(frameon=False)
-    save_figure(figure, path)
+    save_figure(figure, paths)

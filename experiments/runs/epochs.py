@@ -54,6 +54,10 @@ class Epochs:
         self._config, self._workdir, self._corpus = config, workdir, corpus
         self._hyper, self._held, self._file = hyper, held, None
         saved = saved or {}
+        self._how = _how(config, held)
+        if held and saved.get("how") not in (None, self._how):
+            console.note(f"{rundir.EPOCHS}: begins anew: the held-out text, or how, is another")
+            saved = {**saved, "bytes": 0, "last": None}
         self._bytes = saved.get("bytes")
         self.last, self._best = saved.get("last"), saved.get("best")
         self.stopped, self._seconds = saved.get("stopped"), saved.get("seconds", 0.0)
@@ -69,7 +73,9 @@ class Epochs:
     def open(self) -> None:
         """Opens epochs.jsonl, once the run's folder is there. Raises UserError."""
         if self._is_asked():
-            self._file = rundir.LinesFile(self._workdir / rundir.EPOCHS, self._bytes)
+            path = self._workdir / rundir.EPOCHS
+            before = 0 if path.exists() else None  # the checkpoint knows nothing of the file
+            self._file = rundir.LinesFile(path, before if self._bytes is None else self._bytes)
 
     def close(self) -> None:
         """Closes it."""
@@ -165,6 +171,7 @@ class Epochs:
         """All else that the epochs to come depend on, as JSON."""
         return {
             "bytes": self._file.end() if self._file else self._bytes,
+            "how": self._how if self._held else None,
             "last": self.last,
             "best": self._best,
             "stopped": self.stopped,
@@ -172,19 +179,46 @@ class Epochs:
             "early_stopping": self._stopping.saved() if self._stopping else None,
         }
 
-    def in_summary(self) -> dict:
-        """What summary.json has of them: figures of the epoch whose tables are the run's."""
-        line = (self._best if self._stopping else None) or self.last
-        if not self._held or not line:
+    def in_summary(self, params: Params, words: int) -> dict:
+        """What summary.json has of them: figures of the epoch whose tables are the run's.
+
+        params, words: the run's tables, and how many words it trained. They are measured where no
+        epoch's line is of them.
+        """
+        if not self._held:
             return {}
+        line = (self._best if self._stopping else None) or self.last
+        if line is None or not (self._best or line["words"] == words):
+            line = {name: _finite(value) for name, value in self._measured(params).items()}
         names = ("heldout_loss", "heldout_loss_error", "perplexity", "perplexity_error")
         found = {name: line.get(name) for name in names}
-        found |= {"heldout_sha256": self._held.sha256, "heldout_sec": self._seconds}
-        if self._stopping:
+        found |= {**self._how, "heldout_sec": self._seconds}
+        if self._stopping and self._best:
             found |= {"best_epoch": self._stopping.epoch or None, "stopped_epoch": self.stopped}
             found |= {f"final_{name}": line[name] for name in ("loss", "loss_error")}
             found["objective"] = line["objective"]
         return found
+
+
+def _how(config: RunConfig, held: Heldout | None) -> dict:
+    """What is measured, and how."""
+    if held is None:
+        return {}
+    return {
+        "heldout_sha256": held.sha256,
+        "perplexity_window": config.perplexity_window,
+        "perplexity_asked": held.perplexity,
+    }
+
+
+def tell_of_lost(config: RunConfig, workdir: Path, summary: dict, held: Heldout | None) -> None:
+    """Notes what is asked of a complete run's epochs, which are gone."""
+    how = _how(config, held)
+    if any(summary.get(name) != value for name, value in how.items()):
+        console.note("--heldout: this run's epochs were not measured so, and are gone")
+    told = any("similar" in line for line in rundir.epochs(workdir))
+    if config.show_similar_each_epoch and not told:
+        console.note("--show_similar_each_epoch: this run's epochs are gone")
 
 
 def agreed(stops: bool, report: Report, config: RunConfig, corpus: Corpus, partners: Partners):

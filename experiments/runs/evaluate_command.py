@@ -11,11 +11,13 @@ from experiments.cli import console
 from experiments.report import judged
 from experiments.report.judged import Row, Tables
 from experiments.runs import vectors
+from w2v_jax.config import Config
 from w2v_jax.types import UserError
 from w2v_jax.vectors import judgements, suites
 from w2v_jax.vectors.suites import ANALOGIES, CATEGORIES, PAIRS, SUITES
 from w2v_jax.vectors.word_vectors import WordVectors
 
+PREPARED = ("lower", "tokens", "encoding")
 STANDARD = ("wordsim353", "simlex999", "google_analogies")
 
 
@@ -43,6 +45,10 @@ def define_flags() -> None:
     flags.DEFINE_string("against", "", "Run directory or vectors file to tell the differences to.")
     flags.DEFINE_string("corpus", "", "A text instead of vectors: which items it will cover.")
     flags.DEFINE_integer("min_count", 5, "With --corpus: words that occur less often are left out.")
+    for name in PREPARED:
+        about = Config.__dataclass_fields__[name]
+        define = flags.DEFINE_boolean if about.type is bool else flags.DEFINE_string
+        define(name, about.default, f"With --corpus: {about.metadata['help']}")
     vectors.define_flags()
 
 
@@ -83,7 +89,11 @@ def _tables() -> Tables:
     if values.run or values.vectors or values.against:
         raise UserError("--corpus is measured alone: without --run, --vectors and --against")
     try:
-        corpus = w2v_jax.Corpus.from_files(values.corpus, min_count=values.min_count)
+        corpus = w2v_jax.Corpus.from_files(
+            values.corpus,
+            min_count=values.min_count,
+            **{name: values[name].value for name in PREPARED},
+        )
     except UserError as error:
         raise UserError(str(error).replace("`files=", "`corpus=", 1)) from error
     words = corpus.vocab.words

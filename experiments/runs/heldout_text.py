@@ -3,6 +3,7 @@
 import dataclasses
 from typing import NamedTuple
 
+import numpy as np
 from absl import flags
 
 from experiments.cli import console
@@ -13,10 +14,12 @@ from w2v_jax.data import loader, preparation
 from w2v_jax.data import sources as corpora
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.sources import Source
+from w2v_jax.data.vocab import EOS, UNK
 from w2v_jax.heldout_text import Windows
 from w2v_jax.types import StaticConfig, UserError
 
 VALID = "valid"  # PTB's
+USUAL = 0.5  # share of a text's words that have an id
 
 
 class Heldout(NamedTuple):
@@ -66,9 +69,26 @@ def read(config: RunConfig, source: Source, corpus: Corpus) -> Heldout | None:
         return None
     eos = config.reading == "stream"
     how = preparation.checked(config.lower, config.tokens, config.encoding)
-    text = heldout_text.read(found.paths, corpus.vocab, unk=config.unk, eos=eos, how=how)
-    windows = heldout_text.windows(text, config.perplexity_window)
+    try:
+        text = heldout_text.read(found.paths, corpus.vocab, unk=config.unk, eos=eos, how=how)
+        windows = heldout_text.windows(text, config.perplexity_window)
+    except UserError as error:
+        raise UserError(f"--heldout={config.heldout or VALID}: {error}") from error
+    tell_of_unknown(text)
     return Heldout(windows, config.perplexity, text.sha256)
+
+
+def tell_of_unknown(text: Corpus) -> None:
+    """Notes a text most of whose words have no id: its measures are of the others alone."""
+    ids = np.asarray(text.ids)
+    known = [i for i, word in enumerate(text.vocab.words) if word not in (UNK, EOS)]
+    share = np.isin(ids, known).sum() / max(text.words - np.sum(ids == _id(text, EOS)), 1)
+    if share < USUAL:
+        console.note(f"--heldout: {share:.0%} of its words are in the vocabulary")
+
+
+def _id(text: Corpus, word: str) -> int:
+    return text.vocab.words.index(word) if word in text.vocab.words else -1
 
 
 def say_what_is_not_measured(statics: list[StaticConfig], early_stopping: int) -> None:

@@ -2,15 +2,14 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from experiments import STARTED
-from experiments.cli import console, quoted
+from experiments.cli import console, pictures, quoted
 from experiments.cli.config import RunConfig
 from experiments.report.tables import counted
 from experiments.runs import events, newest, plot_heldout, rundir
-from experiments.runs.heldout_text import is_asked
 from experiments.runs.plot_heldout import HELDOUT
 from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation, plots, similarity
@@ -44,8 +43,6 @@ def make_missing(config: RunConfig, workdir: Path) -> None:
     complete = summary.get("complete", False)
     told = "complete; --overwrite runs it again" if complete else "trained, but not complete"
     console.log(f"{workdir} holds this very run, {told}")
-    if is_asked(config) and "heldout_loss" not in summary:
-        console.log("note: --heldout: this run's epochs were not measured, and are gone")
     with _told(workdir):
         wv = newest.of_run(workdir).wv
         there = rundir.formats_there(workdir)
@@ -53,7 +50,7 @@ def make_missing(config: RunConfig, workdir: Path) -> None:
         for path in rundir.write_vectors(workdir, wv, formats):
             console.log(f"written to {path}")
         before = 0.0 if complete else summary["total_sec"]
-        plots_asked = config.plots and not _plots_there(workdir)
+        plots_asked = config.plots and not _plots_there(workdir, config.picture_formats)
         _rest(config, workdir, summary, wv, before, plots_asked, [])
 
 
@@ -80,7 +77,7 @@ def _rest(
         events.write(workdir)
     if plots_asked:
         try:
-            draw_plots(config.model, workdir, workdir, wv)
+            draw_plots(config.model, workdir, workdir, wv, formats=config.picture_formats)
         except (UserError, OSError, ImportError) as error:
             failed.append(f"no plots: {error}; the same command draws them")
     if not was_complete:
@@ -128,7 +125,12 @@ def of_json(found: dict[str, dict]) -> list[Measure]:
 
 
 def draw_plots(
-    model: str, run: Path, folder: Path, wv: WordVectors, step: float = float("inf")
+    model: str,
+    run: Path,
+    folder: Path,
+    wv: WordVectors,
+    step: float = float("inf"),
+    formats: Sequence[str] = ("png",),
 ) -> list[Path]:
     """plots/loss.png and heldout.png, of a run up to a step, and embedding.png; returns where.
 
@@ -138,8 +140,9 @@ def draw_plots(
     plots_folder.mkdir(parents=True, exist_ok=True)
     words, loss, epoch_ends = rundir.loss_curve(run, step)
     name = {"skipgram": "skip-gram", "cbow": "CBOW"}[model]
-    plots.plot_loss(plots_folder / LOSS, words, loss, f"{name}, loss per positive", epoch_ends)
-    if bare := plots.plot_embedding(plots_folder / EMBEDDING, wv):
+    paths = {n: pictures.paths(plots_folder / n, formats) for n in (LOSS, EMBEDDING, HELDOUT)}
+    plots.plot_loss(paths[LOSS], words, loss, f"{name}, loss per positive", epoch_ends)
+    if bare := plots.plot_embedding(paths[EMBEDDING], wv):
         console.log(
             f"note: {EMBEDDING} leaves out {counted(len(bare), 'word')} that no font here has all "
             f"letters of, such as {bare[0]}: install one, as Noto Sans, and "
@@ -147,14 +150,15 @@ def draw_plots(
         )
     drawn = [LOSS, EMBEDDING]
     if lines := plot_heldout.epochs(run, step):
-        plot_heldout.plot(plots_folder / HELDOUT, lines, name)
+        plot_heldout.plot(paths[HELDOUT], lines, name)
         drawn.append(HELDOUT)
-    return [plots_folder / name for name in drawn]
+    return [path for name in drawn for path in paths[name]]
 
 
-def _plots_there(workdir: Path) -> bool:
+def _plots_there(workdir: Path, formats: Sequence[str]) -> bool:
     names = [LOSS, EMBEDDING, *([HELDOUT] if plot_heldout.epochs(workdir) else [])]
-    return all((workdir / rundir.PLOTS / name).is_file() for name in names)
+    paths = [p for n in names for p in pictures.paths(workdir / rundir.PLOTS / n, formats)]
+    return all(path.is_file() for path in paths)
 
 
 def _unknown(config: RunConfig, wv: WordVectors) -> list[str]:

@@ -17,10 +17,10 @@ def epochs(run: Path, step: float = float("inf")) -> list[dict]:
     return [line for line in lines if any(line.get(name) is not None for name in _MEASURES)]
 
 
-def plot(path: Path, lines: Sequence[dict], title: str) -> None:
+def plot(paths: Sequence[Path], lines: Sequence[dict], title: str) -> None:
     """A panel a measure, with its 95% interval over the text; dashed: the lowest held-out loss.
 
-    lines: of epochs.jsonl. Raises UserError without matplotlib or where path can't be written.
+    lines: of epochs.jsonl. Raises UserError without matplotlib or where a path can't be written.
     """
     shown = [n for n in _MEASURES if any(line.get(n) is not None for line in lines)]
     figure = new_figure(5 * len(shown), 4)
@@ -42,7 +42,7 @@ def plot(path: Path, lines: Sequence[dict], title: str) -> None:
             axes.legend(frameon=False)
     dashed = f"; dashed: epoch {best}, the best" if best is not None else ""
     figure.suptitle(f"{title}, 95% intervals{dashed}", x=0.01, ha="left", color=style.INK)
-    save_figure(figure, path)
+    save_figure(figure, paths)
 
 
 def _curve(axes, lines: Sequence[dict], name: str, colour: str, label: str) -> None:

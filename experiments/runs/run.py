@@ -20,6 +20,7 @@ from experiments.runs import (
     checkpointing,
     devices,
     distributed,
+    epochs,
     fingerprint,
     group,
     heldout_text,
@@ -104,6 +105,7 @@ def _open(config: RunConfig, opened: OpenRun, others: processes.Others) -> None:
         this["heldout_sha256"] = held.sha256
     resumes = opened.goes_on(this)
     if resumes and rundir.is_trained(workdir):
+        epochs.tell_of_lost(config, workdir, rundir.read_summary(workdir), held)
         outputs.make_missing(config, workdir)
         return
     _run(config, workdir, source, corpus, held, earlier, this, resumes, others)
@@ -154,15 +156,16 @@ def _run(
         if resumes:
             start = checkpointing.resumed(config, workdir, start, key, corpus.words * config.epochs)
         start = other_processes.lead(start, partners)
-        epochs = Epochs(
+        of_epochs = Epochs(
             *(config, workdir, corpus, hyper, held, start.state.params, start.epochs, start.best)
         )
         if start.ended:  # and the process with it, before the vectors were written
             accumulator = MetricAccumulator(config.objective, 0.0, start.accumulator)
-            end = Trained(start.state, accumulator, epochs, start.accumulator["elapsed_sec"], 0.0)
+            took = start.accumulator["elapsed_sec"]
+            end = Trained(start.state, accumulator, of_epochs, took, 0.0)
         else:
             end = _trained(
-                *(config, workdir, corpus, hyper, key, resident, start, epochs, resumes),
+                *(config, workdir, corpus, hyper, key, resident, start, of_epochs, resumes),
                 *(untrained, partners),
             )
     summary = _summary(config, source, corpus, end, start.resumes, len(untrained))
@@ -196,7 +199,7 @@ def _summary(
         "devices": [d.device_kind for d in jax.devices()],
         "versions": versions(),
         "seed": config.seed,
-        **end.epochs.in_summary(),
+        **end.epochs.in_summary(end.state.params, end.accumulator.last_words),
     }
 
 
@@ -208,7 +211,7 @@ def _trained(
     key,
     resident: int,
     start: Start,
-    epochs: Epochs,
+    of_epochs: Epochs,
     resumes: bool,
     untrained: list[str],
     partners: Partners,
@@ -235,9 +238,9 @@ def _trained(
         replace = config.overwrite or resumes
         rundir.create(workdir, replace, flagfile, start.fingerprint, corpus.vocab, untrained)
     state, train_sec, unsaved = loop.train_loop(
-        config, workdir, corpus, reports, key, accumulator, start, epochs, partners
+        config, workdir, corpus, reports, key, accumulator, start, of_epochs, partners
     )
-    return Trained(state, accumulator, epochs, train_sec, compile_sec, unsaved)
+    return Trained(state, accumulator, of_epochs, train_sec, compile_sec, unsaved)
 
 
 def _untrained(config: RunConfig, corpus: Corpus, earlier) -> list[str]:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -23,6 +24,7 @@ from experiments.sweeps import (
     plan,
     plot_differences,
     shares,
+    table_files,
     team,
     training,
 )
@@ -110,7 +112,7 @@ def _lead(base: RunConfig, values: dict, settings: list[dict], folder: Path, own
         own.finish()
         shares.collect(results, sweep.programs)
         checkpointing.clear_all(folder)
-        report(results, sweep.base.plots)
+        report(results, sweep.base.picture_formats if sweep.base.plots else ())
 
 
 def _follow(base: RunConfig, values: dict, settings: list[dict], folder: Path, own: Team) -> None:
@@ -185,19 +187,30 @@ def _planned_for(devices: list[jax.Device], trials: int, processes: int) -> list
     return devices * processes
 
 
-def report(results: Results, plots: bool) -> None:
-    """table.md and, where they are asked for, plots of a folder's lines; prints the table."""
+def report(results: Results, pictures: Sequence[str]) -> None:
+    """The table as .md, .csv, .tex and .json, and plots of a folder's lines; prints the table.
+
+    pictures: the plots' formats; none: no plots.
+    """
     settings = results.settings
     items = item_files.of_folder(results.folder, [line["member"] for line in results.lines])
     table = sweep_table.write(results.lines, items, settings)
     results.write(TABLE, table)
     print(table)
-    written = [results.folder / TABLE]
-    if plots and settings["axes"]:
+    found = table_files.rows(results.lines, items, settings)
+    others = {
+        "table.csv": table_files.as_csv(found),
+        "table.json": table_files.as_json(found, settings),
+        "table.tex": table_files.as_latex(results.lines, items, settings),
+    }
+    for name, text in others.items():
+        results.write(name, text)
+    written = [results.folder / name for name in (TABLE, *others)]
+    if pictures and settings["axes"]:
         path = results.folder / "ablation.png"
-        written += sweep_plot.plot(path, results.lines, settings)
+        written += sweep_plot.plot(path, results.lines, settings, pictures)
         path = results.folder / "differences.png"
-        written += plot_differences.plot(path, results.lines, items, settings)
+        written += plot_differences.plot(path, results.lines, items, settings, pictures)
     print("\n".join(f"written to {path}" for path in written))
 
 

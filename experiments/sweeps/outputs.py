@@ -22,7 +22,10 @@ VECTORS = "vectors"
 _SUFFIXES = {name: format_.suffix for name, format_ in vectors_io.FORMATS.items()}
 _FOLDER = "-projector"  # of what is a folder
 _MEASURED = {name.rsplit("_", 1)[0] for name in HEADLINES}
-_IDLE = ("objective", "show_similar", "show_analogies", "analogy_score")
+_IDLE = (
+    *("objective", "show_similar", "show_similar_each_epoch"),
+    *("show_analogies", "analogy_score"),
+)
 
 
 def check(base: RunConfig, axes: dict) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.cli import pictures
 from experiments.report.tables import interval
 from experiments.sweeps.compare import (
     MEASURES,
@@ -34,7 +35,9 @@ FONT = 10
 Curve = tuple[str, list[tuple[object, dict[int, float]]]]  # name, [(value, seed -> figure)]
 
 
-def plot(path: Path, lines: Sequence[dict], settings: dict) -> list[Path]:
+def plot(
+    path: Path, lines: Sequence[dict], settings: dict, formats: Sequence[str] = ("png",)
+) -> list[Path]:
     """Each measure against each swept axis; the images written: path, or path_1, path_2, ..
 
     Means with 95% intervals over seeds, seeds as faint dots, the baseline as a line in its
@@ -44,9 +47,10 @@ def plot(path: Path, lines: Sequence[dict], settings: dict) -> list[Path]:
     drawn, path = figures(lines, settings), Path(path)
     numbered = [path.with_stem(f"{path.stem}_{i}") for i in range(1, len(drawn) + 1)]
     paths = numbered if len(drawn) > 1 else [path][: len(drawn)]
-    for figure, target in zip(drawn, paths, strict=True):
-        save_figure(figure, target)
-    return paths
+    written = [pictures.paths(target, formats) for target in paths]
+    for figure, targets in zip(drawn, written, strict=True):
+        save_figure(figure, targets)
+    return [target for targets in written for target in targets]
 
 
 def figures(lines: Sequence[dict], settings: dict) -> list:

@@ -6,6 +6,7 @@ from textwrap import wrap
 
 import numpy as np
 
+from experiments.cli import pictures
 from experiments.report import over_items
 from experiments.report.stats import Estimate
 from experiments.report.tables import counted
@@ -31,7 +32,11 @@ ROWS = 40  # settings of the chart
 
 
 def plot(
-    path: Path, lines: Sequence[dict], items: Mapping[str, over_items.Items], settings: dict
+    path: Path,
+    lines: Sequence[dict],
+    items: Mapping[str, over_items.Items],
+    settings: dict,
+    formats: Sequence[str] = ("png",),
 ) -> list[Path]:
     """What each trick buys: settings minus the baseline, paired over seeds, with 95% intervals.
 
@@ -40,9 +45,11 @@ def plot(
     without matplotlib or where path cannot be written.
     """
     figure = figure_of(lines, items, settings)
-    if figure is not None:
-        save_figure(figure, Path(path))
-    return [] if figure is None else [Path(path)]
+    if figure is None:
+        return []
+    written = pictures.paths(path, formats)
+    save_figure(figure, written)
+    return written
 
 
 def figure_of(lines: Sequence[dict], items: Mapping[str, over_items.Items], settings: dict):

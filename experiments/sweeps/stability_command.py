@@ -1,14 +1,14 @@
 """The stability of members: read, compared, written as a table, a picture and a mean table."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from absl import flags
 
-from experiments.cli import console
+from experiments.cli import console, pictures
 from experiments.cli.config import to_flagfile
 from experiments.report import plot_stability, stability, tables
 from experiments.report.tables import counted
@@ -43,6 +43,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_string("workdir", "", "Folder of the results (default: the sweep's).")
     flags.DEFINE_boolean("plots", True, "Draw the picture.")
+    pictures.define_flags()
 
 
 def main() -> None:
@@ -54,13 +55,17 @@ def main() -> None:
         raise UserError("--workdir=FOLDER is missing")
     folder = Path(values.workdir or values.sweep).expanduser()
     groups = _of_sweep(Path(values.sweep).expanduser()) if values.sweep else _of_runs(values.run)
-    report(folder, groups, values.topn, values.words, values.plots)
+    formats = pictures.of_flags() if values.plots else ()
+    report(folder, groups, values.topn, values.words, formats)
 
 
 def report(
-    folder: Path, groups: Iterable[Group], topn: int = 10, asked: int = 1000, plots: bool = True
+    folder: Path, groups: Iterable[Group], topn: int, asked: int, formats: Sequence[str]
 ) -> None:
-    """Writes what is known of each group; prints the table."""
+    """Writes what is known of each group; prints the table.
+
+    formats: of the picture; none: no picture.
+    """
     found = {}
     for number, group in enumerate(groups):
         console.log(f"{group.name}: {counted(len(group.ensemble), 'member')}")
@@ -74,10 +79,12 @@ def report(
     write_atomically(str(folder / TABLE), text.encode())
     write_atomically(str(folder / WORDS), "".join(_lines(found)).encode())
     print(text)
-    if plots:
-        plot_stability.plot(folder / PICTURE, {n: s.strata for n, s in found.items()}, topn)
-    names = [TABLE, WORDS, *([PICTURE] if plots else [])]
-    print("\n".join(f"written to {folder / name}" for name in names))
+    written = [folder / TABLE, folder / WORDS]
+    if formats:
+        drawn = pictures.paths(folder / PICTURE, formats)
+        plot_stability.plot(drawn, {n: s.strata for n, s in found.items()}, topn)
+        written += drawn
+    print("\n".join(f"written to {path}" for path in written))
 
 
 def _of_sweep(folder: Path) -> Iterable[Group]:

@@ -2,6 +2,8 @@
 
 import bz2
 import lzma
+import os
+import signal
 
 import pytest
 from scripts import start
@@ -46,6 +48,43 @@ LINES = [
 
 def test_paragraphs_are_what_a_reader_sees():
     assert list(wikipedia_text.paragraphs(ARTICLE)) == LINES
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("a<br>b<br/>c d e f", "a b c d e f"),
+        ("[[CSI: Miami]] is a [[de:Nein]] series [[:fr:Non]] of", "csi miami is a series of"),
+        ("№ 5 is a scent __NOTOC__ of ™ old", "no 5 is a scent of tm old"),
+        ("[[Datei:T.jpg|mini|Ein Text]] Danach kommt noch ein Satz", "danach kommt noch ein satz"),
+    ],
+)
+def test_markup_of_many_kinds(markup, text):
+    spaces = wikipedia_text._SPACES | {"datei", "kategorie"}
+    assert list(wikipedia_text.paragraphs(markup, spaces)) == [text]
+
+
+def test_a_dump_names_its_namespaces(tmp_path):
+    names = '<siteinfo><namespaces><namespace key="6">Datei</namespace></namespaces></siteinfo>'
+    text = page("[[Datei:T.jpg|mini|Ein langer Text von mir]] Danach kommt noch ein Satz")
+    (tmp_path / "dump").write_text(f"<mediawiki>{names}{text}</mediawiki>")
+    output = tmp_path / "out.txt"
+    assert start("wikipedia_text", f"--dump={tmp_path / 'dump'}", f"--output={output}") == 0
+    assert output.read_text() == "danach kommt noch ein satz\n"
+
+
+def test_a_signal_ends_it_with_nothing_written(tmp_path, monkeypatch, capsys):
+    (tmp_path / "dump").write_bytes(dump(*[page(ARTICLE)] * 3))
+    own = wikipedia_text.paragraphs
+
+    def paragraphs(*given):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return own(*given)
+
+    monkeypatch.setattr(wikipedia_text, "paragraphs", paragraphs)
+    output = tmp_path / "out.txt"
+    assert start("wikipedia_text", f"--dump={tmp_path / 'dump'}", f"--output={output}") == 143
+    assert "nothing is written" in capsys.readouterr().err and not output.exists()
 
 
 @pytest.mark.parametrize("suffix", ["", ".xz"])

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import random
 import sys
 import zipfile
@@ -46,6 +47,7 @@ def words_of(corpus):
         ("नमस्ते दुनिया। cafe\u0301 می\u200cخواهم", "नमस्ते दुनिया cafe\u0301 می\u200cخواهم"),
         ("日本語。猫、犬", "日本語 猫 犬"),
         ("''' -- ''", ""),
+        ("I ❤\ufe0f you 👨\u200d👩\u200d👧 co\u00adoperate", "I you cooperate"),
     ],
 )
 def test_simple_tokens_are_words_without_punctuation(text, words):
@@ -59,13 +61,16 @@ def slowly(text):
     text = text.replace("’", "'").replace("<unk>", "\ufdd0")
 
     def is_letter(c):
-        category = unicodedata.category(c)
-        return c.isalnum() or category[0] == "M" or c in "_\u200c\u200d\ufdd0"
+        return c.isalnum() or c in "_\ufdd0"
+
+    def is_mark(c):
+        return unicodedata.category(c)[0] == "M" or c in "\u200c\u200d"
 
     found, word = [], ""
     for i, c in enumerate(text):
-        inner = c == "'" and word and word[-1] != "'" and i + 1 < len(text)
-        if is_letter(c) or (inner and is_letter(text[i + 1])):
+        after = text[i + 1 : i + 2]
+        inner = c == "'" and word and after and (is_letter(after) or is_mark(after))
+        if is_letter(c) or (is_mark(c) and word) or (inner and word[-1] != "'"):
             word += c
         elif word:
             found.append(word)
@@ -107,6 +112,37 @@ def test_a_text_in_another_encoding_is_the_same_text(tmp_path, encoding):
     assert words_of(again) == words_of(other)  # from the cache
 
 
+@pytest.mark.parametrize("name", ["UTF8", "utf_8", "U8"])
+def test_an_encoding_has_one_name(tmp_path, name):
+    (tmp_path / "x.txt").write_text("a b\n" * 9)
+    corpus = Corpus.from_files(tmp_path / "x.txt", 1, encoding=name)
+    assert corpus.settings.encoding == w2v.Config(encoding=name).encoding == "utf-8"
+    w2v.train(corpus, min_count=1, encoding="utf-8", dim=2, epochs=1, progress=False)
+
+
+def test_utf16_without_its_mark_is_refused(tmp_path):
+    (tmp_path / "x.txt").write_bytes(b"a b\nc d\n")
+    with pytest.raises(UserError, match="line 1: not utf-16"):
+        lines_of(tmp_path / "x.txt", how=Preparation(encoding="utf-16"))
+
+
+def test_nuls_are_no_letters_of_one_byte(tmp_path):
+    (tmp_path / "x.txt").write_bytes(("a b c d e\n" * 20).encode("utf-16-le"))
+    with pytest.raises(UserError, match="holds NUL bytes"):
+        lines_of(tmp_path / "x.txt", how=Preparation(encoding="latin-1"))
+
+
+def test_a_word_without_an_end_is_refused_soon(tmp_path, monkeypatch):
+    monkeypatch.setattr(preparation, "_BLOCK", 1000)
+    monkeypatch.setattr(preparation, "LONGEST", 5000)
+    (tmp_path / "x.txt").write_text("a" * 100_000)
+    with pytest.raises(UserError, match="has a word of over 5,000 letters"):
+        lines_of(tmp_path / "x.txt", how=Preparation(lower=True))
+    (tmp_path / "y.txt").write_text("日本語。猫、" * 10_000)  # no blank, and short words
+    words = lines_of(tmp_path / "y.txt", how=SIMPLE)[0]
+    assert words == ["日本語", "猫"] * 10_000
+
+
 def test_what_is_not_in_its_encoding_is_named_with_its_line(tmp_path):
     path = tmp_path / "x.txt"
     path.write_bytes(b"a b\nc d\n\xff\xfe x\n")
@@ -115,7 +151,7 @@ def test_what_is_not_in_its_encoding_is_named_with_its_line(tmp_path):
             lines_of(path, how=how)
 
 
-@pytest.mark.parametrize("name", ["nonesuch", "rot13", "base64", "idna\0", ""])
+@pytest.mark.parametrize("name", ["nonesuch", "rot13", "base64", "idna", "punycode", "idna\0", ""])
 def test_what_is_no_encoding_is_refused(name):
     with pytest.raises(UserError, match="`encoding="):
         w2v.Config(encoding=name)
@@ -185,6 +221,64 @@ def test_a_folder_is_all_the_texts_in_it(texts):
     assert words_of(Corpus.from_files(texts, 1)) == words
 
 
+def test_a_folder_leaves_nothing_out_in_silence(texts, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x.txt").write_text("x1\n")
+    (texts / "linked").symlink_to(tmp_path / "other")
+    (texts / "below" / "loop").symlink_to(texts)
+    assert ["x1"] in lines_of(texts) and len(lines_of(texts)) == 7
+    (texts / "broken").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"broken: a link to .*nowhere, which is not there"):
+        lines_of(texts)
+    (texts / "broken").unlink()
+    os.mkfifo(texts / "pipe")  # it would wait for ever
+    assert len(lines_of(texts)) == 7
+
+
+def test_a_locked_folder_is_named(texts, monkeypatch):
+    own = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("below"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return own(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError, match=r"below: cannot be read \(Permission denied\)"):
+        lines_of(texts)
+
+
+@pytest.mark.parametrize("name", ["./a.txt", "/a.txt", "d//a.txt", "../a.txt", "./.././a.txt"])
+def test_a_zips_files_are_read_however_they_are_named(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr(name, "a b\n")
+        archive.writestr("./.hidden", "no\n")
+    assert lines_of(tmp_path / "x.zip") == [["a", "b"]]
+
+
+def test_a_zip_with_a_damaged_name_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("café.txt", "a b\n")
+    data = (tmp_path / "x.zip").read_bytes().replace("café".encode(), b"caf\xe9x")
+    (tmp_path / "x.zip").write_bytes(data)
+    for read in (lines_of, w2v.load):
+        with pytest.raises(UserError, match="is a zip archive that cannot be read"):
+            read(tmp_path / "x.zip")
+
+
+def test_zstd_of_a_long_window_and_with_frames_to_pass_over(tmp_path):
+    text = b"a b\n" * 9
+    parameters = zstandard.ZstdCompressionParameters(window_log=30)
+    packed = zstandard.ZstdCompressor(compression_params=parameters).compressobj().compress(text)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    packed = compressor.compress(text) + compressor.flush()
+    (tmp_path / "long").write_bytes(packed)
+    assert len(lines_of(tmp_path / "long")) == 9
+    skipped = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"abcd"
+    (tmp_path / "skip").write_bytes(skipped + zstandard.compress(text))
+    assert len(lines_of(tmp_path / "skip")) == 9
+
+
 def test_a_file_of_a_zip_has_a_name(texts):
     assert lines_of(texts / "c.zip") == [["c1", "c2"], ["c3"]]
     assert lines_of(texts / "c.zip" / "two.txt") == [["c3"]]
@@ -252,6 +346,15 @@ def test_a_command_prepares_its_text_and_says_so_in_its_flags(tmp_path, capsys):
     capsys.readouterr()
     assert start("ptb_skipgram", *args) == 1
     assert "probably WINDOWS-1252: --encoding=WINDOWS-1252, or" in capsys.readouterr().err
+
+
+def test_text8_is_known_by_its_words(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("experiments.runs.reading.TEXT8_WORDS", 10)
+    (tmp_path / "text8").write_text("a b c d e a b c d e")
+    for reading in ("sentences", "stream"):
+        args = [*QUICK, "--dataset=text8", f"--data_dir={tmp_path}", f"--reading={reading}"]
+        assert start("ptb_skipgram", *args, f"--workdir={tmp_path / reading}") == 0
+        assert "this is another text" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["text8", "text8.zip", "text8.gz"])

@@ -128,7 +128,7 @@ def test_corpus_that_is_not_there(tmp_path):
         message = error_of(sources.locate, "ptb", corpus=pattern)
         assert message == f"--corpus={pattern}: no such file"
     message = error_of(sources.locate, "ptb", corpus=str(tmp_path))
-    assert message == f"--corpus={tmp_path}: an empty folder"
+    assert message == f"--corpus={tmp_path}: a folder without a text"
     assert error_of(sources.locate, "ptb", corpus=",") == "--corpus=,: names no file"
 
 

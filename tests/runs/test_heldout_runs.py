@@ -199,6 +199,86 @@ def test_another_heldout_text_is_another_run_where_it_stops_one(
     assert start("ptb_skipgram", *arguments(text_folder, early, *more)) == 0
 
 
+# A run that goes on with other flags
+
+
+LONG = ["--epochs=6"]
+
+
+@pytest.mark.slow
+def test_a_run_may_be_measured_from_some_epoch_on(
+    monkeypatch, capsys, text_folder, valid, tmp_path
+):
+    args = arguments(text_folder, tmp_path, *LONG)
+    assert signalled(monkeypatch, 9, signal.SIGTERM, *args) == 143  # no epoch is measured
+    # It goes on measured, and is killed before a checkpoint knows of it.
+    (tmp_path / "epochs.jsonl").write_text('{"epoch": 9}\n')
+    assert start("ptb_skipgram", *args, "--heldout=valid") == 0
+    epochs = [line["epoch"] for line in epochs_of(tmp_path)]
+    assert epochs == [2, 3, 4, 5, 6]
+    whole = train(text_folder, tmp_path / "whole", *LONG, "--heldout=valid")
+    assert summary_of(tmp_path)["heldout_loss"] == whole["heldout_loss"]
+
+
+@pytest.mark.slow
+def test_the_summary_measures_the_tables_that_it_tells_of(
+    monkeypatch, text_folder, valid, tmp_path
+):
+    args = arguments(text_folder, tmp_path, *LONG)
+    assert signalled(monkeypatch, 9, signal.SIGTERM, *args, "--heldout=valid") == 143
+    assert start("ptb_skipgram", *args) == 0  # unmeasured to its end
+    (tmp_path / "summary.json").unlink()
+    (tmp_path / "vectors.txt").unlink()
+    assert start("ptb_skipgram", *args, "--heldout=valid") == 0
+    whole = train(text_folder, tmp_path / "whole", *LONG, "--heldout=valid")
+    for name in ("heldout_loss", "perplexity", "heldout_loss_error"):
+        assert summary_of(tmp_path)[name] == pytest.approx(whole[name], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_another_heldout_text_begins_the_file_anew(
+    monkeypatch, capsys, text_folder, valid, tmp_path
+):
+    other = tmp_path / "other.txt"
+    other.write_text(text_of(12, seed=5))
+    args = arguments(text_folder, tmp_path / "out", *LONG)
+    assert signalled(monkeypatch, 9, signal.SIGTERM, *args, "--heldout=valid") == 143
+    capsys.readouterr()
+    assert start("ptb_skipgram", *args, f"--heldout={other}") == 0
+    assert "begins anew: the held-out text, or how, is another" in capsys.readouterr().err
+    assert epochs_of(tmp_path / "out")[0]["epoch"] > 1
+    assert start("ptb_skipgram", *args, "--heldout=valid") == 0
+    assert "epochs were not measured so" in capsys.readouterr().err
+    assert start("ptb_skipgram", *args, "--show_similar_each_epoch") == 0
+    assert "--show_similar_each_epoch: this run's epochs are gone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("zz yy\n", "holds no word of the vocabulary"), ("w1\nw2\n", "no two words side by side")],
+)
+def test_a_heldout_text_of_no_use_is_named(capsys, text_folder, tmp_path, text, said):
+    (tmp_path / "held.txt").write_text(text)
+    args = arguments(text_folder, tmp_path / "out", f"--heldout={tmp_path / 'held.txt'}")
+    assert start("ptb_skipgram", *args) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: --heldout={tmp_path / 'held.txt'}: ") and said in error
+
+
+def test_a_text_of_other_words_is_noted(capsys, text_folder, tmp_path):
+    (tmp_path / "held.txt").write_text("w1 w2 zz yy xx\n")
+    args = arguments(text_folder, tmp_path / "out", f"--heldout={tmp_path / 'held.txt'}")
+    assert start("ptb_skipgram", *args) == 0
+    assert "40% of its words are in the vocabulary" in capsys.readouterr().err
+
+
+def test_a_mesh_stops_early_too(text_folder, valid, tmp_path):
+    plain = train(text_folder, tmp_path / "plain", *EARLY)
+    split = train(text_folder, tmp_path / "split", *EARLY, "--mesh=columns:2")
+    assert plain["best_epoch"] == split["best_epoch"]
+    assert plain["heldout_loss"] == pytest.approx(split["heldout_loss"], rel=1e-5)
+
+
 def test_early_stopping_waits_as_long_as_it_is_told():
     tables = [Params(np.full((2, 2), i), np.full((2, 2), i)) for i in range(6)]
     stopping = EarlyStopping(2, tables[0])
@@ -241,9 +321,24 @@ def test_the_library_stops_early_with_the_best_tables():
     assert by_corpus.heldout_loss == run.heldout_loss
 
 
+def test_heldout_sentences_are_prepared_as_the_text(tmp_path):
+    (tmp_path / "text.txt").write_text("The cat, the mat. A dog; a log!\n" * 40)
+    (tmp_path / "held.txt").write_text("A CAT. The dog, the log!\n" * 5)
+    made = {"min_count": 1, "lower": True, "tokens": "simple", "dim": 4, "epochs": 1}
+    made |= {"progress": False, "subsample": 0.0}
+    sentences = [line.split() for line in (tmp_path / "held.txt").read_text().splitlines()]
+    held = [tmp_path / "held.txt", sentences, w2v.Corpus.from_sentences(sentences, 1)]
+    runs = [w2v.train(tmp_path / "text.txt", heldout=text, **made) for text in held]
+    assert len({run.heldout_loss for run in runs}) == 1
+    with pytest.raises(UserError, match="was read as stream, the text as sentences"):
+        stream = w2v.Corpus.from_sentences(sentences, 1, reading="stream")
+        w2v.train(tmp_path / "text.txt", heldout=stream, **made)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        ({"heldout": ""}, "`heldout`: names no file"),
         ({"early_stopping": 1}, "`early_stopping=1`: needs a held-out text"),
         ({"early_stopping": -1, "heldout": [["a", "b"]]}, "must be at least 0"),
         ({"early_stopping": True, "heldout": [["a", "b"]]}, "not a whole number"),

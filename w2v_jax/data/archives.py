@@ -1,6 +1,8 @@
 """Files within a zip archive, by the name ARCHIVE/FILE; nothing is ever written to a disk."""
 
 import io
+import os
+import posixpath
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -9,16 +11,16 @@ from typing import BinaryIO
 
 from w2v_jax.types import UserError
 
-_UNSEEN = ("__MACOSX/",)  # what a Mac puts beside the files
+_UNSEEN = ("__MACOSX",)  # what a Mac puts beside the files
 
 
 def split(path) -> tuple[Path, str]:
     """A path, and what of it is a file's name within an archive: '' where nothing is."""
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     with suppress(OSError, ValueError):  # whoever opens it says what is wrong
-        if not path.expanduser().exists():
+        if not path.exists():
             for folder in path.parents:
-                if folder.expanduser().is_file():
+                if folder.is_file():
                     return folder, path.relative_to(folder).as_posix()
     return path, ""
 
@@ -32,30 +34,41 @@ def opened(path, file: BinaryIO) -> Iterator[zipfile.ZipFile]:
             own = isinstance(getattr(file, "raw", None), io.FileIO)
             seekable = file if own else io.BytesIO(file.read())
             yield stack.enter_context(zipfile.ZipFile(seekable))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, UnicodeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{path}: is a zip archive that cannot be read: {reason}") from error
 
 
 def names(archive: zipfile.ZipFile) -> list[str]:
-    """The files in it, in their order there, without folders and what is hidden."""
-    found = [name for name in archive.namelist() if not name.endswith("/")]
-    hidden = [any(part.startswith(".") for part in name.split("/")) for name in found]
-    return [
-        name
-        for name, is_hidden in zip(found, hidden, strict=True)
-        if not is_hidden and not name.startswith(_UNSEEN)
-    ]
+    """The files in it, in their order there, without folders and what is hidden.
+
+    By paths that `chosen` finds them by, as programs write ./NAME and /NAME too.
+    """
+    found = [_normal(name) for name in archive.namelist() if not name.endswith("/")]
+    return [name for name in found if not _is_hidden(name)]
+
+
+def _normal(name: str) -> str:
+    """A file's name as a path has it: without ./, // and a / before it."""
+    return posixpath.normpath(name).lstrip("/")
+
+
+def _is_hidden(name: str) -> bool:
+    parts = name.split("/")
+    return parts[0] in _UNSEEN or any(p.startswith(".") and p != ".." for p in parts)
 
 
 def chosen(path, archive: zipfile.ZipFile, inside: str) -> zipfile.ZipInfo:
     """The file of this name, or the only one. Raises UserError where it isn't there or unclear."""
     there = names(archive)
-    if inside and inside not in archive.namelist():
-        raise UserError(f"{path}: its zip holds no such file: {listed(there)}")
     if not inside and len(there) != 1:
-        raise UserError(f"{path}: name one of its files, as {path}/NAME: {listed(there)}")
-    return archive.getinfo(inside or there[0])
+        way = f"as {path}/NAME" if os.path.isfile(path) else "once it is saved to a file"
+        raise UserError(f"{path}: name one of its files, {way}: {listed(there)}")
+    wanted = _normal(inside or there[0])
+    for about in archive.infolist():
+        if _normal(about.filename) == wanted:
+            return about
+    raise UserError(f"{path}: its zip holds no such file: {listed(there)}")
 
 
 def listed(names: list[str]) -> str:

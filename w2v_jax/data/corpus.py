@@ -104,7 +104,7 @@ class Corpus:
         given = TextSettings(
             *(reading, unk, min_count, max_vocab, max_words, max_types, lower, tokens, encoding)
         )
-        settings = given.check()
+        settings = given._replace(encoding=preparation.encoding_of(encoding)).check()
         return cls.load(source, settings, cache_dir=cache_dir, progress=progress)
 
     @classmethod

@@ -91,7 +91,11 @@ def _unpacking(stack: ExitStack, file: BinaryIO, name: str, vectors: bool) -> io
     head = file.peek(kinds.HEAD)[: kinds.HEAD]
     if opener := _OPENERS.get(kinds.packing(head) if vectors else _packing(name, head)):
         # The archives' own line iteration is Python, a BufferedReader's is C.
-        return stack.enter_context(io.BufferedReader(opener(file, "rb"), BUFFER))
+        try:
+            return stack.enter_context(io.BufferedReader(opener(file, "rb"), BUFFER))
+        except ModuleNotFoundError as error:
+            told = "is packed by zstd: pip install zstandard, or `zstd -d FILE -o NEW`"
+            raise UserError(f"{name}: {told}") from error
     return file
 
 
@@ -99,7 +103,8 @@ def _check_text(head: bytes, called: str, encoding: str | None) -> None:
     """Raises UserError where a file's beginning shows that it is no text."""
     if kind := kinds.foreign(head, encoding):
         raise UserError(f"{called}: is {kind}")
-    if not encoding and (nuls := head.count(0)) >= max(32, len(head) / 100):
+    wide = (encoding or "").startswith(("utf-16", "utf-32"))
+    if not wide and (nuls := head.count(0)) >= max(32, len(head) / 100):
         raise UserError(f"{called}: holds NUL bytes, {nuls} of its first {len(head)}: no text")
 
 

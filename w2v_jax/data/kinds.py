@@ -45,6 +45,8 @@ def packing(head: bytes) -> str:
     for suffix, magic in PACKED.items():
         if head.startswith(magic) and (suffix != ".bz2" or (head[3:4].isdigit() and _bzip2(head))):
             return suffix
+    if head[1:4] == b"*M\x18" and 0x50 <= head[0] <= 0x5F:  # a frame that zstd passes over
+        return ".zst"
     return ""
 
 

@@ -7,12 +7,16 @@ import unicodedata
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
+
 from w2v_jax.data import kinds
 from w2v_jax.types import UserError
 
 TOKENS = ("words", "simple")
 UTF8 = "utf-8"
+LONGEST = 1 << 21  # letters, or bytes, of a word
 _BLOCK = 1 << 20  # bytes of a file at a time
+_NO_TEXT = {"idna", "punycode", "unicode_escape", "raw_unicode_escape"}  # of names, of programs
 UNK = "<unk>"
 _MARK = "\ufeff"
 _SPACES = " \n\t\r"  # behind which a block may be cut
@@ -32,8 +36,8 @@ class Preparation(NamedTuple):
 
     def words(self, text: str) -> str:
         """A text of whole words, prepared; its lines stay."""
-        text = text.lower() if self.lower else text
-        return _simple(text) if self.tokens == "simple" else text
+        text = _simple(text) if self.tokens == "simple" else text
+        return text.lower() if self.lower else text  # a last sigma is that of its word
 
 
 PLAIN = Preparation()
@@ -41,23 +45,30 @@ PLAIN = Preparation()
 
 def checked(lower: bool, tokens: str, encoding: str) -> Preparation:
     """A preparation; its encoding by one name. Raises UserError for a value that is none."""
-    if not isinstance(lower, bool):
+    if not isinstance(lower, bool | np.bool_):
         raise UserError(f"`lower={lower}`: neither True nor False")
     if tokens not in TOKENS:
         raise UserError(f"`tokens={tokens}`: not one of {', '.join(TOKENS)}")
+    return Preparation(bool(lower), tokens, encoding_of(encoding))
+
+
+def encoding_of(encoding: str) -> str:
+    """An encoding by its one name. Raises UserError for what is none of text."""
     try:
         if not isinstance("a".encode(encoding), bytes) or b"".decode(encoding) != "":
             raise LookupError
         name = codecs.lookup(encoding).name
+        if name.replace("-", "_") in _NO_TEXT:
+            raise LookupError
     except (LookupError, TypeError, ValueError, AssertionError) as error:
         raise UserError(f"`encoding={encoding}`: no encoding of text that Python knows") from error
-    return Preparation(lower, tokens, name)
+    return name
 
 
-class _Letters(dict):
+class _Letters(dict[int, int | None]):
     """What `str.translate` makes of a character: itself within a word, else a blank."""
 
-    def __missing__(self, code: int) -> int:
+    def __missing__(self, code: int) -> int | None:
         letter = chr(code)
         kept = letter.isalnum() or letter in _KEPT or unicodedata.category(letter)[0] == "M"
         self[code] = code if kept else 32
@@ -66,8 +77,9 @@ class _Letters(dict):
 
 _UNKNOWN = "\ufdd0"  # no character; in place of <unk>, as texts have it that were prepared before
 _KEPT = f"_'\n\u200c\u200d{_UNKNOWN}"
-_LETTERS = _Letters({ord("’"): ord("'")})
-_AT_EDGES = re.compile(r"''+|(?<!\S)'|'(?!\S)")
+_LETTERS = _Letters({ord("’"): ord("'"), 0xAD: None})  # a soft hyphen is within a word
+# Two apostrophes, one behind a word, and what stands on no letter: before a word, as behind emoji.
+_AT_EDGES = re.compile(rf"''+[^\w\s{_UNKNOWN}]*|'(?!\S)|(?<!\S)[^\w\s{_UNKNOWN}]+")
 
 
 def _simple(text: str) -> str:
@@ -96,22 +108,42 @@ def _blocks(file: BinaryIO, how: Preparation, called: str) -> Iterator[bytes]:
         data = file.read(_BLOCK)
         try:
             text = decoder.decode(data, final=not data)
-        except UnicodeDecodeError as error:
-            before = error.object[: error.start].decode(how.encoding, "replace")
-            line = lines + rest.count("\n") + before.count("\n")
+        except UnicodeError as error:
+            line = lines + rest.count("\n") + _lines_before(error, how)
             raise UserError(f"{called}: line {line}: {_refused(error, how)}") from error
         if is_first and text:
             text, is_first = text.removeprefix(_MARK), False
         text = rest + text
-        cut = 1 + max(map(text.rfind, _SPACES)) if data else len(text)
+        cut = _cut(text, how) if data else len(text)
         rest, text = text[cut:], text[:cut]
+        if len(rest) > LONGEST:
+            raise UserError(f"{called}: has a word of over {LONGEST:,} letters: no text")
         lines += text.count("\n")
         yield how.words(text).encode("utf-8", "surrogatepass")
         if not data:
             return
 
 
-def _refused(error: UnicodeDecodeError, how: Preparation) -> str:
+def _cut(text: str, how: Preparation) -> int:
+    """Behind the last character that parts words; 0 where there is none."""
+    if cut := 1 + max(map(text.rfind, _SPACES)):
+        return cut
+    simple = how.tokens == "simple"
+    for i in range(len(text) - 1, -1, -1):  # as where words stand side by side
+        if text[i].isspace() or (simple and _LETTERS[ord(text[i])] == 32):
+            return i + 1
+    return 0
+
+
+def _lines_before(error: UnicodeError, how: Preparation) -> int:
+    if not isinstance(error, UnicodeDecodeError):  # of the text as a whole
+        return 0
+    return error.object[: error.start].decode(how.encoding, "replace").count("\n")
+
+
+def _refused(error: UnicodeError, how: Preparation) -> str:
+    if not isinstance(error, UnicodeDecodeError):
+        return f"not {how.encoding} (`encoding`): {error}"
     if how.encoding == UTF8:
         return kinds.not_utf8(error.object[max(error.start - 1000, 0) :][:4000], True)
     return f"not {how.encoding} (`encoding`)"

@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 from w2v_jax import resources
 from w2v_jax.data import archives, files, kinds
 from w2v_jax.data.files import UNREADABLE, reason_of
-from w2v_jax.data.preparation import PLAIN, UTF8, Preparation, prepared
+from w2v_jax.data.preparation import LONGEST, PLAIN, UTF8, Preparation, prepared
 from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError
 
@@ -27,7 +27,6 @@ PTB_SHA256 = {
     "valid": "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
     "test": "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
 }
-LONGEST = 1 << 21  # bytes of a word
 _DOWNLOAD_LIMIT = 16 << 20  # bytes; the largest split has 5.1 MB
 _TIMEOUT = 15  # seconds
 _SPACES = (b" ", b"\n", b"\t", b"\r")  # where a chunk may end
@@ -101,22 +100,22 @@ def read_lines(
     for path in paths:
         number = 0
         try:
-            with _text(path, how) as file:
+            with _text(path, how, None) as file:
                 for number, line in enumerate(file, 1):
                     digest.update(line)
                     text = line.decode()
                     yield (text.removeprefix(mark) if number == 1 else text).split()
         except UnicodeDecodeError as error:
             where = f"line {number}, byte {error.start + 1}"
-            raise UserError(f"{path}: {where}: {kinds.not_utf8(error.object, True)}") from error
+            raise UserError(f"{path}: {where}: {kinds.not_utf8(error.object)}") from error
         except UNREADABLE as error:
             raise UserError(f"{path}: cannot be read ({reason_of(error)})") from error
 
 
 @contextmanager
-def _text(path: str, how: Preparation) -> Iterator[BinaryIO]:
-    """A file's prepared text."""
-    encoding = "" if how.encoding == UTF8 else how.encoding
+def _text(path: str, how: Preparation, unnamed: str | None) -> Iterator[BinaryIO]:
+    """A file's prepared text; unnamed: `files.unpacked`'s encoding where none was named."""
+    encoding = unnamed if how.encoding == UTF8 else how.encoding
     with files.unpacked(path, encoding=encoding) as file:
         yield prepared(file, how, path)
 
@@ -139,7 +138,7 @@ def read_chunks(paths: Iterable[str], size: int, how: Preparation = PLAIN) -> It
     """
     for path in paths:
         try:
-            with _text(path, how) as file:
+            with _text(path, how, "") as file:
                 rest, first, end, waiting = [], True, b"\n", 0
                 while block := file.read(size):
                     end = block[-1:]
@@ -177,16 +176,41 @@ def _match(corpus: str, argument: str) -> tuple[str, ...]:
 def _files(pattern: str, shown: str, argument: str) -> list[str]:
     """The files that a name stands for, sorted: of a folder all in it. Raises UserError."""
     if os.path.isdir(pattern):
-        pattern = os.path.join(glob.escape(pattern), "**")
-        matches = _matches(pattern, argument)
+        matches = _below(pattern)
     elif os.path.exists(pattern) or archives.split(pattern)[1]:
         matches = [pattern]
     else:
         matches = _matches(pattern, argument)
     found = sorted(path for path in matches if not os.path.isdir(path))
     if not found:
-        why = "an empty folder" if pattern.endswith("**") else _unseen(pattern)
+        why = "a folder without a text" if os.path.isdir(pattern) else _unseen(pattern)
         raise UserError(f"`{shown}`: {why}")
+    return found
+
+
+def _below(folder: str) -> list[str]:
+    """The regular files in a folder and those below it, through links too, without hidden ones.
+
+    Raises UserError for a folder that can't be looked at, and for a link to nothing: what is left
+    out silently makes another text.
+    """
+
+    def refuse(error):
+        raise UserError(f"{error.filename}: cannot be read ({reason_of(error)})") from error
+
+    found, seen = [], set()
+    for here, below, names in os.walk(folder, onerror=refuse, followlinks=True):
+        about = os.stat(here)
+        if (about.st_dev, about.st_ino) in seen:  # a link to where it lies
+            below.clear()
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        below[:] = [name for name in below if not name.startswith(".")]
+        for path in (os.path.join(here, name) for name in names if not name.startswith(".")):
+            if not os.path.exists(path):
+                raise UserError(f"{path}: {_unseen(path)}")
+            if os.path.isfile(path):
+                found.append(path)
     return found
 
 
@@ -207,6 +231,8 @@ def _parts(path: str) -> list[str]:
 
 def _unseen(path: str) -> str:
     """Why a path names nothing that can be read: it isn't there, or may not be looked at."""
+    if os.path.islink(path) and not os.path.exists(path):
+        return f"a link to {os.readlink(path)}, which is not there"
     try:
         os.stat(path)
     except FileNotFoundError:

@@ -1,23 +1,22 @@
 """zstd's streams, unpacked by whatever is installed."""
 
 import io
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from w2v_jax.types import UserError
-
+WINDOW = 31  # log2 of the bytes that a frame may look back: `zstd --long=31`
 _READ = 1 << 10  # packed bytes at a time: 32 MB at most, whoever made them
 
 
 def opened(file: BinaryIO, mode: str = "rb") -> BinaryIO:
-    """The bytes of zstd's frames, one behind the other. Raises UserError without a package."""
+    """The bytes of zstd's frames, one behind the other. Raises ModuleNotFoundError."""
     del mode
     for package in ("compression.zstd", "zstandard"):  # Python has it from 3.14 on
-        if find_spec(package.partition(".")[0]) and _has(package):
+        if _has(package):
             return io.BufferedReader(_Unpacked(file, import_module(package)), 1 << 16)
-    told = "is packed by zstd: pip install zstandard, or `zstd -d FILE -o NEW`"
-    raise UserError(f"{file.name}: {told}")
+    raise ModuleNotFoundError("zstandard")
 
 
 def _has(package: str) -> bool:
@@ -27,13 +26,20 @@ def _has(package: str) -> bool:
         return False
 
 
+def _frame(module) -> Any:
+    """What unpacks one frame, also of a long window."""
+    if module.__name__ == "compression.zstd":
+        longest = {module.DecompressionParameter.window_log_max: WINDOW}
+        return module.ZstdDecompressor(options=longest)
+    return module.ZstdDecompressor(max_window_size=2**WINDOW).decompressobj()
+
+
 class _Unpacked(io.RawIOBase):
     """Frames unpacked as they are read; what is cut short or damaged is an error."""
 
     def __init__(self, file: BinaryIO, module):
         super().__init__()
-        own = module.__name__ == "compression.zstd"
-        self._new = module.ZstdDecompressor if own else module.ZstdDecompressor().decompressobj
+        self._new = partial(_frame, module)
         self._error = module.ZstdError
         self._file, self._frame = file, None
         self._packed, self._ready = b"", memoryview(b"")

@@ -3,6 +3,7 @@
 import colorsys
 import functools
 from collections.abc import Sequence
+from os import PathLike
 
 import numpy as np
 
@@ -26,8 +27,9 @@ def plot_loss(
     """The loss against the corpus words read, with its running mean where it is long.
 
     words, loss: of one length; epochs: corpus words at which epochs end, a dotted line each.
-    path: the suffix names the format, .png as a rule. Raises UserError without matplotlib or
-    where path cannot be written. Source: Deep Learning from Scratch 2, fig. 1-33 and ch. 4.3.
+    path: the suffix names the format, .png as a rule; or several paths. Raises UserError without
+    matplotlib or where path cannot be written. Source: Deep Learning from Scratch 2, fig. 1-33 and
+    ch. 4.3.
     """
     words = np.asarray(words, float)
     loss = np.asarray(loss, float)
@@ -273,8 +275,12 @@ def new_figure(width: float, height: float):
 
 
 def save_figure(figure, path) -> None:
-    """Writes it, in the format of the path's suffix. Raises UserError where it cannot."""
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
+    """Writes it, in the format of the path's suffix; to each of several paths.
+
+    Raises UserError where it cannot.
+    """
+    for one in [path] if isinstance(path, str | PathLike) else path:
+        try:
+            figure.savefig(one)
+        except OSError as error:
+            raise UserError(f"{one}: {error.strerror or error}") from error
