@@ -20,7 +20,7 @@ from w2v_jax.types import UserError
 
 NUMBERS = "trials.json"  # the flags of each trial that the folder has a number for
 GROWS = ("axes", "base", "settings", "design", "seeds", "bootstrap", "flags")
-_ROOM = ("window_limit", "negatives_limit")
+IGNORED = (*earlier_flags.APART, "window_limit", "negatives_limit")  # by what knows a trial
 
 
 class Known(NamedTuple):
@@ -34,8 +34,7 @@ class Known(NamedTuple):
 def key_of(flags: dict[str, str]) -> str:
     """What tells a trial from others: its resolved flags, as of any version, without its room."""
     whole = earlier_flags.resolved_of(flags)
-    apart = (*earlier_flags.APART, *_ROOM)
-    return json.dumps({name: x for name, x in sorted(whole.items()) if name not in apart})
+    return json.dumps({name: x for name, x in sorted(whole.items()) if name not in IGNORED})
 
 
 def flags_of(line: dict, base: str) -> dict[str, str]:
@@ -43,10 +42,13 @@ def flags_of(line: dict, base: str) -> dict[str, str]:
     return {**earlier_flags.stored(base), **earlier_flags.stored(line["flags"])}
 
 
+NOTHING = Known({}, {}, {})
+
+
 def known(folder: Path) -> Known:
     """What a folder holds so far; nothing, where it holds no sweep."""
     if not (folder / SETTINGS).exists():
-        return Known({}, {}, {})
+        return NOTHING
     settings = Results(folder, None, same_machine=False).settings
     flags: dict[int, dict[str, str]] = {}
     if (folder / NUMBERS).exists():
@@ -68,18 +70,18 @@ def merged(old: dict, new: dict) -> dict:
     """
     if not old:
         return new
-    axes = {n: _union(old["axes"].get(n, []), new["axes"].get(n, [])) for n in _axes(old, new)}
+    axes = {n: union(old["axes"].get(n, []), new["axes"].get(n, [])) for n in _axes(old, new)}
     parts = [_filled(one, axes) for one in (old, new)]
     for one in parts:
         for setting in one["settings"]:
-            axes = {n: _union(axes[n], [setting[n]]) for n in axes}
+            axes = {n: union(axes[n], [setting[n]]) for n in axes}
     alike = old["design"] == new["design"] and old["axes"].keys() == new["axes"].keys()
     return {
         **old,
         "flags": new["flags"],
         "axes": axes,
         "base": parts[1]["base"],
-        "settings": _union(parts[0]["settings"], parts[1]["settings"]),
+        "settings": union(parts[0]["settings"], parts[1]["settings"]),
         "design": new["design"] if alike else "list",
         "seeds": max(old["seeds"], new["seeds"]),
         "bootstrap": max(old.get("bootstrap", 0), new.get("bootstrap", 0)),
@@ -99,14 +101,19 @@ def _filled(settings: dict, axes: Iterable[str]) -> dict:
     }
 
 
-def _union(one: Sequence, other: Sequence) -> list:
+def union(one: Sequence, other: Sequence) -> list:
+    """The values of both, each once."""
     return [*one, *(value for value in other if value not in one)]
 
 
 def numbered(
     programs: Sequence[Program], held: Known
 ) -> tuple[list[Program], dict[int, dict[str, str]]]:
-    """Programs whose trials have the numbers of the folder, new ones the next; their flags."""
+    """Programs whose trials have the numbers of the folder, new ones the next; their flags.
+
+    A trial's setting gets a value of each axis that the folder has.
+    """
+    axes = held.settings.get("axes", {})
     free = max(held.numbers.values(), default=-1) + 1
     found: dict[int, int] = {}
     flags: dict[int, dict[str, str]] = {}
@@ -119,7 +126,10 @@ def numbered(
         found[trial.index], flags[number] = number, own
 
     def renumbered(trial: Trial) -> Trial:
-        return dataclasses.replace(trial, index=found[trial.index])
+        others = {n: getattr(trial.config, n) for n in axes if n not in trial.setting}
+        return dataclasses.replace(
+            trial, index=found[trial.index], setting={**trial.setting, **others}
+        )
 
     return [
         dataclasses.replace(program, trials=tuple(map(renumbered, program.trials)))

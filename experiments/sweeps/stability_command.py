@@ -35,13 +35,14 @@ class Group(NamedTuple):
 
 def define_flags() -> None:
     """The command's flags."""
-    flags.DEFINE_string("sweep", "", "Folder of a sweep with --save_vectors: each of its settings.")
+    told = "Folder of a sweep with --save_vectors: each of its settings. Several are compared."
+    flags.DEFINE_multi_string("sweep", [], told)
     flags.DEFINE_multi_string("run", [], "Run directory, a member; give several.")
     flags.DEFINE_integer("topn", 10, "Nearest words that are compared.", lower_bound=1)
     flags.DEFINE_integer(
         "words", 1000, "Words of each stratum of frequency that are asked.", lower_bound=5
     )
-    flags.DEFINE_string("workdir", "", "Folder of the results (default: the sweep's).")
+    flags.DEFINE_string("workdir", "", "Folder of the results (default: the first sweep's).")
     flags.DEFINE_boolean("plots", True, "Draw the picture.")
     pictures.define_flags()
 
@@ -53,8 +54,8 @@ def main() -> None:
         raise UserError("give --sweep=FOLDER, or --run=RUN several times")
     if values.run and not values.workdir:
         raise UserError("--workdir=FOLDER is missing")
-    folder = Path(values.workdir or values.sweep).expanduser()
-    groups = _of_sweep(Path(values.sweep).expanduser()) if values.sweep else _of_runs(values.run)
+    folder = Path(values.workdir or values.sweep[0]).expanduser()
+    groups = _of_sweeps(values.sweep) if values.sweep else _of_runs(values.run)
     formats = pictures.of_flags() if values.plots else ()
     report(folder, groups, values.topn, values.words, formats)
 
@@ -85,6 +86,15 @@ def report(
         plot_stability.plot(drawn, {n: s.strata for n, s in found.items()}, topn)
         written += drawn
     print("\n".join(f"written to {path}" for path in written))
+
+
+def _of_sweeps(paths: list[str]) -> Iterable[Group]:
+    """The settings of sweeps, named by their folder too where there are several."""
+    for path in paths:
+        folder = Path(path).expanduser()
+        for group in _of_sweep(folder):
+            before = f"{folder.name}: " * (len(paths) > 1)
+            yield group._replace(name=before + group.name)
 
 
 def _of_sweep(folder: Path) -> Iterable[Group]:

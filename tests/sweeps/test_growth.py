@@ -115,3 +115,34 @@ def test_a_bootstrap_grows(grow, tmp_path):
     assert [seed for seed, _ in grow("--bootstrap=3")] == [3]
     table = (tmp_path / "out" / "table.md").read_text()
     assert "1 setting, 3 trials" in table and "each with lines drawn anew" in table
+
+
+# Tables of several folders
+
+
+def test_a_table_of_several_folders_is_that_of_one(grow, tmp_path, capsys):
+    grow("--sweep=learning_rate=0.1,0.2", "--seeds=2", "--evaluate", out="one")
+    grow("--sweep=dim=4,5", "--seeds=3", "--evaluate", out="other")
+    grow("--sweep=learning_rate=0.1,0.2", "--seeds=2", "--evaluate", out="grown")
+    grow("--sweep=dim=4,5", "--seeds=3", "--evaluate", out="grown")
+    both = f"--workdir={tmp_path / 'both'}"
+    folders = [f"--sweep={tmp_path / name}" for name in ("one", "other")]
+    assert start("ablation_report", *folders, both, "--noplots") == 0
+    ours, theirs = (lines_of(tmp_path / name, *MEASURES) for name in ("both", "grown"))
+    assert ours == theirs and len(ours) == 10
+    tables = [(tmp_path / name / "table.csv").read_text() for name in ("both", "grown")]
+    assert sorted(tables[0].splitlines()) == sorted(tables[1].splitlines())
+    assert start("ablation_report", *folders, both, "--noplots") == 1
+    assert "holds something: a new folder" in capsys.readouterr().err
+    assert start("ablation_report", both, "--noplots") == 0  # it is a sweep's folder
+
+
+def test_folders_of_other_texts_are_not_joined(grow, tmp_path, capsys):
+    grow("--sweep=dim=4,5", "--seeds=1", out="one")
+    (tmp_path / "text.txt").write_text(text_of(seed=9))
+    grow("--sweep=dim=4,5", "--seeds=1", out="other")
+    folders = [f"--sweep={tmp_path / name}" for name in ("one", "other")]
+    assert start("ablation_report", *folders, f"--workdir={tmp_path / 'both'}") == 1
+    assert "corpus_sha256" in capsys.readouterr().err
+    assert start("ablation_report", "--sweep=/no/such", f"--workdir={tmp_path / 'x'}") == 1
+    assert "--sweep=/no/such: holds no settings.json of a sweep" in capsys.readouterr().err

@@ -1,0 +1,96 @@
+"""Several sweeps' folders as one: the trials of all, each once, of one text and one measure."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.cli import console, earlier_flags
+from experiments.cli.config import to_flagfile
+from experiments.report import item_files
+from experiments.report.tables import counted
+from experiments.runs.store import LINES, SETTINGS, Results
+from experiments.sweeps import growth
+from w2v_jax.types import UserError
+
+SHARED = (
+    *("corpus_sha256", "heldout_sha256", "heldout_loss", "perplexity", "perplexity_window"),
+    *("early_stopping", "common_random_numbers"),
+)
+
+
+def opened(folder: Path, called: str) -> Results:
+    """A sweep's folder. Raises UserError where it holds none."""
+    for name in (SETTINGS, LINES):
+        if not (folder / name).is_file():
+            raise UserError(f"{called}: holds no {name} of a sweep")
+    results = Results(folder, None, same_machine=False)
+    if not {"axes", "base", "design"} <= results.settings.keys():
+        raise UserError(f"{folder / SETTINGS}: not the settings of a sweep")
+    return results
+
+
+def join(folders: Sequence[Path], output: Path) -> Results:
+    """Writes the lines of all, and their results item by item, into a folder of its own.
+
+    Of a trial that several have, the first one's line counts. What the folders' flags differ in
+    becomes an axis. Raises UserError for another text or measure, and for a folder that holds
+    anything.
+    """
+    if output.exists() and any(output.iterdir()):
+        raise UserError(f"--workdir={output}: holds something: a new folder")
+    every = [opened(folder, f"--sweep={folder}") for folder in folders]
+    first = every[0].settings
+    for results in every[1:]:
+        for name in SHARED:
+            ours, theirs = first.get(name), results.settings.get(name)
+            if ours != theirs:
+                raise UserError(f"--sweep={results.folder}: {name} is {theirs}, not {ours}")
+    flags, lines = _trials(every)
+    axes = _axes(every, list(flags.values()))
+    base = earlier_flags.values_of(flags_of(first), axes)
+    settings = {**first, "axes": {}, "base": base, "settings": [], "design": "list"}
+    joined = Results(output, settings, False, lambda there: [])
+    for number, (key, (results, line)) in enumerate(lines.items()):
+        setting = earlier_flags.values_of(flags[key], axes)
+        own = to_flagfile((n, x) for n, x in flags[key].items() if flags_of(first).get(n) != x)
+        told = " ".join(own.split())
+        joined.add({**line, "member": number, "setting": setting, "flags": told})
+        items = results.folder / item_files.ITEMS / f"{line['member']}.npz"
+        if items.exists():
+            target = output / item_files.ITEMS / f"{number}.npz"
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(items, target)
+        settings["settings"] = growth.union(settings["settings"], [setting])
+    settings["axes"] = {n: growth.union([], [s[n] for s in settings["settings"]]) for n in axes}
+    growth.keep(output, growth.NOTHING, {}, {**joined.settings, **settings})
+    joined.settings |= settings
+    console.log(f"{counted(len(lines), 'trial')} of {counted(len(folders), 'folder')}")
+    return joined
+
+
+def flags_of(settings: dict) -> dict[str, str]:
+    """A sweep's flags, as strings."""
+    return earlier_flags.stored(settings["flags"])
+
+
+def _trials(every: Sequence[Results]) -> tuple[dict[str, dict], dict[str, tuple]]:
+    """Flags, and folder and line, of each trial by its key, the first's of several."""
+    flags: dict[str, dict] = {}
+    lines: dict[str, tuple] = {}
+    for results in every:
+        for line in results.lines:
+            own = growth.flags_of(line, results.settings["flags"])
+            key = growth.key_of(own)
+            if key not in lines:
+                flags[key], lines[key] = own, (results, line)
+    return flags, lines
+
+
+def _axes(every: Sequence[Results], flags: Sequence[dict]) -> list[str]:
+    """The swept flags, and those that trials differ in."""
+    swept = [name for results in every for name in results.settings["axes"]]
+    whole = [earlier_flags.resolved_of(own) for own in flags]
+    apart = ("seed", "resample", *growth.IGNORED)
+    names = dict.fromkeys(name for own in whole for name in own)
+    differing = [n for n in names if n not in apart and len({own.get(n) for own in whole}) > 1]
+    return list(dict.fromkeys([*swept, *differing]))
