@@ -22,6 +22,7 @@ from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors.word_vectors import WordVectors
 
 TABLE, PICTURE, WORDS = "stability.md", "stability.png", "stability.jsonl"
+ALONE = "the only setting"
 SHOWN = 5  # words of a stratum, most and least stable
 
 
@@ -93,8 +94,10 @@ def _of_sweeps(paths: list[str]) -> Iterable[Group]:
     for path in paths:
         folder = Path(path).expanduser()
         for group in _of_sweep(folder):
-            before = f"{folder.name}: " * (len(paths) > 1)
-            yield group._replace(name=before + group.name)
+            named = group.name
+            if len(paths) > 1:
+                named = f"{folder.name}: {named}".replace(f": {ALONE}", "")
+            yield group._replace(name=named)
 
 
 def _of_sweep(folder: Path) -> Iterable[Group]:
@@ -110,7 +113,7 @@ def _of_sweep(folder: Path) -> Iterable[Group]:
     by_setting: dict[str, list[int]] = {}
     for line in results.lines:
         if line.get("frozen_step") is None:  # a diverged trial is no draw
-            name = " ".join(to_flagfile(line["setting"].items()).split()) or "the only setting"
+            name = " ".join(to_flagfile(line["setting"].items()).split()) or ALONE
             by_setting.setdefault(name, []).append(line["member"])
     for name, trials in by_setting.items():
         if len(trials) < 2:
@@ -209,7 +212,7 @@ def _worth(of_group: stability.Stability, number: int) -> str:
             one.name,
             *(tables.plus_minus(e.mean, e.half) for e in (one.single, one.mean)),
             tables.plus_minus(one.difference.mean, one.difference.half, sign="+"),
-            f"{one.difference.p:.3f}",
+            "< 0.001" if one.difference.p < 0.001 else f"{one.difference.p:.3f}",
         ]
         for one in of_group.worth
     ]
