@@ -38,6 +38,7 @@ SMALL = {  # what makes a command small, beside the texts that `prepare` writes
     "ptb_ablation": ["--epochs=1", "--seeds=2"],
     "ablation_report": [],
     "stability": ["--words=20"],
+    "rate_finder": ["--rates=3", "--seeds=2", "--dim=10"],
     "query": [],
     "evaluate": [],
     "export": [],
@@ -185,8 +186,8 @@ def run(line: str, folder: Path) -> str:
             print(f"left out, {reason}: {line}", flush=True)
             return ""
     argv = ["-m", f"experiments.{module}", *(HERE.get(flag, flag) for flag in given)]
-    members = any(flag.startswith("--bootstrap") for flag in given)
-    argv += [f.replace("--seeds", "--bootstrap") if members else f for f in SMALL[module]]
+    drawn = any(flag.startswith("--bootstrap") for flag in given)
+    argv += [f.replace("--seeds", "--bootstrap") if drawn else f for f in SMALL[module]]
     began = time.perf_counter()
     env = {**os.environ, "PYTHONPATH": str(ROOT), "W2V_JAX_DATA": str(folder)}
     env.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # small runs mostly compile
