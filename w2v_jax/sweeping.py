@@ -247,9 +247,9 @@ def train_epoch(
     there `train` counts its words with the chunk before, for the schedule.
     """
     shared = isinstance(corpus, Corpus)
-    keys = [key for m in trials for key in m.key]
-    corpora = [corpus] * len(keys) if shared else corpus
-    orders = _orders(keys, corpora, epoch)
+    count = sum(m.active.shape[0] for m in trials)
+    corpora = [corpus] * count if shared else corpus
+    orders = _orders(trials, corpora, epoch)
     tokens = np.array([len(one.ids) for one in corpora])
     bounds = [one.bounds for one in corpora]
     done, sums = epoch * tokens, []
@@ -276,14 +276,14 @@ def train_epoch(
     return trials, jax.tree.map(lambda *chunks: np.sum(chunks, axis=0), *sums)
 
 
-def _orders(keys: Sequence[jax.Array], corpora: Sequence[Corpus], epoch: int) -> np.ndarray:
+def _orders(trials: Sharded, corpora: Sequence[Corpus], epoch: int) -> np.ndarray:
     """In which order each trial visits its text's chunks [S, most chunks] int32; -1: no more."""
     counts = np.array([len(one.bounds) - 1 for one in corpora])
-    found = np.full((len(keys), counts.max()), -1, np.int32)
+    found = np.full((len(counts), counts.max()), -1, np.int32)
     for chunks in np.unique(counts).tolist():
-        order = partial(visits.chunk_order, epoch=epoch, chunks=chunks)
-        for i in np.flatnonzero(counts == chunks):
-            found[i, :chunks] = np.asarray(order(keys[i]))
+        order = jax.vmap(partial(visits.chunk_order, epoch=epoch, chunks=chunks))
+        of_all = np.concatenate([np.asarray(order(m.key)) for m in trials])
+        found[counts == chunks, :chunks] = of_all[counts == chunks]
     return found
 
 

@@ -108,6 +108,19 @@ def test_a_member_is_the_run_alone(tmp_path, monkeypatch, chunk):
         assert one.read_bytes() == other.read_bytes()
 
 
+def test_vmapped_members_are_nearly_those_alone(tmp_path):
+    (tmp_path / "text.txt").write_text(text_of(64))
+    args = [*QUICK, f"--corpus={tmp_path / 'text.txt'}", "--bootstrap=4", "--save_vectors"]
+    tables = []
+    for width in (1, 2):
+        out = tmp_path / str(width)
+        more = [f"--vmap_width={width}", "--cpu_devices=2", "--noplots", f"--workdir={out}"]
+        assert start("ptb_ablation", *args, *more) == 0
+        tables.append([w2v.load(out / "vectors" / f"{i}.txt").vectors for i in range(4)])
+    for one, other in zip(*tables, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
 def test_the_library_draws_too(corpus):
     config = w2v.Config(dim=4, min_count=1, epochs=1, engine="pairs", update="dense")
     made = {"progress": False, "subsample": 0.0, "batch_size": 16}
