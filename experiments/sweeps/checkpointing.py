@@ -213,6 +213,7 @@ class Saves:
         if self._source is None:
             return
         tree, (folder, _, epoch, seconds, arrays) = _tree(now), self._source
+        arrays.setdefault("curve", np.full((len(arrays["loss"]), *now.curve.shape[1:]), np.nan))
         if sorted(arrays) != sorted(checkpoint.names_of(tree)):
             raise UserError(f"{folder}/{epoch}: holds other arrays than this version's")
         rows = self._source.rows(self._program.trials, self._base)
@@ -226,6 +227,7 @@ class Saves:
             for m, (state, active) in zip(now.trials, parts, strict=True)
         )
         now.diverged, now.stopped, now.loss = (found[n] for n in ("frozen", "stopped", "loss"))
+        now.curve = found["curve"]
         if now.best:
             now.best.params = list(sweeping.split(found["best"].pop("params"), devices))
             vars(now.best).update(found["best"])
@@ -251,6 +253,7 @@ def _tree(now) -> dict:
         "frozen": now.diverged,
         "stopped": now.stopped,
         "loss": now.loss,
+        "curve": now.curve,
     }
     if now.best:
         tree["best"] = {

@@ -22,6 +22,7 @@ from experiments.sweeps import (
     design,
     growth,
     plan,
+    plot_curves,
     plot_differences,
     shares,
     table_files,
@@ -209,6 +210,8 @@ def report(results: Results, pictures: Sequence[str]) -> None:
     if pictures and settings["axes"]:
         path = results.folder / "ablation.png"
         written += sweep_plot.plot(path, results.lines, settings, pictures)
+        path = results.folder / "curves.png"
+        written += plot_curves.plot(path, results.lines, settings, pictures)
         path = results.folder / "differences.png"
         written += plot_differences.plot(path, results.lines, items, settings, pictures)
     print("\n".join(f"written to {path}" for path in written))

@@ -37,6 +37,7 @@ class Trained(NamedTuple):
     diverged: np.ndarray  # bool: diverged, and put back to its last good state
     stopped: np.ndarray  # epoch after which it was stopped early, 0 where it was not
     best_epoch: np.ndarray  # whose tables and loss these are, 0: the last's
+    curve: np.ndarray  # [S, epochs, 2], training and held-out loss; NaN: not measured
     compile_sec: float
     train_sec: float
 
@@ -109,6 +110,7 @@ class Progress:
     loss: np.ndarray
     best: "_Best | None"
     seconds: float  # of training so far
+    curve: np.ndarray  # [S, epochs, 2], training and held-out loss
 
     def trained(self, compile_sec: float) -> Trained:
         """What there is at the end."""
@@ -117,7 +119,10 @@ class Progress:
             trials, loss = self.best.restored(trials, loss)
         epochs = self.best.epoch if self.best else np.zeros(len(loss), np.int64)
         trials = jax.block_until_ready(trials)
-        return Trained(trials, loss, self.diverged, self.stopped, epochs, compile_sec, self.seconds)
+        return Trained(
+            *(trials, loss, self.diverged, self.stopped, epochs, self.curve),
+            *(compile_sec, self.seconds),
+        )
 
 
 def train(
@@ -134,7 +139,8 @@ def train(
     config, count = program.trials[0].config, len(program.trials)
     best = _Best(trials, early_stopping) if early_stopping else None
     none, stopped = np.zeros(size, bool), np.zeros(size, np.int64)
-    now = Progress(0, trials, none, stopped, np.full(size, np.nan), best, 0.0)
+    unknown, curve = np.full(size, np.nan), np.full((size, config.epochs, 2), np.nan)
+    now = Progress(0, trials, none, stopped, unknown, best, 0.0, curve)
     saves.restore(now)
     words = corpus.words * count
     with console.progress_bar(words * config.epochs, words * now.epoch) as bar, watched() as asked:
@@ -166,15 +172,18 @@ def _epoch(old: Progress, program: Program, compiled: Compiled) -> Progress:
     new = [metrics.mean_loss(m) for m in np.array(sums, float).T]
     new = np.array(new, float)  # NaN of an epoch without a positive, which is no training
     loss = np.where(active & ~np.isnan(new), new, old.loss)
+    curve = old.curve.copy()
+    curve[:, epoch, 0] = np.where(active, new, np.nan)
     if epoch + 1 == epochs:
         _check_steps(program, trials)
     if best:
         of_heldout = heldout.mean(compiled.heldout(trials).loss)
+        curve[:, epoch, 1] = np.where(active, of_heldout, np.nan)
         trials, best = best.update(trials, of_heldout, loss, epoch + 1)
         if epoch + 1 < epochs:
             stopped = np.where(active & ~_active(trials), epoch + 1, stopped)
     diverged = old.diverged | (before & ~active)
-    return Progress(epoch + 1, trials, diverged, stopped, loss, best, old.seconds)
+    return Progress(epoch + 1, trials, diverged, stopped, loss, best, old.seconds, curve)
 
 
 def _check_steps(program: Program, trials: sweeping.Sharded) -> None:
@@ -292,10 +301,19 @@ def results(
             "chance_loss": chance.of(
                 trial.config.loss, trial.config.negatives, len(corpus.vocab.words)
             ),
+            **_curves(trained.curve[i]),
             **_figures(of_text),
             **headlines(measures),
         }
         yield Result(trial, line, items | of_text, wv)
+
+
+def _curves(curve: np.ndarray) -> dict[str, list]:
+    """A trial's losses by epoch [epochs, 2], up to its last; those that were measured."""
+    known = np.flatnonzero(np.isfinite(curve[:, 0]))
+    length = known[-1] + 1 if len(known) else 0
+    found = zip(("curve", "heldout_curve"), curve[:length].T, strict=True)
+    return {name: [_finite(x) for x in of] for name, of in found if np.isfinite(of).any()}
 
 
 def _sums(by_line: heldout.ByLine | None, trial: int) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.sweeps import plot as sweep_plot
-from experiments.sweeps import plot_differences
+from experiments.sweeps import plot_curves, plot_differences
 from experiments.sweeps.compare import MEASURES, groups
 
 pytest.importorskip("matplotlib")
@@ -221,4 +221,34 @@ def test_differences_are_sorted_by_axis_and_coloured_where_significant(tmp_path)
     assert path.read_bytes().startswith(b"\x89PNG")
     settings["base"] = {"dim": 7, "window": 5}
     assert plot_differences.plot(tmp_path / "no.png", lines, {}, settings) == []
+    assert not (tmp_path / "no.png").exists()
+
+
+# Curves
+
+
+def test_curves_are_each_trials_and_their_means(tmp_path):
+    def line(number, dim, seed, curve, heldout=None):
+        found = {"member": number, "setting": {"dim": dim}, "seed": seed, "frozen_step": None}
+        return {**found, "curve": curve, **({"heldout_curve": heldout} if heldout else {})}
+
+    lines = [
+        line(0, 10, 1, [3.0, 2.0, 1.0], [3.0, 2.5, 2.6]),
+        line(1, 10, 2, [3.2, 2.2, 1.2], [3.1, 2.6, None]),
+        line(2, 20, 1, [2.0, 1.0]),  # it was stopped
+        line(3, 20, 2, [2.4, 1.4, 0.4]),
+    ]
+    settings = {"base": {"dim": 10}, "axes": {"dim": [10, 20]}}
+    path = tmp_path / "curves.png"
+    assert plot_curves.plot(path, lines, settings) == [path]
+    assert path.read_bytes().startswith(b"\x89PNG")
+    every = groups(lines)
+    means = [plot_curves.mean_of(plot_curves.known(group, "curve")) for group in every]
+    np.testing.assert_allclose(means[0], [3.1, 2.1, 1.1])
+    np.testing.assert_allclose(means[1], [2.2, 1.2])
+    assert len(plot_curves.known(every[1], "heldout_curve")) == 0
+    short = [line(0, 10, 1, [3.0])]
+    assert plot_curves.plot(tmp_path / "no.png", short, settings) == []
+    old = [{k: x for k, x in one.items() if "curve" not in k} for one in lines]
+    assert plot_curves.plot(tmp_path / "no.png", old, settings) == []
     assert not (tmp_path / "no.png").exists()
