@@ -358,7 +358,7 @@ def test_help_lists_the_flags_of_the_script(capsys):
 def test_a_run_outlives_its_plots_and_the_same_command_draws_them(
     text_folder, tmp_path, monkeypatch, capsys
 ):
-    def no_plots(*args):
+    def no_plots(*args, **more):
         raise UserError("no ink")
 
     args = [*QUICK, f"--corpus={text_folder / 'corpus.txt'}", f"--workdir={tmp_path}", "--plots"]

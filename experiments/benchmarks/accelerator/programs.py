@@ -70,7 +70,7 @@ def sweep(count: int, sizes: Sizes, platform: str) -> Ahead:
     def one():
         key, hyper = jax.random.key(0), beginning.make_hyper(config, words)
         trial = sweeping.Trials(key, hyper, None, jnp.array(True))
-        return make(key, hyper), trial, jnp.int32(0), jnp.zeros(2)
+        return make(key, hyper), trial, jnp.int32(0), jnp.zeros(2), None
 
     work = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), jax.eval_shape(one)
