@@ -15,6 +15,7 @@ from absl import flags
 from experiments.cli import command, pictures
 from experiments.sweeps import folder as sweep_folder
 from experiments.sweeps import joined
+from w2v_jax.types import UserError
 
 
 def define_flags() -> None:
@@ -30,6 +31,8 @@ def main() -> None:
     """Reads the folder; writes table and pictures, prints the table."""
     values = flags.FLAGS
     formats = pictures.of_flags() if values.plots else ()
+    if not values.workdir:
+        raise UserError("--workdir=FOLDER is missing")
     folder = Path(values.workdir).expanduser()
     if values.sweep:
         results = joined.join([Path(path).expanduser() for path in values.sweep], folder)

@@ -7,12 +7,14 @@ import numpy as np
 from scipy.special import stdtrit
 
 from experiments.report import over_items, stats
+from experiments.report.tables import counted
+from w2v_jax.types import UserError
 from w2v_jax.vectors import evaluation, stability
 from w2v_jax.vectors.evaluation import HEADLINES
 from w2v_jax.vectors.word_vectors import WordVectors
 
 EDGES = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)  # of counts
-FEWEST = 5  # words of a stratum
+FEWEST = 5  # words of a stratum, and members of an interval of a word
 
 
 class Stratum(NamedTuple):
@@ -63,13 +65,24 @@ def of_ensemble(
     asked: words of a stratum whose neighbours are compared, drawn at random where it has more.
     """
     tables = [wv.vectors for wv in ensemble]
+    if topn >= len(counts) - 1:
+        most = counted(len(counts), "word")
+        raise UserError(f"--topn={topn}: of a vocabulary of {most} that are all neighbours")
     chosen = _chosen(counts, asked)
+    if not chosen:
+        raise UserError(f"no range of frequencies has {counted(FEWEST, 'word')} or more")
     ids = np.concatenate([ids for _, _, ids in chosen])
     overlaps = stability.overlaps(stability.neighbours(tables, ids, topn))
     each = stability.over_pairs(overlaps)
+
+    def told(half):  # of few members a word's interval is wider than what it may be
+        if len(ensemble) < FEWEST:
+            return None
+        return alike if half <= 1e-9 else _known(half)
+
     alike = 6 / (len(ensemble) * topn)  # the rule of three, of n / 2 pairs without a common member
     words = [
-        Word(ensemble[0].words[i], int(counts[i]), float(mean), _known(half or alike))
+        Word(ensemble[0].words[i], int(counts[i]), float(mean), told(half))
         for i, mean, half in zip(ids, *each, strict=True)
     ]
     strata, begin = [], 0

@@ -71,6 +71,8 @@ def run(base: RunConfig) -> None:
     for name in (rundir.RUN, rundir.METRICS, rundir.SUMMARY):
         if (folder / name).exists():
             raise UserError(f"--workdir={folder}: holds a run ({name}), not a sweep")
+    if base.resample:
+        raise UserError("--resample is a single run's: here --bootstrap=N draws N texts")
     values, settings = design.settings(base)
     checks.check_alone(base.static(), "a sweep's trial")
     base = wiring.without_missing_extras(base)
@@ -97,7 +99,7 @@ def _lead(base: RunConfig, values: dict, settings: list[dict], folder: Path, own
         results.write(FLAGS, to_flagfile(resolved(sweep.base)))
         shares.collect(results, sweep.programs)
         growth.keep(folder, held, numbers, settings)
-        growth.renew(results, sweep.base, held.settings.get("flags", settings["flags"]), settings)
+        growth.renew(results, sweep.base, held, settings)
         results.settings = settings
         sweep_outputs.make_missing(results, sweep.base)
         if flags.FLAGS.save_vectors:

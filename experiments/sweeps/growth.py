@@ -7,13 +7,14 @@ files lie, as long as its folder.
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from experiments.cli import earlier_flags
 from experiments.cli.config import RunConfig, to_flagfile
-from experiments.runs.store import LINES, SETTINGS, Results
+from experiments.runs.store import SETTINGS, Results
 from experiments.sweeps.plan import Program, Trial
 from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError
@@ -49,18 +50,37 @@ def known(folder: Path) -> Known:
     """What a folder holds so far; nothing, where it holds no sweep."""
     if not (folder / SETTINGS).exists():
         return NOTHING
-    settings = Results(folder, None, same_machine=False).settings
-    flags: dict[int, dict[str, str]] = {}
+    results = opened(folder)
+    settings, flags = results.settings, {}
+    for line in results.lines:
+        flags[line["member"]] = flags_of(line, settings["flags"])
     if (folder / NUMBERS).exists():
         try:
             stored = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
-            flags = {int(number): own for number, own in stored.items()}
+            # They count before a line's own, which are beside flags that may have changed since.
+            flags |= {
+                int(number): {n: str(x) for n, x in own.items()} for number, own in stored.items()
+            }
         except (ValueError, AttributeError, TypeError) as error:
             raise UserError(f"{folder / NUMBERS}: damaged") from error
-    elif (folder / LINES).exists():  # of a version before
-        lines = Results(folder, None, same_machine=False).lines
-        flags = {line["member"]: flags_of(line, settings["flags"]) for line in lines}
-    return Known(settings, {key_of(own): number for number, own in flags.items()}, flags)
+    numbers = sorted(flags)
+    keys = _told_apart([key_of(flags[number]) for number in numbers])
+    return Known(settings, dict(zip(keys, numbers, strict=True)), flags)
+
+
+def opened(folder: Path) -> Results:
+    """A sweep's folder, of any version, with today's names of flags."""
+    return Results(folder, None, False, lambda there: [])
+
+
+def _told_apart(keys: Sequence[str]) -> list[str]:
+    """Keys of trials; the second, third .. of one key, which differ in an idle flag, by number."""
+    seen: Counter[str] = Counter()
+    found = []
+    for key in keys:
+        seen[key] += 1
+        found.append(key if seen[key] == 1 else f"{key} #{seen[key]}")
+    return found
 
 
 def merged(old: dict, new: dict) -> dict:
@@ -106,6 +126,13 @@ def union(one: Sequence, other: Sequence) -> list:
     return [*one, *(value for value in other if value not in one)]
 
 
+def beside(own: dict[str, str], base: dict[str, str]) -> str:
+    """The flags that make a base's run this one, as a line has them."""
+    apart = earlier_flags.LOCATIONS
+    flags = ((n, x) for n, x in own.items() if base.get(n) != x and n not in apart)
+    return " ".join(to_flagfile(flags).splitlines())
+
+
 def numbered(
     programs: Sequence[Program], held: Known
 ) -> tuple[list[Program], dict[int, dict[str, str]]]:
@@ -118,9 +145,14 @@ def numbered(
     found: dict[int, int] = {}
     flags: dict[int, dict[str, str]] = {}
     trials = sorted((t for program in programs for t in program.trials), key=lambda t: t.index)
-    for trial in trials:
-        own = earlier_flags.of(trial.config)
-        number = held.numbers.get(key_of(own))
+    every = [earlier_flags.of(trial.config) for trial in trials]
+    for trial, own, key in zip(trials, every, _told_apart(list(map(key_of, every))), strict=True):
+        number = held.numbers.get(key)
+        if number is None and held.numbers and not held.settings["common_random_numbers"]:
+            raise UserError(
+                "--nocommon_random_numbers: such a folder doesn't grow, as seeds follow from what "
+                "there is in all; give another folder"
+            )
         if number is None:
             number, free = free, free + 1
         found[trial.index], flags[number] = number, own
@@ -145,19 +177,14 @@ def keep(folder: Path, held: Known, flags: dict[int, dict[str, str]], settings: 
             write_atomically(str(path), text.encode())
 
 
-def renew(results: Results, base: RunConfig, before: str, settings: dict) -> None:
-    """The lines as of all axes: values of those that were not swept before, flags beside the base.
-
-    before: the flags that the lines' own are beside.
-    """
+def renew(results: Results, base: RunConfig, held: Known, settings: dict) -> None:
+    """The lines as of all axes, with values of those that were not swept before; flags too."""
     here, axes, changed = earlier_flags.of(base), settings["axes"], False
     for line in results.lines:
-        own = flags_of(line, before)
+        own = held.flags.get(line["member"]) or flags_of(line, held.settings["flags"])
         values = {**earlier_flags.values_of(own, axes), **line["setting"]}
-        flags = to_flagfile((n, x) for n, x in own.items() if here.get(n) != x)
-        setting, told = {name: values[name] for name in axes}, " ".join(flags.split())
-        if before == settings["flags"]:
-            told = line["flags"]
+        told = beside(own, here)
+        setting = {name: values[name] for name in axes}
         if (setting, told) != (line["setting"], line["flags"]):
             line.update(setting=setting, flags=told)
             changed = True

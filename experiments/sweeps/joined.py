@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.cli import console, earlier_flags
-from experiments.cli.config import to_flagfile
 from experiments.report import item_files
 from experiments.report.tables import counted
 from experiments.runs.store import LINES, SETTINGS, Results
@@ -23,7 +22,7 @@ def opened(folder: Path, called: str) -> Results:
     for name in (SETTINGS, LINES):
         if not (folder / name).is_file():
             raise UserError(f"{called}: holds no {name} of a sweep")
-    results = Results(folder, None, same_machine=False)
+    results = growth.opened(folder)
     if not {"axes", "base", "design"} <= results.settings.keys():
         raise UserError(f"{folder / SETTINGS}: not the settings of a sweep")
     return results
@@ -45,15 +44,17 @@ def join(folders: Sequence[Path], output: Path) -> Results:
             ours, theirs = first.get(name), results.settings.get(name)
             if ours != theirs:
                 raise UserError(f"--sweep={results.folder}: {name} is {theirs}, not {ours}")
+        if bool(first.get("bootstrap")) != bool(results.settings.get("bootstrap")):
+            raise UserError(f"--sweep={results.folder}: one has drawn texts, another has not")
     flags, lines = _trials(every)
+    _check_seeds(flags, lines)
     axes = _axes(every, list(flags.values()))
     base = earlier_flags.values_of(flags_of(first), axes)
     settings = {**first, "axes": {}, "base": base, "settings": [], "design": "list"}
     joined = Results(output, settings, False, lambda there: [])
     for number, (key, (results, line)) in enumerate(lines.items()):
         setting = earlier_flags.values_of(flags[key], axes)
-        own = to_flagfile((n, x) for n, x in flags[key].items() if flags_of(first).get(n) != x)
-        told = " ".join(own.split())
+        told = growth.beside(flags[key], flags_of(first))
         joined.add({**line, "member": number, "setting": setting, "flags": told})
         items = results.folder / item_files.ITEMS / f"{line['member']}.npz"
         if items.exists():
@@ -62,10 +63,22 @@ def join(folders: Sequence[Path], output: Path) -> Results:
             shutil.copyfile(items, target)
         settings["settings"] = growth.union(settings["settings"], [setting])
     settings["axes"] = {n: growth.union([], [s[n] for s in settings["settings"]]) for n in axes}
-    growth.keep(output, growth.NOTHING, {}, {**joined.settings, **settings})
+    numbers = dict(enumerate(flags[key] for key in lines))
+    growth.keep(output, growth.NOTHING, numbers, {**joined.settings, **settings})
     joined.settings |= settings
     console.log(f"{counted(len(lines), 'trial')} of {counted(len(folders), 'folder')}")
     return joined
+
+
+def _check_seeds(flags: dict[str, dict], lines: dict[str, tuple]) -> None:
+    """Raises UserError where a setting has two trials of one seed, of other texts: one would go."""
+    seen: dict[str, Path] = {}
+    for key, own in flags.items():
+        alike = growth.key_of({n: x for n, x in own.items() if n != "resample"})
+        folder = lines[key][0].folder
+        if alike in seen and own.get("resample", "0") != "0":
+            raise UserError(f"--sweep={folder}: has seeds of {seen[alike]} with other texts")
+        seen[alike] = folder
 
 
 def flags_of(settings: dict) -> dict[str, str]:

@@ -42,7 +42,7 @@ def define_flags() -> None:
     flags.DEFINE_float("share", 0.02, "Share of the text's lines.", 1e-6, 1.0)
     flags.DEFINE_integer("rates", 64, "How many rates.", 2, 10_000)
     told = "The rates lie between --learning_rate / factor and --learning_rate x factor."
-    flags.DEFINE_float("factor", 64.0, told, 1.1)
+    flags.DEFINE_float("factor", 64.0, told, 1.1, 1e9)
     flags.DEFINE_integer("seeds", 3, "Seeds of each rate.", 1)
 
 
@@ -60,8 +60,10 @@ def main() -> None:
     checks.check_alone(base.static(), "a rate")
     part = part_of(corpus, values.share)
     own = base.learning_rate
+    if own <= 0:
+        raise UserError("--learning_rate: must be above 0, as the rates lie around it")
     rates = own * values.factor ** np.linspace(-1, 1, values.rates)
-    rates = [float(f"{rate:.4g}") for rate in rates]
+    rates = list(dict.fromkeys(float(f"{rate:.4g}") for rate in rates))
     told = f"{counted(len(part.ids), 'token')} of {len(corpus.ids):,}"
     console.log(f"{counted(len(rates), 'rate')} x {counted(values.seeds, 'seed')} on {told}")
     found = tried(part, base, rates, values.seeds)

@@ -13,7 +13,8 @@ from experiments.cli.config import to_flagfile
 from experiments.report import plot_stability, stability, tables
 from experiments.report.tables import counted
 from experiments.runs import newest, rundir
-from experiments.runs.store import LINES, SETTINGS, Results
+from experiments.runs.store import LINES, SETTINGS
+from experiments.sweeps import growth
 from experiments.sweeps.outputs import VECTORS
 from w2v_jax.data.vocab import load_counts
 from w2v_jax.data.writing import write_atomically
@@ -77,6 +78,8 @@ def report(
         path = folder / f"mean-{number}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         rundir.save_as("text", path, of_group.mean)
+    if not found:
+        raise UserError("no setting has two members: give --seeds=N or --bootstrap=N")
     text = table(found)
     write_atomically(str(folder / TABLE), text.encode())
     write_atomically(str(folder / WORDS), "".join(_lines(found)).encode())
@@ -91,12 +94,14 @@ def report(
 
 def _of_sweeps(paths: list[str]) -> Iterable[Group]:
     """The settings of sweeps, named by their folder too where there are several."""
+    if len({Path(path).expanduser().resolve() for path in paths}) < len(paths):
+        raise UserError("--sweep: one is given twice")
     for path in paths:
         folder = Path(path).expanduser()
         for group in _of_sweep(folder):
             named = group.name
             if len(paths) > 1:
-                named = f"{folder.name}: {named}".replace(f": {ALONE}", "")
+                named = f"{path}: {named}".replace(f": {ALONE}", "")
             yield group._replace(name=named)
 
 
@@ -108,7 +113,7 @@ def _of_sweep(folder: Path) -> Iterable[Group]:
     if not (folder / rundir.VOCAB).is_file():
         raise UserError(f"--sweep={folder}: holds no {rundir.VOCAB}: --save_vectors writes it")
     counts = load_counts(str(folder / rundir.VOCAB)).counts
-    results = Results(folder, None, same_machine=False)
+    results = growth.opened(folder)
     drawn = results.settings.get("bootstrap", 0)
     by_setting: dict[str, list[int]] = {}
     for line in results.lines:
@@ -117,7 +122,8 @@ def _of_sweep(folder: Path) -> Iterable[Group]:
             by_setting.setdefault(name, []).append(line["member"])
     for name, trials in by_setting.items():
         if len(trials) < 2:
-            raise UserError(f"--sweep={folder}: {name} has one member: give --seeds or --bootstrap")
+            console.note(f"{name}: one member, which tells nothing of others: left out")
+            continue
         paths = [folder / VECTORS / f"{trial}.txt" for trial in trials]
         absent = [path for path in paths if not path.is_file()]
         if absent:
@@ -129,6 +135,8 @@ def _of_sweep(folder: Path) -> Iterable[Group]:
 def _of_runs(paths: list[str]) -> Iterable[Group]:
     """Runs of one vocabulary. Raises UserError where theirs differ."""
     folders = [Path(path).expanduser() for path in paths]
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UserError("--run: one is given twice, which is no other member")
     ensemble = [newest.of_run(folder).wv for folder in folders]
     for folder, wv in zip(folders, ensemble, strict=True):
         if wv.words != ensemble[0].words:

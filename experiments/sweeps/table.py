@@ -262,7 +262,8 @@ def _differences(rows: Sequence[Group], compared: Mapping, settings: dict) -> st
             found = [c for c in compared[measure.field] if c.group is group]
             row += _difference_cells(found[0] if found else None, measure.digits)[: 1 + wide]
         cells += [row] if any(cell != "–" for cell in row[1:]) else []
-    text = "Mean difference ± half width of its 95% interval over seeds, text and items the same; "
+    same = "items" if settings.get("bootstrap") else "text and items"
+    text = f"Mean difference ± half width of its 95% interval over seeds, {same} the same; "
     text += "paired: equal seeds draw equal numbers."
     if any(by_items):
         text += " Over items too: that for other seeds and other items (word pairs, analogies of "

@@ -8,6 +8,7 @@ import pytest
 from scripts import QUICK, start, text_of
 
 from experiments.report import stability as report
+from w2v_jax.types import UserError
 from w2v_jax.vectors import stability
 from w2v_jax.vectors.word_vectors import WordVectors
 
@@ -162,6 +163,25 @@ def test_runs_are_compared(tmp_path, capsys):
     assert "2 members" in capsys.readouterr().out
     assert start("stability", named[0], f"--workdir={tmp_path / 'x'}") == 1
     assert "--run: give it several times" in capsys.readouterr().err
+
+
+def test_what_tells_nothing_is_refused(noisy, sweep, capsys):
+    tables, counts, _ = noisy
+    with pytest.raises(UserError, match="--topn=299"):
+        report.of_ensemble(tables, counts, 299, 10)
+    few = [WordVectors(("a", "b", "c"), np.eye(3, dtype=np.float32))] * 3
+    with pytest.raises(UserError, match="no range of frequencies has 5 words"):
+        report.of_ensemble(few, np.array([9, 9, 9]), 1, 10)
+    assert start("stability", f"--sweep={sweep}", f"--sweep={sweep}/") == 1
+    assert "--sweep: one is given twice" in capsys.readouterr().err
+
+
+def test_words_whose_members_agree_have_the_rule_of_three(noisy):
+    tables, counts, _ = noisy
+    found = report.of_ensemble([tables[0]] * 6, counts, 5, 20)
+    assert {word.overlap for word in found.words} == {1.0}
+    assert {word.half for word in found.words} == {6 / 30}
+    assert {w.half for w in report.of_ensemble(tables[:3], counts, 5, 20).words} == {None}
 
 
 @pytest.mark.parametrize(

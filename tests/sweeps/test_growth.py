@@ -147,3 +147,82 @@ def test_folders_of_other_texts_are_not_joined(grow, tmp_path, capsys):
     assert "corpus_sha256" in capsys.readouterr().err
     assert start("ablation_report", "--sweep=/no/such", f"--workdir={tmp_path / 'x'}") == 1
     assert "--sweep=/no/such: holds no settings.json of a sweep" in capsys.readouterr().err
+
+
+def test_a_joined_folder_grows(grow, tmp_path):
+    for window in (1, 2):
+        grow(f"--sweep=window={window}", "--seeds=1", out=f"of{window}")
+    folders = [f"--sweep={tmp_path / f'of{window}'}" for window in (1, 2)]
+    both = tmp_path / "both"
+    assert start("ablation_report", *folders, f"--workdir={both}", "--noplots") == 0
+    before = lines_of(both, "member", "loss")
+    trained = grow("--sweep=window=3", "--seeds=1", out="both")
+    assert [setting["window"] for _, setting in trained] == [3]
+    after = lines_of(both, "member", "loss")
+    assert before.items() <= after.items() and len(after) == 3
+
+
+def test_drawn_texts_are_not_joined_with_others(grow, tmp_path, capsys):
+    grow("--bootstrap=2", out="drawn")
+    grow("--seeds=2", out="plain")
+    grow("--bootstrap=2", "--seed=2", out="shifted")
+    for name, said in (("plain", "has drawn texts"), ("shifted", "with other texts")):
+        folders = [f"--sweep={tmp_path / one}" for one in ("drawn", name)]
+        assert start("ablation_report", *folders, f"--workdir={tmp_path / 'both'}") == 1
+        assert said in capsys.readouterr().err
+
+
+def test_a_sweep_without_common_draws_does_not_grow(grow, tmp_path, capsys):
+    args = ["--nocommon_random_numbers", "--sweep=learning_rate=0.1"]
+    grow(*args, "--seeds=2")
+    assert grow(*args, "--seeds=2") == []
+    grow(*args, "--seeds=3", status=1)
+    assert "--nocommon_random_numbers: such a folder doesn't grow" in capsys.readouterr().err
+
+
+def test_settings_that_differ_in_an_idle_flag_are_two(grow, tmp_path):
+    (tmp_path / "c.txt").write_text("--optimizer=sgd --beta1=0.8\n--optimizer=sgd --beta1=0.7\n")
+    args = [f"--configurations={tmp_path / 'c.txt'}", "--seeds=1"]
+    assert len(grow(*args)) == 3
+    path = tmp_path / "out" / "results.jsonl"
+    whole = lines_of(tmp_path / "out", "member", "loss")
+    path.write_text(path.read_text().splitlines(keepends=True)[0])  # interrupted there
+    assert len(grow(*args)) == 2
+    assert lines_of(tmp_path / "out", "member", "loss") == whole
+
+
+def test_lines_are_read_by_their_own_flags_where_a_renewal_was_cut(grow, tmp_path):
+    path = tmp_path / "out" / "results.jsonl"
+    grow("--seeds=1", "--sweep=dim=6")
+    before = path.read_text()
+    grow("--seeds=1", "--window=1", "--sweep=window=1,2", "--sweep=dim=6")
+    whole = lines_of(tmp_path / "out", "member", "flags", "loss")
+    added = path.read_text().splitlines(keepends=True)
+    numbers = {json.loads(line)["member"] for line in before.splitlines()}
+    path.write_text(before + "".join(x for x in added if json.loads(x)["member"] not in numbers))
+    assert grow("--seeds=1", "--window=1", "--sweep=window=1,2", "--sweep=dim=6") == []
+    assert lines_of(tmp_path / "out", "member", "flags", "loss") == whole
+
+
+def test_a_renamed_axis_grows(grow, tmp_path):
+    args = ["--engine=blocks", "--update=sparse", "--block=8", "--group_size=16", "--seeds=1"]
+    grow(*args, "--negatives_per_group=4", "--sweep=negatives_per_group=4,8")
+    out = tmp_path / "out"
+    (out / "trials.json").unlink()
+    for name in ("settings.json", "results.jsonl", "flags.cfg"):
+        text = (out / name).read_text().replace("negatives_per_group", "shared_noise")
+        (out / name).write_text(text)
+    more = grow(*args, "--negatives_per_group=4", "--sweep=negatives_per_group=4,8,2")
+    assert [setting["negatives_per_group"] for _, setting in more] == [2]
+
+
+def test_a_damaged_list_of_trials_is_named(grow, tmp_path, capsys):
+    grow("--seeds=2")
+    (tmp_path / "out" / "trials.json").write_text('{"0": 3}')
+    grow("--seeds=2", status=1)
+    assert "trials.json: damaged" in capsys.readouterr().err
+
+
+def test_a_sweep_has_no_text_drawn_anew_for_all(grow, capsys):
+    grow("--seeds=2", "--resample=1", status=1)
+    assert "--resample is a single run's: here --bootstrap=N" in capsys.readouterr().err

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from scripts import QUICK, start
+from scripts import QUICK, start, text_of
 
 import w2v_jax as w2v
 from experiments.sweeps import rate_finder
@@ -67,3 +67,9 @@ def test_the_command_finds_a_rate_that_learns(tmp_path, capsys):
 def test_a_mistake_is_one_line(tmp_path, capsys):
     assert start("rate_finder", "--corpus=x") == 1
     assert "--workdir=FOLDER is missing" in capsys.readouterr().err
+    (tmp_path / "text.txt").write_text(text_of(300))
+    args = [f"--corpus={tmp_path / 'text.txt'}", f"--workdir={tmp_path / 'out'}", "--dim=2"]
+    assert start("rate_finder", *args, "--learning_rate=0") == 1
+    assert "--learning_rate: must be above 0" in capsys.readouterr().err
+    near = ["--rates=300", "--factor=1.1", "--share=1", "--seeds=1", "--min_count=1"]
+    assert start("rate_finder", *args, *near, "--learning_rate=0.001", "--noplots") == 0
