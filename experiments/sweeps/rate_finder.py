@@ -58,10 +58,10 @@ def main() -> None:
     base, source, corpus = reading.read_corpus(base)
     base = dataclasses.replace(resolve(base, corpus), epochs=1, schedule="constant")
     checks.check_alone(base.static(), "a rate")
-    part = part_of(corpus, values.share)
     own = base.learning_rate
     if own <= 0:
         raise UserError("--learning_rate: must be above 0, as the rates lie around it")
+    part = part_of(corpus, values.share)
     rates = own * values.factor ** np.linspace(-1, 1, values.rates)
     rates = list(dict.fromkeys(float(f"{rate:.4g}") for rate in rates))
     told = f"{counted(len(part.ids), 'token')} of {len(corpus.ids):,}"
