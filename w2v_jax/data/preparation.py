@@ -1,7 +1,6 @@
 """What is done to a text before its words are counted: its encoding, its case, its punctuation."""
 
 import codecs
-import io
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from w2v_jax.data import kinds
+from w2v_jax.data import kinds, stream
 from w2v_jax.types import UserError
 
 TOKENS = ("words", "simple")
@@ -97,7 +96,7 @@ def prepared(file: BinaryIO, how: Preparation, called: str) -> BinaryIO:
 
     Raises UserError, when it is read, for what is not in its encoding; the message names the line.
     """
-    return file if how.is_plain else io.BufferedReader(_Blocks(_blocks(file, how, called)), _BLOCK)
+    return file if how.is_plain else stream.of(_blocks(file, how, called))
 
 
 def _blocks(file: BinaryIO, how: Preparation, called: str) -> Iterator[bytes]:
@@ -147,26 +146,3 @@ def _refused(error: UnicodeError, how: Preparation) -> str:
     if how.encoding == UTF8:
         return kinds.not_utf8(error.object[max(error.start - 1000, 0) :][:4000], True)
     return f"not {how.encoding} (`encoding`)"
-
-
-class _Blocks(io.RawIOBase):
-    """Blocks as a stream."""
-
-    def __init__(self, blocks: Iterator[bytes]):
-        super().__init__()
-        self._blocks, self._ready = blocks, memoryview(b"")
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer) -> int:
-        """What comes next; 0 at the end."""
-        while not self._ready:
-            block = next(self._blocks, None)
-            if block is None:
-                return 0
-            self._ready = memoryview(block)
-        count = min(len(buffer), len(self._ready))
-        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
-        return count

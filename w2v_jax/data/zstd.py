@@ -1,13 +1,14 @@
 """zstd's streams, unpacked by whatever is installed."""
 
-import io
-from functools import partial
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, BinaryIO
 
+from w2v_jax.data import stream
+
 WINDOW = 31  # log2 of the bytes that a frame may look back: `zstd --long=31`
-_READ = 1 << 10  # packed bytes at a time: 32 MB at most, whoever made them
+_READ = 1 << 10  # packed bytes at a time: of 32 MB at most, beside the frame's window
 
 
 def opened(file: BinaryIO, mode: str = "rb") -> BinaryIO:
@@ -15,7 +16,7 @@ def opened(file: BinaryIO, mode: str = "rb") -> BinaryIO:
     del mode
     for package in ("compression.zstd", "zstandard"):  # Python has it from 3.14 on
         if _has(package):
-            return io.BufferedReader(_Unpacked(file, import_module(package)), 1 << 16)
+            return stream.of(_unpacked(file, import_module(package)))
     raise ModuleNotFoundError("zstandard")
 
 
@@ -34,35 +35,16 @@ def _frame(module) -> Any:
     return module.ZstdDecompressor(max_window_size=2**WINDOW).decompressobj()
 
 
-class _Unpacked(io.RawIOBase):
-    """Frames unpacked as they are read; what is cut short or damaged is an error."""
-
-    def __init__(self, file: BinaryIO, module):
-        super().__init__()
-        self._new = partial(_frame, module)
-        self._error = module.ZstdError
-        self._file, self._frame = file, None
-        self._packed, self._ready = b"", memoryview(b"")
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer) -> int:
-        """Unpacked bytes; 0 at the end. Raises EOFError or OSError as gzip does."""
-        while not self._ready:
-            self._packed = self._packed or self._file.read(_READ)
-            if not self._packed:
-                if self._frame:
-                    raise EOFError("the file ends before its last frame does")
-                return 0
-            self._frame = self._frame or self._new()
-            try:
-                self._ready = memoryview(self._frame.decompress(self._packed))
-            except self._error as error:
-                raise OSError(f"damaged: {error}") from error
-            self._packed = self._frame.unused_data if self._frame.eof else b""
-            self._frame = None if self._frame.eof else self._frame
-        count = min(len(buffer), len(self._ready))
-        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
-        return count
+def _unpacked(file: BinaryIO, module) -> Iterator[bytes]:
+    """The frames as they are read. Raises EOFError or OSError, as gzip does."""
+    packed, frame = b"", None
+    while packed := packed or file.read(_READ):
+        frame = frame or _frame(module)
+        try:
+            yield frame.decompress(packed)
+        except module.ZstdError as error:
+            raise OSError(f"damaged: {error}") from error
+        packed = frame.unused_data if frame.eof else b""
+        frame = None if frame.eof else frame
+    if frame:
+        raise EOFError("the file ends before its last frame does")
