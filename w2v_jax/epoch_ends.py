@@ -52,10 +52,13 @@ class EpochEnds:
             with np.errstate(over="ignore"):  # of tables that are nearly infinite
                 figures["perplexity"] = float(np.exp(heldout.mean(found.nats)))
         stopping = self._stopping
-        if stopping is None or stopping.is_better(figures["heldout_loss"]):
+        better = stopping is None or stopping.is_better(figures["heldout_loss"])
+        if better:
             self.best = {"epoch": epoch, "sums": sums, **figures}
-        if stopping and stopping.update(epoch, figures["heldout_loss"], _host(params)):
-            self.stopped = epoch if epoch < self._epochs else None
+        if stopping:
+            best = _host(params) if better else stopping.params
+            if stopping.update(epoch, figures["heldout_loss"], best):
+                self.stopped = epoch if epoch < self._epochs else None
         self.seconds += time.perf_counter() - began
         return figures
 

@@ -54,7 +54,7 @@ class Epochs:
         self._config, self._workdir, self._corpus = config, workdir, corpus
         self._hyper, self._held, self._file = hyper, held, None
         saved = saved or {}
-        self._how = _how(config, held)
+        self._how, self._measure, self._windows = _how(config, held), None, None
         if held and saved.get("how") not in (None, self._how):
             console.note(f"{rundir.EPOCHS}: begins anew: the held-out text, or how, is another")
             saved = {**saved, "bytes": 0, "last": None}
@@ -113,7 +113,7 @@ class Epochs:
 
     def _measured(self, params: Params) -> dict[str, float]:
         """Held-out loss and perplexity, those that there are, and half their 95% intervals."""
-        if not hasattr(self, "_measure"):
+        if self._measure is None:
             static, perplexity = self._config.static(), self._held.perplexity
             self._windows = jax.device_put(self._held.windows)
             self._measure = jax.jit(partial(heldout.measure, static=static, perplexity=perplexity))
@@ -130,9 +130,10 @@ class Epochs:
         if not stopping:
             return ""
         loss = measured["heldout_loss"]
+        best = stopping.params
         if stopping.is_better(loss):
-            self._best = line
-        stops = stopping.update(line["epoch"], loss, _on_the_host(params))
+            self._best, best = line, _on_the_host(params)
+        stops = stopping.update(line["epoch"], loss, best)
         if stops and line["epoch"] < self._config.epochs:
             self.stopped = line["epoch"]
             best = f"; stopped: epoch {stopping.epoch} was the best"

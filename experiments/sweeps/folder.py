@@ -195,27 +195,27 @@ def report(results: Results, pictures: Sequence[str]) -> None:
 
     pictures: the plots' formats; none: no plots.
     """
-    settings = results.settings
-    items = item_files.of_folder(results.folder, [line["member"] for line in results.lines])
-    table = sweep_table.write(results.lines, items, settings)
+    settings, lines = results.settings, growth.in_order(results)
+    items = item_files.of_folder(results.folder, [line["member"] for line in lines])
+    table = sweep_table.write(lines, items, settings)
     results.write(TABLE, table)
     print(table)
-    found = table_files.rows(results.lines, items, settings)
+    found = table_files.rows(lines, items, settings)
     others = {
         "table.csv": table_files.as_csv(found),
         "table.json": table_files.as_json(found, settings),
-        "table.tex": table_files.as_latex(results.lines, items, settings),
+        "table.tex": table_files.as_latex(lines, items, settings),
     }
     for name, text in others.items():
         results.write(name, text)
     written = [results.folder / name for name in (TABLE, *others)]
     if pictures and settings["axes"]:
         path = results.folder / "ablation.png"
-        written += sweep_plot.plot(path, results.lines, settings, pictures)
+        written += sweep_plot.plot(path, lines, settings, pictures)
         path = results.folder / "curves.png"
-        written += plot_curves.plot(path, results.lines, settings, pictures)
+        written += plot_curves.plot(path, lines, settings, pictures)
         path = results.folder / "differences.png"
-        written += plot_differences.plot(path, results.lines, items, settings, pictures)
+        written += plot_differences.plot(path, lines, items, settings, pictures)
     print("\n".join(f"written to {path}" for path in written))
 
 

@@ -1,8 +1,8 @@
 """A sweep's folder that grows: what it holds is known by flags and text, and only the rest trains.
 
-A trial is the same whatever else its sweep has: by its resolved flags, but for the room that its
-program has for the largest window and the most negatives. It keeps its number, under which its
-files lie, as long as its folder.
+A trial is known by its resolved flags, but for the room that its program has for the largest window
+and the most negatives: with another room the pairs engine draws other negatives of the same law. It
+keeps its number, under which its files lie, as long as its folder.
 """
 
 import dataclasses
@@ -124,6 +124,16 @@ def _filled(settings: dict, axes: Iterable[str]) -> dict:
 def union(one: Sequence, other: Sequence) -> list:
     """The values of both, each once."""
     return [*one, *(value for value in other if value not in one)]
+
+
+def in_order(results: Results) -> list[dict]:
+    """The lines as the folder's settings stand, whichever command trained them."""
+    names = [json.dumps(one, sort_keys=True) for one in results.settings.get("settings", [])]
+    order = {name: i for i, name in reversed(list(enumerate(names)))}
+    return sorted(
+        results.lines,
+        key=lambda line: order.get(json.dumps(line["setting"], sort_keys=True), len(order)),
+    )
 
 
 def beside(own: dict[str, str], base: dict[str, str]) -> str:

@@ -264,7 +264,7 @@ def _differences(rows: Sequence[Group], compared: Mapping, settings: dict) -> st
         cells += [row] if any(cell != "–" for cell in row[1:]) else []
     same = "items" if settings.get("bootstrap") else "text and items"
     text = f"Mean difference ± half width of its 95% interval over seeds, {same} the same; "
-    text += "paired: equal seeds draw equal numbers."
+    text += "paired by seed: equal seeds of one program draw equal numbers."
     if any(by_items):
         text += " Over items too: that for other seeds and other items (word pairs, analogies of "
         text += (
