@@ -1,6 +1,6 @@
 """The front door: what `import w2v_jax` gives, composed of the modules behind it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.sentences import checked
 from w2v_jax.defaults import resolve
 from w2v_jax.types import TextSettings, UserError
-from w2v_jax.vectors import io
+from w2v_jax.vectors import io, item_sets
 from w2v_jax.vectors.measures import Measures, measures
 from w2v_jax.vectors.word_vectors import WordVectors
 
@@ -129,12 +129,20 @@ def load(path: str | Path, limit: int | None = None) -> WordVectors:
     return io.load(path, limit)
 
 
-def evaluate(vectors: WordVectors | runs.Run) -> Measures:
+def evaluate(
+    vectors: WordVectors | runs.Run,
+    *,
+    pairs: str | Sequence[str] = (),
+    analogies: str | Sequence[str] = (),
+    score_column: str = "",
+) -> Measures:
     """WordSim-353, SimLex-999 (where it is installed) and Google's analogies, with coverage.
 
-    A figure of fewer than 20 covered items is None.
+    pairs, analogies: files of one's own, measured too; score_column: of pairs, a name or a number
+    from 1. A figure of fewer than 20 covered items is None. Raises UserError for a file that can't
+    be read.
     """
     found = vectors.vectors if isinstance(vectors, runs.Run) else vectors
     if not isinstance(found, WordVectors):
         raise UserError("`vectors`: give WordVectors (load(..) reads a file) or a Run")
-    return measures(found)
+    return measures(found, item_sets.read_all(pairs, analogies, score_column))

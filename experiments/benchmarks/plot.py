@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.benchmarks.baselines.commands import Task
-from experiments.benchmarks.table import QUALITY, by_baseline
+from experiments.benchmarks.table import by_baseline, columns
 from experiments.report.tables import counted, interval
 from w2v_jax.vectors import style
 from w2v_jax.vectors.plots import new_figure, save_figure
@@ -20,17 +20,20 @@ def draw(path: Path, lines: Sequence[dict], task: Task) -> None:
 
     Raises UserError without matplotlib or where path cannot be written.
     """
-    baselines = by_baseline(lines)
+    baselines, measures = by_baseline(lines), columns(lines)
+    rows = -(-(len(measures) + 1) // 2)
     styles = {baseline: (COLOURS[i % 8], MARKERS[i % 8]) for i, baseline in enumerate(baselines)}
-    figure = new_figure(11, 7.5)
-    panels = figure.subplots(2, 2).ravel()
+    figure = new_figure(11, 3.75 * rows)
+    panels = figure.subplots(rows, 2).ravel()
     _bars(panels[0], baselines, styles)
-    for axes, (field, name) in zip(panels[1:], QUALITY.items(), strict=True):
+    for axes in panels[len(measures) + 1 :]:
+        axes.set_axis_off()
+    for axes, (field, name) in zip(panels[1:], measures.items(), strict=False):
         _against_time(axes, baselines, styles, field)
         axes.set_title(name, loc="left", color=INK)
     marks = [_mark(panels[1], *style) for style in styles.values()]
-    columns = -(-len(marks) // -(-len(marks) // 6))  # rows as full as each other
-    figure.legend(marks, list(styles), loc="outside lower center", ncols=columns, frameon=False)
+    across = -(-len(marks) // -(-len(marks) // 6))  # rows as full as each other
+    figure.legend(marks, list(styles), loc="outside lower center", ncols=across, frameon=False)
     model = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
     title = (
         f"{model}, {counted(task.words, 'word')}, D {task.dim}, {counted(task.threads, 'thread')}"

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -12,14 +13,17 @@ from experiments.benchmarks import table as benchmark_table
 from experiments.benchmarks.baselines.commands import BASELINES, CACHE, Run, Task, Tools
 from experiments.benchmarks.baselines.entries import Entry, entry, order, particular, same
 from experiments.cli import console
+from experiments.cli.config import OWN_SETS, REPEATED, RunConfig
+from experiments.cli.errors import as_flags
 from experiments.report import item_files
 from experiments.report.tables import counted
 from experiments.runs.store import Results, cpus, machine
 from w2v_jax.data import sources as corpora
 from w2v_jax.defaults import LARGE
 from w2v_jax.types import UserError
-from w2v_jax.vectors import evaluation
+from w2v_jax.vectors import evaluation, item_sets
 from w2v_jax.vectors import io as vectors_io
+from w2v_jax.vectors.item_sets import ItemSet
 
 MEASURES = {
     "wordsim353_spearman": "wordsim353",
@@ -37,6 +41,7 @@ class Plan:
     entries: list[Entry]
     seeds: int
     folder: Path
+    own: tuple[ItemSet, ...] = ()  # one's own sets that all are measured with
 
 
 def define_flags() -> None:
@@ -52,6 +57,10 @@ def define_flags() -> None:
     )
     flags.DEFINE_integer("seeds", 6, "Runs of each entry, seeds 1 to this.", 1)
     flags.DEFINE_string("workdir", "", "Folder of the results; runs found there are kept.")
+    for name in OWN_SETS:
+        about = RunConfig.__dataclass_fields__[name].metadata["help"]
+        define = flags.DEFINE_multi_string if name in REPEATED else flags.DEFINE_string
+        define(name, [] if name in REPEATED else "", as_flags(about))
     flags.DEFINE_enum("model", "skipgram", ["skipgram", "cbow"], "Architecture.")
     flags.DEFINE_integer("dim", 100, "Embedding size D.", 1)
     flags.DEFINE_integer("window", 5, "Largest window W.", 1)
@@ -79,6 +88,7 @@ def main() -> None:
     plan = make_plan()
     shared = plan.task._asdict()
     del shared["epochs"]  # every run has its own
+    shared |= {name: flags.FLAGS[name].value for name in OWN_SETS}
     results = Results(plan.folder, shared)
     for seed, chosen in order(plan.entries, plan.seeds):
         own = particular(chosen, plan.tools)
@@ -92,17 +102,17 @@ def main() -> None:
                 f"--workdir={plan.folder}: holds {chosen.label} with other epochs or flags; "
                 "give another folder"
             )
-    report(results, plan.task)
+    report(results, plan.task, plan.own)
 
 
-def report(results: Results, task: Task) -> None:
+def report(results: Results, task: Task, own: Sequence[ItemSet] = ()) -> None:
     """table.md, printed too, and benchmark.png."""
     if not results.lines:
         raise UserError("--baselines: none of them can run here")
     from experiments.benchmarks import plot as benchmark_plot  # its errors must not lose a table
 
     names = [benchmark_table.run_name(line["peer"], line["seed"]) for line in results.lines]
-    items = item_files.of_folder(results.folder, names)
+    items = item_files.of_folder(results.folder, names, own)
     text = benchmark_table.document(results.lines, items, task, machine())
     results.write("table.md", text)
     print(text)
@@ -139,11 +149,12 @@ def make_plan() -> Plan:
         else:
             entries.append(one)
     console.missing_sets()
+    own = item_sets.read_all(values.pairs, values.analogies, values.score_column)
     folder = Path(values.workdir).expanduser().absolute()
     text = plain_corpus.plain(source(), values.max_words, folder)
     task = task._replace(corpus=str(text.path), corpus_sha256=text.sha256)
     task = task._replace(words=text.words, lines=text.lines)
-    return Plan(task, tools, entries, values.seeds, folder)
+    return Plan(task, tools, entries, values.seeds, folder, own)
 
 
 def source() -> corpora.Source:
@@ -172,10 +183,11 @@ def measure(plan: Plan, chosen: Entry, seed: int) -> dict:
     times = baseline.times(run, child.output)
     words = plan.task.words * chosen.epochs
     wv = vectors_io.load(folder / baseline.vectors)
-    items = evaluation.standard_items(wv)
+    items = item_sets.items_of(wv, plan.own)
     item_files.write(plan.folder, name, items)
-    found = dict.fromkeys(MEASURES, evaluation.Measure("", None, 0, 0))
-    found |= {m.name: m for m in evaluation.standard(wv, items) if m.name in MEASURES}
+    measures = MEASURES | {one.headline: one.headline for one in plan.own}
+    found = dict.fromkeys(measures, evaluation.Measure("", None, 0, 0))
+    found |= {m.name: m for m in item_sets.measured(wv, plan.own, items) if m.name in measures}
     return {
         "peer": chosen.label,
         "seed": seed,
@@ -185,6 +197,6 @@ def measure(plan: Plan, chosen: Entry, seed: int) -> dict:
         "total_sec": child.wall_sec,
         "peak_mb": child.peak_mb,
         "vocab_size": len(wv.words),
-        **{short: found[name].value for name, short in MEASURES.items()},
-        **{f"{short}_covered": found[name].covered for name, short in MEASURES.items()},
+        **{short: found[name].value for name, short in measures.items()},
+        **{f"{short}_covered": found[name].covered for name, short in measures.items()},
     }

@@ -20,6 +20,13 @@ DIGITS = {"words_per_sec": 0, "train_sec": 1, "total_sec": 1, "peak_mb": 0}
 TIMES = {"train_sec": "training", "total_sec": "text to vectors"}
 
 
+def columns(lines: Sequence[dict]) -> dict[str, str]:
+    """The measures by their fields: the standard ones, and one's own sets."""
+    end = "_covered"
+    every = dict.fromkeys(name.removesuffix(end) for x in lines for name in x if name.endswith(end))
+    return QUALITY | {field: field.rpartition("_")[0] for field in every if field not in QUALITY}
+
+
 def by_baseline(lines: Sequence[dict]) -> dict[str, list[dict]]:
     """The lines of each baseline, baselines by name: ours first."""
     names = sorted({line["peer"] for line in lines}, key=lambda n: (not n.startswith("w2v_jax"), n))
@@ -66,15 +73,15 @@ def speed(lines: Sequence[dict]) -> str:
 
 def quality(lines: Sequence[dict]) -> str:
     """Means and intervals of the measures, with the items that the vocabulary covers."""
-    rows = []
+    rows, measures = [], columns(lines)
     for baseline, runs in by_baseline(lines).items():
         row = [baseline, str(runs[0]["epochs"]), str(len(runs))]
-        for field in QUALITY:
+        for field in measures:
             covered = sorted({run[f"{field}_covered"] for run in runs})
             text = mean_and_interval([run[field] for run in runs])
             row.append(f"{text} ({'-'.join(f'{n:,}' for n in covered)})")
         rows.append(row)
-    return markdown(["", "epochs", "runs", *QUALITY.values()], rows)
+    return markdown(["", "epochs", "runs", *measures.values()], rows)
 
 
 def run_name(baseline: str, seed: int) -> str:
@@ -87,15 +94,16 @@ def gaps(lines: Sequence[dict], items: Mapping[str, over_items.Items]) -> str:
 
     items: of the runs, by `run_name`.
     """
-    base, rows = reference(lines), []
+    base, rows, measures = reference(lines), [], columns(lines)
     baselines = by_baseline(lines)
     for baseline, runs in baselines.items():
         row = [baseline]
-        for field in QUALITY:
+        for field, name in measures.items():
             sides = [known(some, field) for some in (runs, baselines.get(base, []))]
-            row += _gap(*sides, items.get(ITEMS.get(field, field))) if all(sides) else ["–", "–"]
+            of_field = items.get(ITEMS.get(field, field if field in QUALITY else name))
+            row += _gap(*sides, of_field) if all(sides) else ["–", "–"]
         rows += [row] if baseline != base else []
-    header = [cell for name in QUALITY.values() for cell in (name, "over items too")]
+    header = [cell for name in measures.values() for cell in (name, "over items too")]
     return markdown([f"minus {base}", *header], rows)
 
 
@@ -149,7 +157,7 @@ def sentence(line: dict) -> str:
     """A run, for whoever watches."""
     measures = ", ".join(
         f"{name} {'–' if line[field] is None else format(line[field], '.3f')}"
-        for field, name in QUALITY.items()
+        for field, name in columns([line]).items()
     )
     train = "–" if line["train_sec"] is None else f"{line['train_sec']:.1f} s"
     return (

@@ -7,10 +7,9 @@ from collections.abc import Iterable
 
 from absl import flags
 
-from experiments.cli import datasets, quoted
+from experiments.cli import datasets, idle, quoted
 from experiments.cli.errors import as_flags
 from w2v_jax import config as checking
-from w2v_jax.checks import REGISTRIES
 from w2v_jax.config import Config, field
 from w2v_jax.data.preparation import encoding_of
 from w2v_jax.data.sources import DATASETS, OWN
@@ -156,6 +155,15 @@ class RunConfig(Config):
         100, "Steps a line of metrics.jsonl.", low=1, high=10**6, result=False
     )
     evaluate: bool = field(True, "Word pairs and analogies at the end.", result=False)
+    pairs: tuple = field(
+        (), "Own word pairs, lines `word word score`: measured too; may be repeated.", result=False
+    )
+    analogies: tuple = field(
+        (), "Own analogies, a file or a folder: measured too; may be repeated.", result=False
+    )
+    score_column: str = field(
+        "", "Column of --pairs' scores: its name or number, from 1.", result=False
+    )
     plots: bool = field(True, "Draw plots/ at the end.", result=False)
     picture_formats: tuple = field(
         ("png",), f"Any of {', '.join(PICTURES)}.", choices=PICTURES, result=False
@@ -188,6 +196,8 @@ DURABLE = (
     *("keep_checkpoints", "processes", "distributed"),
 )
 CONTINUED = ("continue_from", "continue_schedule")
+OWN_SETS = ("pairs", "analogies", "score_column")
+REPEATED = ("pairs", "analogies")  # flags that stand once for each value
 HELDOUT = ("heldout", "early_stopping", "perplexity_window", "perplexity")
 
 
@@ -197,7 +207,7 @@ def define_flags(without: Iterable[str] = (), **defaults) -> None:
         if one.name in without:
             continue
         about, default = one.metadata, defaults.get(one.name, one.default)
-        help_ = as_flags(about["help"]) + _users(one.name, about["of"])
+        help_ = as_flags(about["help"]) + idle.users(one.name, about["of"])
         bounds = {"lower_bound": about["low"], "upper_bound": about["high"]}
         if one.type is bool:
             flags.DEFINE_boolean(one.name, default, help_)
@@ -205,6 +215,8 @@ def define_flags(without: Iterable[str] = (), **defaults) -> None:
             flags.DEFINE_integer(one.name, default, help_, **bounds)
         elif one.type is float:
             flags.DEFINE_float(one.name, default, help_, **bounds)
+        elif one.name in REPEATED:
+            flags.DEFINE_multi_string(one.name, list(default), help_)
         elif one.type is tuple:
             flags.DEFINE_list(one.name, list(default), help_)
         elif about["choices"]:
@@ -231,18 +243,6 @@ def of_library() -> dict[str, object]:
     return {name: value for name, value in own.items() if value != fields[name].default}
 
 
-def _users(name: str, of: str) -> str:
-    """For a flag's help: with which choices of the flag `of` it has an effect, if not with all."""
-    entries = REGISTRIES[of] if of else {}
-    users = [choice for choice, entry in entries.items() if _base(name) in entry.uses]
-    return "" if len(users) == len(entries) else f" Has an effect with --{of}={', '.join(users)}."
-
-
-def _base(name: str) -> str:
-    """The flag that a limit is of: negatives_limit -> negatives."""
-    return name.removesuffix("_limit")
-
-
 def from_flags() -> RunConfig:
     """The flags as a RunConfig, checked. Raises UserError for values that don't go together."""
     datasets.set_defaults()
@@ -257,7 +257,7 @@ def from_flags() -> RunConfig:
     config = RunConfig(**values)
     check(config)
     config = dataclasses.replace(config, encoding=encoding_of(config.encoding))
-    for name, cause in without_effect(config):
+    for name, cause in idle.without_effect(config):
         if name in flags.FLAGS and flags.FLAGS[name].present:
             print(f"note: --{name} has no effect with {cause}", file=sys.stderr)
     if config.dataset in OWN and not config.corpus and not config.data_dir:
@@ -275,47 +275,6 @@ def check(config: RunConfig) -> None:
     for analogy in config.show_analogies:
         if len(quoted.words(analogy, ":")) != 3:
             raise UserError(f"`show_analogies={analogy}`: not of the form a:b:c")
-
-
-def without_effect(config: RunConfig) -> list[tuple[str, str]]:
-    """Flags that the others make idle, each with the flag that does."""
-    idle = [
-        ("subsample_rule", "subsample", config.subsample == 0),
-        ("continue_schedule", "continue_from", not config.continue_from),
-        ("sync_every", "replicas", config.replicas == 1),
-        ("expected_window", "dynamic_window", not config.dynamic_window),
-        ("fallback_dataset", "corpus", bool(config.corpus)),
-        ("fallback_dataset", "data_dir", bool(config.data_dir)),
-        ("dataset", "corpus", bool(config.corpus)),
-        ("analogy_score", "show_analogies", not config.show_analogies),
-        ("show_similar_each_epoch", "show_similar", not config.show_similar),
-    ]
-    causes = [(name, cause) for name, cause, is_idle in idle if is_idle]
-    return [
-        (name, f"--{cause}={getattr(config, cause)}") for name, cause in _unused(config) + causes
-    ]
-
-
-def _unused(config: RunConfig) -> list[tuple[str, str]]:
-    """Flags that entries of a registry use, but none of those chosen, each with the flag at fault.
-
-    A flag that no entry speaks of has an effect, and so has one that any chosen entry uses; all
-    have beside a choice that is not known, as another version's may be.
-    """
-    of = {f.name: f.metadata["of"] for f in dataclasses.fields(RunConfig) if f.metadata["of"]}
-    spoken_of = {
-        n for entries in REGISTRIES.values() for entry in entries.values() for n in entry.uses
-    }
-    chosen = {flag: entries.get(getattr(config, flag)) for flag, entries in REGISTRIES.items()}
-    uses = {flag: set(entry.uses) if entry else spoken_of for flag, entry in chosen.items()}
-
-    def fault(flag):  # of the choice that leaves this one without a say: with softmax, of noise
-        above = of.get(flag)
-        return above and (fault(above) or ("" if flag in uses[above] else above))
-
-    used = set().union(*(names for flag, names in uses.items() if not fault(flag)))
-    idle = [name for name in of if _base(name) in spoken_of - used]
-    return [(name, fault(of[name]) or of[name]) for name in idle]
 
 
 def to_flagfile(values: Iterable[tuple[str, object]]) -> str:
@@ -342,7 +301,7 @@ def resolved(config: RunConfig) -> list[tuple[str, object]]:
         skip |= set(HELDOUT)
     elif not config.heldout:
         skip.add("heldout")
-    skip |= {name for name, why in without_effect(config)}
+    skip |= {name for name, why in idle.without_effect(config)}
     skip |= {
         name for name in ("window_limit", "negatives_limit", "mesh") if not getattr(config, name)
     }

@@ -226,8 +226,7 @@ def closing_screen(config, workdir, summary: dict, measures: list[Measure], wv) 
     if chance.no_better(summary["final_loss"], summary["final_loss_error"], of_chance):
         parts.append(chance.warning(summary["final_loss"], of_chance))
     if measures:
-        sections = [m for m in measures[:-1] if m.name.startswith("google_analogies_")]
-        parts.append("quality\n" + quality(m for m in measures if m not in sections))
+        parts.append("quality\n" + quality(measures))
     vocabulary = set(wv.words)
     words = [word for word in config.show_similar if word in vocabulary]
     words = words or list(wv.words[len(wv.words) // 100 :][:4])  # neither rare nor everywhere

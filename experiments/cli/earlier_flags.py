@@ -11,7 +11,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from experiments.cli.config import RunConfig, resolved, to_flagfile, without_effect
+from experiments.cli.config import RunConfig, resolved, to_flagfile
+from experiments.cli.idle import without_effect
 
 
 class Renamed(NamedTuple):

@@ -32,15 +32,9 @@ TOPICS = {
         *("heldout", "early_stopping", "perplexity", "perplexity_window"),
     ),
     "what is left behind": (
-        *("export_formats", "evaluate", "plots", "picture_formats", "tensorboard", "show_similar"),
-        *(
-            "show_similar_each_epoch",
-            "show_analogies",
-            "analogy_score",
-            "objective",
-            "log_every_steps",
-            "save_vectors",
-        ),
+        *("export_formats", "evaluate", "pairs", "analogies", "score_column", "plots"),
+        *("picture_formats", "tensorboard", "show_similar", "show_similar_each_epoch"),
+        *("show_analogies", "analogy_score", "objective", "log_every_steps", "save_vectors"),
     ),
     "going on, memory, devices": (
         *("overwrite", "resume", "checkpoint_every_sec", "checkpoint_every_steps"),

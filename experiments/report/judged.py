@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.report import over_items
-from w2v_jax.vectors import categorisation, evaluation, judgements, suites
+from w2v_jax.vectors import categorisation, evaluation, item_sets, judgements, suites
 from w2v_jax.vectors.evaluation import LEAST, Measure
 from w2v_jax.vectors.suites import ANALOGIES, CATEGORIES, PAIRS
 from w2v_jax.vectors.word_vectors import WordVectors
@@ -56,7 +56,7 @@ def _of_pairs(tables: Tables, path, name: str, column: str) -> Iterator[Row]:
         for i, wv in enumerate(filter(None, tables))
         for part in evaluation.pair_items(wv, path, column)[min(i, 1) :]
     )
-    groups = _groups([(a, b) for a, b, _ in judgements.pairs(path, column)])
+    groups = item_sets.grouped([(a, b) for a, b, _ in judgements.pairs(path, column)])
     spearman, pearson = evaluation.word_pairs(tables.wv, path, name, cosines[0], column)
 
     def influences(values):
@@ -74,10 +74,7 @@ def _of_pairs(tables: Tables, path, name: str, column: str) -> Iterator[Row]:
 def _of_analogies(tables: Tables, path, name: str) -> Iterator[Row]:
     answers = [evaluation.analogy_items(wv, path) for wv in filter(None, tables)]
     sections, items = judgements.analogies(path)
-    # Where an answer has several, items are pairs of a category: those that share one go together.
-    several = any(len(item.answers) > 1 for item in items)
-    pairs = [(f"{q.section} {q.a}", f"{q.section} {q.c}") if several else q.words for q in items]
-    groups = _groups(pairs)
+    groups = item_sets.grouped(item_sets.analogy_words(items))
     section = np.array([item.section for item in items])
     chosen = {f"{name}_{head}": section == i for i, head in enumerate(sections) if head}
     if name == "google_analogies":
@@ -126,9 +123,3 @@ def _told(measure: Measure, half: float | None = None) -> tuple[Measure, float |
     if measure.covered < LEAST or measure.value is None:
         return measure._replace(value=None), None
     return measure, half
-
-
-def _groups(words: Sequence[Sequence[str]]) -> np.ndarray:
-    """Ids of the words of each item, equal where words are, in any case: [N, k]."""
-    ids: dict[str, int] = {}
-    return np.array([[ids.setdefault(w.lower(), len(ids)) for w in item] for item in words])

@@ -7,7 +7,7 @@ hundred words with one another. So are lines that follow one another.
 """
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,9 @@ from scipy.special import stdtr, stdtrit
 
 from experiments.report import stats
 from w2v_jax.data.writing import whole_file
-from w2v_jax.vectors import evaluation
+from w2v_jax.vectors import evaluation, item_sets
+from w2v_jax.vectors.item_sets import ItemSet
+from w2v_jax.vectors.suites import PAIRS
 
 BLOCKS = 20  # of a held-out text; more of them give shorter intervals on PTB, fewer do not longer
 
@@ -162,20 +164,39 @@ def spread(influences: np.ndarray, groups: np.ndarray) -> tuple[float | None, Ca
     return half, lambda difference: float(2 * stdtr(items.freedom, -abs(difference) / error))
 
 
-def measured(items: Mapping[Hashable, Mapping[str, np.ndarray]]) -> dict[str, Items]:
+def measured(
+    items: Mapping[Hashable, Mapping[str, np.ndarray]], own: Sequence[ItemSet] = ()
+) -> dict[str, Items]:
     """trial -> name -> results item by item -> name -> Items, where there are any.
 
     wordsim353, simlex999, google_analogies as of `evaluation.standard_items`; heldout_loss and
-    perplexity: each line's losses in nats and their weights, [lines, 2]. Raises UserError where
-    the files of word pairs or analogies are missing.
+    perplexity: each line's losses in nats and their weights, [lines, 2]; and one's own sets as of
+    `item_sets.items_of`, those that are given. Raises UserError where the files of word pairs or
+    analogies are missing.
     """
+    own_sets = {one.name: one for one in own}
     names = dict.fromkeys(name for of in items.values() for name in of)
+    names = [name for name in names if name in item_sets.TAKEN or name in own_sets]
     each = {name: {m: of[name] for m, of in items.items() if name in of} for name in names}
-    return {name: of_trials(*influences_of(name, of)) for name, of in each.items()}
+    return {
+        name: of_trials(*influences_of(name, of, own_sets.get(name))) for name, of in each.items()
+    }
 
 
-def influences_of(name: str, of: Mapping[Hashable, np.ndarray]) -> tuple[dict, np.ndarray]:
-    """Influences by trial, and the groups [N, k] of the measure's items."""
+def influences_of(
+    name: str, of: Mapping[Hashable, np.ndarray], own: ItemSet | None = None
+) -> tuple[dict, np.ndarray]:
+    """Influences by trial, and the groups [N, k] of the measure's items.
+
+    own: the set, where it is no standard one.
+    """
+    if own:
+        if own.kind == PAIRS:
+            people = item_sets.people_of(own)
+            each = {trial: correlation_influences(values, people) for trial, values in of.items()}
+        else:
+            each = {trial: accuracy_influences(answers) for trial, answers in of.items()}
+        return each, item_sets.groups_of(own)
     if name in evaluation.PAIR_SETS:
         people = evaluation.standard_people([name])[name]
         each = {trial: correlation_influences(values, people) for trial, values in of.items()}

@@ -9,10 +9,10 @@ from experiments import STARTED
 from experiments.cli import console, pictures, quoted
 from experiments.cli.config import RunConfig
 from experiments.report.tables import counted
-from experiments.runs import events, newest, plot_heldout, rundir
+from experiments.runs import events, newest, own_sets, plot_heldout, rundir
 from experiments.runs.plot_heldout import HELDOUT
 from w2v_jax.types import UserError
-from w2v_jax.vectors import evaluation, plots, similarity
+from w2v_jax.vectors import item_sets, plots, similarity
 from w2v_jax.vectors.evaluation import Measure
 from w2v_jax.vectors.word_vectors import WordVectors
 
@@ -70,8 +70,12 @@ def _rest(
         now = None if was_complete else before + time.time() - STARTED
         _write(workdir, summary, now)
 
+    own = own_sets.of(config)
+    if own and summary.get("own_sets") != own_sets.in_json(own):
+        summary["evaluation"] = {}
     if config.evaluate and not summary["evaluation"]:
-        summary["evaluation"] = in_json(evaluation.standard(wv))
+        summary |= {"own_sets": own_sets.in_json(own)} if own else {}
+        summary["evaluation"] = in_json(item_sets.measured(wv, own))
         write()
     if config.tensorboard and not events.are_there(workdir):
         events.write(workdir)
@@ -83,7 +87,8 @@ def _rest(
     if not was_complete:
         summary["complete"] = True
         write()
-    print(console.closing_screen(config, workdir, summary, of_json(summary["evaluation"]), wv))
+    measures = own_sets.without_sections(of_json(summary["evaluation"]), own)
+    print(console.closing_screen(config, workdir, summary, measures, wv))
     for line in _unknown(config, wv):
         console.log(f"note: {line}")
     if failed:

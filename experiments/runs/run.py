@@ -28,6 +28,7 @@ from experiments.runs import (
     memory,
     other_processes,
     outputs,
+    own_sets,
     pretrained,
     processes,
     reading,
@@ -62,6 +63,7 @@ def run(config: RunConfig, script: str) -> None:
     workdir = Path(config.workdir or f"runs/{script}-{now}-{os.getpid()}").expanduser()
     config = pretrained.absolute(without_missing_extras(config))
     config = heldout_text.checked(config)
+    own_sets.of(config)  # what can't be read is told before the text is read
     devices.make(config)
     if config.processes > 1 and config.replicas == 1:
         console.log("note: --processes has no effect with --replicas=1")

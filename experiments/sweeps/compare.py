@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.report import over_items, stats
+from experiments.runs import own_sets
+from w2v_jax.vectors.suites import ANALOGIES, PAIRS
 
 # What a perplexity or held-out loss is a measure of: settings that differ in it don't compare.
 TEXT_KEYS = ("model", "corpus", "dataset", "reading", "min_count", "max_vocab", "max_words", "unk")
@@ -22,21 +24,27 @@ class Measure(NamedTuple):
     lowest: bool = False  # the lowest is the best
     items: str = ""  # of items/<trial>.npz
     keys: tuple[str, ...] = ()  # settings compare where they agree in these
-
-    @property
-    def things(self) -> str:
-        """What its items are, in words."""
-        known = {"google_analogies": "analogies", "heldout_loss": "lines", "perplexity": "lines"}
-        return known.get(self.items, "word pairs")
+    things: str = "word pairs"  # what its items are
 
 
-MEASURES = (
-    Measure("heldout_loss", "held-out loss", 4, True, "heldout_loss", keys=LOSS_KEYS),
-    Measure("perplexity", "perplexity", 1, True, "perplexity", keys=TEXT_KEYS),
+STANDARD = (
+    Measure("heldout_loss", "held-out loss", 4, True, "heldout_loss", LOSS_KEYS, "lines"),
+    Measure("perplexity", "perplexity", 1, True, "perplexity", TEXT_KEYS, "lines"),
     Measure("wordsim353_spearman", "WordSim-353", 3, items="wordsim353"),
     Measure("simlex999_spearman", "SimLex-999", 3, items="simlex999"),
-    Measure("google_analogies_accuracy", "analogies", 3, items="google_analogies"),
+    Measure(
+        "google_analogies_accuracy", "analogies", 3, False, "google_analogies", (), "analogies"
+    ),
 )
+
+
+def measures_of(settings: dict) -> tuple[Measure, ...]:
+    """A folder's columns: the standard ones, and its own sets."""
+    things = {PAIRS: "word pairs", ANALOGIES: "analogies"}
+    own = own_sets.of_json(settings.get("own_sets", ()))
+    return STANDARD + tuple(
+        Measure(one.headline, one.name, 3, items=one.name, things=things[one.kind]) for one in own
+    )
 
 
 class Group(NamedTuple):
@@ -156,7 +164,6 @@ def comparisons(
     every: Sequence[Group],
     items: Mapping[str, over_items.Items],
     settings: dict,
-    measures: Sequence[Measure] = MEASURES,
 ) -> dict[str, list[Comparison]]:
     """Every comparable setting against the baseline: measure's field -> comparisons.
 
@@ -165,7 +172,7 @@ def comparisons(
     """
     base = baseline(every, settings)
     found = {}
-    for measure in measures:
+    for measure in measures_of(settings):
         others = [g for g in every if base and g is not base and comparable([g, base], measure)]
         pairs = [(g, _estimates(g, base, measure, items)) for g in others]
         pairs = [(group, estimates) for group, estimates in pairs if estimates[0]]

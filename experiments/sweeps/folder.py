@@ -14,7 +14,7 @@ from experiments.cli import console, earlier_flags
 from experiments.cli.config import RunConfig, resolved, to_flagfile
 from experiments.report import item_files
 from experiments.report.tables import counted
-from experiments.runs import heldout_text, lock, memory, reading, rundir
+from experiments.runs import heldout_text, lock, memory, own_sets, reading, rundir
 from experiments.runs import run as wiring
 from experiments.runs.store import CPUS, SETTINGS, Results, cpus
 from experiments.sweeps import (
@@ -78,6 +78,7 @@ def run(base: RunConfig) -> None:
     base = wiring.without_missing_extras(base)
     base = heldout_text.checked(base)
     sweep_outputs.check(base, values)
+    own_sets.of(base)  # what can't be read is told before the text is read
     count = len(settings) * design.trials_of_a_setting()
     with team.together(base, str(folder), count) as own:
         if own.leads():
@@ -92,6 +93,7 @@ def _lead(base: RunConfig, values: dict, settings: list[dict], folder: Path, own
     own.agree(_shared(sweep))
     with lock.held(folder):
         held = growth.known(folder)
+        sweep = _with_own_sets(sweep, held.settings)
         results = sweep.results(folder, held.settings)
         programs, numbers = growth.numbered(sweep.programs, held)
         sweep = sweep._replace(programs=programs)
@@ -101,7 +103,7 @@ def _lead(base: RunConfig, values: dict, settings: list[dict], folder: Path, own
         growth.keep(folder, held, numbers, settings)
         growth.renew(results, sweep.base, held, settings)
         results.settings = settings
-        sweep_outputs.make_missing(results, sweep.base)
+        sweep_outputs.make_missing(results, sweep.base, sweep.own)
         if flags.FLAGS.save_vectors:
             (folder / VECTORS).mkdir(exist_ok=True)
             save_counts(str(folder / rundir.VOCAB), sweep.corpus.vocab)
@@ -129,7 +131,9 @@ def _follow(base: RunConfig, values: dict, settings: list[dict], folder: Path, o
         own.begin()
         if not (folder / SETTINGS).exists():
             raise UserError(f"--workdir={folder}: all processes must see one folder")
-    sweep = sweep._replace(programs=growth.numbered(sweep.programs, growth.known(folder))[0])
+    held = growth.known(folder)
+    sweep = sweep._replace(programs=growth.numbered(sweep.programs, held)[0])
+    sweep = sweep._replace(own=own_sets.of_json(held.settings.get("own_sets", ())))
     done = {line["member"] for line in sweep.results(folder).lines}
     training.train_share(sweep, own.share, done, None, folder)
     own.finish()
@@ -156,6 +160,14 @@ def _read(base: RunConfig, values: dict, settings: list[dict], own: Team) -> Swe
         checks.check_alone(config.static(), "a sweep's trial")
     shared = _settings(base, corpus, held, values, settings)
     return Sweep(base, corpus, held, trials, programs, devices, shared)
+
+
+def _with_own_sets(sweep: Sweep, held: dict) -> Sweep:
+    """With the sets of a folder's settings beside those that are given."""
+    there = own_sets.of_json(held.get("own_sets", ()))
+    own = own_sets.together(there, own_sets.of(sweep.base)) if sweep.base.evaluate else there
+    settings = {**sweep.settings, "own_sets": own_sets.in_json(own)}
+    return sweep._replace(own=own, settings=settings)
 
 
 def _shared(sweep: Sweep) -> dict:
@@ -196,7 +208,8 @@ def report(results: Results, pictures: Sequence[str]) -> None:
     pictures: the plots' formats; none: no plots.
     """
     settings, lines = results.settings, growth.in_order(results)
-    items = item_files.of_folder(results.folder, [line["member"] for line in lines])
+    own = own_sets.of_json(settings.get("own_sets", ()))
+    items = item_files.of_folder(results.folder, [line["member"] for line in lines], own)
     table = sweep_table.write(lines, items, settings)
     results.write(TABLE, table)
     print(table)
@@ -286,6 +299,7 @@ def _settings(base: RunConfig, corpus: Corpus, held, values: dict, settings: lis
         "design": way,
         "seeds": design.trials_of_a_setting(),
         "bootstrap": given.bootstrap,
+        "own_sets": own_sets.in_json(own_sets.of(base)),
         **{n: given[n].value for n in ("common_random_numbers", "static_axes")},
         **{n: getattr(base, n) for n in training.MEASURED},
     }

@@ -20,7 +20,7 @@ from w2v_jax.data.writing import write_atomically
 from w2v_jax.types import UserError
 
 NUMBERS = "trials.json"  # the flags of each trial that the folder has a number for
-GROWS = ("axes", "base", "settings", "design", "seeds", "bootstrap", "flags")
+GROWS = ("axes", "base", "settings", "design", "seeds", "bootstrap", "flags", "own_sets")
 IGNORED = (*earlier_flags.APART, "window_limit", "negatives_limit")  # by what knows a trial
 
 
@@ -105,6 +105,7 @@ def merged(old: dict, new: dict) -> dict:
         "design": new["design"] if alike else "list",
         "seeds": max(old["seeds"], new["seeds"]),
         "bootstrap": max(old.get("bootstrap", 0), new.get("bootstrap", 0)),
+        "own_sets": new.get("own_sets", []),
     }
 
 

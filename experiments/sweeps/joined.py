@@ -7,9 +7,11 @@ from pathlib import Path
 from experiments.cli import console, earlier_flags
 from experiments.report import item_files
 from experiments.report.tables import counted
+from experiments.runs import own_sets
 from experiments.runs.store import LINES, SETTINGS, Results
 from experiments.sweeps import growth
 from w2v_jax.types import UserError
+from w2v_jax.vectors.item_sets import ItemSet
 
 SHARED = (
     *("corpus_sha256", "heldout_sha256", "heldout_loss", "perplexity", "perplexity_window"),
@@ -50,7 +52,9 @@ def join(folders: Sequence[Path], output: Path) -> Results:
     _check_seeds(flags, lines)
     axes = _axes(every, list(flags.values()))
     base = earlier_flags.values_of(flags_of(first), axes)
+    own = _own_sets(every)
     settings = {**first, "axes": {}, "base": base, "settings": [], "design": "list"}
+    settings["own_sets"] = own_sets.in_json(own)
     joined = Results(output, settings, False, lambda there: [])
     for number, (key, (results, line)) in enumerate(lines.items()):
         setting = earlier_flags.values_of(flags[key], axes)
@@ -68,6 +72,20 @@ def join(folders: Sequence[Path], output: Path) -> Results:
     joined.settings |= settings
     console.log(f"{counted(len(lines), 'trial')} of {counted(len(folders), 'folder')}")
     return joined
+
+
+def _own_sets(every: Sequence[Results]) -> list[ItemSet]:
+    """The sets that any folder's trials are measured with.
+
+    Raises UserError where two have one name and other items.
+    """
+    found: dict[str, ItemSet] = {}
+    for results in every:
+        for one in own_sets.of_json(results.settings.get("own_sets", ())):
+            other = found.setdefault(one.name, one)
+            if other.sha256 != one.sha256:
+                raise UserError(f"--sweep={results.folder}: its {one.name} has other items")
+    return list(found.values())
 
 
 def _check_seeds(flags: dict[str, dict], lines: dict[str, tuple]) -> None:

@@ -1,6 +1,6 @@
 """The files of a sweep's trials: vectors, and results item by item; made at their end or later."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +13,16 @@ from experiments.runs import rundir
 from experiments.runs.store import Results
 from experiments.sweeps.run import headlines
 from w2v_jax.types import UserError
-from w2v_jax.vectors import evaluation
 from w2v_jax.vectors import io as vectors_io
+from w2v_jax.vectors import item_sets
 from w2v_jax.vectors.evaluation import HEADLINES
+from w2v_jax.vectors.item_sets import KINDS, ItemSet
 from w2v_jax.vectors.word_vectors import WordVectors
 
 VECTORS = "vectors"
 _SUFFIXES = {name: format_.suffix for name, format_ in vectors_io.FORMATS.items()}
 _FOLDER = "-projector"  # of what is a folder
-_MEASURED = {name.rsplit("_", 1)[0] for name in HEADLINES}
+_STANDARD = {name.rsplit("_", 1)[0] for name in HEADLINES}
 _IDLE = (
     *("objective", "show_similar", "show_similar_each_epoch"),
     *("show_analogies", "analogy_score"),
@@ -57,35 +58,38 @@ def formats(base: RunConfig) -> tuple[str, ...]:
     return ("text", *base.export_formats) if flags.FLAGS.save_vectors else ()
 
 
-def make_missing(results: Results, base: RunConfig) -> None:
+def make_missing(results: Results, base: RunConfig, own: Sequence[ItemSet] = ()) -> None:
     """Makes what is asked for and is not there of trials that are done, from their vectors.
 
     Raises UserError, before anything is made, for trials without: a sweep keeps no tables.
     """
     folder, asked = results.folder, formats(base)
     unmeasured = [x for x in results.lines if base.evaluate and not _is_measured(folder, x)]
+    partly = [x for x in results.lines if x not in unmeasured and not _has_own(x, own)]
     lost = {
         "save_vectors": [x["member"] for x in results.lines if asked and not _there(folder, x)],
         "evaluate": [x["member"] for x in unmeasured if not _there(folder, x)],
+        **{one.kind: [x["member"] for x in _lacking(partly, one, folder)] for one in own},
     }
     for flag, trials in lost.items():
         if trials:
             named = ", ".join(map(str, trials[:5])) + (", .." if len(trials) > 5 else "")
             raise UserError(
                 f"--{flag}: --workdir={folder} has trials that were trained without it ({named}), "
-                f"and a sweep keeps no tables: another folder, or --no{flag}"
+                "and a sweep keeps no tables: another folder, or "
+                + (f"without --{flag}" if flag in KINDS else f"--no{flag}")
             )
     for line in results.lines:
         trial = line["member"]
         missing = [name for name in asked if not _path(folder, trial, name).exists()]
         if missing:
             write(folder, trial, {}, vectors_io.load(_there(folder, line)[0]), missing)
-    for line in unmeasured:
+    for line in [*unmeasured, *partly]:
         wv = vectors_io.load(_there(folder, line)[0])
-        items = evaluation.standard_items(wv)
-        measures = {m.name: m for m in evaluation.standard(wv, items)}
+        items = item_sets.items_of(wv, own)
+        measures = {m.name: m for m in item_sets.measured(wv, own, items)}
         write(folder, line["member"], {**_items(folder, line), **items}, wv, ())
-        line.update(headlines(measures))
+        line.update(headlines(measures, own))
         results.rewrite()
 
 
@@ -107,4 +111,14 @@ def _items(folder: Path, line: dict) -> dict[str, np.ndarray]:
 def _is_measured(folder: Path, line: dict) -> bool:
     """Whether word pairs and analogies were looked at, whatever came of it."""
     known = any(line.get(name) is not None for name in HEADLINES)
-    return known or bool(_MEASURED & _items(folder, line).keys())
+    return known or bool(_STANDARD & _items(folder, line).keys())
+
+
+def _lacking(lines: Iterable[dict], one: ItemSet, folder: Path) -> list[dict]:
+    """The lines without a set's measure whose vectors aren't there."""
+    return [x for x in lines if one.headline not in x and not _there(folder, x)]
+
+
+def _has_own(line: dict, own: Sequence[ItemSet]) -> bool:
+    """Whether each of one's own sets was looked at."""
+    return {one.headline for one in own} <= line.keys()

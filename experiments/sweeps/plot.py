@@ -9,13 +9,13 @@ import numpy as np
 from experiments.cli import pictures
 from experiments.report.tables import interval
 from experiments.sweeps.compare import (
-    MEASURES,
     Group,
     Measure,
     baseline,
     comparable,
     groups,
     is_number,
+    measures_of,
     names,
     of_axis,
     shown,
@@ -66,7 +66,9 @@ def figures(lines: Sequence[dict], settings: dict) -> list:
 def _figure(every: Sequence[Group], swept: Sequence[str], settings: dict):
     """Rows: measures; columns: axes. None where nothing is measured."""
     rows = {name: _groups_of(every, name, settings) for name in swept}
-    measures = [m for m in MEASURES if any(_drawable(some, m) for some in rows.values())]
+    measures = [
+        m for m in measures_of(settings) if any(_drawable(some, m) for some in rows.values())
+    ]
     if not measures:
         return None
     width, height = PANEL

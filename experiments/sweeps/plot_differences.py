@@ -11,7 +11,6 @@ from experiments.report import over_items
 from experiments.report.stats import Estimate
 from experiments.report.tables import counted
 from experiments.sweeps.compare import (
-    MEASURES,
     Comparison,
     Group,
     Measure,
@@ -19,6 +18,7 @@ from experiments.sweeps.compare import (
     comparisons,
     groups,
     label,
+    measures_of,
     names,
     of_axis,
 )
@@ -55,9 +55,8 @@ def plot(
 def figure_of(lines: Sequence[dict], items: Mapping[str, over_items.Items], settings: dict):
     """`plot`'s figure; None where there is nothing to compare."""
     every = groups(lines)
-    measures = [m for m in MEASURES if m.things != "lines"]
-    found = comparisons(every, items, settings, measures)
-    measures = [m for m in measures if found[m.field]]
+    found = comparisons(every, items, settings)
+    measures = [m for m in measures_of(settings) if m.things != "lines" and found[m.field]]
     if not measures:
         return None
     rows = _rows(every, found[measures[0].field], settings)

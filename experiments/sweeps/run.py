@@ -24,7 +24,8 @@ from experiments.sweeps.plan import Program, Trial
 from w2v_jax import beginning, heldout, sweeping
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.types import Params, StaticConfig, UserError
-from w2v_jax.vectors import evaluation
+from w2v_jax.vectors import evaluation, item_sets
+from w2v_jax.vectors.item_sets import ItemSet
 from w2v_jax.vectors.word_vectors import WordVectors
 from w2v_jax.visits import nothing_trained
 
@@ -274,10 +275,13 @@ def results(
     program: Program,
     trained: Trained,
     compiled: Compiled,
-    evaluate: bool,
+    own: Sequence[ItemSet] | None,
     done: Collection[int] = (),
 ) -> Iterator[Result]:
-    """Each trial that isn't done measured: held-out loss, perplexity, word pairs, analogies."""
+    """Each trial that isn't done measured: held-out loss, perplexity, word pairs, analogies.
+
+    own: sets beside the standard ones; None: no word pairs and no analogies at all.
+    """
     corpus, held = compiled.corpus, compiled.held
     by_line = compiled.heldout(trained.trials) if held else None
     steps = sweeping.joined([m.state.step for m in trained.trials])
@@ -288,9 +292,9 @@ def results(
         measures, items, of_text = {}, {}, _sums(by_line, i)
         tables = Params(params.input[i], params.output[i])
         wv = WordVectors(corpus.vocab.words, exported(tables, trial.config.export_vectors))
-        if evaluate:
-            items = evaluation.standard_items(wv)
-            measures = {m.name: m for m in evaluation.standard(wv, items)}
+        if own is not None:
+            items = item_sets.items_of(wv, own)
+            measures = {m.name: m for m in item_sets.measured(wv, own, items)}
         line = {
             "epochs": trial.config.epochs,
             "steps": int(steps[i]),
@@ -303,7 +307,7 @@ def results(
             ),
             **_curves(trained.curve[i]),
             **_figures(of_text),
-            **headlines(measures),
+            **headlines(measures, own or ()),
         }
         yield Result(trial, line, items | of_text, wv)
 
@@ -322,10 +326,11 @@ def _sums(by_line: heldout.ByLine | None, trial: int) -> dict[str, np.ndarray]:
     return {name: x[trial].astype(np.float64) for name, x in found.items() if x is not None}
 
 
-def headlines(measures: Mapping[str, evaluation.Measure]) -> dict:
+def headlines(measures: Mapping[str, evaluation.Measure], own: Sequence[ItemSet] = ()) -> dict:
     """What a line tells of word pairs and analogies: the figures, and [covered, in all] of each."""
-    found = {name: measures[name] for name in evaluation.HEADLINES if name in measures}
-    values = {name: found[name].value if name in found else None for name in evaluation.HEADLINES}
+    names = [*evaluation.HEADLINES, *(one.headline for one in own)]
+    found = {name: measures[name] for name in names if name in measures}
+    values = {name: found[name].value if name in found else None for name in names}
     return {**values, "coverage": {name: [m.covered, m.total] for name, m in found.items()}}
 
 

@@ -16,7 +16,6 @@ from experiments.report.tables import (
     plus_minus,
 )
 from experiments.sweeps.compare import (
-    MEASURES,
     Comparison,
     Group,
     Measure,
@@ -26,6 +25,7 @@ from experiments.sweeps.compare import (
     comparisons,
     groups,
     label,
+    measures_of,
     names,
     of_axis,
     shown,
@@ -46,17 +46,21 @@ def write(lines: Sequence[dict], items: Mapping[str, over_items.Items], settings
         return "No trials yet.\n"
     every = groups(lines)
     base = baseline(every, settings)
-    compared = comparisons(every, items, settings)
+    compared, measures = comparisons(every, items, settings), measures_of(settings)
     seeds = max(len(group.runs) for group in every)
     parts, rows = [_head(every, base, settings)], []
     for title, some, columns in sections(every, settings):
-        parts.append((f"### {title}\n\n" if title else "") + _table(some, columns, base, compared))
+        parts.append(
+            (f"### {title}\n\n" if title else "") + _table(some, columns, base, compared, measures)
+        )
         rows += [group for group in some if group not in rows]
-    legend = _legend(every, compared, seeds, bool(settings.get("bootstrap")))
+    legend = _legend(every, compared, seeds, bool(settings.get("bootstrap")), measures)
     parts += [_training_loss(every), _left_out(every, len(rows)), legend]
-    parts += [_coverage(lines), *_lost(every, settings)]
+    parts += [_coverage(lines, measures), *_lost(every, settings)]
     if any(compared.values()):
-        parts += [_differences(rows, compared, settings), _verdicts(compared, settings["base"])]
+        tested = [m for m in measures if compared[m.field]]
+        parts.append(_differences(rows, compared, tested, settings))
+        parts.append(_verdicts(compared, tested, settings["base"]))
     return "\n".join(part for part in parts if part)
 
 
@@ -94,9 +98,9 @@ def _head(every: Sequence[Group], base: Group | None, settings: dict) -> str:
     return f"{text} Baseline: {values or 'the only setting'}.\n"
 
 
-def _table(rows, columns, base, compared) -> str:
+def _table(rows, columns, base, compared, measures: Sequence[Measure]) -> str:
     """One row a setting: swept values, trials, measures."""
-    measures = _present(rows)
+    measures = _present(rows, measures)
     best = {m.field: _best(rows, m) for m in measures}
     cells = []
     for group in rows:
@@ -121,9 +125,9 @@ def _training_loss(every: Sequence[Group]) -> str:
     return f"Training loss of {epoch}: {plus_minus(*interval(losses), 4)}.\n"
 
 
-def _present(every: Sequence[Group]) -> list[Measure]:
+def _present(every: Sequence[Group], measures: Sequence[Measure]) -> list[Measure]:
     """The measures that any run has."""
-    return [measure for measure in MEASURES if any(g.by_seed(measure.field) for g in every)]
+    return [measure for measure in measures if any(g.by_seed(measure.field) for g in every)]
 
 
 def _trials(group: Group) -> str:
@@ -157,7 +161,7 @@ def _cell(group: Group, measure: Measure, best: bool, compared: Mapping) -> str:
     return " ".join([f"**{text}**" if best else text, *marks])
 
 
-def _legend(every, compared, seeds: int, drawn: bool) -> str:
+def _legend(every, compared, seeds: int, drawn: bool, measures: Sequence[Measure]) -> str:
     """What the tables' intervals cover, and what their marks mean.
 
     drawn: whether each trial has a text of its own.
@@ -169,14 +173,14 @@ def _legend(every, compared, seeds: int, drawn: bool) -> str:
         over = "over seeds, each with lines drawn anew" if drawn else "over seeds"
         same = "items" if drawn else "text and items"
         text.insert(0, f"±: half width of the 95% interval {over} (Student's t), {same} the same.")
-    tested = {m: [c for c in compared[m.field] if c.holm is not None] for m in MEASURES}
+    tested = {m: [c for c in compared[m.field] if c.holm is not None] for m in measures}
     most = max(map(len, tested.values()))
     if most:
         text.append(f"`*`: differs from the baseline, p < .05, {_items_of(tested)}; `**`: still so")
         text.append(f"after Holm's correction for all comparisons of the measure ({most} at most).")
     elif seeds > 1 and any(compared.values()):
         text.append(f"Fewer than {stats.MIN_SEEDS} seeds: no marks.")
-    for measure in _present(every):
+    for measure in _present(every, measures):
         differing = [k for k in measure.keys if not comparable(every, measure._replace(keys=(k,)))]
         if differing:
             name = measure.name[:1].upper() + measure.name[1:]
@@ -194,10 +198,10 @@ def _items_of(tested: Mapping[Measure, Sequence[Comparison]]) -> str:
     return "over seeds and items" + f" ({', '.join(alone)} over seeds alone)" * bool(alone)
 
 
-def _coverage(lines: Sequence[dict]) -> str:
+def _coverage(lines: Sequence[dict], measures: Sequence[Measure]) -> str:
     """How many word pairs and analogies the vocabularies cover."""
     text = []
-    for measure in (m for m in MEASURES if m.items):
+    for measure in (m for m in measures if m.items):
         found = [line.get("coverage", {}).get(measure.field) for line in lines]
         found = sorted(tuple(pair) for pair in found if pair)
         if not found:
@@ -248,9 +252,10 @@ def _left_out(every: Sequence[Group], shown_rows: int) -> str:
     )
 
 
-def _differences(rows: Sequence[Group], compared: Mapping, settings: dict) -> str:
+def _differences(
+    rows: Sequence[Group], compared: Mapping, measures: Sequence[Measure], settings: dict
+) -> str:
     """Minus the baseline, over seeds, and over seeds and items."""
-    measures = [m for m in MEASURES if compared[m.field]]
     by_items = [any(c.over_items for c in compared[m.field]) for m in measures]
     header = ["minus the baseline"]
     for measure, wide in zip(measures, by_items, strict=True):
@@ -283,9 +288,11 @@ def _difference_cells(comparison: Comparison | None, digits: int) -> list[str]:
     return [figure, half_width(wide and wide.half, digits)]
 
 
-def _verdicts(compared: Mapping[str, list[Comparison]], base: dict) -> str:
+def _verdicts(
+    compared: Mapping[str, list[Comparison]], measures: Sequence[Measure], base: dict
+) -> str:
     """A line for each measure: what is significant, and what so many seeds can show."""
-    found = [_verdict(m, compared[m.field], base) for m in MEASURES if compared[m.field]]
+    found = [_verdict(m, compared[m.field], base) for m in measures]
     return "### What is significant\n\n" + "\n".join(found) + "\n"
 
 

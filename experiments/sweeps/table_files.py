@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from experiments.report import over_items, stats
 from experiments.report.tables import plus_minus
 from experiments.sweeps.compare import (
-    MEASURES,
     Comparison,
     Group,
     Measure,
     comparisons,
     groups,
+    measures_of,
     names,
     shown,
 )
@@ -44,7 +44,7 @@ def rows(
     swept = names(every, settings)
     found = []
     for group in every:
-        for measure in MEASURES:
+        for measure in measures_of(settings):
             values = list(group.by_seed(measure.field).values())
             if values:
                 own = next((c for c in compared[measure.field] if c.group is group), None)
@@ -94,7 +94,7 @@ def as_latex(lines: Sequence[dict], items: Mapping[str, over_items.Items], setti
     every = groups(lines)
     compared = comparisons(every, items, settings)
     swept = names(every, settings)
-    measures = [m for m in MEASURES if any(group.by_seed(m.field) for group in every)]
+    measures = [m for m in measures_of(settings) if any(group.by_seed(m.field) for group in every)]
     header = [*swept, *(m.name for m in measures)]
     text = [f"\\begin{{tabular}}{{{'l' * len(swept)}{'r' * len(measures)}}}", "\\toprule"]
     text += [_line(map(_escaped, header)), "\\midrule"]

@@ -16,6 +16,7 @@ from experiments.sweeps import outputs as sweep_outputs
 from experiments.sweeps import run as sweep_run
 from experiments.sweeps.checkpointing import Saves
 from w2v_jax.data.corpus import Corpus
+from w2v_jax.vectors.item_sets import ItemSet
 
 MEASURED = ("early_stopping", "perplexity", "perplexity_window")  # how, the same for all trials
 
@@ -30,6 +31,7 @@ class Sweep(NamedTuple):
     programs: list[plan.Program]
     devices: list[jax.Device]  # of this process
     settings: dict  # what the results share
+    own: tuple[ItemSet, ...] = ()  # one's own sets that trials are measured with
 
     def results(self, folder: Path, held: dict | None = None) -> Results:
         """Its folder's lines; held: the settings that it had, from which it may grow.
@@ -72,7 +74,7 @@ def train_share(
             piece = shares.part(program, trials, sweep.devices)
             saves = Saves(folder, piece, sweep.base, source, trials == list(program.trials))
             del source
-            _train(piece, program, saves, sweep.base, compiled, lines, done)
+            _train(piece, program, saves, sweep, compiled, lines, done)
 
 
 def _keep(result: sweep_run.Result, program, base: RunConfig, cost: dict, lines) -> None:
@@ -93,9 +95,9 @@ def _keep(result: sweep_run.Result, program, base: RunConfig, cost: dict, lines)
     )
 
 
-def _train(piece, program, saves: Saves, base: RunConfig, compiled, lines, done) -> None:
+def _train(piece, program, saves: Saves, sweep: Sweep, compiled, lines, done) -> None:
     """Trains trials of a program that go on together, and measures them."""
-    started = time.perf_counter()
+    started, base = time.perf_counter(), sweep.base
     trained = sweep_run.train(piece, compiled, base.early_stopping, saves)
     cost = {
         "program_members": len(program.trials),
@@ -103,7 +105,8 @@ def _train(piece, program, saves: Saves, base: RunConfig, compiled, lines, done)
         "program_compile_sec": trained.compile_sec,
     }
     with saves.told_of_end():
-        for result in sweep_run.results(piece, trained, compiled, base.evaluate, done):
+        own = sweep.own if base.evaluate else None
+        for result in sweep_run.results(piece, trained, compiled, own, done):
             _keep(result, program, base, cost, lines)
     saves.clear()
     diverged = int(trained.diverged.sum())

@@ -11,7 +11,7 @@ from absl import flags
 from entries import ADDED, EVERY, SMALL, V, drawing, lion, names, tables
 from messages import told
 
-from experiments.cli import config
+from experiments.cli import config, idle
 from experiments.runs import fingerprint
 from experiments.sweeps import design
 from w2v_jax import update
@@ -163,7 +163,7 @@ def test_a_flag_that_two_registries_speak_of_is_idle_where_neither_uses_it(monke
 
 
 def test_a_choice_without_a_say_leaves_its_constants_idle_too():
-    causes = dict(config.without_effect(config.RunConfig(loss="softmax", noise="exclude_contexts")))
+    causes = dict(idle.without_effect(config.RunConfig(loss="softmax", noise="exclude_contexts")))
     for name in ("noise", "noise_power", "negatives", "negatives_limit"):
         assert causes[name] == "--loss=softmax"
 

@@ -11,10 +11,10 @@ import pytest
 from scripts import QUICK, SMALL, contents, start
 
 import w2v_jax as w2v
-from experiments.sweeps import outputs as sweep_outputs
 from w2v_jax import sweeping
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.types import UserError
+from w2v_jax.vectors import evaluation
 from w2v_jax.vectors import io as vectors_io
 
 TIMES = ("program_train_sec", "program_compile_sec")
@@ -266,7 +266,7 @@ def test_a_program_that_is_trained_is_measured_behind_a_signal(
     monkeypatch, capsys, text_folder, valid, tmp_path
 ):
     assert three(text_folder, tmp_path / "whole", "--evaluate", "--save_vectors") == 0
-    own, measured = sweep_outputs.evaluation.standard_items, []
+    own, measured = evaluation.standard_items, []
 
     def standard_items(wv):
         measured.append(wv)
@@ -274,7 +274,7 @@ def test_a_program_that_is_trained_is_measured_behind_a_signal(
             os.kill(os.getpid(), signal.SIGTERM)
         return own(wv)
 
-    monkeypatch.setattr(sweep_outputs.evaluation, "standard_items", standard_items)
+    monkeypatch.setattr(evaluation, "standard_items", standard_items)
     out = tmp_path / "out"
     assert three(text_folder, out, "--evaluate", "--save_vectors") == 143
     assert "the same command goes on" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import pytest
 
 from experiments.sweeps import plot as sweep_plot
 from experiments.sweeps import plot_curves, plot_differences
-from experiments.sweeps.compare import MEASURES, groups
+from experiments.sweeps.compare import STANDARD, groups
 
 pytest.importorskip("matplotlib")
 
@@ -16,7 +16,7 @@ AXES = {
     "loss": ["full_softmax", "d2l"],
     "dynamic_window": [True, False],
 }
-WORDSIM = MEASURES[2]
+WORDSIM = STANDARD[2]
 
 
 def lines_of(chosen, seeds=3, figure=lambda setting, seed: 0.3 + 0.01 * seed):

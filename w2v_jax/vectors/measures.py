@@ -1,8 +1,11 @@
 """All measures of one table of vectors, as a table of their own."""
 
+from collections.abc import Sequence
+
 from w2v_jax.counting import counted
 from w2v_jax.types import UserError
-from w2v_jax.vectors.evaluation import LEAST, Measure, standard
+from w2v_jax.vectors.evaluation import LEAST, Measure
+from w2v_jax.vectors.item_sets import ItemSet, measured
 from w2v_jax.vectors.word_vectors import WordVectors
 
 
@@ -30,6 +33,6 @@ def _shown(m: Measure, width: int) -> str:
     return f"{m.name:<{width}}  {value}  ({m.covered:,} of {counted(m.total, 'item')}{few})"
 
 
-def measures(wv: WordVectors) -> Measures:
-    """All of `standard`."""
-    return Measures(standard(wv))
+def measures(wv: WordVectors, own: Sequence[ItemSet] = ()) -> Measures:
+    """All of `item_sets.measured`."""
+    return Measures(measured(wv, own))

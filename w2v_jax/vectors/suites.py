@@ -117,11 +117,15 @@ def _by_name(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
         for name in folders:
             folders_.setdefault(name.lower(), Path(above) / name)
         for name in sorted(names):
-            stem = name.lower()
-            for suffix in (".gz", ".bz2", ".xz", ".txt", ".csv", ".tsv", ".dat"):
-                stem = stem.removesuffix(suffix)
-            files_.setdefault(stem, Path(above) / name)
+            files_.setdefault(without_suffixes(name.lower()), Path(above) / name)
     return files_, folders_
+
+
+def without_suffixes(name: str) -> str:
+    """A file's name without what tells its packing and its format."""
+    for suffix in (".gz", ".bz2", ".xz", ".txt", ".csv", ".tsv", ".dat"):
+        name = name.removesuffix(suffix)
+    return name
 
 
 def _in_package(suite: Suite) -> Path | None:
