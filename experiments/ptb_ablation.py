@@ -8,7 +8,7 @@ a program at a time. OUT/flags.cfg with a line's "flags" in results.jsonl is tha
 """
 
 from experiments.cli import command, config
-from experiments.sweeps import design, folder
+from experiments.sweeps import design, folder, halving_rule
 
 
 def main() -> None:
@@ -21,4 +21,5 @@ if __name__ == "__main__":
     config.define_flags(idle, model="skipgram")
     design.define_flags()
     folder.define_flags()
+    halving_rule.define_flags()
     command.start(main, __doc__)

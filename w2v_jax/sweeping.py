@@ -7,7 +7,7 @@ one (`table_ops`), one group after the other. On a CPU the width is one, unbatch
 a core: a trial's tables stay in its cache, and it runs the very code of a run alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -81,6 +81,28 @@ def shard(
     return tuple(sharded)
 
 
+def renewed(
+    trials: Sharded,
+    firsts: Mapping[int, Callable[[], tuple[jax.Array, HyperParams, TrainState]]],
+    idle: Collection[int] = (),
+) -> Sharded:
+    """With new trials in some rows: row -> what gives its key, hyper and state.
+
+    Rows of `idle` stay as they are, and are not active any more.
+    """
+    share, found = len(trials[0].active), list(trials)
+    for row, make in firsts.items():
+        old = found[row // share]
+        with jax.default_device(old.active.device):
+            new = Trials(*make(), jnp.array(True))
+        own = row % share
+        found[row // share] = jax.tree.map(lambda x, one: x.at[own].set(one), old, new)  # noqa: B023
+    for row in idle:
+        old = found[row // share]
+        found[row // share] = old.replace(active=old.active.at[row % share].set(False))
+    return tuple(found)
+
+
 def split(leaves: Any, devices: Sequence[jax.Device]) -> tuple:
     """Any pytree of leaves [S, ..] -> one of [S / devices, ..] on each device."""
     each = jax.tree.leaves(leaves)[0].shape[0] // len(devices)
@@ -108,20 +130,20 @@ def text_of(corpus: Corpus, devices: Sequence[jax.Device]) -> tuple[Text, ...]:
 def train_chunk(
     work: tuple[TrainState, Trials, jax.Array, jax.Array, Text | None],
     text: Text | None,
-    epoch: jax.Array,
     *,
     static: StaticConfig,
     vmap_width: int,
 ) -> tuple[TrainState, jax.Array, Metrics]:
-    """One chunk of one trial: (state, trial, chunk [], progress [2], own) -> state, active, sums.
+    """One chunk of one trial: (state, trial, visit [2], progress [2], own) -> state, active, sums.
 
-    The trial's own state is None: the state stands first, to be donated. own: the chunk, tokens and
-    line [C], where the trial has a text of its own; None: it is one of `text`.
+    The trial's own state is None: the state stands first, to be donated. visit: its epoch, and
+    which chunk of the text. own: the chunk, tokens and line [C], where the trial has a text of its
+    own; None: it is one of `text`.
 
     A trial whose loss or rows are not finite at the end of the chunk returns to its state at the
     beginning, and is not active any more.
     """
-    state, trial, chunk, progress, own = work
+    state, trial, (epoch, chunk), progress, own = work
     # Under vmap one trial's after the other: an axis of trials at the end of a chunk's arrays
     # would be padded to the width of a TPU's registers.
     draw = sequential_vmap(partial(subsampling.sample_chunk, static=static))
@@ -202,9 +224,9 @@ def compile_train_chunk(
     count = trials[0].active.shape[0]
     tokens = np.zeros((count, chunk_size), np.int32)
     own = Text(tokens, tokens) if chunk_size else None
-    empty = np.zeros((count,), np.int32), np.zeros((count, 2), np.float32), own
+    empty = np.zeros((count, 2), np.int32), np.zeros((count, 2), np.float32), own
     arguments = [
-        ((*_apart(m), *jax.device_put(empty, m.active.device)), text, jnp.int32(0))
+        ((*_apart(m), *jax.device_put(empty, m.active.device)), text)
         for m, text in zip(trials, texts, strict=True)
     ]
     static = static._replace(platform=trials[0].active.device.platform)
@@ -216,14 +238,13 @@ def lower_train_chunk(
     trials: Trials,
     address: tuple[jax.Array, jax.Array],
     text: Text,
-    epoch: jax.Array,
     mesh: Mesh,
     static: StaticConfig,
     vmap_width: int,
 ) -> jax.stages.Lowered:
     """What `compile_train_chunk` compiles, of shapes that lie on a mesh, for static.platform."""
     function = partial(train_chunk, static=static, vmap_width=vmap_width)
-    given = taken_apart((*_apart(trials), *address, None), text, epoch)
+    given = taken_apart((*_apart(trials), *address, None), text)
     return lower_over(function, given, mesh, vmap_width, donates=True)
 
 
@@ -236,12 +257,13 @@ def train_epoch(
     corpus: Corpus | Sequence[Corpus],
     texts: Sequence[Text | None],
     program: Callable,
-    epoch: int,
+    epoch: int | np.ndarray,
     epochs: int,
 ) -> tuple[Sharded, Metrics]:
     """One epoch of each trial, its chunks in its own order; the sums of its steps, leaves [S].
 
-    corpus: whose text is in `texts`, or one for each trial, which are not there.
+    corpus: whose text is in `texts`, or one for each trial, which are not there. epoch: of all, or
+    each trial's own [S].
 
     The same as `training.train` alone, but where a text of several chunks has one without a step:
     there `train` counts its words with the chunk before, for the schedule.
@@ -249,6 +271,7 @@ def train_epoch(
     shared = isinstance(corpus, Corpus)
     count = sum(m.active.shape[0] for m in trials)
     corpora = [corpus] * count if shared else corpus
+    epoch = np.broadcast_to(np.asarray(epoch, np.int32), count)
     orders = _orders(trials, corpora, epoch)
     tokens = np.array([len(one.ids) for one in corpora])
     bounds = [one.bounds for one in corpora]
@@ -261,9 +284,10 @@ def train_epoch(
         after = done + np.array(size)
         progress = np.stack([done, after], axis=1) / (epochs * tokens[:, None])
         own = None if shared else _chunks(corpora, bounds, chunk)
-        address = np.maximum(chunk, 0), progress.astype(np.float32), own
+        visit = np.stack([epoch, np.maximum(chunk, 0)], axis=1)
+        address = visit, progress.astype(np.float32), own
         work = [
-            ((*_apart(m), *part), text, jnp.int32(epoch))
+            ((*_apart(m), *part), text)
             for m, part, text in zip(trials, split(address, devices), texts, strict=True)
         ]
         after_it = program(work)
@@ -276,13 +300,15 @@ def train_epoch(
     return trials, jax.tree.map(lambda *chunks: np.sum(chunks, axis=0), *sums)
 
 
-def _orders(trials: Sharded, corpora: Sequence[Corpus], epoch: int) -> np.ndarray:
+def _orders(trials: Sharded, corpora: Sequence[Corpus], epoch: np.ndarray) -> np.ndarray:
     """In which order each trial visits its text's chunks [S, most chunks] int32; -1: no more."""
     counts = np.array([len(one.bounds) - 1 for one in corpora])
     found = np.full((len(counts), counts.max()), -1, np.int32)
     for chunks in np.unique(counts).tolist():
-        order = jax.vmap(partial(visits.chunk_order, epoch=epoch, chunks=chunks))
-        of_all = np.concatenate([np.asarray(order(m.key)) for m in trials])
+        order = jax.vmap(partial(visits.chunk_order, chunks=chunks))
+        parts = np.split(epoch, len(trials))
+        each = zip(trials, parts, strict=True)
+        of_all = np.concatenate([np.asarray(order(m.key, own)) for m, own in each])
         found[counts == chunks, :chunks] = of_all[counts == chunks]
     return found
 

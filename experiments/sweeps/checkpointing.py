@@ -9,8 +9,9 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -33,11 +34,18 @@ class Source(NamedTuple):
     epoch: int
     seconds: float
     arrays: dict[str, np.ndarray]  # [S, ..] each
+    about: dict  # what else was saved with them
 
     def rows(self, trials: Sequence[Trial], base: RunConfig) -> list[int]:
         """Where these are in the arrays; [] where one of them isn't."""
         found = [_row(self.trials, trial, base) for trial in trials]
         return [] if None in found else found
+
+    def whose(self, trials: Sequence[Trial], base: RunConfig) -> list[Trial]:
+        """The trials of the arrays' rows; [] where one of them is none of these."""
+        found = [next((t for t in trials if _is_this(n, t, base)), None) for n in self.trials]
+        known = [trial for trial in found if trial is not None]
+        return known if len(known) == len(found) else []
 
 
 def written(trial: Trial, base: RunConfig) -> str:
@@ -67,7 +75,7 @@ def sources(
         if saved:
             about = saved.about
             epoch, seconds = about["epoch"], about["seconds"]
-            found.append(Source(path, about["members"], epoch, seconds, saved.arrays))
+            found.append(Source(path, about["members"], epoch, seconds, saved.arrays, about))
     return sorted(found, key=lambda source: -source.epoch)
 
 
@@ -141,16 +149,22 @@ class Saves:
         self._seconds, self._time = config.checkpoint_every_sec, time.perf_counter()
         self._is_new = True
 
-    def after(self, now) -> None:
+    def holds(self, program: Program) -> None:
+        """From now on the rows are the trials of another program of this shape."""
+        self._program = program
+        self._trials = [written(trial, self._base) for trial in program.trials]
+
+    def after(self, now, about: Mapping = MappingProxyType({})) -> None:
         """Saves if it is due."""
         if self._seconds and time.perf_counter() - self._time >= self._seconds:
-            self.save(now)
+            self.save(now, about)
 
-    def save(self, now) -> None:
-        """Begins to save a run.Progress."""
+    def save(self, now, about: Mapping = MappingProxyType({})) -> None:
+        """Begins to save a run.Progress; about: what else is to be known of it, in JSON."""
         if self._is_new:
             self._begin()
-        about = {"epoch": now.epoch, "seconds": now.seconds, "members": self._trials}
+        trials = {"epoch": now.epoch, "seconds": now.seconds, "members": self._trials}
+        about = {**trials, **about}
         self._checkpoints.save(now.epoch, checkpoint.flat(_tree(now)), about)
         self._time = time.perf_counter()
 
@@ -212,8 +226,10 @@ class Saves:
         """Makes a program's beginning the progress that its source holds, if it has one."""
         if self._source is None:
             return
-        tree, (folder, _, epoch, seconds, arrays) = _tree(now), self._source
-        arrays.setdefault("curve", np.full((len(arrays["loss"]), *now.curve.shape[1:]), np.nan))
+        tree, (folder, _, epoch, seconds, arrays, _) = _tree(now), self._source
+        count = len(arrays["loss"])
+        arrays.setdefault("curve", np.full((count, *now.curve.shape[1:]), np.nan))
+        arrays.setdefault("begun", np.zeros(count, np.int64))
         if sorted(arrays) != sorted(checkpoint.names_of(tree)):
             raise UserError(f"{folder}/{epoch}: holds other arrays than this version's")
         rows = self._source.rows(self._program.trials, self._base)
@@ -227,7 +243,7 @@ class Saves:
             for m, (state, active) in zip(now.trials, parts, strict=True)
         )
         now.diverged, now.stopped, now.loss = (found[n] for n in ("frozen", "stopped", "loss"))
-        now.curve = found["curve"]
+        now.curve, now.begun = found["curve"], found["begun"]
         if now.best:
             now.best.params = list(sweeping.split(found["best"].pop("params"), devices))
             vars(now.best).update(found["best"])
@@ -254,6 +270,7 @@ def _tree(now) -> dict:
         "stopped": now.stopped,
         "loss": now.loss,
         "curve": now.curve,
+        "begun": now.begun,
     }
     if now.best:
         tree["best"] = {

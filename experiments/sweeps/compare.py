@@ -54,6 +54,12 @@ class Group(NamedTuple):
     runs: list[dict]  # those that came to their end
     diverged: list[dict]
 
+    @property
+    def lost_rung(self) -> int | None:
+        """The epoch after which halving stopped it."""
+        rungs = [line.get("lost_rung") for line in (*self.runs, *self.diverged)]
+        return next((rung for rung in rungs if rung is not None), None)
+
     def by_seed(self, field: str) -> dict[int, float]:
         """The figures of a field that there are."""
         return {run["seed"]: run[field] for run in self.runs if run.get(field) is not None}
@@ -174,6 +180,7 @@ def comparisons(
     found = {}
     for measure in measures_of(settings):
         others = [g for g in every if base and g is not base and comparable([g, base], measure)]
+        others = [g for g in others if base and g.lost_rung == base.lost_rung]
         pairs = [(g, _estimates(g, base, measure, items)) for g in others]
         pairs = [(group, estimates) for group, estimates in pairs if estimates[0]]
         over_seeds = _corrected([alone for _, (alone, _) in pairs])

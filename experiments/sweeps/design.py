@@ -16,7 +16,8 @@ from experiments.report.tables import counted
 from w2v_jax.data import files
 from w2v_jax.types import UserError
 
-DESIGNS = ("grid", "axes", "random")
+DESIGNS = ("grid", "axes", "random", "halving")
+DRAWN = ("random", "halving")  # their axes may have laws
 MOST_SETTINGS, MOST_TRIALS = 100_000, 1_000_000
 TEXT = (
     *("dataset", "corpus", "data_dir", "reading", "unk", "min_count", "max_vocab", "max_words"),
@@ -49,7 +50,7 @@ def define_flags() -> None:
     flags.DEFINE_multi_string(
         "sweep",
         [],
-        "An axis, NAME=VALUE,VALUE,..; with --design=random also NAME=uniform(a,b) or "
+        "An axis, NAME=VALUE,VALUE,..; with --design=random or halving also NAME=uniform(a,b) or "
         "NAME=log_uniform(a,b), rounded where the flag is a whole number (the two ends come half "
         "as often). Once for each axis.",
     )
@@ -58,10 +59,14 @@ def define_flags() -> None:
         "grid",
         DESIGNS,
         "grid: all combinations of the axes' values, and the baseline, which the flags say; axes: "
-        "one axis at a time around it; random: --points draws, an axis with values draws one.",
+        "one axis at a time around it; random: --points draws, an axis with values draws one; "
+        "halving: such draws, of which those that fall behind are stopped, and new ones trained in "
+        "their stead.",
     )
-    flags.DEFINE_integer("points", 20, "Settings that --design=random draws.", lower_bound=1)
-    flags.DEFINE_integer("draw_seed", 0, "Seed of --design=random.", lower_bound=0)
+    flags.DEFINE_integer(
+        "points", 20, "Settings that --design=random or halving draws.", lower_bound=1
+    )
+    flags.DEFINE_integer("draw_seed", 0, "Seed of these draws.", lower_bound=0)
     flags.DEFINE_string(
         "configurations",
         "",
@@ -104,8 +109,8 @@ def parse_axis(text: str, design: str) -> Axis:
         if len(set(found)) < len(found):
             raise UserError(f"{source}: a value occurs twice")
         return Axis(name, found)
-    if design != "random":
-        raise UserError(f"{source}: is drawn, which --design=random does")
+    if design not in DRAWN:
+        raise UserError(f"{source}: is drawn, which --design=random and halving do")
     if _FIELDS[name].type not in (int, float):
         raise UserError(f"{source}: --{name} is not a number")
     low, high = (float(typed(name, bound, source)) for bound in law.group(2, 3))
@@ -196,7 +201,7 @@ def settings(base: RunConfig) -> tuple[dict[str, list], list[dict]]:
     names = list(dict.fromkeys(names))
     own = {name: getattr(base, name) for name in names}
     chosen = _chosen(axes, own) + [{**own, **setting} for setting in listed]
-    if flags.FLAGS.design != "random" or not axes:
+    if flags.FLAGS.design not in DRAWN or not axes:
         chosen = [own, *chosen]  # the baseline, which the others are compared with
     unique = list({tuple(s.items()): s for s in chosen}.values())
     if len(unique) * trials_of_a_setting() > MOST_TRIALS:
@@ -217,10 +222,10 @@ def _chosen(axes: list[Axis], own: dict) -> list[dict]:
     design, points = flags.FLAGS.design, flags.FLAGS.points
     if not axes:
         return []
-    sizes = {"random": points, "grid": math.prod(len(axis.values) for axis in axes)}
+    sizes = {**dict.fromkeys(DRAWN, points), "grid": math.prod(len(axis.values) for axis in axes)}
     if sizes.get(design, 0) > MOST_SETTINGS:
         raise UserError(f"--design={design}: {sizes[design]:,} settings; at most {MOST_SETTINGS:,}")
-    if design == "random":
+    if design in DRAWN:
         rng = np.random.default_rng(flags.FLAGS.draw_seed)
         draws = [{a.name: draw(a, rng) for a in axes} for _ in range(points)]
         return [{**own, **draw} for draw in draws]

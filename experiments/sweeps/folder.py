@@ -21,6 +21,8 @@ from experiments.sweeps import (
     checkpointing,
     design,
     growth,
+    halving,
+    halving_rule,
     plan,
     plot_curves,
     plot_differences,
@@ -79,6 +81,7 @@ def run(base: RunConfig) -> None:
     base = heldout_text.checked(base)
     sweep_outputs.check(base, values)
     own_sets.of(base)  # what can't be read is told before the text is read
+    halving_rule.check(base, settings)
     count = len(settings) * design.trials_of_a_setting()
     with team.together(base, str(folder), count) as own:
         if own.leads():
@@ -113,7 +116,13 @@ def _lead(base: RunConfig, values: dict, settings: list[dict], folder: Path, own
             _check_measure(folder)
         console.log(_described(sweep, left, own.share.processes))
         own.begin()
-        training.train_share(sweep, own.share, done, results if own.is_alone() else None, folder)
+        if halving_rule.is_asked():
+            rule = halving_rule.of_flags(sweep.base)
+            console.log(halving.described(sweep, rule, design.trials_of_a_setting()))
+            halving.train(sweep, results, folder, design.trials_of_a_setting())
+        else:
+            lines = results if own.is_alone() else None
+            training.train_share(sweep, own.share, done, lines, folder)
         own.finish()
         shares.collect(results, sweep.programs)
         checkpointing.clear_all(folder)
@@ -239,8 +248,13 @@ def _plan(trials, corpus: Corpus, devices) -> list[plan.Program]:
     share = 0.5 if devices[0].platform == "cpu" else 0.8
     room = memory.room(flags.FLAGS.memory_gb, devices, share)
 
+    most = len(trials)
+    if halving_rule.is_asked():
+        seeds = design.trials_of_a_setting()
+        most = halving_rule.most_at_once(most // seeds) * seeds
+
     def fits(config, count):
-        return _needed(config, count, corpus, devices) <= room
+        return count <= most and _needed(config, count, corpus, devices) <= room
 
     return plan.plan(trials, tuple(flags.FLAGS.static_axes), fits, devices, flags.FLAGS.vmap_width)
 
@@ -301,5 +315,6 @@ def _settings(base: RunConfig, corpus: Corpus, held, values: dict, settings: lis
         "bootstrap": given.bootstrap,
         "own_sets": own_sets.in_json(own_sets.of(base)),
         **{n: given[n].value for n in ("common_random_numbers", "static_axes")},
+        **halving_rule.shared(),
         **{n: getattr(base, n) for n in training.MEASURED},
     }

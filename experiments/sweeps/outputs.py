@@ -11,7 +11,7 @@ from experiments.cli.config import RunConfig
 from experiments.report import item_files
 from experiments.runs import rundir
 from experiments.runs.store import Results
-from experiments.sweeps.run import headlines
+from experiments.sweeps.measuring import headlines
 from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors import item_sets

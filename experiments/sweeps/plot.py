@@ -55,7 +55,7 @@ def plot(
 
 def figures(lines: Sequence[dict], settings: dict) -> list:
     """plot's figures, of at most four axes each."""
-    every = groups(lines)
+    every = [group for group in groups(lines) if group.lost_rung is None]
     swept = names(every, settings)
     count = math.ceil(len(swept) / COLUMNS)
     parts = [part.tolist() for part in np.array_split(np.array(swept, object), count or 1)]

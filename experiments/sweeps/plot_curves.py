@@ -48,6 +48,12 @@ def mean_of(curves: Sequence[np.ndarray]) -> np.ndarray:
     return np.mean([curve[:shortest] for curve in curves], axis=0)
 
 
+def _measured(curve: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs that were measured, and the losses there."""
+    known = np.flatnonzero(np.isfinite(curve))
+    return known + 1, curve[known]
+
+
 def _panel(axes, every: Sequence[Group], name: str, base: dict) -> None:
     from matplotlib.ticker import MaxNLocator
 
@@ -57,11 +63,10 @@ def _panel(axes, every: Sequence[Group], name: str, base: dict) -> None:
             continue
         colour = style.COLOURS[number] if number < MOST else style.GREY
         for curve in curves:
-            axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, alpha=0.25, linewidth=0.8)
-        mean = mean_of(curves)
+            axes.plot(*_measured(curve), color=colour, alpha=0.25, linewidth=0.8)
         named = label(group.setting, base) if number < MOST else None
-        epochs = np.arange(1, len(mean) + 1)
-        axes.plot(epochs, mean, color=colour, linewidth=1.6, marker="o", markersize=3, label=named)
+        strong = dict(color=colour, linewidth=1.6, marker="o", markersize=3, label=named)
+        axes.plot(*_measured(mean_of(curves)), **strong)
     more = len(every) - MOST
     title = CURVES[name] + (f" ({counted(more, 'setting')} more, grey)" if more > 0 else "")
     axes.set_title(title, loc="left")

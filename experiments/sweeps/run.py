@@ -1,9 +1,9 @@
-"""A program of a sweep -> a line for each of its trials."""
+"""A program of a sweep, trained: all of its trials, epoch by epoch."""
 
 import copy
 import dataclasses
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -14,19 +14,14 @@ import numpy as np
 from experiments.cli import console
 from experiments.cli.config import to_flagfile
 from experiments.cli.errors import Stopped
-from experiments.report import chance
 from experiments.runs import metrics
 from experiments.runs.heldout_text import Heldout
-from experiments.runs.newest import exported
 from experiments.runs.signals import at_once, watched
 from experiments.sweeps import checkpointing as sweep_checkpointing
 from experiments.sweeps.plan import Program, Trial
 from w2v_jax import beginning, heldout, sweeping
 from w2v_jax.data.corpus import Corpus
-from w2v_jax.types import Params, StaticConfig, UserError
-from w2v_jax.vectors import evaluation, item_sets
-from w2v_jax.vectors.item_sets import ItemSet
-from w2v_jax.vectors.word_vectors import WordVectors
+from w2v_jax.types import HyperParams, StaticConfig, TrainState, UserError
 from w2v_jax.visits import nothing_trained
 
 
@@ -104,7 +99,7 @@ class Compiled:
 class Progress:
     """A program's trials between two epochs; arrays [S]."""
 
-    epoch: int  # epochs done
+    epoch: int  # epochs that the program has done
     trials: sweeping.Sharded
     diverged: np.ndarray
     stopped: np.ndarray
@@ -112,6 +107,12 @@ class Progress:
     best: "_Best | None"
     seconds: float  # of training so far
     curve: np.ndarray  # [S, epochs, 2], training and held-out loss
+    begun: np.ndarray  # the program's epochs before a trial's first
+
+    @property
+    def epochs(self) -> np.ndarray:
+        """Epochs that each trial has behind it, if it went on all the time."""
+        return self.epoch - self.begun
 
     def trained(self, compile_sec: float) -> Trained:
         """What there is at the end."""
@@ -133,28 +134,21 @@ def train(
 
     Goes on with what `saves` holds of it. Raises Stopped where a signal asks to end.
     """
-    corpus, size = compiled.corpus, program.size
-    trials = _first(program, corpus, compiled.devices)
-    with console.compiling(), at_once():
-        compile_sec = compiled.prepare(program, trials)
-    config, count = program.trials[0].config, len(program.trials)
-    best = _Best(trials, early_stopping) if early_stopping else None
-    none, stopped = np.zeros(size, bool), np.zeros(size, np.int64)
-    unknown, curve = np.full(size, np.nan), np.full((size, config.epochs, 2), np.nan)
-    now = Progress(0, trials, none, stopped, unknown, best, 0.0, curve)
+    now, compile_sec = begin(program, compiled, early_stopping)
     saves.restore(now)
-    words = corpus.words * count
+    config, count = program.trials[0].config, len(program.trials)
+    words = compiled.corpus.words * count
     with console.progress_bar(words * config.epochs, words * now.epoch) as bar, watched() as asked:
-        while now.epoch < config.epochs and _active(now.trials).any():
+        while now.epoch < config.epochs and active_of(now.trials).any():
             began = time.perf_counter()
-            new = asked.while_doing(partial(_epoch, now, program, compiled))
+            new = asked.while_doing(partial(epoch_more, now, program, compiled))
             if asked.number:
                 saves.save(now if new is None else new)
                 saves.wait()
                 raise Stopped(asked.number, saves.told(), at_once=new is None)
             now = new
             now.seconds += time.perf_counter() - began
-            going = int(_active(now.trials).sum())
+            going = int(active_of(now.trials).sum())
             bar.set_postfix_str(f"epoch {now.epoch}, {going} of {count} go on", False)
             bar.update(words)
             saves.after(now)
@@ -162,34 +156,49 @@ def train(
     return now.trained(compile_sec)
 
 
-def _epoch(old: Progress, program: Program, compiled: Compiled) -> Progress:
+def begin(program: Program, compiled: Compiled, early_stopping: int) -> tuple[Progress, float]:
+    """A program's beginning, compiled; and the seconds that took."""
+    size, epochs = program.size, program.trials[0].config.epochs
+    trials = _first(program, compiled.corpus, compiled.devices)
+    with console.compiling(), at_once():
+        compile_sec = compiled.prepare(program, trials)
+    best = _Best(trials, early_stopping) if early_stopping else None
+    none, zeros = np.zeros(size, bool), np.zeros(size, np.int64)
+    unknown, curve = np.full(size, np.nan), np.full((size, epochs, 2), np.nan)
+    return Progress(0, trials, none, zeros, unknown, best, 0.0, curve, zeros.copy()), compile_sec
+
+
+def epoch_more(old: Progress, program: Program, compiled: Compiled) -> Progress:
     """An epoch more of all trials."""
-    epochs, epoch = program.trials[0].config.epochs, old.epoch
-    before, best = _active(old.trials), old.best
+    epochs, epoch = program.trials[0].config.epochs, old.epochs
+    before, best = active_of(old.trials), old.best
     trials, sums = sweeping.train_epoch(
         old.trials, compiled.text, compiled.texts, compiled.train_chunk, epoch, epochs
     )
-    active, stopped = _active(trials), old.stopped
+    active, stopped = active_of(trials), old.stopped
     new = [metrics.mean_loss(m) for m in np.array(sums, float).T]
     new = np.array(new, float)  # NaN of an epoch without a positive, which is no training
     loss = np.where(active & ~np.isnan(new), new, old.loss)
-    curve = old.curve.copy()
-    curve[:, epoch, 0] = np.where(active, new, np.nan)
-    if epoch + 1 == epochs:
-        _check_steps(program, trials)
+    curve, own = old.curve.copy(), epoch[active]
+    curve[active, own, 0] = new[active]
+    _check_steps(program, trials, epoch + 1 == epochs)
     if best:
         of_heldout = heldout.mean(compiled.heldout(trials).loss)
-        curve[:, epoch, 1] = np.where(active, of_heldout, np.nan)
+        curve[active, own, 1] = of_heldout[active]
         trials, best = best.update(trials, of_heldout, loss, epoch + 1)
-        if epoch + 1 < epochs:
-            stopped = np.where(active & ~_active(trials), epoch + 1, stopped)
+        early = active & ~active_of(trials) & (epoch + 1 < epochs)
+        stopped = np.where(early, epoch + 1, stopped)
     diverged = old.diverged | (before & ~active)
-    return Progress(epoch + 1, trials, diverged, stopped, loss, best, old.seconds, curve)
+    rest = old.seconds, curve, old.begun
+    return Progress(old.epoch + 1, trials, diverged, stopped, loss, best, *rest)
 
 
-def _check_steps(program: Program, trials: sweeping.Sharded) -> None:
-    """Raises UserError for a trial that has nothing to train on, as a run alone does."""
-    idle = _active(trials) & (sweeping.joined([m.state.step for m in trials]) == 0)
+def _check_steps(program: Program, trials: sweeping.Sharded, at_end: np.ndarray) -> None:
+    """Raises UserError for a trial that had nothing to train on, as a run alone does."""
+    idle = at_end & active_of(trials)
+    if not idle.any():
+        return
+    idle &= sweeping.joined([m.state.step for m in trials]) == 0
     if idle.any():
         trial = program.trials[int(np.argmax(idle))]
         shown = to_flagfile(trial.setting.items()).split()
@@ -200,15 +209,21 @@ def _check_steps(program: Program, trials: sweeping.Sharded) -> None:
 def _first(program: Program, corpus: Corpus, devices) -> sweeping.Sharded:
     """Keys, distributions and first states of a program's trials, on the devices."""
 
-    def first(number):
-        config = program.trials[number].config
-        key, hyper = jax.random.key(config.seed), beginning.make_hyper(config, corpus.vocab)
-        return key, hyper, beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
+    def of_row(number):
+        return first(program.trials[number], corpus)
 
-    return sweeping.shard(first, len(program.trials), program.size, devices)
+    return sweeping.shard(of_row, len(program.trials), program.size, devices)
 
 
-def _active(trials: sweeping.Sharded) -> np.ndarray:
+def first(trial: Trial, corpus: Corpus) -> tuple[jax.Array, HyperParams, TrainState]:
+    """A trial's key, distributions and first state."""
+    config = trial.config
+    key, hyper = jax.random.key(config.seed), beginning.make_hyper(config, corpus.vocab)
+    return key, hyper, beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
+
+
+def active_of(trials: sweeping.Sharded) -> np.ndarray:
+    """Which trials go on [S]."""
     return sweeping.joined([m.active for m in trials])
 
 
@@ -217,15 +232,19 @@ class _Best:
 
     def __init__(self, trials: sweeping.Sharded, patience: int):
         self.params, self.patience = [m.state.params for m in trials], patience
-        size = _active(trials).shape
+        size = active_of(trials).shape
         self.loss, self.training_loss = np.full(size, np.inf), np.full(size, np.nan)
         self.worse, self.epoch = np.zeros(size, int), np.zeros(size, int)  # 0: never measured
 
     def update(
-        self, trials: sweeping.Sharded, loss: np.ndarray, training_loss: np.ndarray, epoch: int
+        self,
+        trials: sweeping.Sharded,
+        loss: np.ndarray,
+        training_loss: np.ndarray,
+        epoch: np.ndarray,
     ) -> "tuple[sweeping.Sharded, _Best]":
         """With what is better; trials that were worse `patience` times on end don't go on."""
-        active, new = _active(trials), copy.copy(self)
+        active, new = active_of(trials), copy.copy(self)
         better = active & (loss < self.loss)
         new.loss = np.where(better, loss, self.loss)
         new.training_loss = np.where(better, training_loss, self.training_loss)
@@ -260,88 +279,3 @@ class _Best:
 @jax.jit
 def _where(chosen, new, old):
     return jax.tree.map(lambda n, o: jnp.where(chosen[:, None, None], n, o), new, old)
-
-
-class Result(NamedTuple):
-    """What is known of a trial at its end."""
-
-    trial: Trial
-    line: dict  # its measures
-    items: dict[str, np.ndarray]  # its results item by item
-    wv: WordVectors
-
-
-def results(
-    program: Program,
-    trained: Trained,
-    compiled: Compiled,
-    own: Sequence[ItemSet] | None,
-    done: Collection[int] = (),
-) -> Iterator[Result]:
-    """Each trial that isn't done measured: held-out loss, perplexity, word pairs, analogies.
-
-    own: sets beside the standard ones; None: no word pairs and no analogies at all.
-    """
-    corpus, held = compiled.corpus, compiled.held
-    by_line = compiled.heldout(trained.trials) if held else None
-    steps = sweeping.joined([m.state.step for m in trained.trials])
-    params = sweeping.joined([m.state.params for m in trained.trials])
-    for i, trial in enumerate(program.trials):
-        if trial.index in done:
-            continue
-        measures, items, of_text = {}, {}, _sums(by_line, i)
-        tables = Params(params.input[i], params.output[i])
-        wv = WordVectors(corpus.vocab.words, exported(tables, trial.config.export_vectors))
-        if own is not None:
-            items = item_sets.items_of(wv, own)
-            measures = {m.name: m for m in item_sets.measured(wv, own, items)}
-        line = {
-            "epochs": trial.config.epochs,
-            "steps": int(steps[i]),
-            "frozen_step": int(steps[i]) if trained.diverged[i] else None,
-            "stopped_epoch": int(trained.stopped[i]) or None,
-            "best_epoch": int(trained.best_epoch[i]) or None,
-            "loss": _finite(trained.loss[i]),
-            "chance_loss": chance.of(
-                trial.config.loss, trial.config.negatives, len(corpus.vocab.words)
-            ),
-            **_curves(trained.curve[i]),
-            **_figures(of_text),
-            **headlines(measures, own or ()),
-        }
-        yield Result(trial, line, items | of_text, wv)
-
-
-def _curves(curve: np.ndarray) -> dict[str, list]:
-    """A trial's losses by epoch [epochs, 2], up to its last; those that were measured."""
-    known = np.flatnonzero(np.isfinite(curve[:, 0]))
-    length = known[-1] + 1 if len(known) else 0
-    found = zip(("curve", "heldout_curve"), curve[:length].T, strict=True)
-    return {name: [_finite(x) for x in of] for name, of in found if np.isfinite(of).any()}
-
-
-def _sums(by_line: heldout.ByLine | None, trial: int) -> dict[str, np.ndarray]:
-    """A trial's held-out measures, those that there are, by line: [lines, 2] float64 each."""
-    found = {"heldout_loss": by_line.loss, "perplexity": by_line.nats} if by_line else {}
-    return {name: x[trial].astype(np.float64) for name, x in found.items() if x is not None}
-
-
-def headlines(measures: Mapping[str, evaluation.Measure], own: Sequence[ItemSet] = ()) -> dict:
-    """What a line tells of word pairs and analogies: the figures, and [covered, in all] of each."""
-    names = [*evaluation.HEADLINES, *(one.headline for one in own)]
-    found = {name: measures[name] for name in names if name in measures}
-    values = {name: found[name].value if name in found else None for name in names}
-    return {**values, "coverage": {name: [m.covered, m.total] for name, m in found.items()}}
-
-
-def _figures(sums: dict[str, np.ndarray]) -> dict[str, float | None]:
-    """The same over all lines."""
-    mean = {name: heldout.mean(of_lines) for name, of_lines in sums.items()}
-    with np.errstate(over="ignore"):  # of tables that are nearly infinite
-        perplexity = np.exp(mean.get("perplexity", np.nan))
-    loss = mean.get("heldout_loss", np.nan)
-    return {"heldout_loss": _finite(loss), "perplexity": _finite(perplexity)}
-
-
-def _finite(value) -> float | None:
-    return float(value) if np.isfinite(value) else None

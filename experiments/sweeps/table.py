@@ -20,19 +20,17 @@ from experiments.sweeps.compare import (
     Group,
     Measure,
     baseline,
-    changed_axes,
     comparable,
     comparisons,
     groups,
     label,
     measures_of,
     names,
-    of_axis,
     shown,
 )
+from experiments.sweeps.sections import sections
 from w2v_jax.vectors.evaluation import LEAST
 
-BEST_SHOWN = 20  # rows of a random design's table
 NAMED, LOST_NAMED = 8, 20  # settings, and diverged trials, that a sentence names
 
 
@@ -55,38 +53,13 @@ def write(lines: Sequence[dict], items: Mapping[str, over_items.Items], settings
         )
         rows += [group for group in some if group not in rows]
     legend = _legend(every, compared, seeds, bool(settings.get("bootstrap")), measures)
-    parts += [_training_loss(every), _left_out(every, len(rows)), legend]
+    parts += [_training_loss(every), _left_out(every, len(rows), settings), legend]
     parts += [_coverage(lines, measures), *_lost(every, settings)]
     if any(compared.values()):
         tested = [m for m in measures if compared[m.field]]
         parts.append(_differences(rows, compared, tested, settings))
         parts.append(_verdicts(compared, tested, settings["base"]))
     return "\n".join(part for part in parts if part)
-
-
-def sections(
-    every: Sequence[Group], settings: dict
-) -> list[tuple[str, Sequence[Group], Sequence[str]]]:
-    """The tables: title, rows, and the swept axes that are columns."""
-    base, swept = settings.get("base", {}), names(every, settings)
-    if settings.get("design") == "axes":
-        found = [(name, of_axis(every, name, base), [name]) for name in swept]
-        several = [group for group in every if len(changed_axes(group.setting, base)) > 1]
-        if several:
-            found.append(("several at once", several, swept))
-        return found
-    if settings.get("design") == "random":
-        ranked = sorted(every, key=_likeness, reverse=True)
-        top = [g for i, g in enumerate(ranked) if i < BEST_SHOWN or g is baseline(every, settings)]
-        return [("", top, swept)]
-    return [("", every, swept)]
-
-
-def _likeness(group: Group) -> float:
-    """Mean of the two correlations' means; least where neither is known."""
-    fields = ("wordsim353_spearman", "simlex999_spearman")
-    known = [np.mean(list(v.values())) for v in map(group.by_seed, fields) if v]
-    return float(np.mean(known)) if known else -np.inf
 
 
 def _head(every: Sequence[Group], base: Group | None, settings: dict) -> str:
@@ -230,7 +203,8 @@ def _lost(every: Sequence[Group], settings: dict) -> list[str]:
     ]
     if idle:
         text.append(f"Training loss no better than chance, nothing learned: {_some(idle)}.\n")
-    ends = [r["stopped_epoch"] for g in every for r in g.runs if r.get("stopped_epoch") is not None]
+    stopped = [r for g in every if g.lost_rung is None for r in g.runs]
+    ends = [r["stopped_epoch"] for r in stopped if r.get("stopped_epoch") is not None]
     if ends:
         trials = counted(len(ends), "trial")
         text.append(f"Stopped early: {trials}, at epochs {min(ends)} to {max(ends)}.\n")
@@ -242,14 +216,15 @@ def _some(trials: list[str]) -> str:
     return "; ".join(trials[:LOST_NAMED] + ([f"and {more} more"] if more > 0 else []))
 
 
-def _left_out(every: Sequence[Group], shown_rows: int) -> str:
-    if shown_rows == len(every):
+def _left_out(every: Sequence[Group], shown_rows: int, settings: dict) -> str:
+    halved = settings.get("design") == "halving"
+    if shown_rows == len(every) and not halved:
         return ""
     left_out = counted(len(every) - shown_rows, "setting")
+    by = "" if halved else "Sorted by the mean of WordSim-353 and SimLex-999; "
     return (
-        f"Sorted by the mean of WordSim-353 and SimLex-999; left out: {left_out}. "
-        f"The best of {len(every)} is in part the luckiest: run it with other seeds.\n"
-    )
+        f"{by}left out: {left_out}. " if shown_rows < len(every) else ""
+    ) + f"The best of {len(every)} is in part the luckiest: run it with other seeds.\n"
 
 
 def _differences(

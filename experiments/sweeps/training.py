@@ -11,7 +11,7 @@ from experiments.cli.config import RunConfig
 from experiments.report.tables import counted
 from experiments.runs.heldout_text import Heldout
 from experiments.runs.store import Results
-from experiments.sweeps import checkpointing, growth, plan, shares
+from experiments.sweeps import checkpointing, growth, measuring, plan, shares
 from experiments.sweeps import outputs as sweep_outputs
 from experiments.sweeps import run as sweep_run
 from experiments.sweeps.checkpointing import Saves
@@ -77,7 +77,7 @@ def train_share(
             _train(piece, program, saves, sweep, compiled, lines, done)
 
 
-def _keep(result: sweep_run.Result, program, base: RunConfig, cost: dict, lines) -> None:
+def keep(result: measuring.Result, program, base: RunConfig, cost: dict, lines) -> None:
     """A trial's files, then its line, so that a line tells that all is there."""
     trial = result.trial
     wanted = sweep_outputs.formats(base)
@@ -106,8 +106,8 @@ def _train(piece, program, saves: Saves, sweep: Sweep, compiled, lines, done) ->
     }
     with saves.told_of_end():
         own = sweep.own if base.evaluate else None
-        for result in sweep_run.results(piece, trained, compiled, own, done):
-            _keep(result, program, base, cost, lines)
+        for result in measuring.results(piece, trained, compiled, own, done):
+            keep(result, program, base, cost, lines)
     saves.clear()
     diverged = int(trained.diverged.sum())
     console.log(

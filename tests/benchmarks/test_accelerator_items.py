@@ -344,7 +344,7 @@ def test_what_is_lowered_is_what_the_items_compile(ready):
     ahead = next(programs.of_item(8, TINY, "cpu"))
     config, count = sweeps.config_of(TINY), TINY.trials[0]
     trials = sweeps.trials_of(config, one.corpus, count, one.device)[0]
-    empty = np.zeros(count, np.int32), np.zeros((count, 2), np.float32)
+    empty = np.zeros((count, 2), np.int32), np.zeros((count, 2), np.float32)
     work = trials.state, trials.replace(state=None), *empty
     assert shapes(ahead.shapes[0]) == shapes(work)
     assert shapes(ahead.shapes[1]) == shapes(sweeping.text_of(one.corpus, [one.device])[0])

@@ -85,9 +85,9 @@ def test_nor_do_trials_of_a_sweep(hyper, static):
     two = jax.tree.map(lambda x: jnp.stack([x, x]), (state, hyper))
     trials = sweeping.Trials(jax.random.split(jax.random.key(0)), two[1], None, jnp.ones(2, bool))
     text = sweeping.Text(tokens[None], line[None])
-    work = two[0], trials, jnp.zeros(2, jnp.int32), jnp.zeros((2, 2)), None
-    over = jax.vmap(partial(sweeping.train_chunk, static=static, vmap_width=2), (0, None, None))
-    count, found = promised(over, work, text, jnp.int32(0))
+    work = two[0], trials, jnp.zeros((2, 2), jnp.int32), jnp.zeros((2, 2)), None
+    over = jax.vmap(partial(sweeping.train_chunk, static=static, vmap_width=2), (0, None))
+    count, found = promised(over, work, text)
     assert count > 5 and not found
 
 

@@ -75,7 +75,7 @@ def test_trials_that_are_vmapped_and_a_whole_training_lower(corpus, devices, mon
     state = beginning.initial_state(config, len(corpus.vocab.words), keys[0], hyper)
     double = jax.tree.map(lambda x: jnp.stack([x] * 2), (state, hyper))
     trials = sweeping.Trials(keys, double[1], None, jnp.ones(2, bool))
-    work = double[0], trials, jnp.zeros(2, jnp.int32), jnp.zeros((2, 2)), None
+    work = double[0], trials, jnp.zeros((2, 2), jnp.int32), jnp.zeros((2, 2)), None
     text = sweeping.Text(jnp.zeros((1, SIZE), jnp.int32), jnp.zeros((1, SIZE), jnp.int32))
     chunk = partial(sweeping.train_chunk, static=static, vmap_width=2)
-    assert lowered(jax.vmap(chunk, in_axes=(0, None, None)), devices, work, text, jnp.int32(0))
+    assert lowered(jax.vmap(chunk, in_axes=(0, None)), devices, work, text)

@@ -232,16 +232,15 @@ def test_memory_is_estimated(make_corpus, make_hyper, static, vmap_width):
     trials = [trial(make_hyper, corpus, static, i, 0.1) for i in range(8)]
     devices = jax.devices()[:1]
     (whole,), (text,) = shard(trials, 8, devices), sweeping.text_of(corpus, devices)
-    epoch = jnp.int32(0)
 
     def run(*work):
         one = partial(sweeping.train_chunk, static=static, vmap_width=vmap_width)
         each = jax.lax.map if vmap_width == 1 else lambda f, xs: jax.vmap(f)(xs)
-        return each(lambda trial: one((*trial, None), text, epoch), work)
+        return each(lambda trial: one((*trial, None), text), work)
 
     progress = jnp.zeros((8, 2), jnp.float32)
     own = whole.state, whole.replace(state=None)
-    compiled = jax.jit(run).lower(*own, jnp.zeros(8, jnp.int32), progress).compile()
+    compiled = jax.jit(run).lower(*own, jnp.zeros((8, 2), jnp.int32), progress).compile()
     kinds = ("argument", "output", "temp")
     real = sum(getattr(compiled.memory_analysis(), f"{kind}_size_in_bytes") for kind in kinds)
     size = corpus.chunk_size

@@ -70,13 +70,12 @@ def sweep(count: int, sizes: Sizes, platform: str) -> Ahead:
     def one():
         key, hyper = jax.random.key(0), beginning.make_hyper(config, words)
         trial = sweeping.Trials(key, hyper, None, jnp.array(True))
-        return make(key, hyper), trial, jnp.int32(0), jnp.zeros(2), None
+        return make(key, hyper), trial, jnp.zeros(2, jnp.int32), jnp.zeros(2), None
 
     work = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), jax.eval_shape(one)
     )
     ids = jax.ShapeDtypeStruct((1, sizes.chunk_words), jnp.int32)
     chunk = partial(sweeping.train_chunk, static=static, vmap_width=count)
-    function = jax.vmap(chunk, in_axes=(0, None, None))
-    index = jax.ShapeDtypeStruct((), jnp.int32)
-    return Ahead(f"sweep of {count}", function, (work, sweeping.Text(ids, ids), index))
+    function = jax.vmap(chunk, in_axes=(0, None))
+    return Ahead(f"sweep of {count}", function, (work, sweeping.Text(ids, ids)))

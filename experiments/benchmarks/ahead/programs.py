@@ -118,14 +118,14 @@ def _sweep(spec: Spec, static: StaticConfig, device: jax.Device) -> jax.stages.L
         lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype),
         (*_start(spec, static), jax.ShapeDtypeStruct((), bool)),
     )
-    of_count = partial(jax.ShapeDtypeStruct, (count,))
+    visit = jax.ShapeDtypeStruct((count, 2), jnp.int32)
     progress = jax.ShapeDtypeStruct((count, 2), jnp.float32)
-    own = sweeping.Trials(*trials), (of_count(jnp.int32), progress)
+    own = sweeping.Trials(*trials), (visit, progress)
     ids = jax.ShapeDtypeStruct((CHUNKS, CHUNK), jnp.int32)
-    shared = sweeping.Text(ids, ids), jax.ShapeDtypeStruct((), jnp.int32)
+    shared = sweeping.Text(ids, ids)
     given = (
         *_placed(own, NamedSharding(mesh, P("device"))),
-        *_placed(shared, NamedSharding(mesh, P())),
+        _placed(shared, NamedSharding(mesh, P())),
     )
     width = sweeping.default_vmap_width(count, [device])
     return sweeping.lower_train_chunk(*given, mesh, static, width)
