@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from w2v_jax import checks, columns, model, update
+from w2v_jax import checks, columns, huffman, model, update
 from w2v_jax.config import Config
 from w2v_jax.counting import counted
 from w2v_jax.data import trainable, vocab
@@ -48,6 +48,7 @@ def make_hyper(config: Config, vocabulary: Vocab) -> HyperParams:
         beta2=jnp.float32(config.beta2),
         epsilon=jnp.float32(config.epsilon),
         weight_decay=jnp.float32(config.weight_decay),
+        paths=jnp.asarray(huffman.paths(vocabulary.counts)) if LOSSES[config.loss].paths else None,
     )
 
 

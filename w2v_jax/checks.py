@@ -61,7 +61,7 @@ def check(static: StaticConfig) -> None:
         raise UserError(f"`update=sparse`: every row is touched by `loss={static.loss}`")
     if static.update == "sparse" and not chosen.sparse:
         raise UserError(f"`update=sparse`: `optimizer={static.optimizer}` needs all rows")
-    if law.by_row and static.model == "cbow" and not loss.vocabulary:
+    if law.by_row and static.model == "cbow" and loss.draws_negatives:
         raise UserError(f"`noise={static.noise}` is skip-gram's: CBOW's contexts are inputs")
 
 
@@ -83,7 +83,7 @@ def _check_expected_window(static: StaticConfig) -> None:
     loss = LOSSES[static.loss]
     drawn = {
         "loss": not loss.in_proportion,
-        "noise": not loss.vocabulary and NOISE[static.noise].by_row,
+        "noise": loss.draws_negatives and NOISE[static.noise].by_row,
         "full_windows": static.full_windows,
         "cbow_legacy_gradient": static.cbow_legacy_gradient,
     }
@@ -100,11 +100,18 @@ def reachable(noise: np.ndarray) -> int:
     return int(np.sum(np.asarray(noise) > min(REACHABLE, 0.1 / len(noise))))
 
 
+def check_paths(static: StaticConfig, hyper: HyperParams) -> None:
+    """Raises UserError where the hyperparameters of another loss lack the words' paths."""
+    if LOSSES[static.loss].paths and hyper.paths is None:
+        raise UserError(f"`hyper`: was made for another loss than `loss={static.loss}`")
+
+
 def check_noise(static: StaticConfig, hyper: HyperParams) -> None:
     """Raises UserError where negatives don't exist: the sampler would draw until it has them.
 
     hyper: of a run, or of trials with a leading [S]; of mere shapes nothing is known.
     """
+    check_paths(static, hyper)
     if "noise" not in LOSSES[static.loss].uses or not isinstance(hyper.noise, jax.Array):
         return
     windows = np.atleast_1d(hyper.window)

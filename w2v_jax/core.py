@@ -47,6 +47,31 @@ def cbow_loss(
     return negative_sampling_loss(score(h, u), score(h, u_negatives))
 
 
+def hierarchical_softmax_loss(scores: jax.Array, codes: jax.Array) -> jax.Array:
+    """-sum_j log sigma((1 - 2 code_j) s_j) over a word's path, [L] and [L] -> [] (2013b, eq. 3).
+
+    A code is 0 or 1, and -1 behind the end of a path that is shorter than L.
+    """
+    turns = jax.nn.log_sigmoid(jnp.where(codes == 1, -scores, scores))
+    return -jnp.sum(jnp.where(codes >= 0, turns, 0))
+
+
+def skipgram_path_loss(
+    params: Params, centre: jax.Array, nodes: jax.Array, codes: jax.Array
+) -> jax.Array:
+    """The centre predicts a context by its path: ids [], [L], codes [L] -> [] (d2l 15.2.2)."""
+    h, u = embed(params.input, centre), embed(params.output, nodes)
+    return hierarchical_softmax_loss(score(h, u), codes)
+
+
+def cbow_path_loss(
+    params: Params, contexts: jax.Array, nodes: jax.Array, codes: jax.Array
+) -> jax.Array:
+    """The mean of the contexts predicts the centre by its path: ids [C], [L], codes [L] -> []."""
+    h = jnp.mean(embed(params.input, contexts), axis=0)
+    return hierarchical_softmax_loss(score(h, embed(params.output, nodes)), codes)
+
+
 def noise_distribution(counts: jax.Array, power: float = 0.75) -> jax.Array:
     """P(w) = count_w^power / sum_v count_v^power, [V] -> [V] (Mikolov et al. 2013b, 2.2)."""
     weights = (counts / jnp.max(counts)) ** power

@@ -109,6 +109,7 @@ def _check(key: jax.Array, hyper: HyperParams, vocab_size: int, static: StaticCo
             f"`hyper`: is of a text of {counted(hyper.noise.shape[-1], 'type')}, this one has "
             f"{vocab_size:,}"
         )
+    checks.check_paths(static, hyper)
     for name in ("window", "negatives"):
         value, room = getattr(hyper, name), getattr(static, name)
         if isinstance(value, jax.core.Tracer):  # one can't tell

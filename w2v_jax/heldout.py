@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import checks, losses, model, sampling
+from w2v_jax import checks, huffman, losses, model, sampling
 from w2v_jax.heldout_text import Windows
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
@@ -81,6 +81,7 @@ def measure(
     perplexity: whether -log p is wanted, a sixth of it on CPU.
     """
     checks.check_names(static)
+    checks.check_paths(static, hyper)
     of_model = _skipgram if static.model == "skipgram" else _cbow
     perplexity = perplexity and not without_perplexity(static)
     indices = of_model(params, hyper, windows, static, perplexity)
@@ -96,7 +97,7 @@ def measure(
 class _Vocabulary(NamedTuple):
     """What a hidden vector has with all words of the vocabulary."""
 
-    loss: jax.Array  # sum_w Pn(w) l(s_w, 0); of the full softmax log sum_w exp s_w
+    loss: jax.Array  # sum_w Pn(w) l(s_w, 0); of the full softmax log sum_w exp s_w; of paths 0
     log_z: jax.Array | None  # log sum_w exp(s_w + correction)
 
 
@@ -115,15 +116,19 @@ def _skipgram(
 
     def of_centres(part):
         centres, row, contexts, weights = part
-        h, rows = model.gather(params.input, centres), model.gather(params.output, contexts)
+        h = model.gather(params.input, centres)
         of_centre = jax.tree.map(lambda x: look_up(x, row)[:, None], every)
         keep_prob = hyper.keep_prob
         kept = weights * look_up(keep_prob, centres)[:, None] * look_up(keep_prob, contexts)
-        scores = jax.vmap(model.dot_scores)(h, rows)
+        if LOSSES[static.loss].paths:
+            scores = huffman.log_probs(h, params.output, look_up(hyper.paths, contexts))
+        else:
+            scores = jax.vmap(model.dot_scores)(h, model.gather(params.output, contexts))
         return _sums(scores, contexts, of_centre, weights, kept, hyper, static)
 
     arrays = windows.centres, windows.row, windows.contexts, windows.weights
-    size = max(PAIRS // windows.contexts.shape[1], 1)
+    rows = 1 if hyper.paths is None else hyper.paths.shape[1]
+    size = max(PAIRS // rows // windows.contexts.shape[1], 1)
     return jax.lax.map(of_centres, _in_chunks(size, *arrays))
 
 
@@ -142,7 +147,10 @@ def _cbow(
         shares = exists * law[None, :]
         shares /= jnp.maximum(jnp.sum(shares, axis=1, keepdims=True), 1)
         h = jax.vmap(model.hidden)(model.gather(params.input, contexts), shares)
-        own = jnp.sum(h * model.gather(params.output, centres), axis=1, keepdims=True)
+        if LOSSES[static.loss].paths:
+            own = huffman.log_probs(h, params.output, look_up(hyper.paths, centres[:, None]))
+        else:
+            own = jnp.sum(h * model.gather(params.output, centres), axis=1, keepdims=True)
         every = _of_vocabulary(h, params.output, hyper, static, perplexity)
         every = jax.tree.map(lambda x: x[:, None], every)
         kept = real * look_up(hyper.keep_prob, centres)[:, None]
@@ -158,6 +166,8 @@ def _of_vocabulary(
 ) -> _Vocabulary:
     """What hidden vectors [r, D] have with all words, WORDS of them at a time: [r] each."""
     size, loss_of = output.shape[0], losses.of(static)
+    if loss_of.paths and not perplexity:
+        return _Vocabulary(jnp.zeros(h.shape[:1]), None)
     bias = correction(hyper, static) if perplexity else None
     count = -(-size // WORDS)
     width = -(-size // count)
@@ -166,12 +176,17 @@ def _of_vocabulary(
         begin = jnp.minimum(i * width, size - width)
         new = begin + jnp.arange(width) >= i * width  # the last words' may overlap those before
         words = partial(jax.lax.dynamic_slice_in_dim, start_index=begin, slice_size=width)
-        scores = jnp.matmul(h, words(output).T, precision=model.PRECISION)
+        if loss_of.paths:
+            scores = huffman.all_log_probs(h, output, words(hyper.paths))
+        else:
+            scores = jnp.matmul(h, words(output).T, precision=model.PRECISION)
 
         def log_sum(bias):
             return jax.nn.logsumexp(scores + jnp.where(new, bias, -jnp.inf)[None, :], axis=1)
 
-        if loss_of.vocabulary:
+        if loss_of.paths:
+            loss = sums.loss
+        elif loss_of.vocabulary:
             loss = jnp.logaddexp(sums.loss, log_sum(jnp.zeros(width)))
         elif loss_of.terms:
             nats = loss_of.terms(scores, jnp.zeros_like(scores))
@@ -211,7 +226,7 @@ def _sums(
     if without_loss(static):
         return ByLine(None, nats)
     loss = losses.of(static)
-    if loss.vocabulary:
+    if not loss.draws_negatives:
         return ByLine(added(every.loss - scores, kept), nats)
     noise = every.loss
     if not NOISE[static.noise].hits_target:
@@ -239,7 +254,7 @@ def without_perplexity(static: StaticConfig) -> str:
     loss = LOSSES[static.loss]
     if loss.log_prob is None:
         return f"`loss={static.loss}`"
-    if not loss.vocabulary and NOISE[static.noise].log_noise is None:
+    if loss.draws_negatives and NOISE[static.noise].log_noise is None:
         return f"`noise={static.noise}`"
     return ""
 
@@ -249,7 +264,7 @@ def without_loss(static: StaticConfig) -> str:
     loss = LOSSES[static.loss]
     if loss.terms is None and loss.row is not losses.softmax:
         return f"`loss={static.loss}`"
-    if not loss.vocabulary and NOISE[static.noise].hits_target is None:
+    if loss.draws_negatives and NOISE[static.noise].hits_target is None:
         return f"`noise={static.noise}`"
     return ""
 

@@ -22,6 +22,7 @@ class Loss(NamedTuple):
     terms: Callable | None = None  # (scores, labels) -> l, [..] each, summed as sum_o w_o l_o
     row: Callable | None = None  # (scores [O], labels [O], weights [O]) -> []
     vocabulary: bool = False  # a row's scores are all words', [V], its labels ids: no negatives
+    paths: bool = False  # a positive's outputs are its path's nodes, labels 1 - code: no negatives
     weigh: Callable | None = None  # a centre's weights [P O] -> those that its rows get
     linear: bool = False  # row is linear in its weights, so that windows may be expected ones
     log_prob: Callable | None = None  # log Pn [V] -> what scores lack to be log p(o) + constant
@@ -37,7 +38,12 @@ class Loss(NamedTuple):
     @property
     def in_blocks(self) -> bool:
         """Whether the blocks engine has it, which has each score apart."""
-        return self.terms is not None and self.weigh is None and not self.vocabulary
+        return self.terms is not None and self.weigh is None and self.draws_negatives
+
+    @property
+    def draws_negatives(self) -> bool:
+        """Whether a positive has negatives beside it."""
+        return not (self.vocabulary or self.paths)
 
     @property
     def in_proportion(self) -> bool:
@@ -47,7 +53,7 @@ class Loss(NamedTuple):
     @property
     def uses(self) -> tuple[str, ...]:
         """Flags that have an effect with it, of those that another loss may leave idle."""
-        return self.constants + (() if self.vocabulary else ("negatives", "noise"))
+        return self.constants + (("negatives", "noise") if self.draws_negatives else ())
 
 
 @jax.custom_jvp
@@ -114,6 +120,11 @@ def _chance_of_vocabulary(negatives: int, vocab_size: int) -> float:
     return math.log(vocab_size)
 
 
+def _chance_of_paths(negatives: int, vocab_size: int) -> None:
+    """Not known without the counts: each turn costs log 2, and frequent words have few."""
+    del negatives, vocab_size
+
+
 LOSSES = Registry(
     "loss",
     negative_sampling=Loss(
@@ -124,6 +135,9 @@ LOSSES = Registry(
         weigh=mean_weights,
         log_prob=_plus_log_noise,
         chance=_chance_of_noise,
+    ),
+    hierarchical_softmax=Loss(
+        terms=negative_sampling_terms, paths=True, log_prob=jnp.zeros_like, chance=_chance_of_paths
     ),
     softmax=Loss(
         row=softmax,

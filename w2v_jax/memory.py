@@ -46,7 +46,8 @@ def memory_needed(
     index, key = jax.ShapeDtypeStruct((), jnp.int32), jax.eval_shape(lambda: jax.random.key(0))
     draw = partial(subsampling.sample_chunk, static=static)
     sampled = jax.eval_shape(draw, key, index, index, ids, ids, hyper)
-    rows = 4 * dim * ENGINES[static.engine].rows_of_a_step(static)
+    length = () if hyper.paths is None else hyper.paths.shape[-1:]
+    rows = 4 * dim * ENGINES[static.engine].rows_of_a_step(static, *length)
     gradients = 3 * _bytes(state.params) if static.update == "dense" else rows
     scores = 3 * 4 * static.batch_size * vocab_size if LOSSES[static.loss].vocabulary else 0
     state_bytes = _bytes(state, platform)

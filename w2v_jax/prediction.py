@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import beginning, heldout, model
+from w2v_jax import beginning, heldout, huffman, model
 from w2v_jax.config import Config
 from w2v_jax.types import Params, UserError, Vocab
 
@@ -36,7 +36,11 @@ def centre_log_probs(
         rows = model.hidden(jnp.asarray(params.input)[ids], shares)[None, :]
     else:
         rows = jnp.asarray(params.input)[ids]
-    log_probs = np.asarray(_log_softmax(rows, jnp.asarray(params.output), bias), np.float64)
+    if hyper.paths is None:
+        scores = _scores(rows, jnp.asarray(params.output))
+    else:
+        scores = huffman.all_log_probs(rows, jnp.asarray(params.output), hyper.paths)
+    log_probs = np.asarray(jax.nn.log_softmax(scores + bias[None, :], axis=1), np.float64)
     total = log_probs.sum(axis=0)
     if len(log_probs) > 1:
         share = vocabulary.counts / vocabulary.counts.sum()
@@ -47,7 +51,6 @@ def centre_log_probs(
 
 
 @jax.jit
-def _log_softmax(rows: jax.Array, output: jax.Array, bias: jax.Array) -> jax.Array:
-    """[n, D], [V, D], [V] -> [n, V]."""
-    scores = jnp.matmul(rows, output.T, precision=model.PRECISION)
-    return jax.nn.log_softmax(scores + bias[None, :], axis=1)
+def _scores(rows: jax.Array, output: jax.Array) -> jax.Array:
+    """[n, D], [V, D] -> [n, V]."""
+    return jnp.matmul(rows, output.T, precision=model.PRECISION)

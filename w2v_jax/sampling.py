@@ -11,7 +11,7 @@ from w2v_jax import draws
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE, Draws
 from w2v_jax.table_ops import look_up
-from w2v_jax.types import Batch, HyperParams, SampledChunk, StaticConfig
+from w2v_jax.types import Batch, HyperParams, PathBatch, SampledChunk, StaticConfig
 
 NOISE_BLOCK = 4096  # centres whose noise is drawn at a time where all of it is drawn at once
 
@@ -41,7 +41,7 @@ def negatives_of_a_chunk(
     sampled: SampledChunk, hyper: HyperParams, static: StaticConfig
 ) -> jax.Array:
     """What is drawn for a chunk at once: with redraw once every position's negatives [C, P K]."""
-    if static.redraw != "once" or LOSSES[static.loss].vocabulary:
+    if static.redraw != "once" or not LOSSES[static.loss].draws_negatives:
         return sampled.negatives
     return _all_negatives(sampled, hyper, static)
 
@@ -137,11 +137,11 @@ def steps_of(centres, static: StaticConfig):
 
 def make_batch(
     sampled: SampledChunk, step: jax.Array, hyper: HyperParams, static: StaticConfig
-) -> Batch:
+) -> Batch | PathBatch:
     """The batch of a step. Skip-gram: centre -> its contexts; CBOW: contexts -> their centre.
 
     T rows; C = 1 and P = 2W for skip-gram, C = 2W and P = 1 for CBOW; K is 0 for a loss over the
-    vocabulary.
+    vocabulary. Of hierarchical softmax the positives' paths.
     """
     index, real = centres_of(sampled, step, static)
     contexts, exists = windows(sampled, index, static)
@@ -157,6 +157,9 @@ def make_batch(
         inputs = contexts
         input_weights = exists / jnp.maximum(jnp.sum(exists, axis=1, keepdims=True), 1)
         positives, weights = centre, has_input
+    if LOSSES[static.loss].paths:
+        paths = look_up(hyper.paths, positives)
+        return PathBatch(inputs, input_weights, positives, weights, paths)
     if LOSSES[static.loss].vocabulary:
         none = jnp.zeros((*positives.shape, 0))
         return Batch(inputs, input_weights, positives, weights, none.astype(jnp.int32), none)

@@ -102,13 +102,29 @@ class Batch(NamedTuple):
         return self._replace(input_weights=shares, weights=weights, negative_weights=of_negatives)
 
 
+class PathBatch(NamedTuple):
+    """T rows of weighted inputs and their positives, each as its path in the Huffman tree."""
+
+    inputs: jax.Array  # [T, C] int32 ids
+    input_weights: jax.Array  # [T, C] float32, as of a Batch
+    positives: jax.Array  # [T, P] int32 ids
+    weights: jax.Array  # [T, P] float32, of the positives: 0 where a slot is empty
+    paths: jax.Array  # [T, P, L] int32, `huffman.paths` of the positives
+
+    def where(self, trains: jax.Array, vocab_size: int) -> "PathBatch":
+        """The batch, or where `trains` [] is false one without inputs and outputs."""
+        del vocab_size
+        shares, weights = (jnp.where(trains, x, 0) for x in (self.input_weights, self.weights))
+        return self._replace(input_weights=shares, weights=weights)
+
+
 class Rows(NamedTuple):
     """Rows of weighted inputs and labelled outputs: what a loss sees."""
 
     inputs: jax.Array  # [T, C] int32 ids
     input_weights: jax.Array  # [T, C] float32
-    outputs: jax.Array  # [T, O] int32 ids, each positive with its K negatives, if any
-    labels: jax.Array  # [T, O] float32, 1 for a positive, 0 for a negative
+    outputs: jax.Array  # [T, O] int32 ids, each positive with its K negatives, or its path's nodes
+    labels: jax.Array  # [T, O] float32, 1 for a positive, 0 for a negative; of nodes 1 - code
     weights: jax.Array  # [T, O] float32, 0 where a slot is empty
 
 
@@ -171,6 +187,7 @@ class HyperParams:
     beta2: jax.Array  # [] float32, Adam's
     epsilon: jax.Array  # [] float32, Adam's and Adagrad's
     weight_decay: jax.Array  # [] float32, AdamW's
+    paths: jax.Array | None = None  # [V, L] int32, `huffman.paths`, for a loss of paths alone
 
 
 class SampledChunk(NamedTuple):

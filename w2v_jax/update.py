@@ -11,11 +11,20 @@ from w2v_jax import checks, sparse_update
 from w2v_jax.engines import ENGINES, pairs
 from w2v_jax.losses import LOSSES
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
-from w2v_jax.types import Batch, BlockBatch, HyperParams, Metrics, Params, StaticConfig, TrainState
+from w2v_jax.types import (
+    Batch,
+    BlockBatch,
+    HyperParams,
+    Metrics,
+    Params,
+    PathBatch,
+    StaticConfig,
+    TrainState,
+)
 
 
 def gradient(
-    params: Params, batch: Batch | BlockBatch, static: StaticConfig
+    params: Params, batch: Batch | PathBatch | BlockBatch, static: StaticConfig
 ) -> tuple[Params, Metrics]:
     """d objective / d tables, [V, D] each, and the sums to report.
 
@@ -99,7 +108,7 @@ def init_state(params: Params, hyper: HyperParams, static: StaticConfig) -> Trai
 
 def update_step(
     state: TrainState,
-    batch: Batch | BlockBatch,
+    batch: Batch | PathBatch | BlockBatch,
     learning_rate: jax.Array,
     hyper: HyperParams,
     static: StaticConfig,

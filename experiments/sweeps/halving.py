@@ -69,7 +69,8 @@ def queues(programs: Sequence[Program], seeds: int) -> list[Queue]:
     found: dict[int, Queue] = {}
     for program in programs:
         if program.size < seeds:
-            raise UserError(f"--seeds={seeds}: --memory_gb holds {program.size} trials at a time")
+            held = counted(program.size, "trial")
+            raise UserError(f"--seeds={seeds}: --memory_gb holds {held} at a time")
         found.setdefault(program.configuration, Queue(program, []))
     for queue in found.values():
         same = [p for p in programs if p.configuration == queue.program.configuration]
@@ -161,9 +162,10 @@ class _Halving:
         lines = [line for line in self.results.lines if line["member"] in mine]
         stopped = sum(line.get("lost_rung") is not None for line in lines) // self.seeds
         trained = sum(len(line.get("curve") or ()) for line in lines)
+        epochs = counted(len(lines) * self.epochs, "epoch")
         console.log(
             f"{counted(len(self.left), 'setting')}, {stopped} of them stopped at a rung: "
-            f"{trained:,} of {len(lines) * self.epochs:,} epochs, {now.seconds:.1f} s training"
+            f"{trained:,} of {epochs}, {now.seconds:.1f} s training"
         )
 
     def _about(self) -> dict:

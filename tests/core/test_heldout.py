@@ -269,15 +269,16 @@ def test_settings_compare_by_the_loss_unless_it_depends_on_what_they_differ_in(p
     """All flags that can be swept, one changed at a time, with the same tables."""
     of_text, vocab = heldout_text.windows(text, 3), Vocab(tuple("abcdefghijklm"), COUNTS)
     base = RunConfig(subsample=0.05, noise="with_replacement")
-    hyper, programs = beginning.make_hyper(base, vocab), {}
+    programs = {}
 
     @cache
-    def program(static):
+    def program(config):
+        static, hyper = config.static(), beginning.make_hyper(config, vocab)
         lowered = measure_of(static, False).lower(params, hyper, of_text)
         return programs.setdefault(lowered.as_text(), measure_of(static, False))
 
     def loss_of(config):
-        measure = program(config.static())
+        measure = program(config)
         return heldout.mean(measure(params, beginning.make_hyper(config, vocab), of_text).loss)
 
     def goes_together(config):

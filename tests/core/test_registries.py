@@ -14,7 +14,7 @@ from messages import told
 from experiments.cli import config, idle
 from experiments.runs import fingerprint
 from experiments.sweeps import design
-from w2v_jax import update
+from w2v_jax import huffman, update
 from w2v_jax.checks import ENGINES
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
@@ -52,9 +52,10 @@ def with_entry(field, name):
 
 def bits(static, params, hyper):
     """What a training ends at; as little as may be is compiled anew for it."""
-    given = {"loss", "optimizer", "schedule"} - (
-        {"loss"} if LOSSES[static.loss].vocabulary else set()
-    )
+    loss = LOSSES[static.loss]
+    given = {"loss", "optimizer", "schedule"} - (set() if loss.draws_negatives else {"loss"})
+    if loss.paths:
+        hyper = hyper.replace(paths=jnp.asarray(huffman.paths(range(V, 0, -1))))
     same = static._replace(**{name: getattr(SMALL, name) for name in given})
     trained = program(static._replace(noise=SMALL.noise) if static.engine == "pairs" else static)
     found = trained(params, drawing(same)(hyper), hyper)
@@ -85,7 +86,7 @@ def test_an_optimisers_constants_have_an_effect_where_it_says_so(hyper, name):
         assert has == (constant in OPTIMIZERS[name].uses), constant
 
 
-@of(["negative_sampling", "softmax"])
+@of(["negative_sampling", "softmax", "hierarchical_softmax"])
 def test_noise_has_an_effect_on_a_loss_where_it_says_so(hyper, name):
     static, params = with_entry("loss", name)
     before, uses = bits(static, params, hyper), LOSSES[name].uses

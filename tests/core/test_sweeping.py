@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from w2v_jax import model, over_trials, sweeping, training, update
+from w2v_jax import huffman, model, over_trials, sweeping, training, update
 from w2v_jax.data import corpus as corpora
 from w2v_jax.memory import memory_needed
 from w2v_jax.types import StaticConfig
@@ -28,6 +28,7 @@ KINDS = {  # few, as each is compiled for the sweep and for the run alone
     "pairs, masked mean": SHORT._replace(
         loss="masked_mean", noise="exclude_contexts", redraw="once", drop_last=True
     ),
+    "pairs, paths": SHORT._replace(loss="hierarchical_softmax", update="sparse"),
     "blocks": BLOCKS._replace(optimizer="row_adagrad", schedule="linear"),
     "blocks, cbow, dense adam": BLOCKS._replace(model="cbow", update="dense", optimizer="adam"),
 }
@@ -50,6 +51,8 @@ def trial(make_hyper, corpus, static, seed, rate, **fields):
     size = len(corpus.vocab.words)
     keep = np.linspace(0.5, 1, size)
     hyper = make_hyper(corpus.vocab.counts + 1, learning_rate=rate, keep_prob=keep, **fields)
+    if static.loss == "hierarchical_softmax":
+        hyper = hyper.replace(paths=jnp.asarray(huffman.paths(corpus.vocab.counts)))
     tables = model.init_params(jax.random.fold_in(key, 3), size, 8, "xavier")
     return key, hyper, update.init_state(tables, hyper, static)
 

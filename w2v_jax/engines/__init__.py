@@ -18,7 +18,7 @@ class Engine(NamedTuple):
     order: Callable  # (key, SampledChunk, StaticConfig) -> centres, or blocks, as they are trained
     make_batch: Callable  # (SampledChunk, step [], HyperParams, StaticConfig) -> its batch
     work: Callable  # (Params, batch, StaticConfig) -> Work, from which `update` takes the gradient
-    rows_of_a_step: Callable  # (StaticConfig) -> rows gathered for a batch
+    rows_of_a_step: Callable  # (StaticConfig, L of a loss of paths) -> rows gathered for a batch
     check: Callable  # (StaticConfig) -> None; raises UserError for what it can't do
     uses: tuple[str, ...] = ()  # flags that have an effect with it
 

@@ -5,17 +5,39 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from w2v_jax import losses, model, table_ops
+from w2v_jax import huffman, losses, model, table_ops
 from w2v_jax.losses import LOSSES, Loss
 from w2v_jax.table_ops import look_up
-from w2v_jax.types import Batch, Metrics, Params, Rows, StaticConfig, Work, no_metrics
+from w2v_jax.types import (
+    Batch,
+    Metrics,
+    Params,
+    PathBatch,
+    Rows,
+    StaticConfig,
+    Work,
+    no_metrics,
+)
 
 PART = 2**18  # gathered floats that a part of a batch may have: half and twice are slower (CPU)
 LARGE_PART = 2**26  # on accelerators, and of tables split by columns: a part has its own all-reduce
 
 
-def flattened(batch: Batch) -> Rows:
-    """Each positive with its negatives behind it, as one row's outputs: O = P (1 + K)."""
+def flattened(batch: Batch | PathBatch) -> Rows:
+    """Each positive with its negatives behind it, as one row's outputs: O = P (1 + K).
+
+    Of a PathBatch each positive's path: O = P L.
+    """
+    if isinstance(batch, PathBatch):
+        path = batch.paths.reshape(len(batch.paths), -1)
+        weights = jnp.repeat(batch.weights, batch.paths.shape[2], axis=1)
+        return Rows(
+            inputs=batch.inputs,
+            input_weights=batch.input_weights,
+            outputs=huffman.nodes(path),
+            labels=huffman.labels(path),
+            weights=jnp.where(path != 0, weights, 0),
+        )
 
     def joined(of_positives, of_negatives):  # [T, P] and [T, P, K] -> [T, P (1 + K)]
         both = jnp.concatenate([of_positives[:, :, None], of_negatives], axis=2)
@@ -72,31 +94,32 @@ def vocabulary_gradient(
     return Params(of_input, of_output), total, loss
 
 
-def part_size(pairs: int, inputs: int, dim: int, static: StaticConfig) -> int:
-    """Pairs that a part may have, of so many in all, with so many inputs a pair."""
+def part_size(pairs: int, embeddings: int, dim: int, static: StaticConfig) -> int:
+    """Pairs that a part may have, of so many in all, with so many embeddings a pair."""
     small = static.platform == "cpu" and not static.mesh
     part = PART if small else LARGE_PART
-    return min(pairs, max(1, part // ((inputs + 1 + static.negatives) * dim)))
+    return min(pairs, max(1, part // (embeddings * dim)))
 
 
 def pairs_in_use(
-    batch: Batch, shape: tuple[int, int], static: StaticConfig
+    batch: Batch | PathBatch, shape: tuple[int, int], static: StaticConfig
 ) -> tuple[Rows, jax.Array]:
-    """A row for each positive with its K negatives, those in use first, and their number.
+    """A row for each positive with its K negatives or its path, those in use first; their number.
 
     Windows are dynamic: nearly half the slots of a batch are empty. Rows after those in
     use weigh nothing; there are whole parts of rows. Slots that weigh nothing have an id outside
     the tables, of shape [V, D]: a gather reads some row for them, a scatter leaves them out.
     """
-    (vocab_size, dim), negatives = shape, static.negatives
+    vocab_size, dim = shape
     flat, slots = _weighed(flattened(batch), LOSSES[static.loss]), batch.positives.shape[1]
+    outputs = flat.outputs.shape[1] // slots
 
-    def by_pair(x):  # [T, P (1 + K)] -> [T P, 1 + K]
-        return x.reshape(-1, 1 + negatives)
+    def by_pair(x):  # [T, P O] -> [T P, O]
+        return x.reshape(-1, outputs)
 
     weights = by_pair(flat.weights)
     exists = weights[:, 0] > 0
-    multiple = part_size(len(exists), batch.inputs.shape[1], dim, static)
+    multiple = part_size(len(exists), batch.inputs.shape[1] + outputs, dim, static)
     rows = -(-len(exists) // multiple) * multiple
     source, used = _true_indices(exists, rows)
     in_use = (jnp.arange(rows) < used)[:, None]
@@ -140,7 +163,8 @@ def add_gradient(
     Returns the sums, the objective and the loss.
     """
     grad = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
-    size = part_size(*pairs.inputs.shape, params.input.shape[1], static)
+    count, embeddings = len(pairs.inputs), pairs.inputs.shape[1] + pairs.outputs.shape[1]
+    size = part_size(count, embeddings, params.input.shape[1], static)
     of_slots = Params(
         indices.input.reshape(pairs.inputs.shape), indices.output.reshape(pairs.outputs.shape)
     )
@@ -164,7 +188,7 @@ def add_gradient(
     return jax.lax.fori_loop(0, parts, add_part, (sums, zero, zero))
 
 
-def work(params: Params, batch: Batch, static: StaticConfig) -> Work:
+def work(params: Params, batch: Batch | PathBatch, static: StaticConfig) -> Work:
     """The batch ready for its gradient: pairs in use first."""
     in_use, used = pairs_in_use(batch, params.input.shape, static)
     zero = jnp.zeros((), jnp.float32)
@@ -176,14 +200,15 @@ def work(params: Params, batch: Batch, static: StaticConfig) -> Work:
     return Work(ids(in_use), counted(batch, zero, zero).rows, add)
 
 
-def counted(batch: Batch, total: jax.Array, loss: jax.Array) -> Metrics:
+def counted(batch: Batch | PathBatch, total: jax.Array, loss: jax.Array) -> Metrics:
     """The sums of a batch, of which objective and loss are given."""
     rows, positives = jnp.sum(jnp.max(batch.weights, axis=1)), jnp.sum(batch.weights)
     return no_metrics()._replace(loss=loss, positives=positives, objective=total, rows=rows)
 
 
-def rows_of_a_step(static: StaticConfig) -> int:
-    """Rows gathered for a batch."""
+def rows_of_a_step(static: StaticConfig, path_length: int = 0) -> int:
+    """Rows gathered for a batch; path_length: L, for a loss of paths."""
     positive_slots = 2 * static.window if static.model == "skipgram" else 1
     inputs = 1 if static.model == "skipgram" else 2 * static.window
-    return static.batch_size * positive_slots * (inputs + 1 + static.negatives)
+    outputs = path_length or 1 + static.negatives
+    return static.batch_size * positive_slots * (inputs + outputs)
