@@ -88,7 +88,8 @@ def main() -> None:
     plan = make_plan()
     shared = plan.task._asdict()
     del shared["epochs"]  # every run has its own
-    shared |= {name: flags.FLAGS[name].value for name in OWN_SETS}
+    known = ("name", "kind", "sha256")
+    shared["own_sets"] = [{n: getattr(one, n) for n in known} for one in plan.own]
     results = Results(plan.folder, shared)
     for seed, chosen in order(plan.entries, plan.seeds):
         own = particular(chosen, plan.tools)

@@ -77,8 +77,8 @@ def quality(lines: Sequence[dict]) -> str:
     for baseline, runs in by_baseline(lines).items():
         row = [baseline, str(runs[0]["epochs"]), str(len(runs))]
         for field in measures:
-            covered = sorted({run[f"{field}_covered"] for run in runs})
-            text = mean_and_interval([run[field] for run in runs])
+            covered = sorted({run.get(f"{field}_covered", 0) for run in runs})
+            text = mean_and_interval([run.get(field) for run in runs])
             row.append(f"{text} ({'-'.join(f'{n:,}' for n in covered)})")
         rows.append(row)
     return markdown(["", "epochs", "runs", *measures.values()], rows)
@@ -117,7 +117,7 @@ def _gap(ours: Mapping, base: Mapping, items: over_items.Items | None) -> tuple[
 
 def known(runs: Sequence[dict], field: str) -> dict[str, float]:
     """The figures of a field that there are, by `run_name`."""
-    some = [run for run in runs if run[field] is not None]
+    some = [run for run in runs if run.get(field) is not None]
     return {run_name(run["peer"], run["seed"]): run[field] for run in some}
 
 

@@ -70,7 +70,8 @@ def _rest(
         now = None if was_complete else before + time.time() - STARTED
         _write(workdir, summary, now)
 
-    own = own_sets.of(config)
+    earlier = own_sets.of_json(summary.get("own_sets", ()))
+    own = own_sets.together([o for o in earlier if item_sets.unchanged(o)], own_sets.of(config))
     if own and summary.get("own_sets") != own_sets.in_json(own):
         summary["evaluation"] = {}
     if config.evaluate and not summary["evaluation"]:

@@ -1,6 +1,7 @@
 """--pairs, --analogies: one's own sets, measured beside the standard ones."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from experiments.cli.config import RunConfig
 from w2v_jax.types import UserError
@@ -39,9 +40,10 @@ def together(there: Sequence[ItemSet], here: Sequence[ItemSet]) -> tuple[ItemSet
     for one in there:
         again = known.pop((one.kind, one.sha256), None)
         if again is None and not item_sets.unchanged(one):
+            gone = "holds other items now" if Path(one.path).exists() else "isn't there any more"
             raise UserError(
-                f"--{one.kind}={one.path}: the folder's trials are measured with it, and it can't "
-                "be read any more, or holds other items"
+                f"--{one.kind}={one.path}: the folder's trials are measured with it, and it {gone};"
+                f" name a file with these items by --{one.kind}, or give another folder"
             )
         found.append((again or one)._replace(name=one.name))
     for one in known.values():

@@ -57,8 +57,7 @@ class Group(NamedTuple):
     @property
     def lost_rung(self) -> int | None:
         """The epoch after which halving stopped it."""
-        rungs = [line.get("lost_rung") for line in (*self.runs, *self.diverged)]
-        return next((rung for rung in rungs if rung is not None), None)
+        return lost([*self.runs, *self.diverged][0])
 
     def by_seed(self, field: str) -> dict[int, float]:
         """The figures of a field that there are."""
@@ -100,20 +99,28 @@ class Comparison(NamedTuple):
         return significant and not self.significant
 
 
+def lost(line: dict) -> int | None:
+    """The epoch after which halving stopped a trial."""
+    return line.get("lost_rung")
+
+
 def groups(lines: Sequence[dict]) -> list[Group]:
-    """The lines of each setting, in order of their first; a trial's last line counts."""
+    """The lines of each setting, in order of their first; a trial's last line counts.
+
+    Trials that halving stopped are apart from those that were trained to their ends.
+    """
     found: dict[tuple, Group] = {}
     for line in {line["member"]: line for line in lines}.values():
-        key = tuple(sorted((name, repr(value)) for name, value in line["setting"].items()))
+        key = *sorted((name, repr(value)) for name, value in line["setting"].items()), lost(line)
         group = found.setdefault(key, Group(line["setting"], [], []))
         (group.runs if line.get("frozen_step") is None else group.diverged).append(line)
     return list(found.values())
 
 
 def baseline(every: Sequence[Group], settings: dict) -> Group | None:
-    """The group with the baseline's values; None where it is not among the settings."""
-    base = settings.get("base", {})
-    return next((group for group in every if group.setting == base), None)
+    """The group with the baseline's values; None where none was trained to its end."""
+    base, whole = settings.get("base", {}), [g for g in every if g.lost_rung is None]
+    return next((group for group in whole if group.setting == base), None)
 
 
 def names(every: Sequence[Group], settings: dict) -> list[str]:
@@ -180,7 +187,7 @@ def comparisons(
     found = {}
     for measure in measures_of(settings):
         others = [g for g in every if base and g is not base and comparable([g, base], measure)]
-        others = [g for g in others if base and g.lost_rung == base.lost_rung]
+        others = [g for g in others if g.lost_rung is None]
         pairs = [(g, _estimates(g, base, measure, items)) for g in others]
         pairs = [(group, estimates) for group, estimates in pairs if estimates[0]]
         over_seeds = _corrected([alone for _, (alone, _) in pairs])

@@ -41,6 +41,7 @@ from w2v_jax import beginning, checks, heldout, sweeping
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.vocab import save_counts
 from w2v_jax.types import UserError
+from w2v_jax.vectors.item_sets import ItemSet
 
 FLAGS, TABLE = "flags.cfg", "table.md"
 HELDOUT_LOSS = "expected over noise"  # what the lines' is; it was of drawn noise once
@@ -80,8 +81,9 @@ def run(base: RunConfig) -> None:
     base = wiring.without_missing_extras(base)
     base = heldout_text.checked(base)
     sweep_outputs.check(base, values)
-    own_sets.of(base)  # what can't be read is told before the text is read
-    halving_rule.check(base, settings)
+    held = growth.known(folder).settings
+    own = _own_sets(base, held)  # what can't be read is told before the text is read
+    halving_rule.check(base, settings, held, own)
     count = len(settings) * design.trials_of_a_setting()
     with team.together(base, str(folder), count) as own:
         if own.leads():
@@ -117,8 +119,6 @@ def _lead(base: RunConfig, values: dict, settings: list[dict], folder: Path, own
         console.log(_described(sweep, left, own.share.processes))
         own.begin()
         if halving_rule.is_asked():
-            rule = halving_rule.of_flags(sweep.base)
-            console.log(halving.described(sweep, rule, design.trials_of_a_setting()))
             halving.train(sweep, results, folder, design.trials_of_a_setting())
         else:
             lines = results if own.is_alone() else None
@@ -173,10 +173,15 @@ def _read(base: RunConfig, values: dict, settings: list[dict], own: Team) -> Swe
 
 def _with_own_sets(sweep: Sweep, held: dict) -> Sweep:
     """With the sets of a folder's settings beside those that are given."""
-    there = own_sets.of_json(held.get("own_sets", ()))
-    own = own_sets.together(there, own_sets.of(sweep.base)) if sweep.base.evaluate else there
-    settings = {**sweep.settings, "own_sets": own_sets.in_json(own)}
+    own = _own_sets(sweep.base, held)
+    settings = {**sweep.settings, "own_sets": own_sets.in_json(own), **halving_rule.shared(own)}
     return sweep._replace(own=own, settings=settings)
+
+
+def _own_sets(base: RunConfig, held: dict) -> tuple[ItemSet, ...]:
+    """Those of a folder's settings, and those that are given."""
+    there = own_sets.of_json(held.get("own_sets", ()))
+    return own_sets.together(there, own_sets.of(base)) if base.evaluate else there
 
 
 def _shared(sweep: Sweep) -> dict:
@@ -248,15 +253,14 @@ def _plan(trials, corpus: Corpus, devices) -> list[plan.Program]:
     share = 0.5 if devices[0].platform == "cpu" else 0.8
     room = memory.room(flags.FLAGS.memory_gb, devices, share)
 
-    most = len(trials)
-    if halving_rule.is_asked():
-        seeds = design.trials_of_a_setting()
-        most = halving_rule.most_at_once(most // seeds) * seeds
-
     def fits(config, count):
-        return count <= most and _needed(config, count, corpus, devices) <= room
+        return _needed(config, count, corpus, devices) <= room
 
-    return plan.plan(trials, tuple(flags.FLAGS.static_axes), fits, devices, flags.FLAGS.vmap_width)
+    static_axes, seeds = tuple(flags.FLAGS.static_axes), design.trials_of_a_setting()
+    given = trials, static_axes, fits, devices, flags.FLAGS.vmap_width
+    if halving_rule.is_asked():
+        return plan.queued(*given, lambda n: halving_rule.most_at_once(n // seeds) * seeds)
+    return plan.plan(*given)
 
 
 def _needed(config: RunConfig, count: int, corpus: Corpus, devices) -> int:
@@ -315,6 +319,5 @@ def _settings(base: RunConfig, corpus: Corpus, held, values: dict, settings: lis
         "bootstrap": given.bootstrap,
         "own_sets": own_sets.in_json(own_sets.of(base)),
         **{n: given[n].value for n in ("common_random_numbers", "static_axes")},
-        **halving_rule.shared(),
         **{n: getattr(base, n) for n in training.MEASURED},
     }

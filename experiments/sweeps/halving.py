@@ -18,7 +18,7 @@ from experiments.cli.errors import Stopped
 from experiments.report.tables import counted
 from experiments.runs.signals import watched
 from experiments.runs.store import Results
-from experiments.sweeps import checkpointing, halving_rule, measuring, training
+from experiments.sweeps import checkpointing, halving_rule, measuring, shares, training
 from experiments.sweeps import run as sweep_run
 from experiments.sweeps.checkpointing import Saves
 from experiments.sweeps.halving_rule import HALVING, OF_TEXT, Rule
@@ -27,58 +27,53 @@ from experiments.sweeps.run import Compiled, Progress
 from experiments.sweeps.training import Sweep
 from w2v_jax import heldout, sweeping
 from w2v_jax.types import UserError
+from w2v_jax.vectors.evaluation import LEAST
 
 
 class Queue(NamedTuple):
     """Settings of one shape, each its trials of all seeds, in their order."""
 
-    program: Program  # its number, configuration, size and width are those of all
+    program: Program  # whose number, configuration and width are those of all
     settings: list[tuple[Trial, ...]]
+    at_once: int  # settings that are trained at a time
 
 
 def train(sweep: Sweep, results: Results, folder: Path, seeds: int) -> None:
     """Trains what is left, queue by queue."""
     compiled = Compiled(sweep.devices, sweep.corpus, sweep.held)
-    rule = halving_rule.of_flags(sweep.base)
-    if rule.measure.field in OF_TEXT and sweep.held is None:
-        raise UserError(f"--halving_by={rule.measure.field} needs a held-out text: --heldout=FILE")
-    for queue in queues(sweep.programs, seeds):
+    rule = halving_rule.of_flags(sweep.base, sweep.own)
+    found = [queue_of(program, seeds) for program in sweep.programs]
+    console.log(described(found, rule))
+    for queue in found:
         _Halving(sweep, queue, rule, compiled, results, folder).train()
 
 
-def described(sweep: Sweep, rule: Rule, seeds: int) -> str:
+def described(found: Sequence[Queue], rule: Rule) -> str:
     """The plan: how many settings at a time, and where they are compared."""
-    found = queues(sweep.programs, seeds)
     lines = [
         f"halving by {rule.measure.name}: of the settings at a rung the best 1 of {rule.factor} "
         f"go on; {counted(len(found), 'shape')}"
     ]
     for queue in found:
-        epochs = queue.settings[0][0].config.epochs
+        epochs, seeds = queue.settings[0][0].config.epochs, len(queue.settings[0])
         rungs = [n for n in range(1, epochs) if rule.is_rung(n, epochs)]
-        at_once = min(queue.program.size // seeds, len(queue.settings))
         lines.append(
             f"  {counted(len(queue.settings), 'setting')} of {counted(seeds, 'seed')} each, "
-            f"{at_once} at a time; rungs after epochs {', '.join(map(str, rungs))} of {epochs}"
+            f"{queue.at_once} at a time; rungs after epochs {', '.join(map(str, rungs))} of "
+            f"{epochs}"
         )
     return "\n".join(lines)
 
 
-def queues(programs: Sequence[Program], seeds: int) -> list[Queue]:
-    """The settings of a plan's programs by their shapes. Raises UserError where seeds don't fit."""
-    found: dict[int, Queue] = {}
-    for program in programs:
-        if program.size < seeds:
-            held = counted(program.size, "trial")
-            raise UserError(f"--seeds={seeds}: --memory_gb holds {held} at a time")
-        found.setdefault(program.configuration, Queue(program, []))
-    for queue in found.values():
-        same = [p for p in programs if p.configuration == queue.program.configuration]
-        trials = [trial for program in same for trial in program.trials]
-        queue.settings.extend(
-            tuple(trials[begin : begin + seeds]) for begin in range(0, len(trials), seeds)
-        )
-    return list(found.values())
+def queue_of(program: Program, seeds: int) -> Queue:
+    """The settings of a shape. Raises UserError where a setting's seeds don't fit the memory."""
+    if program.size < seeds:
+        held = counted(program.size, "trial")
+        raise UserError(f"--seeds={seeds}: --memory_gb holds {held} at a time")
+    trials = program.trials
+    settings = [trials[begin : begin + seeds] for begin in range(0, len(trials), seeds)]
+    most = halving_rule.most_at_once(len(settings))
+    return Queue(program, settings, min(most, program.size // seeds))
 
 
 @dataclasses.dataclass
@@ -100,16 +95,12 @@ class _Halving:
         self.seeds = len(queue.settings[0])
         done = {line["member"] for line in results.lines}
         self.left = [s for s in queue.settings if not {trial.index for trial in s} <= done]
-        count = min(queue.program.size // self.seeds, len(self.left))
-        self.rows = [trial for setting in self.left[:count] for trial in setting]
-        self.state = State(
-            count,
-            [True] * count,
-            [{} for _ in self.rows],
-            halving_rule.reached(results.lines, rule),
-        )
-        self.program = dataclasses.replace(queue.program, trials=tuple(self.rows))
         self.epochs = queue.settings[0][0].config.epochs
+        count = min(queue.at_once, len(self.left))
+        self.rows = [trial for setting in self.left[:count] for trial in setting]
+        before = halving_rule.reached(results.lines, rule, self.seeds, self.epochs)
+        self.state = State(count, [True] * count, [{} for _ in self.rows], before)
+        self.program = shares.part(queue.program, self.rows, sweep.devices)
         self.source = self._source([trial for setting in queue.settings for trial in setting])
 
     def _source(self, trials: Sequence[Trial]) -> checkpointing.Source | None:
@@ -117,12 +108,12 @@ class _Halving:
         found = checkpointing.sources(self.folder, self.number, trials, self.sweep.base, True)
         for source in found:
             rows = source.whose(trials, self.sweep.base)
-            if rows and len(rows) <= self.program.size and HALVING in source.about:
+            if rows and HALVING in source.about:
                 about = source.about[HALVING]
                 done = {line["member"] for line in self.results.lines}
                 self.left = _named(about.pop("left"), trials, done, self.seeds)
                 self.state, self.rows = State(**about), rows
-                self.program = dataclasses.replace(self.program, trials=tuple(rows))
+                self.program = shares.part(self.program, rows, self.sweep.devices)
                 return source
         return None
 
@@ -133,11 +124,10 @@ class _Halving:
         now, compile_sec = sweep_run.begin(self.program, self.compiled, 0)
         saves = Saves(self.folder, self.program, self.sweep.base, self.source)
         saves.restore(now)
-        words = self.sweep.corpus.words
-        total = words * self.seeds * self.epochs * len(self.left)
-        with console.progress_bar(total, 0) as bar, watched() as asked:
+        words = self.sweep.corpus.words * self.seeds
+        with console.progress_bar(words * self._left(now), 0) as bar, watched() as asked:
             while any(self.state.occupied):
-                began = time.perf_counter()
+                began, going = time.perf_counter(), sum(self.state.occupied)
                 new = asked.while_doing(
                     partial(sweep_run.epoch_more, now, self.program, self.compiled)
                 )
@@ -151,21 +141,31 @@ class _Halving:
                     raise Stopped(asked.number, saves.told(), at_once=new is None)
                 now = new
                 bar.set_postfix_str(self._told(), False)
-                bar.update(words * self.seeds * sum(self.state.occupied))
+                bar.total = bar.n + words * (going + self._left(now))
+                bar.update(words * going)
                 saves.after(now, {HALVING: self._about()})
             self._tell_of_end(now)
         saves.clear()
+
+    def _left(self, now: Progress) -> int:
+        """Epochs of settings that there are at most."""
+        waiting = len(self.left) - self.state.upcoming
+        slots = enumerate(self.state.occupied)
+        going = [self.epochs - now.epochs[slot * self.seeds] for slot, is_on in slots if is_on]
+        return waiting * self.epochs + int(sum(going))
 
     def _tell_of_end(self, now: Progress) -> None:
         """How many settings came how far, and what that saved."""
         mine = {trial.index for setting in self.left for trial in setting}
         lines = [line for line in self.results.lines if line["member"] in mine]
         stopped = sum(line.get("lost_rung") is not None for line in lines) // self.seeds
+        diverged = sum(line.get("frozen_step") is not None for line in lines)
         trained = sum(len(line.get("curve") or ()) for line in lines)
         epochs = counted(len(lines) * self.epochs, "epoch")
         console.log(
             f"{counted(len(self.left), 'setting')}, {stopped} of them stopped at a rung: "
             f"{trained:,} of {epochs}, {now.seconds:.1f} s training"
+            + (f", {counted(diverged, 'trial')} diverged" if diverged else "")
         )
 
     def _about(self) -> dict:
@@ -193,7 +193,8 @@ class _Halving:
             return now
         by_line = self.compiled.heldout(now.trials) if self.compiled.held else None
         if by_line:
-            rows = np.flatnonzero(active)
+            due = [row for slot in {*ended, *rungs} for row in self._slot(slot)]
+            rows = np.array([row for row in due if active[row]], int)
             now.curve[rows, done[rows] - 1, 1] = heldout.mean(by_line.loss)[rows]
         measured = partial(self._results, now, compile_sec, by_line)
         found = {} if self.rule.measure.field in OF_TEXT else measured(rungs)
@@ -224,6 +225,7 @@ class _Halving:
         for slot, rung in rungs.items():
             for row in self._slot(slot):
                 line = found[row].line if found else measuring.of_text(by_line, row)
+                self._check_coverage(line, active[row])
                 self.state.figures[row][str(rung)] = line[field] if active[row] else None
             figures = [self.state.figures[row][str(rung)] for row in self._slot(slot)]
             costs[slot] = self.rule.cost(figures)
@@ -233,6 +235,13 @@ class _Halving:
             for slot, rung in rungs.items()
             if not self.rule.goes_on(costs[slot], self.state.reached[str(rung)])
         }
+
+    def _check_coverage(self, line: dict, active: bool) -> None:
+        """Raises UserError where the measure that decides has too few items to be told."""
+        few = line.get("coverage", {}).get(self.rule.measure.field)
+        if active and few and few[0] < LEAST:
+            covered = f"the vocabulary covers {few[0]} of {counted(few[1], 'item')}"
+            raise UserError(f"--halving_by={self.rule.measure.items}: {covered}: too few to tell")
 
     def _write(self, found: Iterable[measuring.Result], lost: Mapping[int, int], now) -> None:
         """The lines of trials that have ended, those that aren't there."""

@@ -14,10 +14,12 @@ from absl import flags
 
 from experiments.cli import console
 from experiments.cli.config import RunConfig
+from experiments.report.tables import counted
 from experiments.runs import own_sets
 from experiments.sweeps import compare
 from experiments.sweeps.compare import Measure
 from w2v_jax.types import UserError
+from w2v_jax.vectors.item_sets import ItemSet
 
 HALVING = "halving"
 FLAGS = ("reduction_factor", "first_rung", "concurrent", "halving_by")
@@ -82,16 +84,25 @@ class Rule(NamedTuple):
         return float(np.mean(figures)) * (1 if self.measure.lowest else -1)
 
 
-def check(base: RunConfig, settings: Sequence[dict]) -> None:
-    """Raises UserError for what halving can't be done with; notes flags that are idle without."""
+def check(base: RunConfig, settings: Sequence[dict], held: dict, own: Sequence[ItemSet]) -> None:
+    """Raises UserError for what halving can't be done with; notes flags that are idle without.
+
+    held: the settings of a folder that is there; own: the sets that trials are measured with.
+    """
     values = flags.FLAGS
     if not is_asked():
         idle = [f"--{name}" for name in FLAGS if values[name].present]
         if idle:
             console.note(f"no effect without --design=halving: {', '.join(idle)}")
+        if "reduction_factor" in held:
+            raise UserError(
+                f"--design={values.design}: the folder's settings were stopped by halving; give "
+                "another folder"
+            )
         return
     refused = {
-        "processes": base.processes > 1 or base.distributed != "off",
+        "processes": base.processes > 1,
+        "distributed": base.distributed != "off",
         "bootstrap": bool(values.bootstrap),
         "early_stopping": base.early_stopping > 0,
         "nocommon_random_numbers": not values.common_random_numbers,
@@ -99,11 +110,15 @@ def check(base: RunConfig, settings: Sequence[dict]) -> None:
     for name, is_given in refused.items():
         if is_given:
             raise UserError(f"--design=halving: not together with --{name}")
+    if held:
+        _check_folder(held)
     least = min(setting.get("epochs", base.epochs) for setting in settings)
     if values.first_rung >= least:
         raise UserError(f"--first_rung={values.first_rung}: no rung below --epochs={least}")
-    keys = measure(base).keys
-    differing = [n for n in keys if len({repr(s.get(n)) for s in settings}) > 1]
+    keys = measure(base, own).keys
+    every = [*settings, *held.get("settings", ())]
+    values_of = {n: {repr(s.get(n, getattr(base, n, None))) for s in every} for n in keys}
+    differing = [n for n, found in values_of.items() if len(found) > 1]
     if differing:
         raise UserError(
             f"--halving_by={values.halving_by}: doesn't compare between settings that differ in "
@@ -111,9 +126,20 @@ def check(base: RunConfig, settings: Sequence[dict]) -> None:
         )
 
 
-def measure(base: RunConfig) -> Measure:
-    own = own_sets.in_json(own_sets.of(base))
-    known = {one.items: one for one in compare.measures_of({"own_sets": own})}
+def _check_folder(held: dict) -> None:
+    """Raises UserError for a folder whose settings were not, or otherwise, stopped."""
+    if "reduction_factor" not in held:
+        raise UserError("--design=halving: the folder holds a sweep of all settings; give another")
+    seeds = flags.FLAGS.seeds
+    if held["seeds"] != seeds:
+        told = f"the folder's settings have {counted(held['seeds'], 'seed')} each"
+        raise UserError(f"--seeds={seeds}: {told}; give another folder")
+
+
+def measure(base: RunConfig, own: Sequence[ItemSet]) -> Measure:
+    """The measure that decides. Raises UserError where there is none of that name, or no text."""
+    sets = own_sets.in_json(own)
+    known = {one.items: one for one in compare.measures_of({"own_sets": sets})}
     name = flags.FLAGS.halving_by
     if name not in known:
         raise UserError(f"--halving_by={name}: one of {', '.join(known)}")
@@ -121,31 +147,38 @@ def measure(base: RunConfig) -> Measure:
         raise UserError(f"--halving_by={name}: not with --noevaluate")
     if name == "perplexity" and not base.perplexity:
         raise UserError(f"--halving_by={name}: not with --noperplexity")
+    if name in OF_TEXT and not (base.heldout or (base.dataset == "ptb" and not base.corpus)):
+        raise UserError(f"--halving_by={name} needs a held-out text: --heldout=FILE")
     return known[name]
 
 
 def most_at_once(settings: int) -> int:
-    """Settings that are trained at a time, where memory holds them."""
-    return flags.FLAGS.concurrent or -(-settings // flags.FLAGS.reduction_factor)
+    """Settings of a shape that are trained at a time, where memory holds them."""
+    return min(flags.FLAGS.concurrent or -(-settings // flags.FLAGS.reduction_factor), settings)
 
 
-def shared() -> dict:
+def shared(own: Sequence[ItemSet]) -> dict:
     """What a folder's trials share, beside what other sweeps have."""
+    if not is_asked():
+        return {}
     names = ("reduction_factor", "first_rung", "halving_by")
-    found = {n: flags.FLAGS[n].value for n in (*names, "seeds")}
-    return {HALVING: found} if is_asked() else {}
+    found = {n: flags.FLAGS[n].value for n in names}
+    items = next((one.sha256 for one in own if one.name == found["halving_by"]), None)
+    return found | ({"items_of_halving_by": items} if items else {})
 
 
-def of_flags(base: RunConfig) -> Rule:
+def of_flags(base: RunConfig, own: Sequence[ItemSet]) -> Rule:
     """The rule that the flags say."""
-    return Rule(flags.FLAGS.reduction_factor, flags.FLAGS.first_rung, measure(base))
+    return Rule(flags.FLAGS.reduction_factor, flags.FLAGS.first_rung, measure(base, own))
 
 
-def reached(lines: Sequence[dict], rule: Rule) -> dict[str, list[float]]:
-    """By rung, the costs of the settings that have ended."""
+def reached(lines: Sequence[dict], rule: Rule, seeds: int, epochs: int) -> dict[str, list[float]]:
+    """By rung, the costs of the settings of so many epochs that have ended with all their seeds."""
     found: dict[str, list[float]] = {}
-    for group in compare.groups(lines):
+    for group in compare.groups([line for line in lines if line["epochs"] == epochs]):
         trials = [*group.runs, *group.diverged]
+        if len(trials) < seeds:
+            continue
         for rung in dict.fromkeys(r for line in trials for r in line.get("rungs") or {}):
             figures = [line["rungs"].get(rung) for line in trials]
             found.setdefault(rung, []).append(rule.cost(figures))

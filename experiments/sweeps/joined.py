@@ -1,6 +1,5 @@
 """Several sweeps' folders as one: the trials of all, each once, of one text and one measure."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,9 @@ from experiments.report.tables import counted
 from experiments.runs import own_sets
 from experiments.runs.store import LINES, SETTINGS, Results
 from experiments.sweeps import growth
+from experiments.sweeps.compare import lost
 from w2v_jax.types import UserError
+from w2v_jax.vectors import item_sets
 from w2v_jax.vectors.item_sets import ItemSet
 
 SHARED = (
@@ -52,19 +53,19 @@ def join(folders: Sequence[Path], output: Path) -> Results:
     _check_seeds(flags, lines)
     axes = _axes(every, list(flags.values()))
     base = earlier_flags.values_of(flags_of(first), axes)
-    own = _own_sets(every)
+    own, names = _own_sets(every)
     settings = {**first, "axes": {}, "base": base, "settings": [], "design": "list"}
     settings["own_sets"] = own_sets.in_json(own)
     joined = Results(output, settings, False, lambda there: [])
     for number, (key, (results, line)) in enumerate(lines.items()):
         setting = earlier_flags.values_of(flags[key], axes)
         told = growth.beside(flags[key], flags_of(first))
+        known = names[results.folder]
+        line = {**_renamed(line, known), "coverage": _renamed(line.get("coverage", {}), known)}
         joined.add({**line, "member": number, "setting": setting, "flags": told})
         items = results.folder / item_files.ITEMS / f"{line['member']}.npz"
         if items.exists():
-            target = output / item_files.ITEMS / f"{number}.npz"
-            target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(items, target)
+            item_files.write(output, number, _renamed(item_files.read(items), known))
         settings["settings"] = growth.union(settings["settings"], [setting])
     settings["axes"] = {n: growth.union([], [s[n] for s in settings["settings"]]) for n in axes}
     numbers = dict(enumerate(flags[key] for key in lines))
@@ -74,18 +75,25 @@ def join(folders: Sequence[Path], output: Path) -> Results:
     return joined
 
 
-def _own_sets(every: Sequence[Results]) -> list[ItemSet]:
-    """The sets that any folder's trials are measured with.
+def _own_sets(every: Sequence[Results]) -> tuple[list[ItemSet], dict[Path, dict[str, str]]]:
+    """The sets that any folder's trials are measured with; of each folder its names -> theirs.
 
-    Raises UserError where two have one name and other items.
+    A set is the same where its items are.
     """
-    found: dict[str, ItemSet] = {}
+    found: dict[tuple[str, str], ItemSet] = {}
+    names: dict[Path, dict[str, str]] = {}
     for results in every:
+        of_folder = names.setdefault(results.folder, {})
         for one in own_sets.of_json(results.settings.get("own_sets", ())):
-            other = found.setdefault(one.name, one)
-            if other.sha256 != one.sha256:
-                raise UserError(f"--sweep={results.folder}: its {one.name} has other items")
-    return list(found.values())
+            key = one.kind, one.sha256
+            if key not in found:
+                found[key] = item_sets.renamed(one, found.values())
+            of_folder |= {one.name: found[key].name, one.headline: found[key].headline}
+    return list(found.values()), names
+
+
+def _renamed(values: dict, names: dict[str, str]) -> dict:
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def _check_seeds(flags: dict[str, dict], lines: dict[str, tuple]) -> None:
@@ -105,14 +113,18 @@ def flags_of(settings: dict) -> dict[str, str]:
 
 
 def _trials(every: Sequence[Results]) -> tuple[dict[str, dict], dict[str, tuple]]:
-    """Flags, and folder and line, of each trial by its key, the first's of several."""
+    """Flags, and folder and line, of each trial by its key.
+
+    Of several the first's, but rather one that was trained to its end than one halving stopped.
+    """
     flags: dict[str, dict] = {}
     lines: dict[str, tuple] = {}
     for results in every:
         for line in results.lines:
             own = growth.flags_of(line, results.settings["flags"])
             key = growth.key_of(own)
-            if key not in lines:
+            stopped = key in lines and lost(lines[key][1]) is not None
+            if key not in lines or (stopped and lost(line) is None):
                 flags[key], lines[key] = own, (results, line)
     return flags, lines
 

@@ -38,7 +38,7 @@ class Program:
     """Trials that are trained together."""
 
     number: int
-    trials: tuple[Trial, ...]
+    trials: tuple[Trial, ...]  # of a halving all, of which some wait
     size: int  # trials that it is compiled for
     vmap_width: int  # trials that a device takes at a time
     configuration: int  # programs of the same one share a compilation
@@ -75,11 +75,7 @@ def plan(
         by_shape.setdefault(shape_of(trial.config, static_axes), []).append(trial)
     programs = []
     for configuration, alike in enumerate(by_shape.values()):
-        limits = {
-            f"{n}_limit": max(getattr(m.config.static(), n) for m in alike)
-            for n in ("window", "negatives")
-        }
-        alike = [_limited(m, limits) for m in alike]
+        alike = _with_room(alike)
         count = _largest(len(alike), partial(fits, alike[0].config))
         parts = -(-len(alike) // count)
         size = -(-len(alike) // parts)
@@ -89,6 +85,37 @@ def plan(
             part = tuple(alike[begin : begin + size])
             programs.append(Program(len(programs), part, size, width, configuration))
     return programs
+
+
+def queued(
+    trials: list[Trial], static_axes: tuple[str, ...], fits, devices, vmap_width: int, most
+) -> list[Program]:
+    """A program for each shape, with all its trials, of which so many train at a time as `most`.
+
+    most(trials of a shape): a number of trials, fewer where memory holds fewer. The others wait.
+    Raises UserError where one trial doesn't fit.
+    """
+    by_shape: dict[tuple, list[Trial]] = {}
+    for trial in trials:
+        by_shape.setdefault(shape_of(trial.config, static_axes), []).append(trial)
+    programs = []
+    for alike in by_shape.values():
+        alike = _with_room(alike)
+        count = _largest(min(most(len(alike)), len(alike)), partial(fits, alike[0].config))
+        width = vmap_width or sweeping.default_vmap_width(count, devices)
+        size = sweeping.padded(count, devices, width)
+        number = len(programs)
+        programs.append(Program(number, tuple(alike), size, width, number))
+    return programs
+
+
+def _with_room(alike: list[Trial]) -> list[Trial]:
+    """Trials with the room of their program, which is that of the largest."""
+    limits = {
+        f"{n}_limit": max(getattr(m.config.static(), n) for m in alike)
+        for n in ("window", "negatives")
+    }
+    return [_limited(m, limits) for m in alike]
 
 
 def _largest(count: int, fits) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.cli import pictures
-from experiments.report.tables import interval
+from experiments.report.tables import counted, interval
 from experiments.sweeps.compare import (
     Group,
     Measure,
@@ -55,16 +55,21 @@ def plot(
 
 def figures(lines: Sequence[dict], settings: dict) -> list:
     """plot's figures, of at most four axes each."""
-    every = [group for group in groups(lines) if group.lost_rung is None]
+    found = groups(lines)
+    every = [group for group in found if group.lost_rung is None]
     swept = names(every, settings)
     count = math.ceil(len(swept) / COLUMNS)
     parts = [part.tolist() for part in np.array_split(np.array(swept, object), count or 1)]
-    drawn = [_figure(every, part, settings) for part in parts if part]
+    left_out = len(found) - len(every)
+    drawn = [_figure(every, part, settings, left_out) for part in parts if part]
     return [figure for figure in drawn if figure]
 
 
-def _figure(every: Sequence[Group], swept: Sequence[str], settings: dict):
-    """Rows: measures; columns: axes. None where nothing is measured."""
+def _figure(every: Sequence[Group], swept: Sequence[str], settings: dict, left_out: int = 0):
+    """Rows: measures; columns: axes. None where nothing is measured.
+
+    left_out: settings that halving stopped.
+    """
     rows = {name: _groups_of(every, name, settings) for name in swept}
     measures = [
         m for m in measures_of(settings) if any(_drawable(some, m) for some in rows.values())
@@ -84,7 +89,9 @@ def _figure(every: Sequence[Group], swept: Sequence[str], settings: dict):
     _explain(figure, panels[-1], list(legends.values()))
     figure.get_layout_engine().set(h_pad=0.1, w_pad=0.08)
     based = any(line.get_linestyle() == "--" for axes in panels.flat for line in axes.lines)
-    figure.suptitle(_title(every, based, settings), x=0.01, ha="left", color=INK, fontsize=FONT + 2)
+    title = _title(every, based, settings)
+    title += f"; left out: {counted(left_out, 'stopped setting')}" if left_out else ""
+    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=FONT + 2)
     return figure
 
 

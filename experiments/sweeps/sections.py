@@ -41,7 +41,7 @@ def _by_rungs(
     every: Sequence[Group], rungs: Sequence[int], swept: Sequence[str], settings: dict
 ) -> list[tuple[str, Sequence[Group], Sequence[str]]]:
     """Settings that halving let go on to the end, then those that it stopped, the best first."""
-    by = settings.get("halving", {}).get("halving_by", "")
+    by = settings.get("halving_by", "")
     decides = next((m for m in measures_of(settings) if m.items == by), measures_of(settings)[0])
     titles = {None: "Trained to the end", **{n: f"Stopped after epoch {n}" for n in rungs}}
 
@@ -50,11 +50,12 @@ def _by_rungs(
         return np.mean(values) * (1 if decides.lowest else -1) if values else np.inf
 
     found = []
+    lost = [group for group in every if not group.runs]
     for rung, title in titles.items():
-        some = sorted((g for g in every if g.lost_rung == rung), key=cost)
+        some = sorted((g for g in every if g.lost_rung == rung and g.runs), key=cost)
         if some:
             found.append((f"{title}, by {decides.name}", some[:BEST_SHOWN], swept))
-    return found
+    return found + [("Diverged", lost[:BEST_SHOWN], swept)] * bool(lost)
 
 
 def _likeness(group: Group) -> float:

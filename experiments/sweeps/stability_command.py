@@ -117,7 +117,8 @@ def _of_sweep(folder: Path) -> Iterable[Group]:
     drawn = results.settings.get("bootstrap", 0)
     by_setting: dict[str, list[int]] = {}
     for line in results.lines:
-        if line.get("frozen_step") is None:  # a diverged trial is no draw
+        # A diverged trial is no draw, and one that halving stopped none of a whole training.
+        if line.get("frozen_step") is None and line.get("lost_rung") is None:
             name = " ".join(to_flagfile(line["setting"].items()).split()) or ALONE
             by_setting.setdefault(name, []).append(line["member"])
     for name, trials in by_setting.items():

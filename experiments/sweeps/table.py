@@ -66,7 +66,9 @@ def _head(every: Sequence[Group], base: Group | None, settings: dict) -> str:
     trials = sum(len(group.runs) + len(group.diverged) for group in every)
     text = f"{counted(len(every), 'setting')}, {counted(trials, 'trial')}."
     if base is None:
-        return text + " The baseline is not among the settings: nothing is compared with it.\n"
+        stopped = any(group.setting == settings.get("base") for group in every)
+        why = "was stopped at a rung" if stopped else "is not among the settings"
+        return f"{text} The baseline {why}: nothing is compared with it.\n"
     values = ", ".join(f"{name}={shown(base.setting[name])}" for name in names(every, settings))
     return f"{text} Baseline: {values or 'the only setting'}.\n"
 

@@ -22,6 +22,7 @@ COLUMNS = (
     *("measure", "seeds", "mean", "half", "difference", "difference_half"),
     *("difference_half_over_items", "p", "p_holm"),
 )
+STOPPED = "stopped_after_epoch"  # of a setting that halving stopped
 _LATEX = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
     "~": "\\textasciitilde{}",
@@ -49,8 +50,14 @@ def rows(
             if values:
                 own = next((c for c in compared[measure.field] if c.group is group), None)
                 setting = {name: group.setting.get(name) for name in swept}
+                setting |= {STOPPED: group.lost_rung} if halved(every) else {}
                 found.append({**setting, **_figures(measure, values, own)})
     return found
+
+
+def halved(every: Sequence[Group]) -> bool:
+    """Whether some settings were stopped at a rung, so that figures are of other epochs."""
+    return any(group.lost_rung is not None for group in every)
 
 
 def _figures(measure: Measure, values: Sequence[float], own: Comparison | None) -> dict:
@@ -95,11 +102,14 @@ def as_latex(lines: Sequence[dict], items: Mapping[str, over_items.Items], setti
     compared = comparisons(every, items, settings)
     swept = names(every, settings)
     measures = [m for m in measures_of(settings) if any(group.by_seed(m.field) for group in every)]
-    header = [*swept, *(m.name for m in measures)]
-    text = [f"\\begin{{tabular}}{{{'l' * len(swept)}{'r' * len(measures)}}}", "\\toprule"]
+    told = ["stopped after epoch"] if halved(every) else []
+    header = [*swept, *told, *(m.name for m in measures)]
+    words = len(swept) + len(told)
+    text = [f"\\begin{{tabular}}{{{'l' * words}{'r' * len(measures)}}}", "\\toprule"]
     text += [_line(map(_escaped, header)), "\\midrule"]
-    for group in every:
+    for group in sorted(every, key=lambda group: -(group.lost_rung or 10**9)):
         values = [_escaped(shown(group.setting.get(name, "--"))) for name in swept]
+        values += ["--" if group.lost_rung is None else str(group.lost_rung)] * len(told)
         text.append(_line([*values, *(_cell(group, m, compared[m.field]) for m in measures)]))
     return "\n".join([*text, "\\bottomrule", "\\end{tabular}", ""])
 

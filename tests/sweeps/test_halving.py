@@ -180,14 +180,22 @@ def test_more_settings_are_compared_with_all_that_came_before(texts, halved, tmp
     first = lines_of(out)
     more = sweep(texts, out, "--design=halving")
     assert more[: len(first)] == first and len(more) == POINTS * SEEDS
-    assert lost(more).keys() == lost(lines_of(halved)).keys()
-    best = min(first, key=lambda line: line["rungs"]["1"])["rungs"]["1"]
-    assert all(line["lost_rung"] == 1 for line in more[12:] if line["rungs"]["1"] > best + 0.5)
+    first_rung = {}
+    for line in more:
+        first_rung.setdefault(line["setting"]["learning_rate"], []).append(line["rungs"]["1"])
+    costs = [np.mean(figures) for figures in first_rung.values()]
+    later = list(first_rung)[6:]
+    for number, rate in enumerate(later):  # four at a time, which end together at the first rung
+        among = costs[: 6 + len(later)]
+        rank = sorted(among).index(costs[6 + number])
+        assert (lost(more)[rate] == 1) == (rank >= len(among) // 3)
     capsys.readouterr()
     sweep(texts, out, "--design=halving", "--reduction_factor=2", status=1)
-    assert "holds results with halving" in capsys.readouterr().err
+    assert "holds results with reduction_factor = 3, not 2" in capsys.readouterr().err
     sweep(texts, out, "--design=halving", "--seeds=3", status=1)
-    assert "holds results with halving" in capsys.readouterr().err
+    assert "error: --seeds=3: the folder's settings have 2 seeds each" in capsys.readouterr().err
+    sweep(texts, out, "--design=random", status=1)
+    assert "error: --design=random: the folder's settings were stopped" in capsys.readouterr().err
 
 
 def test_the_table_parts_those_that_came_to_the_end(halved):
@@ -212,9 +220,11 @@ def test_word_pairs_can_decide(texts, tmp_path):
     for line in lines:
         first.setdefault(line["setting"]["learning_rate"], []).append(line["rungs"]["1"])
     means = {rate: np.mean(values) for rate, values in first.items()}
-    assert max(means, key=means.get) in lost(at_end) or lost(lines)[max(means, key=means.get)] == 3
-    stopped = [line for line in lines if line["lost_rung"] == 1]
-    assert all(line["mine_spearman"] == line["rungs"]["1"] for line in stopped)
+    stopped = {rate for rate, rung in lost(lines).items() if rung == 1}
+    assert max(means, key=means.get) not in stopped
+    for line in lines:
+        if line["lost_rung"] == 1:
+            assert line["mine_spearman"] == line["rungs"]["1"]
 
 
 def test_a_setting_that_diverges_is_stopped(texts, tmp_path):
@@ -227,12 +237,14 @@ def test_a_setting_that_diverges_is_stopped(texts, tmp_path):
     wild = [line for line in lines if line["setting"]["learning_rate"] == 1e30]
     assert wild and all(line["frozen_step"] is not None for line in wild)
     assert any(line["lost_rung"] is None and line["frozen_step"] is None for line in lines)
+    table = (out / "table.md").read_text()
+    assert "### Diverged" in table and "1e+30" not in table.split("### Diverged")[0]
 
 
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--bootstrap=3"], "--bootstrap"),
+        (["--distributed=localhost:1,2,0"], "not together with --distributed"),
         (["--early_stopping=2"], "not together with --early_stopping"),
         (["--processes=2"], "not together with --processes"),
         (["--nocommon_random_numbers"], "not together with --nocommon_random_numbers"),
@@ -244,11 +256,56 @@ def test_a_setting_that_diverges_is_stopped(texts, tmp_path):
     ],
 )
 def test_what_halving_cannot_do_is_refused(capsys, texts, tmp_path, more, said):
-    more = [m for m in more if m != "--bootstrap=3"] or ["--bootstrap=3", "--seeds=2"]
     sweep(texts, tmp_path / "out", "--design=halving", *more, status=1)
     error = capsys.readouterr().err.splitlines()
     assert error[-1].startswith("error: ") and said in error[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_whole_trainings_is_no_folder_of_halving(capsys, texts, tmp_path):
+    sweep(texts, tmp_path, "--design=random", "--epochs=1", "--points=2")
+    sweep(texts, tmp_path, "--design=halving", "--points=3", status=1)
+    assert "error: --design=halving: the folder holds a sweep" in capsys.readouterr().err
+
+
+def test_bootstrap_is_refused(capsys, texts, tmp_path):
+    given = [*QUICK, f"--corpus={texts / 'text.txt'}", f"--heldout={texts / 'heldout.txt'}"]
+    args = ["--sweep=dim=4,5", "--epochs=4", "--design=halving", "--bootstrap=3", "--noplots"]
+    assert start("ptb_ablation", *given, *args, f"--workdir={tmp_path / 'out'}") == 1
+    assert "not together with --bootstrap" in capsys.readouterr().err
+
+
+def test_a_measure_of_the_text_needs_one(capsys, texts, tmp_path):
+    given = [*QUICK, f"--corpus={texts / 'text.txt'}", *SEARCH, "--design=halving"]
+    assert start("ptb_ablation", *given, f"--workdir={tmp_path / 'out'}") == 1
+    assert "--halving_by=heldout_loss needs a held-out text" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_items_decide_nothing(capsys, texts, tmp_path):
+    sweep(texts, tmp_path, "--design=halving", "--halving_by=wordsim353", "--evaluate", status=1)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: --halving_by=wordsim353: the vocabulary covers 0 of 353 items")
+
+
+def test_figures_of_stopped_settings_are_told_apart(halved, whole, tmp_path):
+    rows = json.loads((halved / "table.json").read_text())["rows"]
+    stopped = {row["learning_rate"]: row["stopped_after_epoch"] for row in rows}
+    assert stopped == lost(lines_of(halved))
+    assert (
+        "stopped\\_after" in (halved / "table.tex").read_text()
+        or "stopped after epoch" in (halved / "table.tex").read_text()
+    )
+    assert "stopped_after_epoch" in (halved / "table.csv").read_text()
+
+
+def test_a_join_takes_the_training_that_came_to_its_end(texts, halved, tmp_path):
+    sweep(texts, tmp_path / "whole", "--design=random")
+    joined = tmp_path / "joined"
+    folders = f"--sweep={halved}", f"--sweep={tmp_path / 'whole'}"
+    assert start("ablation_report", *folders, f"--workdir={joined}", "--noplots") == 0
+    found = lines_of(joined)
+    assert len(found) == POINTS * SEEDS and not any(line.get("lost_rung") for line in found)
 
 
 def test_flags_of_halving_are_idle_without_it(capsys, texts, tmp_path):

@@ -65,6 +65,21 @@ def test_a_set_has_a_name_that_no_other_has(tmp_path):
     assert names == ["wordsim353_2", "my_set", "my_set_2", "pairs"]
 
 
+def test_a_section_is_no_set(tmp_path):
+    (tmp_path / "a").mkdir()
+    one, other = tmp_path / "mine.txt", tmp_path / "mine_x.txt"
+    analogies_file(one)
+    one.write_text(one.read_text().replace(": one", ": x"))
+    analogies_file(other, count=22)
+    google = analogies_file(tmp_path / "google_analogies_family.txt", count=23)
+    for paths in ([one, other, google], [other, one, google]):
+        own = item_sets.read_all((), list(map(str, paths)))
+        found = [m for m in item_sets.measured(WV, own)]
+        for each in own:
+            whole = [m for m in found if m.name == each.headline]
+            assert len(whole) == 1 and whole[0].total == len(item_sets.groups_of(each))
+
+
 def test_a_set_is_known_by_its_items(tmp_path):
     (one,) = item_sets.read_all(pairs_file(tmp_path / "mine.tsv"))
     text = (tmp_path / "mine.tsv").read_text()

@@ -1,6 +1,7 @@
 """One's own word pairs and analogies, which are measured beside the standard ones."""
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -65,10 +66,30 @@ def read_all(
 
 
 def renamed(one: ItemSet, others: Iterable[ItemSet]) -> ItemSet:
-    """By the first of NAME, NAME_2, NAME_3 .. that no other set has."""
+    """By the first of NAME, NAME_2, NAME_3 .. that no other set and no section of one has."""
+    others = list(others)
     taken = {*TAKEN, *(other.name for other in others)}
-    numbered = (f"{one.name}_{number}" for number in range(2, len(taken) + 3))
-    return one._replace(name=next(n for n in (one.name, *numbered) if n not in taken))
+    sections = {f"{other.name}_{head}" for other in others for head in _sections(other)}
+    sections |= {f"google_analogies_{head}" for head in _standard_sections()}
+    own = _sections(one)
+
+    def is_free(name):
+        return name not in taken | sections and not {f"{name}_{head}" for head in own} & taken
+
+    numbered = (f"{one.name}_{number}" for number in itertools.count(2))
+    return one._replace(name=next(n for n in itertools.chain([one.name], numbered) if is_free(n)))
+
+
+def _sections(one: ItemSet) -> tuple[str, ...]:
+    """Of analogies the sections' names; of pairs, and of what can't be read, none."""
+    try:
+        return judgements.analogies(one.path)[0] if one.kind == ANALOGIES else ()
+    except UserError:
+        return ()
+
+
+def _standard_sections() -> tuple[str, ...]:
+    return judgements.analogies(evaluation.standard_file("google_analogies"))[0]
 
 
 def _hash(kind: str, path: str, score_column: str) -> str:
