@@ -35,7 +35,7 @@ SMALL = {  # what makes a command small, beside the texts that `prepare` writes
     "train_corpus": [*TRAINING, "--min_count=1"],
     "ptb_skipgram": TRAINING,
     "ptb_cbow": TRAINING,
-    "ptb_ablation": ["--epochs=1", "--seeds=2"],
+    "ptb_ablation": ["--epochs=2", "--seeds=2"],
     "ablation_report": [],
     "stability": ["--words=20"],
     "rate_finder": ["--rates=3", "--seeds=2", "--dim=10"],

@@ -1,0 +1,187 @@
+"""Words that stand together more often than by chance, as one: new_york, times_square.
+
+A candidate is two words, and whatever connector words stand between them. It is a phrase where its
+score is above the threshold. n counts in the text, V types of words and candidates together, N
+words in all:
+  default: (n(a b) - min_count) / (n(a) n(b)) V
+  npmi: log(p(a b) / (p(a) p(b))) / -log p(a b), p = n / N, of candidates that occur min_count times
+Sources: Mikolov et al. 2013b, eq. 6; Bouma 2009, Normalized (Pointwise) Mutual Information; gensim's
+models.phrases, whose figures these are.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from w2v_jax.data import kinds
+from w2v_jax.data.preparation import PLAIN, Preparation
+from w2v_jax.data.sentences import checked
+from w2v_jax.data.sources import read_chunks
+from w2v_jax.types import UserError
+
+THRESHOLDS = {"default": 10.0, "npmi": 0.5}  # by the score
+LONGEST = 10_000  # words of a line that are looked at together, as by gensim's LineSentence
+MOST_TYPES = 40_000_000  # words and candidates that are counted: rare ones are forgotten beyond
+_CHUNK = 1 << 20  # bytes
+# Of English phrases: of, the, and the like, as in bank_of_america
+CONNECTORS = frozenset("a an the for of with without at from to in on by and or".split())
+
+
+class Line(NamedTuple):
+    """Words of a line, or of a part of a long one."""
+
+    words: list[str]
+    ends: bool  # the line ends with them
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Phrases:
+    """The phrases of a text."""
+
+    counts: dict[str, int]  # of words, and of candidates as they are joined
+    words: int  # in all
+    min_count: int
+    threshold: float
+    score: str  # default | npmi
+    delimiter: str
+    connectors: frozenset[str]
+
+    @classmethod
+    def learn(
+        cls,
+        sentences: Iterable[Iterable[str]],
+        min_count: int = 5,
+        threshold: float | None = None,
+        *,
+        score: str = "default",
+        delimiter: str = "_",
+        connectors: Iterable[str] = (),
+        max_types: int = MOST_TYPES,
+    ) -> "Phrases":
+        """Counts the words and candidates of sentences, each a list of words; they are read once.
+
+        threshold: that a score must be above (None: 10, of npmi 0.5). connectors: words that may
+        stand within a phrase, and neither begin nor end one. Beyond max_types the rarest are
+        forgotten while it is read. Raises UserError for a value that is none, and where a sentence
+        is no list of words.
+        """
+        if score not in THRESHOLDS:
+            raise UserError(f"`score={score}`: not one of {', '.join(THRESHOLDS)}")
+        if isinstance(connectors, str):
+            raise UserError("`connectors`: is a text: give a list of words (text.split())")
+        for name, value in (("min_count", min_count), ("max_types", max_types)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UserError(f"`{name}={value}`: must be a whole number, at least 1")
+        threshold = THRESHOLDS[score] if threshold is None else threshold
+        if score == "npmi" and not -1 <= threshold <= 1:
+            raise UserError(f"`threshold={threshold:g}`: npmi lies between -1 and 1")
+        if not math.isfinite(threshold):
+            raise UserError(f"`threshold={threshold}`: not a number")
+        if not delimiter or delimiter.split() != [delimiter]:
+            raise UserError(f"`delimiter={delimiter}`: must be letters without white space")
+        counts, words = _counted(checked(sentences), delimiter, frozenset(connectors), max_types)
+        if not words:
+            raise UserError("`sentences`: hold no words")
+        return cls(
+            counts, words, min_count, float(threshold), score, delimiter, frozenset(connectors)
+        )
+
+    def score_of(self, first: str, second: str, between: Iterable[str] = ()) -> float:
+        """A candidate's score, -inf where it does not occur."""
+        both = self.counts.get(self.delimiter.join([first, *between, second]), 0)
+        a, b = self.counts.get(first, 0), self.counts.get(second, 0)
+        if not (a and b and both):
+            return -math.inf
+        if self.score == "default":
+            return (both - self.min_count) / (a * b) * len(self.counts)
+        if both < self.min_count:
+            return -math.inf
+        of_a, of_b, of_both = a / self.words, b / self.words, both / self.words
+        if of_both >= 1:  # the text is this candidate alone
+            return -math.inf
+        return math.log(of_both / (of_a * of_b)) / -math.log(of_both)
+
+    def joined(self, sentence: Iterable[str]) -> list[str]:
+        """A sentence with each of its phrases as one word, from left to right.
+
+        A word is in one phrase at most: the first that it makes with those before it.
+        """
+        found: list[str] = []
+        waiting: list[str] = []  # a word that may begin a phrase, and the connectors behind it
+        for word in sentence:
+            if word in self.connectors:
+                (waiting if waiting else found).append(word)
+            elif waiting and self.score_of(waiting[0], word, waiting[1:]) > self.threshold:
+                found.append(self.delimiter.join([*waiting, word]))
+                waiting = []
+            else:
+                found += waiting
+                waiting = [word]
+        return found + waiting
+
+    def __repr__(self) -> str:
+        return f"Phrases({self.words:,} words, {self.score}, threshold {self.threshold:g})"
+
+
+def _counted(
+    sentences: Iterable[list[str]], delimiter: str, connectors: frozenset[str], max_types: int
+) -> tuple[dict[str, int], int]:
+    """Counts of words and candidates, and the number of words."""
+    counts: dict[str, int] = {}
+    total, rare = 0, 1
+    for sentence in sentences:
+        waiting: list[str] = []
+        for word in sentence:
+            if word in connectors:
+                if waiting:
+                    waiting.append(word)
+                continue
+            counts[word] = counts.get(word, 0) + 1
+            if waiting:
+                both = delimiter.join([*waiting, word])
+                counts[both] = counts.get(both, 0) + 1
+            waiting = [word]
+        total += len(sentence)
+        if len(counts) > max_types:
+            counts = {name: n for name, n in counts.items() if n > rare}
+            rare += 1
+    return counts, total
+
+
+def lines(
+    paths: Iterable[str],
+    how: Preparation = PLAIN,
+    progress: Callable[[int], object] = lambda count: None,
+) -> Iterator[Line]:
+    """The lines of files as words, those of more than LONGEST words in parts.
+
+    progress is told the bytes of each chunk. Raises UserError, which names file and line.
+    """
+    words: list[str] = []
+    number = 1
+    for chunk in read_chunks(paths, _CHUNK, how):
+        number = 1 if chunk.first else number
+        for text, is_whole in _texts(chunk, number):
+            words += text.split()
+            while len(words) > LONGEST or (words and len(words) == LONGEST and not is_whole):
+                yield Line(words[:LONGEST], False)
+                words = words[LONGEST:]
+            if is_whole:
+                yield Line(words, True)
+                words = []
+        number += chunk.data.count(b"\n")
+        progress(len(chunk.data))
+
+
+def _texts(chunk, number: int) -> Iterator[tuple[str, bool]]:
+    """The lines of a chunk, and whether each is whole with it."""
+    try:
+        text = chunk.data.decode()
+    except UnicodeDecodeError as error:
+        line = number + chunk.data[: error.start].count(b"\n")
+        raise UserError(f"{chunk.path}: line {line}: {kinds.not_utf8(error.object)}") from error
+    parts = (text.removeprefix("\ufeff") if chunk.first else text).split("\n")
+    yield from ((part, True) for part in parts[:-1])
+    if parts[-1] or not chunk.last or chunk.open_line:
+        yield parts[-1], chunk.last
