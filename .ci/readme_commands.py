@@ -69,6 +69,7 @@ SMALL = {  # what makes a command small, beside the texts that `prepare` writes
     "benchmark_scaling": ["--repeats=1", "--batch_sizes=128", "--dims=10,20"],
     "grow_corpus": ["--words=40000", "--files=2"],
     "wikipedia_text": [],
+    "phrases": ["--threshold=2"],
     "accelerator_check": ["--tiny", "--items=1"],
     "benchmark_durability": [
         "--epochs=1",

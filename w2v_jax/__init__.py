@@ -3,6 +3,7 @@
 from w2v_jax.api import evaluate, load, train
 from w2v_jax.config import Config
 from w2v_jax.data.corpus import Corpus
+from w2v_jax.data.phrases import Phrases
 from w2v_jax.functional import make_hyper, make_train, stack
 from w2v_jax.grid import Sweep, sweep
 from w2v_jax.runs import Run
@@ -16,6 +17,7 @@ __all__ = [
     "HyperParams",
     "Metrics",
     "Params",
+    "Phrases",
     "Run",
     "StaticConfig",
     "Sweep",

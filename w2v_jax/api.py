@@ -10,6 +10,7 @@ from w2v_jax import heldout_text, runs
 from w2v_jax.config import Config, make
 from w2v_jax.data import preparation, sources
 from w2v_jax.data.corpus import Corpus
+from w2v_jax.data.phrases import Phrases
 from w2v_jax.data.sentences import checked
 from w2v_jax.defaults import resolve
 from w2v_jax.types import TextSettings, UserError
@@ -27,6 +28,7 @@ def train(
     *,
     heldout: Text | None = None,
     early_stopping: int = 0,
+    phrases: Phrases | None = None,
     seed: int = 1,
     progress: bool | Callable[[dict[str, Any]], None] | None = None,
     **changes: Any,
@@ -37,15 +39,16 @@ def train(
     Corpus, whose vocabulary is fixed. config: a Config (None: its defaults), with the fields in
     `changes`: train(text, dim=200, model="cbow"). heldout: a text that is not trained on; its loss
     and perplexity are in the history where an epoch ends. early_stopping: end after so many epochs
-    on end without a better one, with the tables of the best (0: never). progress: True, a bar;
-    False, none; None, a bar in a notebook or a terminal; or a function of each line of the history.
+    on end without a better one, with the tables of the best (0: never). phrases: of
+    `Phrases.learn`, joined in the text. progress: True, a bar; False, none; None, a bar in a
+    notebook or a terminal; or a function of each line of the history.
     Raises UserError, which names the argument, for values that a Config can't have, and where there
     is nothing to train on.
     """
     config = make(config, changes)
     if text is None:
         raise UserError("`text`: is missing: lists of words, a file or a glob, or a Corpus")
-    corpus = corpus_of(text, config)
+    corpus = corpus_of(text, config, phrases)
     config = resolve(config, corpus)
     corpus = corpus.resampled(config.resample)
     stopping = checked_patience(early_stopping, heldout is not None)
@@ -98,15 +101,19 @@ def checked_patience(early_stopping: int, measured: bool) -> int:
     return int(early_stopping)
 
 
-def corpus_of(text: Text, config: Config) -> Corpus:
-    """A text as a corpus by the config's fields; a Corpus as it is."""
+def corpus_of(text: Text, config: Config, phrases: Phrases | None = None) -> Corpus:
+    """A text as a corpus by the config's fields, its phrases joined; a Corpus as it is."""
+    if phrases is not None and not isinstance(phrases, Phrases):
+        raise UserError("`phrases`: give what Phrases.learn(text) makes")
     if isinstance(text, Corpus):
+        if phrases:
+            raise UserError("`phrases`: a Corpus has its words: give the text")
         return text
     settings = config.text_settings()
     if isinstance(text, str | Path):
         if not str(text).strip():
             raise UserError("`text`: names no file")
-        return Corpus.from_files(text, **settings._asdict())
+        return Corpus.from_files(text, **settings._asdict(), phrases=phrases)
     for name in ("max_words", "max_types"):
         if getattr(settings, name):
             raise UserError(f"`{name}`: is for files; shorten the list of sentences")
@@ -115,7 +122,7 @@ def corpus_of(text: Text, config: Config) -> Corpus:
             raise UserError(f"`{name}`: is for files; sentences are lists of words already")
     names = ("min_count", "max_vocab", "unk", "reading", "lower")
     made = {name: getattr(settings, name) for name in names}
-    return Corpus.from_sentences(text, **made)
+    return Corpus.from_sentences(text, **made, phrases=phrases)
 
 
 def load(path: str | Path, limit: int | None = None) -> WordVectors:

@@ -29,11 +29,13 @@ CASES = {
     # The fastest number that costs no quality
     "negatives_per_group": (Case(48, {"model": ("skipgram",)}), Case(32, {"model": ("cbow",)})),
     "learning_rate": (
+        Case(0.3, {"loss": ("hierarchical_softmax",), "optimizer": ADAGRAD}),
         Case(1.2, {"model": ("skipgram",), "optimizer": ADAGRAD}),
         Case(0.9, {"model": ("cbow",), "optimizer": ADAGRAD}),
         Case(0.002),
     ),
     "epsilon": (
+        Case(10.0, {"loss": ("hierarchical_softmax",), "optimizer": ADAGRAD}),
         Case(500.0, {"model": ("skipgram",), "optimizer": ADAGRAD}),
         Case(10.0, {"model": ("cbow",), "optimizer": ADAGRAD}),
         Case(1e-8),

@@ -62,6 +62,8 @@ def define_flags() -> None:
         define = flags.DEFINE_multi_string if name in REPEATED else flags.DEFINE_string
         define(name, [] if name in REPEATED else "", as_flags(about))
     flags.DEFINE_enum("model", "skipgram", ["skipgram", "cbow"], "Architecture.")
+    losses = ["negative_sampling", "hierarchical_softmax"]
+    flags.DEFINE_enum("loss", losses[0], losses, "What all are trained by.")
     flags.DEFINE_integer("dim", 100, "Embedding size D.", 1)
     flags.DEFINE_integer("window", 5, "Largest window W.", 1)
     flags.DEFINE_integer("negatives", 5, "Negatives K a positive.", 1)
@@ -131,6 +133,8 @@ def make_plan() -> Plan:
         raise UserError(
             f"--threads={values.threads}: this process may use {counted(cpus(), 'CPU')}"
         )
+    if values.loss != "negative_sampling" and values.gensim_export == "sum":
+        raise UserError(f"--gensim_export=sum: not with --loss={values.loss}: words have one row")
     if len(set(values.baselines)) < len(values.baselines):
         raise UserError(f"--baselines={','.join(values.baselines)}: one is named twice")
     tools = Tools(

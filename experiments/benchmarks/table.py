@@ -136,7 +136,8 @@ def document(
     several = reference(lines) and len(by_baseline(lines)) > 1
     differences = title + gaps(lines, items) if several else ""
     threads = counted(task.threads, "thread")
-    return f"""{name}, D {task.dim}, W {task.window}, K {task.negatives}, t {task.subsample:g}, \
+    outputs = "hierarchical softmax" if task.in_tree else f"K {task.negatives}"
+    return f"""{name}, D {task.dim}, W {task.window}, {outputs}, t {task.subsample:g}, \
 min_count {task.min_count}, {counted(task.words, "word")}; {threads} of {machine}.
 
 Words/s: the text's words before subsampling x epochs / seconds of training. Text to vectors: the

@@ -164,7 +164,9 @@ def shared(own: Sequence[ItemSet]) -> dict:
     names = ("reduction_factor", "first_rung", "halving_by")
     found = {n: flags.FLAGS[n].value for n in names}
     items = next((one.sha256 for one in own if one.name == found["halving_by"]), None)
-    return found | ({"items_of_halving_by": items} if items else {})
+    if items:
+        found["items_of_halving_by"] = items
+    return found
 
 
 def of_flags(base: RunConfig, own: Sequence[ItemSet]) -> Rule:

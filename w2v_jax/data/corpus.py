@@ -9,6 +9,7 @@ import numpy as np
 
 from w2v_jax.counting import counted
 from w2v_jax.data import loader, preparation, resampling, sources
+from w2v_jax.data.phrases import Phrases, lines
 from w2v_jax.data.sentences import checked
 from w2v_jax.data.vocab import EOS, choose
 from w2v_jax.types import TextSettings, TokenizedText, UserError, Vocab
@@ -38,14 +39,15 @@ class Corpus:
         unk: str = "drop",
         reading: str = "sentences",
         lower: bool = False,
+        phrases: Phrases | None = None,
     ) -> "Corpus":
         """Sentences, each a list of words; they are read once and may be a generator.
 
         The same corpus as of a file with a sentence a line. Words that occur fewer than `min_count`
         times are rare, as are all but the `max_vocab` most frequent (0: no limit); unk, "keep" or
         "drop": they become "<unk>", or leave the text. reading = "stream": one line, with "<eos>"
-        behind each sentence. lower: in small letters. Raises UserError where a sentence is no
-        list of words, or none is left.
+        behind each sentence. lower: in small letters. phrases: joined, after that. Raises
+        UserError where a sentence is no list of words, or none is left.
         """
         settings = TextSettings(reading, unk, min_count, max_vocab, lower=lower).check()
         how = preparation.checked(lower, settings.tokens, settings.encoding)
@@ -55,6 +57,7 @@ class Corpus:
         digest = hashlib.sha256()
         for words in checked(sentences):
             words = list(map(how.words, words))
+            words = phrases.joined(words) if phrases else words
             digest.update((" ".join(words) + "\n").encode("utf-8", "surrogatepass"))
             words += [EOS] * (reading == "stream")
             ids.extend([numbers.setdefault(word, len(numbers)) for word in words])
@@ -85,6 +88,7 @@ class Corpus:
         lower: bool = False,
         tokens: str = "words",
         encoding: str = "utf-8",
+        phrases: Phrases | None = None,
         cache_dir: str = "",
         progress: Callable[[int], None] = lambda count: None,
     ) -> "Corpus":
@@ -92,7 +96,8 @@ class Corpus:
 
         As `from_sentences`; max_words cuts the text, max_types bounds memory (rare words are
         forgotten while it is read; 0: neither). tokens="simple" leaves punctuation out; encoding:
-        the files', as Python names it. The ids are kept on disk in cache_dir ("": the
+        the files', as Python names it. phrases: joined, of a text without these limits, and kept in
+        memory. The ids are kept on disk in cache_dir ("": the
         default folder, "none": nowhere), where a second call finds them. progress is called with
         the bytes done since its last call. Raises UserError where the text can't be read.
         """
@@ -105,7 +110,32 @@ class Corpus:
             *(reading, unk, min_count, max_vocab, max_words, max_types, lower, tokens, encoding)
         )
         settings = given._replace(encoding=preparation.encoding_of(encoding)).check()
+        if phrases:
+            return cls._with_phrases(source, settings, phrases, progress)
         return cls.load(source, settings, cache_dir=cache_dir, progress=progress)
+
+    @classmethod
+    def _with_phrases(
+        cls,
+        source: sources.Source,
+        settings: TextSettings,
+        phrases: Phrases,
+        progress: Callable[[int], object],
+    ) -> "Corpus":
+        """A located text, its phrases joined. Raises UserError for limits that need a file."""
+        for name in ("max_words", "max_types"):
+            if getattr(settings, name):
+                raise UserError(f"`{name}={getattr(settings, name)}`: not together with `phrases`")
+        how = preparation.checked(settings.lower, settings.tokens, settings.encoding)
+        rows = (phrases.joined(line.words) for line in lines(source.paths, how, progress))
+        made = cls.from_sentences(
+            rows,
+            settings.min_count,
+            max_vocab=settings.max_vocab,
+            unk=settings.unk,
+            reading=settings.reading,
+        )
+        return replace(made, settings=settings)
 
     @classmethod
     def load(cls, source: sources.Source, settings: TextSettings, **more) -> "Corpus":

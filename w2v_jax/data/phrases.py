@@ -4,20 +4,22 @@ A candidate is two words, and whatever connector words stand between them. It is
 score is above the threshold. n counts in the text, V types of words and candidates together, N
 words in all:
   default: (n(a b) - min_count) / (n(a) n(b)) V
-  npmi: log(p(a b) / (p(a) p(b))) / -log p(a b), p = n / N, of candidates that occur min_count times
-Sources: Mikolov et al. 2013b, eq. 6; Bouma 2009, Normalized (Pointwise) Mutual Information; gensim's
-models.phrases, whose figures these are.
+  npmi: log(p(a b) / (p(a) p(b))) / -log p(a b), p = n / N, of what occurs min_count times
+Sources: Mikolov et al. 2013b, eq. 6; Bouma 2009, Normalized (Pointwise) Mutual Information in
+Collocation Extraction; gensim's models.phrases, whose figures these are.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+from w2v_jax.counting import counted
 from w2v_jax.data import kinds
 from w2v_jax.data.preparation import PLAIN, Preparation
 from w2v_jax.data.sentences import checked
-from w2v_jax.data.sources import read_chunks
+from w2v_jax.data.sources import locate, read_chunks
 from w2v_jax.types import UserError
 
 THRESHOLDS = {"default": 10.0, "npmi": 0.5}  # by the score
@@ -25,7 +27,10 @@ LONGEST = 10_000  # words of a line that are looked at together, as by gensim's 
 MOST_TYPES = 40_000_000  # words and candidates that are counted: rare ones are forgotten beyond
 _CHUNK = 1 << 20  # bytes
 # Of English phrases: of, the, and the like, as in bank_of_america
-CONNECTORS = frozenset("a an the for of with without at from to in on by and or".split())
+CONNECTORS = (
+    *("a", "an", "the", "for", "of", "with", "without", "at", "from", "to", "in", "on", "by"),
+    *("and", "or"),
+)
 
 
 class Line(NamedTuple):
@@ -50,7 +55,7 @@ class Phrases:
     @classmethod
     def learn(
         cls,
-        sentences: Iterable[Iterable[str]],
+        text: str | Path | Iterable[Iterable[str]],
         min_count: int = 5,
         threshold: float | None = None,
         *,
@@ -59,8 +64,9 @@ class Phrases:
         connectors: Iterable[str] = (),
         max_types: int = MOST_TYPES,
     ) -> "Phrases":
-        """Counts the words and candidates of sentences, each a list of words; they are read once.
+        """Counts the words and candidates of a text, which is read once.
 
+        text: a file, a folder or a glob, a sentence a line; or sentences, each a list of words.
         threshold: that a score must be above (None: 10, of npmi 0.5). connectors: words that may
         stand within a phrase, and neither begin nor end one. Beyond max_types the rarest are
         forgotten while it is read. Raises UserError for a value that is none, and where a sentence
@@ -80,9 +86,14 @@ class Phrases:
             raise UserError(f"`threshold={threshold}`: not a number")
         if not delimiter or delimiter.split() != [delimiter]:
             raise UserError(f"`delimiter={delimiter}`: must be letters without white space")
-        counts, words = _counted(checked(sentences), delimiter, frozenset(connectors), max_types)
+        if isinstance(text, str | Path):
+            paths = locate("", corpus=str(text), argument="text").paths
+            sentences: Iterable[list[str]] = (line.words for line in lines(paths))
+        else:
+            sentences = checked(text, "text")
+        counts, words = _counted(sentences, delimiter, frozenset(connectors), max_types)
         if not words:
-            raise UserError("`sentences`: hold no words")
+            raise UserError("`text`: holds no words")
         return cls(
             counts, words, min_count, float(threshold), score, delimiter, frozenset(connectors)
         )
@@ -107,21 +118,28 @@ class Phrases:
 
         A word is in one phrase at most: the first that it makes with those before it.
         """
-        found: list[str] = []
+        return [word for word, _ in self.told(sentence)]
+
+    def told(self, sentence: Iterable[str]) -> Iterator[tuple[str, bool]]:
+        """The same, each word with whether it is a phrase that was joined."""
         waiting: list[str] = []  # a word that may begin a phrase, and the connectors behind it
         for word in sentence:
             if word in self.connectors:
-                (waiting if waiting else found).append(word)
+                if waiting:
+                    waiting.append(word)
+                else:
+                    yield word, False
             elif waiting and self.score_of(waiting[0], word, waiting[1:]) > self.threshold:
-                found.append(self.delimiter.join([*waiting, word]))
+                yield self.delimiter.join([*waiting, word]), True
                 waiting = []
             else:
-                found += waiting
+                yield from ((one, False) for one in waiting)
                 waiting = [word]
-        return found + waiting
+        yield from ((one, False) for one in waiting)
 
     def __repr__(self) -> str:
-        return f"Phrases({self.words:,} words, {self.score}, threshold {self.threshold:g})"
+        words = counted(self.words, "word")
+        return f"Phrases({words}, {self.score}, threshold {self.threshold:g})"
 
 
 def _counted(
@@ -144,7 +162,7 @@ def _counted(
             waiting = [word]
         total += len(sentence)
         if len(counts) > max_types:
-            counts = {name: n for name, n in counts.items() if n > rare}
+            counts = {name: n for name, n in counts.items() if n >= rare}
             rare += 1
     return counts, total
 

@@ -32,6 +32,12 @@ class Task(NamedTuple):
     min_count: int
     epochs: int
     threads: int
+    loss: str = "negative_sampling"  # or hierarchical_softmax
+
+    @property
+    def in_tree(self) -> bool:
+        """Whether the loss is hierarchical softmax."""
+        return self.loss == "hierarchical_softmax"
 
 
 class Tools(NamedTuple):
@@ -86,9 +92,12 @@ def _reported(run: Run, output: str) -> dict:
 
 def _w2v_jax_command(run: Run) -> list[str]:
     flagfile = [f"--flagfile={os.path.abspath(run.flagfile)}"] if run.flagfile else []
+    of_loss = ["--engine=pairs"] if run.task.in_tree else []
     return [
         *(sys.executable, "-m", "experiments.train_corpus", *flagfile),
         *_shared(run, "corpus", "model", "dim", "window", "negatives", "subsample", "min_count"),
+        *_shared(run, "loss"),
+        *of_loss,
         *(f"--epochs={run.epochs}", f"--seed={run.seed}", f"--workdir={run.folder / 'run'}"),
         *("--noevaluate", "--noplots", "--show_similar=", "--show_analogies="),
         # New: from raw text each time, as the baselines do, and compiled each time.
@@ -108,6 +117,7 @@ def _gensim_command(run: Run) -> list[str]:
     return [
         *(sys.executable, "-m", "experiments.benchmarks.baselines.gensim_training"),
         *_shared(run, "corpus", "model", "dim", "window", "negatives", "subsample", "min_count"),
+        *_shared(run, "loss"),
         *(f"--epochs={run.epochs}", f"--seed={run.seed}", f"--input={run.tools.gensim_input}"),
         *(*_shared(run, "threads"), f"--export={run.tools.gensim_export}"),
         *(f"--vectors={run.folder / 'vectors.bin'}", f"--report={run.folder / 'report.json'}"),
@@ -127,6 +137,8 @@ def _d2l_command(run: Run) -> list[str]:
 def _d2l_missing(tools: Tools, task: Task) -> str:
     if task.model != "skipgram":
         return "the chapter's loop is skip-gram's"
+    if task.in_tree:
+        return "the chapter trains by negative sampling"
     if reason := _program(tools.torch_python, "torch_python"):
         return reason
     has_torch = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"
@@ -144,8 +156,8 @@ def _word2vec_c_command(run: Run) -> list[str]:
         "cbow": int(task.model == "cbow"),
         "size": task.dim,
         "window": task.window,
-        "negative": task.negatives,
-        "hs": 0,
+        "negative": 0 if task.in_tree else task.negatives,
+        "hs": int(task.in_tree),
         "sample": task.subsample,
         "min-count": task.min_count,
         "iter": run.epochs,
@@ -174,6 +186,7 @@ def _fasttext_command(run: Run) -> list[str]:
         "ws": task.window,
         "epoch": run.epochs,
         "neg": task.negatives,
+        "loss": "hs" if task.in_tree else "ns",
         "minCount": task.min_count,
         "t": task.subsample,
         "minn": 0,

@@ -15,6 +15,7 @@ def arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", required=True)
     for name in ("dim", "window", "negatives", "min_count", "epochs", "threads", "seed"):
         parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--loss", default="negative_sampling")
     parser.add_argument("--subsample", type=float, required=True)
     parser.add_argument("--input", choices=("sentences", "corpus_file"), required=True)
     parser.add_argument("--export", choices=("input", "sum"), required=True)
@@ -30,10 +31,12 @@ def main() -> None:
         text = {"corpus_iterable": LineSentence(args.corpus)}
     else:
         text = {"corpus_file": args.corpus}
+    in_tree = args.loss == "hierarchical_softmax"
     model = Word2Vec(
         vector_size=args.dim,
         window=args.window,
-        negative=args.negatives,
+        negative=0 if in_tree else args.negatives,
+        hs=int(in_tree),
         sample=args.subsample,
         min_count=args.min_count,
         epochs=args.epochs,
