@@ -13,6 +13,7 @@ from w2v_jax import config as checking
 from w2v_jax.config import Config, field
 from w2v_jax.data.preparation import encoding_of
 from w2v_jax.data.sources import DATASETS, OWN
+from w2v_jax.losses import LOSSES
 from w2v_jax.types import TextSettings, UserError
 from w2v_jax.vectors.io import FORMATS, check_packages
 
@@ -272,6 +273,11 @@ def check(config: RunConfig) -> None:
     """Raises UserError for values that don't go together."""
     check_packages("--export_formats", config.export_formats)
     checking.check(config)
+    if LOSSES[config.loss].paths and config.export_vectors != "input":
+        raise UserError(
+            f"`export_vectors={config.export_vectors}`: with `loss={config.loss}` the output "
+            "embeddings are a tree's nodes, not words"
+        )
     for analogy in config.show_analogies:
         if len(quoted.words(analogy, ":")) != 3:
             raise UserError(f"`show_analogies={analogy}`: not of the form a:b:c")

@@ -22,7 +22,7 @@ from w2v_jax.defaults import resolve
 from w2v_jax.engines import ENGINES
 from w2v_jax.losses import LOSSES
 from w2v_jax.training import Report
-from w2v_jax.types import Batch, BlockBatch, Params, StaticConfig, UserError, Vocab
+from w2v_jax.types import Batch, BlockBatch, Params, PathBatch, StaticConfig, UserError, Vocab
 
 WIDTH = 100  # letters a line, of lists of words
 ROWS, NUMBERS = 4, 3  # shown of each table
@@ -31,7 +31,7 @@ ROWS, NUMBERS = 4, 3  # shown of each table
 class Step(NamedTuple):
     """What one step of a training saw and did."""
 
-    batch: Batch | BlockBatch
+    batch: Batch | PathBatch | BlockBatch
     before: Params  # the tables, [V, D] float32 on the host
     after: Params
     report: Report  # of this step alone
@@ -43,6 +43,7 @@ class Example(NamedTuple):
     inputs: list[tuple[int, float]]  # skip-gram: the centre; CBOW: its contexts
     outputs: list[tuple[int, float]]  # a positive; blocks, skip-gram: all contexts of the centre
     negatives: list[tuple[int, float]]  # of the positive; blocks: of the centre's group
+    path: tuple[int, ...] = ()  # of hierarchical softmax the positive's, `huffman.paths`
 
 
 def show_step(config: RunConfig, number: int, examples: int) -> None:
@@ -88,21 +89,24 @@ def _copy(params: Params) -> Params:
     return jax.tree.map(lambda table: np.array(table, copy=True), params)
 
 
-def examples_of(batch: Batch | BlockBatch, static: StaticConfig) -> Iterator[Example]:
+def examples_of(batch: Batch | PathBatch | BlockBatch, static: StaticConfig) -> Iterator[Example]:
     """A batch's examples, in its order; slots that weigh nothing are left out."""
     if isinstance(batch, BlockBatch):
         return _of_blocks(batch, static)
-    return _of_pairs(batch, static)
+    return _of_pairs(batch)
 
 
-def _of_pairs(batch: Batch, static: StaticConfig) -> Iterator[Example]:
+def _of_pairs(batch: Batch | PathBatch) -> Iterator[Example]:
     """An example a positive."""
-    del static
     for row, slot in zip(*np.nonzero(batch.weights), strict=True):
         inputs = _weighted(batch.inputs[row], batch.input_weights[row])
         positive = _weighted(
             batch.positives[row, slot : slot + 1], batch.weights[row, slot : slot + 1]
         )
+        if isinstance(batch, PathBatch):
+            path = tuple(int(turn) for turn in batch.paths[row, slot] if turn)
+            yield Example(inputs, positive, [], path)
+            continue
         negatives = _weighted(batch.negatives[row, slot], batch.negative_weights[row, slot])
         yield Example(inputs, positive, negatives)
 
@@ -135,10 +139,16 @@ def lines(config: RunConfig, vocab: Vocab, step: Step, count: int) -> list[str]:
     told += [_loss(config, vocab, step)]
     words = _words_of_tables(shown)
     names = ("input embeddings (the word vectors)", "output embeddings")
-    tables = zip(names, words, step.before, step.after, strict=True)
-    for name, ids, before, after in tables:
-        told += ["", *_rows(name, ids, before, after, vocab)]
+    rows = vocab.words, _nodes(vocab) if LOSSES[config.loss].paths else vocab.words
+    tables = zip(names, words, step.before, step.after, rows, strict=True)
+    for name, ids, before, after, named in tables:
+        told += ["", *_rows(name, ids, before, after, named)]
     return told
+
+
+def _nodes(vocab: Vocab) -> tuple[str, ...]:
+    """What a tree's output embeddings belong to; no node has the last."""
+    return *(f"node {number}" for number in range(len(vocab.words) - 1)), "no node"
 
 
 def _head(config: RunConfig, step: Step, shown: int) -> str:
@@ -152,7 +162,7 @@ def _head(config: RunConfig, step: Step, shown: int) -> str:
     )
 
 
-def _count(batch: Batch | BlockBatch, static: StaticConfig) -> int:
+def _count(batch: Batch | PathBatch | BlockBatch, static: StaticConfig) -> int:
     """How many examples a batch has."""
     if isinstance(batch, BlockBatch):
         return np.count_nonzero(batch.context_weights.any(axis=-1))
@@ -165,11 +175,13 @@ def _examples(vocab: Vocab, shown: Sequence[Example], static: StaticConfig) -> l
     heads = ("centre", "contexts" if shared else "context")
     heads = heads if static.model == "skipgram" else ("contexts", "centre")
     heads = tuple(h + "*weight" if shared and h == "contexts" else h for h in heads)
-    cells = [(*heads, "weight of each negative" if shared else "negatives")]
+    last = "code of its path" if LOSSES[static.loss].paths else "negatives"
+    cells = [(*heads, "weight of each negative" if shared else last)]
     width = max((_width(vocab.words[i]) for one in shown for i, _ in one.negatives), default=0)
     for one in shown:
         text = _range(one.negatives) if shared else _words(vocab, one.negatives, width)
         text = "all other words" if LOSSES[static.loss].vocabulary else text
+        text = _code(one.path) if one.path else text
         cells.append((_words(vocab, one.inputs), _words(vocab, one.outputs), text))
     first, second = (max(_width(row[i]) for row in cells) for i in (0, 1))
     told = [f"{_padded(a, first)} -> {_padded(b, second)} | {c}".rstrip() for a, b, c in cells]
@@ -182,6 +194,12 @@ def _examples(vocab: Vocab, shown: Sequence[Example], static: StaticConfig) -> l
         lines.append(line)
         group = ids
     return lines
+
+
+def _code(path: Sequence[int]) -> str:
+    """A word's code, and the nodes at which it turns."""
+    code = "".join("1" if turn < 0 else "0" for turn in path)
+    return f"{code} at nodes {' '.join(str(abs(turn) - 1) for turn in path)}"
 
 
 def _group(vocab: Vocab, ids: Sequence[int], static: StaticConfig) -> list[str]:
@@ -219,18 +237,23 @@ def _loss(config: RunConfig, vocab: Vocab, step: Step) -> str:
 def _words_of_tables(shown: Sequence[Example]) -> tuple[list[int], list[int]]:
     """Ids of the examples' words in each table, the first example's first."""
     of_input = (i for one in shown for i, _ in one.inputs)
-    of_output = (i for one in shown for i, _ in [*one.outputs, *one.negatives])
+    of_output = (
+        i
+        for one in shown
+        for i in [abs(turn) - 1 for turn in one.path]
+        or [word for word, _ in [*one.outputs, *one.negatives]]
+    )
     return list(dict.fromkeys(of_input)), list(dict.fromkeys(of_output))
 
 
 def _rows(
-    name: str, ids: Sequence[int], before: np.ndarray, after: np.ndarray, vocab: Vocab
+    name: str, ids: Sequence[int], before: np.ndarray, after: np.ndarray, named: Sequence[str]
 ) -> list[str]:
     """Rows of a table before and after, at last one that stayed; and which moved."""
     moved = np.any(before != after, axis=1)
     stayed = np.flatnonzero(~moved)[:1].tolist()
     ids = [*[i for i in ids if i not in stayed][: ROWS - len(stayed)], *stayed]
-    width = max((_width(vocab.words[i]) for i in ids), default=0)
+    width = max((_width(named[i]) for i in ids), default=0)
     numbers = min(NUMBERS, before.shape[1])
     changes = np.abs(after - before).max(axis=1)
     digits = _digits(changes[ids])
@@ -241,8 +264,8 @@ def _rows(
             for table in (before, after)
         )
         change = f"changed by {changes[i]:.1e}" if moved[i] else "stayed"
-        told.append(f"  {_padded(vocab.words[i], width)} {old} -> {new}  {change}")
-    return [*told, _moved(np.flatnonzero(moved), len(moved), vocab)]
+        told.append(f"  {_padded(named[i], width)} {old} -> {new}  {change}")
+    return [*told, _moved(np.flatnonzero(moved), len(moved), named)]
 
 
 def _digits(changes: np.ndarray) -> int:
@@ -251,10 +274,10 @@ def _digits(changes: np.ndarray) -> int:
     return int(np.clip(1 - np.floor(np.log10(most)), 4, 7)) if most else 4
 
 
-def _moved(ids: np.ndarray, rows: int, vocab: Vocab) -> str:
+def _moved(ids: np.ndarray, rows: int, named: Sequence[str]) -> str:
     """How many rows moved, and which, as far as a line holds them."""
     head = f"  {len(ids):,} of {rows:,} rows moved"
-    words = " ".join(vocab.words[i] for i in ids[:WIDTH])
+    words = " ".join(named[i] for i in ids[:WIDTH])
     listed = wrap(words, WIDTH - len(head), break_on_hyphens=False, break_long_words=False)
     more = " .." if len(listed) > 1 or len(ids) > WIDTH else ""
     return head + (f": {listed[0]}{more}" if listed else "")

@@ -12,6 +12,7 @@ from experiments.runs import rundir
 from w2v_jax.checkpoint import Checkpoints, checksum
 from w2v_jax.counting import counted
 from w2v_jax.data.vocab import counts_text, load_counts
+from w2v_jax.losses import LOSSES
 from w2v_jax.types import UserError, Vocab
 from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors.word_vectors import WordVectors
@@ -48,7 +49,7 @@ def earlier(config: RunConfig) -> Pretrained | None:
 
 def _of_run(path: Path, config: RunConfig) -> Pretrained:
     """A run directory: its newest checkpoint, or its vectors where it has none."""
-    rundir.fingerprint_of(path)  # or it is of a newer format
+    about = rundir.fingerprint_of(path)  # or it is of a newer format
     if not (path / rundir.VOCAB).exists():
         raise UserError(f"--continue_from={path}: holds no run ({rundir.VOCAB})")
     vocab = load_counts(str(path / rundir.VOCAB))
@@ -67,7 +68,23 @@ def _of_run(path: Path, config: RunConfig) -> Pretrained:
         words = saved.about["ledger"]["words"] + saved.about["words_before"]
     except KeyError as error:
         raise UserError(f"--continue_from={path}: its checkpoint is no single run's") from error
+    before = (about or {"flags": {}})["flags"].get("loss", config.loss)
+    if LOSSES[config.loss].paths or (before in LOSSES and LOSSES[before].paths):
+        arrays = _without_nodes(path, config, arrays)
     return _earlier(vocab, arrays, words)
+
+
+def _without_nodes(path: Path, config: RunConfig, arrays: dict) -> dict:
+    """The input embeddings alone: a tree's output embeddings are its nodes', not words'.
+
+    Raises UserError where the optimiser is to go on.
+    """
+    told = f"of {path} the input embeddings alone go on, as with hierarchical softmax output rows "
+    told += "belong to a tree's nodes"
+    if config.continue_schedule:
+        raise UserError(f"--continue_schedule: {told}")
+    console.note(told)
+    return {INPUT: arrays[INPUT]}
 
 
 def _of_vectors(path, vocab: Vocab | None) -> Pretrained:
