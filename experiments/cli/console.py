@@ -159,8 +159,13 @@ def judged(rows: Iterable) -> str:
 
 def similar(wv: WordVectors, words: Iterable[str], topk: int) -> tuple[str, list[str]]:
     """A line a word, its nearest neighbours with their cosines; and lines about unknown words."""
-    ids, unknown = similarity.find_all(wv.words, list(words))
+    words = list(words)
+    by_subwords = [word for word in words if word not in wv and wv.has_vector(word)]
+    ids, unknown = similarity.find_all(wv.words, [w for w in words if w not in by_subwords])
     lines = []
+    for word in by_subwords:
+        told = ", ".join(f"{near} {score:.3f}" for near, score in wv.most_similar(word, topk))
+        lines.append(f"  {word} (unknown, by its n-grams) -> {told}")
     if ids:
         near, cosines = similarity.most_similar(wv.vectors, ids, topk, wv.untrained)
         for query, row, values in zip(ids, near, cosines, strict=True):

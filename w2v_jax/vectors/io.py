@@ -25,6 +25,7 @@ from w2v_jax.vectors import (
     npz,
     parquet_format,
     safetensors_format,
+    subwords,
     text_format,
 )
 from w2v_jax.vectors.rows import Note
@@ -76,11 +77,11 @@ def warn(line: str) -> None:
 def load(path, limit: int | None = None, note: Note = warn) -> WordVectors:
     """The vectors in a file, whatever it is called: packed or not, alone in a zip, or in a pipe.
 
-    word2vec's text and binary, GloVe's and fastText's text, npz, safetensors, Parquet and gensim's
-    KeyedVectors. limit: the first so many words; of text, binary and tables in files of their own
-    no more than these are read. Rows that cannot be used are left out, and `note` is given one line
-    about them. FILE.zip/MEMBER is a file within a zip. Raises UserError for a file that is none of
-    these, and for one that is cut short.
+    word2vec's text and binary, GloVe's and fastText's text, fastText's .bin, npz, safetensors,
+    Parquet and gensim's KeyedVectors. limit: the first so many words; of text, binary and tables in
+    files of their own no more than these are read. Rows that cannot be used are left out, and
+    `note` is given one line about them. FILE.zip/MEMBER is a file within a zip. Raises UserError
+    for a file that is none of these, and for one that is cut short.
     """
     whole = isinstance(limit, int | np.integer) and not isinstance(limit, bool)
     if limit is not None and (not whole or limit < 1):
@@ -119,6 +120,8 @@ def _of_file(path, file: BinaryIO, limit: int | None, note: Note) -> WordVectors
     head = file.peek(kinds.HEAD)[: kinds.HEAD]
     if kinds.is_pickle(head):
         return keyed_vectors.read(path, file, limit, note)
+    if subwords.is_fasttext(head):
+        return subwords.read(path, file, limit, note)
     if kinds.is_parquet(head):
         return parquet_format.read(path, file, limit, note)
     if kinds.packing(head):

@@ -46,8 +46,24 @@ def combination(
     unit = unit_rows(vectors)
     ids = np.asarray(ids, np.int32)
     total = jnp.sum(unit[ids] * jnp.asarray(signs, unit.dtype)[:, None], axis=0, keepdims=True)
+    return _nearest(unit, total, topk, np.union1d(ids, np.asarray(left_out, np.int64)))
+
+
+def nearest(
+    vectors, target: np.ndarray, topk: int, left_out: Sequence[int] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """The topk words nearest to any vector: cos(x, target).
+
+    vectors [V, D], target [D] -> ids [topk] int32, cosines [topk] float32, best first. left_out:
+    ids that are no answers.
+    """
+    unit, row = unit_rows(vectors), jnp.asarray(target, jnp.float32)[None, :]
+    return _nearest(unit, row, topk, np.unique(np.asarray(left_out, np.int64)))
+
+
+def _nearest(unit, total, topk: int, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scores = np.array(_dots(unit_rows(total), unit)[0])
-    out = np.union1d(ids, np.asarray(left_out, np.int64)).astype(np.int64)
+    out = out.astype(np.int64)
     scores[out] = -np.inf
     best = np.argsort(-scores, kind="stable")[: max(0, min(topk, len(scores) - len(out)))]
     return best.astype(np.int32), scores[best]

@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from w2v_jax.vectors.subwords import Subwords
 
 from w2v_jax.counting import counted
 from w2v_jax.types import UserError
@@ -20,6 +24,7 @@ class WordVectors:
     vectors: np.ndarray  # [V, D] float32
     untrained: tuple[int, ...] = ()  # ids of words that never had a context: no one's neighbours
     counts: np.ndarray | None = None  # [V] occurrences in the text; None: unknown
+    subwords: "Subwords | None" = None  # by which unknown words have vectors
 
     def __len__(self) -> int:
         return len(self.words)
@@ -31,9 +36,17 @@ class WordVectors:
             any(normalize(form, word) in self._ids for form in ("NFC", "NFD")) or word in self._ids
         )
 
+    def has_vector(self, word: str) -> bool:
+        """Whether it is a word of the vocabulary, or has subwords that have vectors."""
+        return word in self or self._of_subwords(word) is not None
+
     def __getitem__(self, word: str) -> np.ndarray:
-        """The vector of a word, [D]. Raises UserError where there is none."""
-        return self.vectors[self._id(word)]
+        """The vector of a word, [D]; of subwords also that of an unknown one.
+
+        Raises UserError where there is none.
+        """
+        unknown = self._of_subwords(word)
+        return self.vectors[self._id(word)] if unknown is None else unknown
 
     def __repr__(self) -> str:
         return f"WordVectors({counted(len(self), 'word')}, D {self.vectors.shape[1]})"
@@ -47,6 +60,7 @@ class WordVectors:
             self.vectors[:count],
             tuple(i for i in self.untrained if i < count),
             None if self.counts is None else self.counts[:count],
+            self.subwords,
         )
 
     def most_similar(
@@ -55,23 +69,23 @@ class WordVectors:
         """The words with the greatest cosine: [(word, cosine)], best first.
 
         To one word; or to a sum of several, those of `negative` subtracted: most_similar(["king",
-        "woman"], negative=["man"]). Raises UserError where a word is not in the vocabulary.
+        "        woman"], negative=["man"]). Raises UserError where a word has no vector.
         Source: gensim's most_similar.
         """
         _check_topn(topn)
+        words = [word] if isinstance(word, str) else list(word)
+        negative = [negative] if isinstance(negative, str) else list(negative)
+        if any(self._of_subwords(each) is not None for each in [*words, *negative]):
+            return self._near_unknown(words, negative, topn)
         if isinstance(word, str) and not len(negative):
             ids, scores = similarity.most_similar(
                 self.vectors, [self._id(word)], topn, self.untrained
             )
             return self._scored(ids[0], scores[0])
-        added = [word] if isinstance(word, str) else list(word)
-        if isinstance(negative, str):
-            negative = [negative]
-        words = [*added, *negative]
-        if not words:
+        if not [*words, *negative]:
             raise UserError("`word`: no word is given")
-        signs = [1] * len(added) + [-1] * len(negative)
-        chosen = [self._id(each) for each in words]
+        signs = [1] * len(words) + [-1] * len(negative)
+        chosen = [self._id(each) for each in [*words, *negative]]
         ids, scores = similarity.combination(self.vectors, chosen, signs, topn, self.untrained)
         return self._scored(ids, scores)
 
@@ -118,8 +132,26 @@ class WordVectors:
         found = self._ids.get(word)
         return similarity.find(self.words, word) if found is None else found
 
+    def _of_subwords(self, word: str) -> np.ndarray | None:
+        """The vector of an unknown word, where there are subwords and it has some."""
+        if self.subwords is None or word in self or not isinstance(word, str):
+            return None
+        return self.subwords.vector(word)
+
+    def _near_unknown(
+        self, added: Sequence[str], subtracted: Sequence[str], topn: int
+    ) -> list[tuple[str, float]]:
+        """The words nearest to a sum of which a word is not in the vocabulary."""
+        words = [*added, *subtracted]
+        signs = np.array([1.0] * len(added) + [-1.0] * len(subtracted))
+        known = [self._id(word) for word in words if word in self]
+        left_out = [*known, *self.untrained]
+        target = (signs @ self._unit(words)).astype(np.float32)
+        ids, scores = similarity.nearest(self.vectors, target, topn, left_out)
+        return self._scored(ids, scores)
+
     def _unit(self, words: Sequence[str]) -> np.ndarray:
-        rows = self.vectors[[self._id(word) for word in words]].astype(np.float64)
+        rows = np.stack([self[word] for word in words]).astype(np.float64)
         length = np.linalg.norm(rows, axis=1, keepdims=True)
         return rows / np.where(length > 0, length, 1)
 
