@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fuzzing import cases
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.test_util import check_grads
@@ -55,6 +56,7 @@ def test_codes_are_those_of_word2vec_c():
 counts_of = st.lists(st.integers(1, 10**9), min_size=2, max_size=60)
 
 
+@cases(100)
 @given(counts_of)
 def test_the_tree_is_a_whole_one_of_least_cost(counts):
     counts = sorted(counts, reverse=True)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from fuzzing import cases
 from hypothesis import given
 from hypothesis import strategies as st
 from scripts import start
@@ -95,6 +96,7 @@ def test_the_two_scores_are_their_formulas():
     assert Phrases.learn(sentences, 5, 0.1, score="npmi").score_of("a", "b") == -math.inf
 
 
+@cases(200)
 @given(st.lists(st.lists(st.sampled_from("abcd"), max_size=8), min_size=1, max_size=20))
 def test_joining_leaves_the_words_in_their_order(sentences):
     if not any(sentences):

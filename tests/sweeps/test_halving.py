@@ -7,6 +7,7 @@ import signal
 
 import numpy as np
 import pytest
+from fuzzing import cases
 from hypothesis import given
 from hypothesis import strategies as st
 from scripts import QUICK, start, text_of
@@ -312,12 +313,14 @@ def test_flags_of_halving_are_idle_without_it(capsys, texts, tmp_path):
     assert said in capsys.readouterr().err
 
 
+@cases(200)
 @given(st.integers(2, 5), st.integers(1, 4), st.integers(1, 60), st.integers(1, 60))
 def test_rungs_are_the_first_times_powers_of_the_factor(factor, first, epochs, of):
     rungs = {first * factor**k for k in range(10)}
     assert Rule(factor, first, LOSS).is_rung(epochs, of) == (epochs in rungs and epochs < of)
 
 
+@cases(200)
 @given(st.lists(st.floats(0, 9) | st.just(math.inf), min_size=1, max_size=30), st.integers(2, 5))
 def test_the_best_share_goes_on(costs, factor):
     rule = Rule(factor, 1, LOSS)

@@ -46,6 +46,7 @@ def model(tmp_path_factory):
     return made.wv, path
 
 
+@cases(300)
 @given(st.text(min_size=1, max_size=12), st.integers(1, 5), st.integers(0, 4), st.integers(1, 2000))
 def test_hashes_are_fasttexts(word, shortest, more, buckets):
     inner = pytest.importorskip("gensim.models.fasttext_inner")
