@@ -10,7 +10,7 @@ from w2v_jax import heldout_text, runs
 from w2v_jax.config import Config, make
 from w2v_jax.data import preparation, sources
 from w2v_jax.data.corpus import Corpus
-from w2v_jax.data.phrases import Phrases
+from w2v_jax.data.phrases import Phrases, joined_lines
 from w2v_jax.data.sentences import checked
 from w2v_jax.defaults import resolve
 from w2v_jax.types import TextSettings, UserError
@@ -40,7 +40,7 @@ def train(
     `changes`: train(text, dim=200, model="cbow"). heldout: a text that is not trained on; its loss
     and perplexity are in the history where an epoch ends. early_stopping: end after so many epochs
     on end without a better one, with the tables of the best (0: never). phrases: of
-    `Phrases.learn`, joined in the text. progress: True, a bar; False, none; None, a bar in a
+    `Phrases.learn`, joined in both texts. progress: True, a bar; False, none; None, a bar in a
     notebook or a terminal; or a function of each line of the history.
     Raises UserError, which names the argument, for values that a Config can't have, and where there
     is nothing to train on.
@@ -52,12 +52,16 @@ def train(
     config = resolve(config, corpus)
     corpus = corpus.resampled(config.resample)
     stopping = checked_patience(early_stopping, heldout is not None)
-    windows = None if heldout is None else windows_of(heldout, corpus, config)
+    windows = None if heldout is None else windows_of(heldout, corpus, config, phrases)
     return runs.run(corpus, config, seed, progress, windows, stopping)
 
 
-def windows_of(text: Text, corpus: Corpus, config: Config) -> heldout_text.Windows:
+def windows_of(
+    text: Text, corpus: Corpus, config: Config, phrases: Phrases | None = None
+) -> heldout_text.Windows:
     """The windows of a text that is not trained on, as ids of the corpus's vocabulary.
+
+    phrases: joined in it, unless it is a Corpus.
 
     Raises UserError where it can't be read, or where no window is left.
     """
@@ -65,13 +69,18 @@ def windows_of(text: Text, corpus: Corpus, config: Config) -> heldout_text.Windo
     how = preparation.checked(config.lower, config.tokens, config.encoding)
 
     def prepared(words):
-        return how.words(" ".join(words)).split()
+        words = how.words(" ".join(words)).split()
+        return phrases.joined(words) if phrases else words
 
     if isinstance(text, str | Path) and not str(text).strip():
         raise UserError("`heldout`: names no file")
     lines: Iterable[list[str]]
     if isinstance(text, str | Path):
         paths = sources.locate("", corpus=str(text), argument="heldout").paths
+        if phrases:
+            lines = joined_lines(paths, how, phrases)
+            found = heldout_text.of_lines(lines, corpus.vocab, unk=unk, eos=eos, name=str(text))
+            return heldout_text.windows(found, WINDOW)
         found = heldout_text.read(paths, corpus.vocab, unk=unk, eos=eos, how=how)
         return heldout_text.windows(found, WINDOW)
     if isinstance(text, Corpus):
@@ -84,6 +93,7 @@ def windows_of(text: Text, corpus: Corpus, config: Config) -> heldout_text.Windo
         lines = ([words[i] for i in text.ids[a:b]] for a, b in zip(begins, ends, strict=True))
     else:
         lines = checked(text, "heldout")
+    phrases = None if isinstance(text, Corpus) else phrases
     found = heldout_text.of_lines(map(prepared, lines), corpus.vocab, unk=unk, eos=eos)
     return heldout_text.windows(found, WINDOW)
 
@@ -103,10 +113,8 @@ def checked_patience(early_stopping: int, measured: bool) -> int:
 
 def corpus_of(text: Text, config: Config, phrases: Phrases | None = None) -> Corpus:
     """A text as a corpus by the config's fields, its phrases joined; a Corpus as it is."""
-    if phrases is not None and not isinstance(phrases, Phrases):
-        raise UserError("`phrases`: give what Phrases.learn(text) makes")
     if isinstance(text, Corpus):
-        if phrases:
+        if phrases is not None:
             raise UserError("`phrases`: a Corpus has its words: give the text")
         return text
     settings = config.text_settings()

@@ -34,10 +34,12 @@ def make_hyper(corpus: Corpus, config: Config | None = None, **changes) -> Hyper
 def stack(hypers: list[HyperParams]) -> HyperParams:
     """Hyperparameters of several trainings as one, each leaf with a leading axis, for a vmap.
 
-    Raises UserError where there are none.
+    Raises UserError where there are none, and where some are of hierarchical softmax.
     """
     if not hypers:
         raise UserError("`hypers`: holds none")
+    if len({hyper.paths is None for hyper in hypers}) > 1:
+        raise UserError("`hypers`: are of hierarchical softmax and of other losses")
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *hypers)
 
 

@@ -22,6 +22,7 @@ from w2v_jax.table_ops import look_up
 from w2v_jax.types import HyperParams, Params, StaticConfig, UserError
 
 ROWS, WORDS = 128, 8192  # scores at a time, of so many centres with so many words: 4 MB
+NODES = 2**22  # scores of a tree's nodes at a time
 PAIRS = 2**15  # pairs whose embeddings are gathered at a time
 
 
@@ -59,7 +60,8 @@ def measure(
     softmax -log softmax(s)_o. A pair weighs keep(c) keep(o) times as much, a centre of CBOW keep(c)
     times: the mean over all draws of what subsampling leaves, but for windows that reach further
     where words between are left out (and CBOW's contexts are all there). None `without_loss`. A
-    loss of one's own takes its terms l(s, 1) and l(s, 0) in place of the two logarithms.
+    loss of one's own takes its terms l(s, 1) and l(s, 0) in place of the two logarithms. Of
+    hierarchical softmax it is -log p(o) itself, and s_w = log p(w) below.
 
     -log p, whose mean is the logarithm of the perplexity, asks how probable the text itself is, p
     normalised over the whole vocabulary. Skip-gram: p(context o | centre c); CBOW: p(centre o |
@@ -111,7 +113,7 @@ def _skipgram(
             model.gather(params.input, types), params.output, hyper, static, perplexity
         )
 
-    every = jax.lax.map(of_types, *_in_chunks(ROWS, windows.types))
+    every = jax.lax.map(of_types, *_in_chunks(_rows(params, hyper), windows.types))
     every = jax.tree.map(lambda x: x.reshape(-1), every)
 
     def of_centres(part):
@@ -157,8 +159,14 @@ def _cbow(
         return _sums(own, centres[:, None], every, real, kept, hyper, static)
 
     return jax.lax.map(
-        of_centres, _in_chunks(ROWS, windows.contexts, windows.weights, windows.centres)
+        of_centres,
+        _in_chunks(_rows(params, hyper), windows.contexts, windows.weights, windows.centres),
     )
+
+
+def _rows(params: Params, hyper: HyperParams) -> int:
+    """Hidden vectors at a time: of paths fewer where there are many words, as nodes' scores are."""
+    return ROWS if hyper.paths is None else max(1, min(ROWS, NODES // len(params.output)))
 
 
 def _of_vocabulary(

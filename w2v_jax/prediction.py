@@ -18,7 +18,8 @@ def centre_log_probs(
 
     CBOW: softmax_w(h . u_w + b_w), h the mean of the contexts' input embeddings, u the output
     embeddings, b = log Pn - log keep what turns scores of negative sampling into log probabilities
-    (`heldout.correction`). Skip-gram: contexts count as independent of each other given the centre,
+    (`heldout.correction`); of hierarchical softmax log p(w | h) stands for h . u_w. Skip-gram:
+    contexts count as independent of each other given the centre,
       p(w | o_1 .. o_n) ~ p(w)^(1 - n) prod_i p(w | o_i),  p(w | o) = softmax_w(v_o . u_w + b_w),
     v the input embeddings and p(w) the share of w in the text: a pair is trained both ways.
 

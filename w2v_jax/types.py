@@ -79,7 +79,7 @@ class Params(NamedTuple):
     """The two embedding tables."""
 
     input: jax.Array  # [V, D] the word vectors: centres (skip-gram), contexts (CBOW)
-    output: jax.Array  # [V, D] output embeddings: contexts (skip-gram), centres (CBOW)
+    output: jax.Array  # [V, D] output embeddings: contexts (skip-gram), centres (CBOW); or nodes
 
 
 class Batch(NamedTuple):

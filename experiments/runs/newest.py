@@ -10,6 +10,7 @@ from experiments.cli.config import EXPORTED, RunConfig
 from experiments.runs import fingerprint, rundir
 from w2v_jax.checkpoint import Checkpoints, Saved
 from w2v_jax.data.vocab import load_counts
+from w2v_jax.losses import LOSSES
 from w2v_jax.types import Params, UserError, Vocab
 from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors.word_vectors import WordVectors
@@ -55,6 +56,12 @@ def of_run(run: Path, table: str = "") -> Newest:
             f"note: {run} has not ended; this is its state at step {saved.step:,}, epoch {epoch}"
         )
     params, vocab = _tables(run, saved)
+    loss = (about["flags"] if about else {}).get("loss", "")
+    if loss in LOSSES and LOSSES[loss].paths and (table or own) != "input":
+        raise UserError(
+            f"--export_vectors={table or own}: the output embeddings of --loss={loss} are a tree's "
+            "nodes, not words"
+        )
     wv = WordVectors(vocab.words, exported(params, table or own), counts=vocab.counts)
     wv = rundir.with_untrained(run, wv)
     return Newest(wv, None if ended else saved.step, None if ended else epoch)

@@ -1,9 +1,11 @@
 """A text's phrases: counted, told, and joined in a new text."""
 
 import contextlib
+import dataclasses
 import gzip
 import heapq
 import lzma
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,11 +19,12 @@ from experiments.report.tables import counted
 from w2v_jax.config import Config
 from w2v_jax.data import phrases, preparation, sources
 from w2v_jax.data.phrases import CONNECTORS, MOST_TYPES, THRESHOLDS, Phrases
-from w2v_jax.data.writing import whole_file
+from w2v_jax.data.writing import is_stream, whole_file
 from w2v_jax.types import UserError
 
 PACK = {".gz": gzip.open, ".xz": lzma.open}
 SHOWN = 10  # phrases that are told
+ENGLISH = "english"
 PREPARED = ("lower", "tokens", "encoding")
 
 
@@ -59,7 +62,10 @@ def main() -> None:
     began = time.perf_counter()
     with console.reading_bar(paths) as bar:
         read = phrases.lines(paths, how, bar.update)
-        found = _learned(line.words for line in read)
+        try:
+            found = _learned((line.words for line in read), how.lower)
+        except UserError as error:
+            raise UserError(str(error).replace("`text`", f"`corpus={values.corpus}`")) from error
     told: Counter[str] = Counter()
     with _written(output) as file, console.reading_bar(paths) as bar:
         for line in phrases.lines(paths, how, bar.update):
@@ -67,13 +73,15 @@ def main() -> None:
             told.update(word for word, is_phrase in words if is_phrase)
             joined = " ".join(word for word, _ in words)
             file.write((joined + ("\n" if line.ends else " ")).encode("utf-8"))
-    print(_report(found, told, output, time.perf_counter() - began))
+    tell = console.log if is_stream(output) else print
+    tell(_report(found, told, output, time.perf_counter() - began))
 
 
-def _learned(sentences: Iterator[list[str]]) -> Phrases:
+def _learned(sentences: Iterator[list[str]], lower: bool) -> Phrases:
+    """The phrases by the flags, of a text that is prepared already."""
     values = flags.FLAGS
-    connectors = CONNECTORS if values.connectors == ["english"] else values.connectors
-    return Phrases.learn(
+    connectors = [w for one in values.connectors for w in (CONNECTORS if one == ENGLISH else [one])]
+    found = Phrases.learn(
         sentences,
         values.min_count,
         values.threshold,
@@ -82,13 +90,19 @@ def _learned(sentences: Iterator[list[str]]) -> Phrases:
         connectors=connectors,
         max_types=values.max_types,
     )
+    return dataclasses.replace(found, lower=lower)
 
 
 def _check(output: Path, paths: tuple[str, ...]) -> None:
     """Raises UserError where the output may not be written, or the text not be read twice."""
-    if output.suffix in (".bz2", ".zst", ".zip"):
+    if output.suffix.lower() in (".bz2", ".zst", ".zip"):
         raise UserError(f"--output={output}: is packed as .gz or .xz, or plain")
-    if output.exists() and not flags.FLAGS.overwrite:
+    if output.is_dir() or not output.parent.is_dir():
+        what = "is a folder" if output.is_dir() else "its folder isn't there"
+        raise UserError(f"--output={output}: {what}")
+    if not is_stream(output) and not os.access(output.parent, os.W_OK):
+        raise UserError(f"--output={output}: its folder can't be written in")
+    if output.exists() and not is_stream(output) and not flags.FLAGS.overwrite:
         raise UserError(f"--output={output}: is there; another file, or --overwrite")
     for path in paths:
         file = Path(path)
@@ -102,18 +116,25 @@ def _check(output: Path, paths: tuple[str, ...]) -> None:
 def _written(output: Path) -> Iterator[BinaryIO]:
     """The output, whole or not at all, packed as its name says."""
     with whole_file(output) as file:
-        if output.suffix not in PACK:
+        suffix = output.suffix.lower()
+        if suffix not in PACK:
             yield file
             return
-        with PACK[output.suffix](file, "wb") as packed:
+        with PACK[suffix](file, "wb") as packed:
             yield packed
 
 
 def _report(found: Phrases, told: Counter[str], output: Path, seconds: float) -> str:
     best = heapq.nlargest(SHOWN, told.items(), key=lambda item: item[1])
     lines = [f"  {phrase} ({count:,})" for phrase, count in best]
+    times = f", {counted(sum(told.values()), 'time')}" if told else ""
     head = (
-        f"{counted(len(told), 'phrase')} {counted(sum(told.values()), 'time')} in "
-        f"{counted(found.words, 'word')}, {seconds:.0f} s: {output}"
+        f"{counted(len(told), 'phrase')}{times}, in {counted(found.words, 'word')}, "
+        f"{seconds:.0f} s: {output}"
     )
+    if found.forgotten:
+        head += (
+            f"\n--max_types: words and pairs of fewer than {found.forgotten + 1} occurrences were "
+            "forgotten while the text was read"
+        )
     return "\n".join([head, *(["the most frequent:", *lines] if lines else [])])

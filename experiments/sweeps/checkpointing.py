@@ -34,7 +34,7 @@ class Source(NamedTuple):
     epoch: int
     seconds: float
     arrays: dict[str, np.ndarray]  # [S, ..] each
-    about: dict  # what else was saved with them
+    about: Mapping = MappingProxyType({})  # what else was saved with them
 
     def rows(self, trials: Sequence[Trial], base: RunConfig) -> list[int]:
         """Where these are in the arrays; [] where one of them isn't."""

@@ -52,6 +52,8 @@ def known(folder: Path) -> Known:
         return NOTHING
     results = opened(folder)
     settings, flags = results.settings, {}
+    if not {"axes", "flags"} <= settings.keys():
+        raise UserError(f"--workdir={folder}: holds results of something else ({SETTINGS})")
     for line in results.lines:
         flags[line["member"]] = flags_of(line, settings["flags"])
     if (folder / NUMBERS).exists():

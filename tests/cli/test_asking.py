@@ -30,7 +30,7 @@ def error_of(capsys, *arguments):
     [
         *(("--size=4", "--dim"), ("-size 4", "--dim"), ("--vector_size=4", "--dim")),
         *(("--iter=3", "--epochs"), ("-threads 4", "all cores"), ("--workers=2", "all cores")),
-        *(("--limit=9", "read whole"), ("--sg=1", "--model=skipgram"), ("--hs=1", "no hierarch")),
+        *(("--limit=9", "read whole"), ("--sg=1", "--model=skipgram"), ("--hs=1", "--loss=hier")),
         *(("-train t.txt", "--corpus"), ("-output v", "--workdir"), ("-minCount 1", "--min_count")),
         *(("-lr .1", "--learning_rate"), ("-ws 3", "--window"), ("-cbow 0", "--model=cbow")),
     ],

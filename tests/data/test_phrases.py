@@ -147,6 +147,14 @@ def test_the_library_joins_phrases(tmp_path):
         assert run.vectors.words == expected.vocab.words and "new_york" in run.vectors.words
     found = w2v.Corpus.from_files(path, min_count=2, phrases=ours)
     assert found.ids.tolist() == expected.ids.tolist() and found.sha256 == expected.sha256
+    heldout = tmp_path / "heldout.txt"
+    heldout.write_text("".join(" ".join(line) + "\n" for line in sentences[:40]))
+    given = dict(dim=4, epochs=1, min_count=2, progress=False, phrases=ours)
+    joined = [ours.joined(line) for line in sentences[:40]]
+    expected_loss = w2v.train(lines, heldout=joined, **{**given, "phrases": None}).history[-1]
+    for text in (sentences[:40], str(heldout)):
+        found_loss = w2v.train(sentences, heldout=text, **given).history[-1]
+        assert found_loss["heldout_loss"] == expected_loss["heldout_loss"]
     with pytest.raises(UserError, match="`phrases`: a Corpus has its words"):
         w2v.train(expected, phrases=ours)
     with pytest.raises(UserError, match=r"`phrases`: give what Phrases\.learn"):
@@ -158,13 +166,20 @@ def test_the_library_joins_phrases(tmp_path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        (dict(threshold="3"), "`threshold=3`: not a number"),
+        (dict(delimiter=3), "`delimiter=3`: must be letters"),
+        (dict(connectors=None), "`connectors`: give a list of words"),
+        (dict(connectors=["of the"]), "`connectors`: holds 'of the', which is no word"),
+        (dict(score=["npmi"]), "`score=['npmi']`: not one of"),
+        (dict(text=" "), "`text`: names no file"),
+        (dict(encoding="no"), "`encoding=no`: no encoding"),
         (dict(score="pmi"), "`score=pmi`: not one of default, npmi"),
         (dict(min_count=0), "`min_count=0`: must be a whole number"),
         (dict(max_types=0), "`max_types=0`: must be a whole number"),
         (dict(score="npmi", threshold=2), "`threshold=2`: npmi lies between -1 and 1"),
         (dict(threshold=math.nan), "`threshold=nan`: not a number"),
         (dict(delimiter=" "), "`delimiter= `: must be letters"),
-        (dict(connectors="of the"), "`connectors`: is a text"),
+        (dict(connectors="of the"), "`connectors`: give a list of words"),
         (dict(text=[[]]), "`text`: holds no words"),
         (dict(text=[["a b"]]), "`text`: sentence 1 holds 'a b'"),
     ],
@@ -190,10 +205,15 @@ def test_the_command_writes_the_text_with_its_phrases(capsys, tmp_path):
     assert f"bank_of_america ({times})" in told and "ice_cream" in told
     assert start("phrases", *args) == 1
     assert f"--output={output}: is there" in capsys.readouterr().err
+    (blank := tmp_path / "blank.txt").write_text("\n \n")
     for wrong, said in (
         ([f"--corpus={text}", f"--output={text}", "--overwrite"], "is the text itself"),
         ([f"--corpus={text}"], "--output=FILE is missing"),
         ([f"--corpus={text}", f"--output={tmp_path / 'x.zst'}"], "is packed as .gz or .xz"),
+        ([f"--corpus={text}", f"--output={tmp_path}", "--overwrite"], "is a folder"),
+        ([f"--corpus={text}", f"--output={tmp_path / 'no' / 'x'}"], "its folder isn't there"),
+        ([f"--corpus={blank}", f"--output={tmp_path / 'x'}"], "blank.txt: holds no words"),
+        ([f"--corpus={text}", f"--output={tmp_path / 'x'}", "--connectors=a b"], "is no word"),
         ([f"--corpus={tmp_path / 'nothere'}", f"--output={tmp_path / 'x'}"], "--corpus="),
         ([f"--corpus={text}", f"--output={tmp_path / 'x'}", "--score=npmi", "--threshold=3"],
          "--threshold=3: npmi lies"),
@@ -201,3 +221,35 @@ def test_the_command_writes_the_text_with_its_phrases(capsys, tmp_path):
         assert start("phrases", *wrong) == 1
         assert said in capsys.readouterr().err.splitlines()[-1]
         assert not (tmp_path / "x").exists()
+
+
+def test_a_long_line_is_one_sentence_of_the_library(tmp_path, capsys):
+    words = [word for line in text_of(4000) for word in line]
+    assert len(words) > 2 * LONGEST
+    text, output = tmp_path / "text.txt", tmp_path / "out.txt"
+    text.write_text(f"{' '.join(words)}\nnew york\n")
+    assert start("phrases", f"--corpus={text}", f"--output={output}", "--threshold=2") == 0
+    ours = w2v.Corpus.from_files(text, phrases=Phrases.learn(text, threshold=2), min_count=1)
+    expected = w2v.Corpus.from_files(output, min_count=1)
+    assert ours.line_ends.tolist() == expected.line_ends.tolist() and len(ours.line_ends) == 2
+    assert ours.ids.tolist() == expected.ids[:].tolist() and ours.sha256 == expected.sha256
+
+
+def test_letters_and_what_was_forgotten_are_told(tmp_path, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text("New York is New York\n" * 9)
+    learned = Phrases.learn(text, 1, 0.1, lower=True)
+    assert learned.joined(["new", "york"]) == ["new_york"]
+    run = w2v.train(
+        str(text), phrases=learned, lower=True, dim=3, epochs=1, min_count=1, progress=False
+    )
+    assert "new_york" in run.vectors.words
+    with pytest.raises(
+        UserError, match="`lower=False`: the phrases were learned with `lower=True`"
+    ):
+        w2v.train(str(text), phrases=learned, dim=3, min_count=1)
+    with pytest.raises(UserError, match="`sentence`: is a text"):
+        learned.joined("new york")
+    args = f"--corpus={text}", f"--output={tmp_path / 'out'}", "--max_types=2", "--lower"
+    assert start("phrases", *args, "--connectors=is,english") == 0
+    assert "--max_types: words and pairs of fewer than" in capsys.readouterr().out

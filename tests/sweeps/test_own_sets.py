@@ -83,6 +83,14 @@ def test_a_folder_keeps_its_sets_and_takes_more(capsys, files):
     assert len(moved) == 15 and all("mine_spearman" in line for line in moved)
 
 
+def test_a_folder_of_something_else_is_refused(capsys, files):
+    (files / "out").mkdir()
+    (files / "out" / "settings.json").write_text('{"corpus_sha256": "a", "words": 3}')
+    (files / "out" / "results.jsonl").write_text('{"peer": "gensim", "member": 1}\n')
+    sweep(files, status=1)
+    assert "holds results of something else (settings.json)" in capsys.readouterr().err
+
+
 def test_trials_without_vectors_are_not_measured_later(capsys, files):
     sweep(files)
     sweep(files, f"--pairs={files / 'mine.tsv'}", status=1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from w2v_jax.counting import counted
 from w2v_jax.data import loader, preparation, resampling, sources
-from w2v_jax.data.phrases import Phrases, lines
+from w2v_jax.data.phrases import Phrases, joined_lines
 from w2v_jax.data.sentences import checked
 from w2v_jax.data.vocab import EOS, choose
 from w2v_jax.types import TextSettings, TokenizedText, UserError, Vocab
@@ -50,6 +50,7 @@ class Corpus:
         UserError where a sentence is no list of words, or none is left.
         """
         settings = TextSettings(reading, unk, min_count, max_vocab, lower=lower).check()
+        _check_phrases(phrases, lower)
         how = preparation.checked(lower, settings.tokens, settings.encoding)
         numbers: dict[str, int] = {}
         ids: list[int] = []
@@ -110,6 +111,7 @@ class Corpus:
             *(reading, unk, min_count, max_vocab, max_words, max_types, lower, tokens, encoding)
         )
         settings = given._replace(encoding=preparation.encoding_of(encoding)).check()
+        _check_phrases(phrases, lower)
         if phrases:
             return cls._with_phrases(source, settings, phrases, progress)
         return cls.load(source, settings, cache_dir=cache_dir, progress=progress)
@@ -127,7 +129,7 @@ class Corpus:
             if getattr(settings, name):
                 raise UserError(f"`{name}={getattr(settings, name)}`: not together with `phrases`")
         how = preparation.checked(settings.lower, settings.tokens, settings.encoding)
-        rows = (phrases.joined(line.words) for line in lines(source.paths, how, progress))
+        rows = joined_lines(source.paths, how, phrases, progress)
         made = cls.from_sentences(
             rows,
             settings.min_count,
@@ -201,6 +203,16 @@ class Corpus:
         lengths = np.diff(ends, prepend=begin)
         line[: end - begin] = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         return tokens, line
+
+
+def _check_phrases(phrases: Phrases | None, lower: bool) -> None:
+    """Raises UserError for what are no phrases, or those of a text in other letters."""
+    if phrases is None:
+        return
+    if not isinstance(phrases, Phrases):
+        raise UserError("`phrases`: give what Phrases.learn(text) makes")
+    if phrases.lower != lower:
+        raise UserError(f"`lower={lower}`: the phrases were learned with `lower={phrases.lower}`")
 
 
 def _located(path: str | Path) -> tuple[str, ...]:

@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from w2v_jax.counting import counted
 from w2v_jax.data import kinds
 from w2v_jax.data.preparation import PLAIN, Preparation
+from w2v_jax.data.preparation import checked as checked_preparation
 from w2v_jax.data.sentences import checked
 from w2v_jax.data.sources import locate, read_chunks
 from w2v_jax.types import UserError
@@ -51,6 +54,8 @@ class Phrases:
     score: str  # default | npmi
     delimiter: str
     connectors: frozenset[str]
+    lower: bool = False  # of a text in small letters
+    forgotten: int = 0  # words and candidates of fewer occurrences were forgotten; 0: none
 
     @classmethod
     def learn(
@@ -63,40 +68,40 @@ class Phrases:
         delimiter: str = "_",
         connectors: Iterable[str] = (),
         max_types: int = MOST_TYPES,
+        lower: bool = False,
+        tokens: str = "words",
+        encoding: str = "utf-8",
     ) -> "Phrases":
         """Counts the words and candidates of a text, which is read once.
 
         text: a file, a folder or a glob, a sentence a line; or sentences, each a list of words.
         threshold: that a score must be above (None: 10, of npmi 0.5). connectors: words that may
         stand within a phrase, and neither begin nor end one. Beyond max_types the rarest are
-        forgotten while it is read. Raises UserError for a value that is none, and where a sentence
-        is no list of words.
+        forgotten while it is read. lower, tokens, encoding: as of `Corpus.from_files`; of sentences
+        lower alone. Raises UserError for a value that is none, and where a sentence is no list of
+        words.
         """
-        if score not in THRESHOLDS:
-            raise UserError(f"`score={score}`: not one of {', '.join(THRESHOLDS)}")
-        if isinstance(connectors, str):
-            raise UserError("`connectors`: is a text: give a list of words (text.split())")
+        threshold = _threshold(score, threshold)
         for name, value in (("min_count", min_count), ("max_types", max_types)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+            if not whole or value < 1:
                 raise UserError(f"`{name}={value}`: must be a whole number, at least 1")
-        threshold = THRESHOLDS[score] if threshold is None else threshold
-        if score == "npmi" and not -1 <= threshold <= 1:
-            raise UserError(f"`threshold={threshold:g}`: npmi lies between -1 and 1")
-        if not math.isfinite(threshold):
-            raise UserError(f"`threshold={threshold}`: not a number")
-        if not delimiter or delimiter.split() != [delimiter]:
+        if not isinstance(delimiter, str) or delimiter.split() != [delimiter]:
             raise UserError(f"`delimiter={delimiter}`: must be letters without white space")
+        between = _connectors(connectors)
+        how = checked_preparation(lower, tokens, encoding)
         if isinstance(text, str | Path):
+            if not str(text).strip():
+                raise UserError("`text`: names no file")
             paths = locate("", corpus=str(text), argument="text").paths
-            sentences: Iterable[list[str]] = (line.words for line in lines(paths))
+            sentences: Iterable[list[str]] = (line.words for line in lines(paths, how))
         else:
-            sentences = checked(text, "text")
-        counts, words = _counted(sentences, delimiter, frozenset(connectors), max_types)
-        if not words:
-            raise UserError("`text`: holds no words")
-        return cls(
-            counts, words, min_count, float(threshold), score, delimiter, frozenset(connectors)
-        )
+            sentences = (list(map(how.words, words)) for words in checked(text, "text"))
+        counts, total, rare = _counted(sentences, delimiter, between, max_types)
+        if not total:
+            shown = f"`text={text}`" if isinstance(text, str | Path) else "`text`"
+            raise UserError(f"{shown}: holds no words")
+        return cls(counts, total, min_count, threshold, score, delimiter, between, how.lower, rare)
 
     def score_of(self, first: str, second: str, between: Iterable[str] = ()) -> float:
         """A candidate's score, -inf where it does not occur."""
@@ -116,8 +121,11 @@ class Phrases:
     def joined(self, sentence: Iterable[str]) -> list[str]:
         """A sentence with each of its phrases as one word, from left to right.
 
-        A word is in one phrase at most: the first that it makes with those before it.
+        A word is in one phrase at most: the first that it makes with those before it. Raises
+        UserError for a text in place of a list of words.
         """
+        if isinstance(sentence, str):
+            raise UserError("`sentence`: is a text: give a list of words (sentence.split())")
         return [word for word, _ in self.told(sentence)]
 
     def told(self, sentence: Iterable[str]) -> Iterator[tuple[str, bool]]:
@@ -142,10 +150,33 @@ class Phrases:
         return f"Phrases({words}, {self.score}, threshold {self.threshold:g})"
 
 
+def _threshold(score: str, threshold: float | None) -> float:
+    if not isinstance(score, str) or score not in THRESHOLDS:
+        raise UserError(f"`score={score}`: not one of {', '.join(THRESHOLDS)}")
+    if threshold is None:
+        return THRESHOLDS[score]
+    number = isinstance(threshold, int | float | np.number) and not isinstance(threshold, bool)
+    if not number or not math.isfinite(threshold):
+        raise UserError(f"`threshold={threshold}`: not a number")
+    if score == "npmi" and not -1 <= threshold <= 1:
+        raise UserError(f"`threshold={threshold:g}`: npmi lies between -1 and 1")
+    return float(threshold)
+
+
+def _connectors(words: Iterable[str]) -> frozenset[str]:
+    if isinstance(words, str) or not isinstance(words, Iterable):
+        raise UserError("`connectors`: give a list of words (text.split())")
+    words = list(words)
+    for word in words:
+        if not isinstance(word, str) or word.split() != [word]:
+            raise UserError(f"`connectors`: holds {word!r}, which is no word")
+    return frozenset(words)
+
+
 def _counted(
     sentences: Iterable[list[str]], delimiter: str, connectors: frozenset[str], max_types: int
-) -> tuple[dict[str, int], int]:
-    """Counts of words and candidates, and the number of words."""
+) -> tuple[dict[str, int], int, int]:
+    """Counts of words and candidates, the number of words, and what was forgotten (0: nothing)."""
     counts: dict[str, int] = {}
     total, rare = 0, 1
     for sentence in sentences:
@@ -164,7 +195,22 @@ def _counted(
         if len(counts) > max_types:
             counts = {name: n for name, n in counts.items() if n >= rare}
             rare += 1
-    return counts, total
+    return counts, total, rare - 1
+
+
+def joined_lines(
+    paths: Iterable[str],
+    how: Preparation,
+    phrases: Phrases,
+    progress: Callable[[int], object] = lambda count: None,
+) -> Iterator[list[str]]:
+    """The whole lines of files with their phrases joined, which are looked for as in `lines`."""
+    whole: list[str] = []
+    for line in lines(paths, how, progress):
+        whole += phrases.joined(line.words)
+        if line.ends:
+            yield whole
+            whole = []
 
 
 def lines(

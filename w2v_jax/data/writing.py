@@ -11,7 +11,7 @@ from w2v_jax.data.files import reason_of
 from w2v_jax.types import UserError
 
 
-def _is_stream(path: Path) -> bool:
+def is_stream(path: Path) -> bool:
     """A pipe or a device; /dev/stdout and the like, too, where they lead to a file."""
     if path.is_absolute() and path.parts[1:2] in (("dev",), ("proc",)):
         return True
@@ -27,7 +27,7 @@ def whole_file(path) -> Iterator[BinaryIO]:
     path = Path(path)
     partial = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        if _is_stream(path):
+        if is_stream(path):
             with open(path, "wb") as file:
                 yield file
             return

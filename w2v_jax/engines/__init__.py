@@ -37,8 +37,8 @@ def _check_blocks(static: StaticConfig) -> None:
         if value not in values:
             shown = " or ".join(f"`{name}={str(v).lower()}`" for v in values)
             raise UserError(
-                f"`{name}={str(value).lower()}`: `engine=blocks` has {shown}; "
-                "`engine=pairs` has all"
+                f"`{name}={str(value).lower()}`: `engine=blocks` has {shown}; give "
+                "`engine=pairs`, which has all"
             )
     if static.group_size % static.block:
         raise UserError(
