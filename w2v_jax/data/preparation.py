@@ -60,7 +60,8 @@ def encoding_of(encoding: str) -> str:
         if name.replace("-", "_") in _NO_TEXT:
             raise LookupError
     except (LookupError, TypeError, ValueError, AssertionError) as error:
-        raise UserError(f"`encoding={encoding}`: no encoding of text that Python knows") from error
+        shown = " ".join(str(encoding).split())  # a line, whatever it holds
+        raise UserError(f"`encoding={shown}`: no encoding of text that Python knows") from error
     return name
 
 
