@@ -1,7 +1,8 @@
 """word2vec as the papers write it: an equation a function, of one example; `jax.vmap` for many.
 
-V words, D embedding size, K negatives, C contexts, B examples. DLFS2: Deep Learning from Scratch 2.
-Both engines compute the same loss and the same step, faster; tests hold them against this file.
+V words, D embedding size, K negatives, C contexts, L turns of the longest path, B examples. DLFS2:
+Deep Learning from Scratch 2. Both engines compute the same loss and the same step, faster (paths:
+the pairs engine); tests hold them against this file.
 """
 
 from collections.abc import Callable

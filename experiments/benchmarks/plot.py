@@ -35,9 +35,9 @@ def draw(path: Path, lines: Sequence[dict], task: Task) -> None:
     across = -(-len(marks) // -(-len(marks) // 6))  # rows as full as each other
     figure.legend(marks, list(styles), loc="outside lower center", ncols=across, frameon=False)
     model = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
-    title = (
-        f"{model}, {counted(task.words, 'word')}, D {task.dim}, {counted(task.threads, 'thread')}"
-    )
+    model += ", hierarchical softmax" * task.in_tree
+    threads = counted(task.threads, "thread")
+    title = f"{model}, {counted(task.words, 'word')}, D {task.dim}, {threads}"
     title += "; measures: means, 95% intervals over seeds"
     figure.suptitle(title, x=0.01, ha="left", color=INK)
     save_figure(figure, path)

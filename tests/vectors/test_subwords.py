@@ -13,7 +13,8 @@ from scripts import start
 
 import w2v_jax as w2v
 from w2v_jax.types import UserError
-from w2v_jax.vectors import subwords
+from w2v_jax.vectors import evaluation, subwords
+from w2v_jax.vectors.word_vectors import WordVectors
 
 SENTENCES = [
     ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog"],
@@ -166,6 +167,26 @@ def test_a_damaged_model_is_read_or_refused(model, tmp_path_factory, edits):
         assert len(subwords_or_rows)
     except UserError as error:
         assert str(error).startswith(str(wrong))
+
+
+def test_pairs_of_unknown_words_are_measured(model, tmp_path):
+    theirs, path = model
+    wv = w2v.load(path)
+    words = ["fox", "foxy", "dogs", "doggy", "größen", "slow", "Quick", "</s>"]
+    pairs = [(a, b) for i, a in enumerate(words) for b in words[:i]]
+    text = "".join(f"{a}\t{b}\t{number}\n" for number, (a, b) in enumerate(pairs))
+    (tmp_path / "mine.tsv").write_text(text)
+    _, cosines = evaluation.pair_items(wv, tmp_path / "mine.tsv")
+    for (a, b), cosine in zip(pairs, cosines, strict=True):
+        if "</s>" in (a, b):
+            assert np.isnan(cosine)  # which has no n-grams
+        else:
+            spelt = ["quick" if word == "Quick" else word for word in (a, b)]  # by its other case
+            assert cosine == pytest.approx(theirs.similarity(*spelt), abs=1e-5)
+    spearman, _ = evaluation.word_pairs(wv, tmp_path / "mine.tsv")
+    assert (spearman.covered, spearman.total) == (21, 28)
+    no_subwords = WordVectors(wv.words, wv.vectors)
+    assert next(evaluation.word_pairs(no_subwords, tmp_path / "mine.tsv")).covered < 21
 
 
 def test_the_commands_know_unknown_words(capsys, model):

@@ -125,8 +125,10 @@ def word_pairs(
 
     path: a file that `judgements.pairs` reads. name: its stem unless given. cosines: [P] of
     `pair_items`, where they are there already. Yields <name>_spearman and <name>_pearson.
-    Raises UserError for a file that cannot be read so. Source: gensim's evaluate_word_pairs.
+    Unknown words that have vectors by their subwords count as known. Raises UserError for a file
+    that cannot be read so. Source: gensim's evaluate_word_pairs.
     """
+    wv = _with_subwords(wv, path, score_column)
     name = Path(path).stem if name is None else name
     people, ids = _scores_and_ids(wv, path, score_column)
     known = (ids >= 0).all(axis=1)
@@ -145,11 +147,27 @@ def pair_items(wv: WordVectors, path, score_column: str = "") -> tuple[np.ndarra
     cos(u, v) = u.v / (|u| |v|), 0 where a vector is zero; NaN where a word is unknown, or its
     vector not finite. float64 both. Raises UserError for a file that cannot be read so.
     """
+    wv = _with_subwords(wv, path, score_column)
     people, ids = _scores_and_ids(wv, path, score_column)
     known = (ids >= 0).all(axis=1)
     cosines = np.full(len(ids), np.nan)
     cosines[known] = _cosines(wv.vectors, *ids[known].T)
     return people, cosines
+
+
+def _with_subwords(wv: WordVectors, path, column: str) -> WordVectors:
+    """With the words of a file of pairs that are unknown and have vectors by their subwords."""
+    if wv.subwords is None:
+        return wv
+    index, _ = _spellings(wv.words)
+    words = dict.fromkeys(w for a, b, _ in judgements.pairs(path, column) for w in (a, b))
+    unknown = [w for w, i in zip(words, _ids(index, words), strict=True) if i < 0]
+    rows = {word: row for word in unknown if (row := wv.subwords.vector(word)) is not None}
+    if not rows:
+        return wv
+    # The frequent words that are looked at, and those behind them.
+    head = wv.first(MOST_FREQUENT - len(rows))
+    return WordVectors((*head.words, *rows), np.concatenate([head.vectors, [*rows.values()]]))
 
 
 def _scores_and_ids(wv: WordVectors, path, column: str) -> tuple[np.ndarray, np.ndarray]:
