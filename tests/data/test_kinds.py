@@ -78,6 +78,8 @@ READERS = {
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_what_is_no_text_is_named_with_what_to_do(tmp_path, kind, reader):
     content, said = FOREIGN[kind]
+    if (kind, reader) == ("fasttext", "vectors"):  # which are read
+        said = "cut short"
     path = tmp_path / "x.txt"
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:

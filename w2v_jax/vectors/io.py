@@ -21,11 +21,11 @@ from w2v_jax.data.files import opened
 from w2v_jax.types import UserError
 from w2v_jax.vectors import (
     binary_format,
+    fasttext_format,
     keyed_vectors,
     npz,
     parquet_format,
     safetensors_format,
-    subwords,
     text_format,
 )
 from w2v_jax.vectors.rows import Note
@@ -120,8 +120,8 @@ def _of_file(path, file: BinaryIO, limit: int | None, note: Note) -> WordVectors
     head = file.peek(kinds.HEAD)[: kinds.HEAD]
     if kinds.is_pickle(head):
         return keyed_vectors.read(path, file, limit, note)
-    if subwords.is_fasttext(head):
-        return subwords.read(path, file, limit, note)
+    if fasttext_format.is_fasttext(head):
+        return fasttext_format.read(path, file, limit, note)
     if kinds.is_parquet(head):
         return parquet_format.read(path, file, limit, note)
     if kinds.packing(head):

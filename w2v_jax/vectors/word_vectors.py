@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from w2v_jax.vectors.subwords import Subwords
-
 from w2v_jax.counting import counted
 from w2v_jax.types import UserError
 from w2v_jax.vectors import similarity
+from w2v_jax.vectors.subwords import Subwords
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +21,7 @@ class WordVectors:
     vectors: np.ndarray  # [V, D] float32
     untrained: tuple[int, ...] = ()  # ids of words that never had a context: no one's neighbours
     counts: np.ndarray | None = None  # [V] occurrences in the text; None: unknown
-    subwords: "Subwords | None" = None  # by which unknown words have vectors
+    subwords: Subwords | None = None  # by which unknown words have vectors
 
     def __len__(self) -> int:
         return len(self.words)
