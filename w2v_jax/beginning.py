@@ -3,14 +3,15 @@
 import jax
 import jax.numpy as jnp
 
-from w2v_jax import checks, columns, huffman, model, update
+from w2v_jax import checks, columns, huffman, model, subword_rows, update
 from w2v_jax.config import Config
 from w2v_jax.counting import counted
 from w2v_jax.data import trainable, vocab
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
-from w2v_jax.types import HyperParams, TrainState, UserError, Vocab
+from w2v_jax.subword_rows import Ngrams
+from w2v_jax.types import HyperParams, SubwordParams, TrainState, UserError, Vocab
 
 
 def check(config: Config, corpus: Corpus) -> None:
@@ -49,7 +50,13 @@ def make_hyper(config: Config, vocabulary: Vocab) -> HyperParams:
         epsilon=jnp.float32(config.epsilon),
         weight_decay=jnp.float32(config.weight_decay),
         paths=jnp.asarray(huffman.paths(vocabulary.counts)) if LOSSES[config.loss].paths else None,
+        ngrams=ngrams(config, vocabulary).index if config.subwords else None,
     )
+
+
+def ngrams(config: Config, vocabulary: Vocab) -> Ngrams:
+    """The n-grams of a vocabulary's words, where `config.subwords`."""
+    return subword_rows.of_words(vocabulary.words, config.min_n, config.max_n, config.buckets)
 
 
 def initial_state(
@@ -62,7 +69,16 @@ def initial_state(
 
     def make(init_key):
         params = model.init_params(init_key, vocab_size, config.dim, config.init)
+        if hyper.ngrams is not None:
+            ngrams = _init_ngrams(init_key, config, hyper.ngrams.count)
+            params = SubwordParams(*params, ngrams)
         return update.init_state(params, hyper, config.static())
 
     init_key = jax.random.fold_in(key, 3)
     return columns.made(make, init_key, config.mesh) if config.mesh else make(init_key)
+
+
+def _init_ngrams(init_key: jax.Array, config: Config, count: int) -> jax.Array:
+    """The n-grams' rows, drawn as the words' own: [U, D]."""
+    key = jax.random.fold_in(init_key, 1)
+    return model.init_params(key, count, config.dim, config.init).input

@@ -57,12 +57,26 @@ def check(static: StaticConfig) -> None:
     if static.expected_window and static.dynamic_window:
         _check_expected_window(static)
     ENGINES[static.engine].check(static)
+    if static.subwords:
+        _check_subwords(static)
+    elif static.subword_legacy_gradient:
+        raise UserError("`subword_legacy_gradient` is of `subwords`")
     if static.update == "sparse" and loss.vocabulary:
         raise UserError(f"`update=sparse`: every row is touched by `loss={static.loss}`")
     if static.update == "sparse" and not chosen.sparse:
         raise UserError(f"`update=sparse`: `optimizer={static.optimizer}` needs all rows")
     if law.by_row and static.model == "cbow" and loss.draws_negatives:
         raise UserError(f"`noise={static.noise}` is skip-gram's: CBOW's contexts are inputs")
+
+
+def _check_subwords(static: StaticConfig) -> None:
+    """What needs whole tables of words has none where these are made up."""
+    if static.update != "sparse":
+        raise UserError(f"`update={static.update}`: `subwords` needs `update=sparse`")
+    if not OPTIMIZERS[static.optimizer].still:
+        able = " or ".join(name for name, one in OPTIMIZERS.items() if one.still)
+        raise UserError(f"`optimizer={static.optimizer}`: `subwords` needs {able}")
+    check_alone(static, "a table of n-grams")
 
 
 def check_alone(static: StaticConfig, whose: str) -> None:
@@ -106,12 +120,19 @@ def check_paths(static: StaticConfig, hyper: HyperParams) -> None:
         raise UserError(f"`hyper`: was made for another loss than `loss={static.loss}`")
 
 
+def check_ngrams(static: StaticConfig, hyper: HyperParams) -> None:
+    """Raises UserError where the hyperparameters were made without, or with, subwords."""
+    if static.subwords != (hyper.ngrams is not None):
+        raise UserError(f"`hyper`: was not made for `subwords={str(static.subwords).lower()}`")
+
+
 def check_noise(static: StaticConfig, hyper: HyperParams) -> None:
     """Raises UserError where negatives don't exist: the sampler would draw until it has them.
 
     hyper: of a run, or of trials with a leading [S]; of mere shapes nothing is known.
     """
     check_paths(static, hyper)
+    check_ngrams(static, hyper)
     if "noise" not in LOSSES[static.loss].uses or not isinstance(hyper.noise, jax.Array):
         return
     windows = np.atleast_1d(hyper.window)

@@ -29,6 +29,7 @@ BASELINES = {  # other programs' names -> ours
     "ns_exponent": "noise_power",
     "batch": "batch_size",
     "minCount": "min_count",
+    **{"minn": "min_n", "maxn": "max_n", "bucket": "buckets"},
     **dict.fromkeys(("sentences", "corpus_file", "input"), "text"),
 }
 
@@ -106,6 +107,15 @@ class Config:
     loss: str = field("negative_sampling", "Loss.", choices=LOSSES)
     reduction: str = field("sum", "A batch's loss over its centres.", choices=NAMES["reduction"])
     cbow_legacy_gradient: bool = field(False, "CBOW's inputs get the hidden gradient undivided.")
+    subwords: bool = field(
+        False, "Words are made up of their character n-grams too, as fastText's: rare ones learn."
+    )
+    min_n: int = field(3, "Letters of the shortest n-grams.", low=1, high=100)
+    max_n: int = field(6, "Letters of the longest n-grams.", low=1, high=100)
+    buckets: int = field(2_000_000, "Buckets that n-grams are hashed into.", low=1, high=2**31 - 1)
+    subword_legacy_gradient: bool = field(
+        False, "A word's rows get its gradient undivided, as fastText's and gensim's."
+    )
     # Windows, negatives, subsampling
     window: int = field(5, "Largest window W, words to each side.", low=1, high=1000)
     dynamic_window: bool = field(True, "Draw each centre's window from U{1..W}.")
@@ -234,6 +244,8 @@ def check(config: Config) -> None:
     for name in ("beta1", "beta2"):
         if getattr(config, name) >= 1:
             raise UserError(f"`{name}={getattr(config, name)}`: must be below 1")
+    if config.max_n < config.min_n:
+        raise UserError(f"`max_n={config.max_n}`: below `min_n={config.min_n}`")
     preparation.checked(config.lower, config.tokens, config.encoding)
     columns.check(config.mesh, config.dim)
     whole = defaults.resolve(config)

@@ -35,6 +35,9 @@ CASES = {
         Case(0.002),
     ),
     "epsilon": (
+        # A word's gradient goes to some 24 rows, a share each.
+        Case(0.1, {"subwords": (True,), "model": ("skipgram",), "optimizer": ADAGRAD}),
+        Case(0.005, {"subwords": (True,), "model": ("cbow",), "optimizer": ADAGRAD}),
         Case(10.0, {"loss": ("hierarchical_softmax",), "optimizer": ADAGRAD}),
         Case(500.0, {"model": ("skipgram",), "optimizer": ADAGRAD}),
         Case(10.0, {"model": ("cbow",), "optimizer": ADAGRAD}),

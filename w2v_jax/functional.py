@@ -14,7 +14,14 @@ from w2v_jax.config import Config, make
 from w2v_jax.counting import counted
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
-from w2v_jax.types import HyperParams, Metrics, Params, StaticConfig, UserError, no_metrics
+from w2v_jax.types import (
+    HyperParams,
+    Metrics,
+    Params,
+    StaticConfig,
+    UserError,
+    no_metrics,
+)
 
 ALL = 2**30  # more steps than a chunk has
 
@@ -34,12 +41,15 @@ def make_hyper(corpus: Corpus, config: Config | None = None, **changes) -> Hyper
 def stack(hypers: list[HyperParams]) -> HyperParams:
     """Hyperparameters of several trainings as one, each leaf with a leading axis, for a vmap.
 
-    Raises UserError where there are none, and where some are of hierarchical softmax.
+    Raises UserError where there are none, and where some alone are of hierarchical softmax or have
+    subwords of their own.
     """
     if not hypers:
         raise UserError("`hypers`: holds none")
     if len({hyper.paths is None for hyper in hypers}) > 1:
         raise UserError("`hypers`: are of hierarchical softmax and of other losses")
+    if len({jax.tree.structure(hyper) for hyper in hypers}) > 1:
+        raise UserError("`hypers`: are of different subwords")
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *hypers)
 
 
@@ -49,7 +59,8 @@ def make_train(
     """A pure function of a key and hyperparameters: a whole training, of `config.epochs` epochs.
 
     train(key, hyper) -> (Params of [V, D] tables, Metrics of [epochs] sums), for texts that fit the
-    device: they become a part of it. It works under jax.jit, under jax.vmap with in_axes (0, None),
+    device: they become a part of it. With subwords its tables are SubwordParams. It works under
+    jax.jit, under jax.vmap with in_axes (0, None),
     (None, 0) and (0, 0), and under jax.jvp. What `hyper` does not hold (dim, epochs, the optimiser
     ..) is config's, with the fields in `changes`; `make_hyper` makes what it holds. A window and
     negatives in hyper may be at most config's, or its limits. Alone it gives the bits of
@@ -112,6 +123,7 @@ def _check(key: jax.Array, hyper: HyperParams, vocab_size: int, static: StaticCo
             f"{vocab_size:,}"
         )
     checks.check_paths(static, hyper)
+    checks.check_ngrams(static, hyper)
     for name in ("window", "negatives"):
         value, room = getattr(hyper, name), getattr(static, name)
         if isinstance(value, jax.core.Tracer):  # one can't tell

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from scipy.special import stdtrit
 
-from w2v_jax import beginning, sweeping
+from w2v_jax import beginning, subword_rows, sweeping
 from w2v_jax.config import Config, make
 from w2v_jax.counting import counted
 from w2v_jax.data import trainable
@@ -155,8 +155,10 @@ def sweep(
         jobs = [
             (i, seed, dataclasses.replace(every[i], **room)) for i in numbers for seed in chosen
         ]
-        for (i, seed, own), loss, table in _trained(jobs, corpus, vmap_width):
-            wv = WordVectors(corpus.vocab.words, table, untrained, corpus.vocab.counts)
+        for (i, seed, own), loss, params in _trained(jobs, corpus, vmap_width):
+            tables, made_up = subword_rows.word_tables(params, own, corpus.vocab)
+            known = untrained, corpus.vocab.counts, made_up
+            wv = WordVectors(corpus.vocab.words, np.asarray(tables.input), *known)
             done[i, seed] = Trial({n: grid[i][n] for n in swept}, seed, own, loss, wv)
     return Sweep([done[i, seed] for i in range(len(grid)) for seed in chosen])
 
@@ -199,7 +201,7 @@ def _shared(config: Config) -> Config:
 
 
 def _trained(jobs: list[tuple[int, int, Config]], corpus: Corpus, width: int):
-    """Each job, (number, seed, config), of one program, its last loss and its vectors."""
+    """Each job, (number, seed, config), of one program, its last loss and its tables."""
     train = make_train(corpus, jobs[0][2])
     width = width or sweeping.default_vmap_width(len(jobs), jax.devices()[:1])
     program = jax.jit(train if width == 1 else jax.vmap(train))
@@ -212,8 +214,9 @@ def _trained(jobs: list[tuple[int, int, Config]], corpus: Corpus, width: int):
             params, metrics = jax.tree.map(lambda x: x[None], program(keys[0], hypers[0]))
         else:
             params, metrics = program(jax.numpy.stack(keys), stack(hypers))
-        tables, sums = np.asarray(params.input), jax.device_get(metrics)
+        tables, sums = jax.tree.map(np.asarray, params), jax.device_get(metrics)
         for i, job in enumerate(part):
             loss = mean_loss(np.array([field[i, -1] for field in sums], np.float64))
-            finite = loss is not None and np.isfinite(tables[i]).all()
-            yield job, loss if finite else math.nan, tables[i]
+            own = jax.tree.map(lambda table: table[i], tables)  # noqa: B023 (used at once)
+            finite = loss is not None and all(np.isfinite(x).all() for x in jax.tree.leaves(own))
+            yield job, loss if finite else math.nan, own

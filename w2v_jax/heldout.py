@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import checks, huffman, losses, model, sampling
+from w2v_jax import checks, huffman, losses, model, sampling, subword_rows
 from w2v_jax.heldout_text import Windows
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
@@ -84,8 +84,10 @@ def measure(
     """
     checks.check_names(static)
     checks.check_paths(static, hyper)
+    checks.check_ngrams(static, hyper)
     of_model = _skipgram if static.model == "skipgram" else _cbow
     perplexity = perplexity and not without_perplexity(static)
+    params = subword_rows.of_all_words(params, hyper.ngrams)
     indices = of_model(params, hyper, windows, static, perplexity)
     line = jnp.searchsorted(windows.ends, jnp.arange(len(windows.centres)), side="right")
 

@@ -12,7 +12,7 @@ from w2v_jax import columns, subsampling, training, update
 from w2v_jax.engines import ENGINES
 from w2v_jax.losses import LOSSES
 from w2v_jax.sweeping import padded
-from w2v_jax.types import HyperParams, Params, StaticConfig
+from w2v_jax.types import HyperParams, Params, StaticConfig, SubwordParams
 
 REGISTER_WIDTH = 128  # of a TPU's register
 DRAWING = 12  # arrays as long as a chunk that drawing a stream takes beside it
@@ -41,7 +41,11 @@ def memory_needed(
     platform = devices[0].platform
     static = static._replace(platform=platform)
     tables = jax.ShapeDtypeStruct((vocab_size, dim), jnp.float32)
-    state = jax.eval_shape(partial(update.init_state, static=static), Params(tables, tables), hyper)
+    params = Params(tables, tables)
+    if hyper.ngrams is not None:
+        ngrams = jax.ShapeDtypeStruct((hyper.ngrams.count, dim), jnp.float32)
+        params = SubwordParams(tables, tables, ngrams)
+    state = jax.eval_shape(partial(update.init_state, static=static), params, hyper)
     ids = jax.ShapeDtypeStruct((size,), jnp.int32)
     index, key = jax.ShapeDtypeStruct((), jnp.int32), jax.eval_shape(lambda: jax.random.key(0))
     draw = partial(subsampling.sample_chunk, static=static)

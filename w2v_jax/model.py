@@ -1,5 +1,7 @@
 """Embedding tables, the gather, the hidden layer and the dot score, each for one row."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -53,12 +55,26 @@ def init_params(key: jax.Array, vocab_size: int, dim: int, init: str) -> Params:
     return INITS[init](*jax.random.split(key), (vocab_size, dim))
 
 
-def gather(table: jax.Array, ids: jax.Array) -> jax.Array:
+class Composed(NamedTuple):
+    """Some rows of a table that is nowhere whole."""
+
+    rows: jax.Array  # [n, D]
+    slot: jax.Array  # [V] int32, which of the rows an id has; of ids without one any number
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(V, D), as of a whole table."""
+        return self.slot.shape[0], self.rows.shape[1]
+
+
+def gather(table: jax.Array | Composed, ids: jax.Array) -> jax.Array:
     """W[ids]: rows of a table, [V, D] and [..] -> [.., D].
 
     Its derivative adds the gradients of a repeated id, as one-hot times W does
     (Deep Learning from Scratch 2, 4.1).
     """
+    if isinstance(table, Composed):
+        return table_ops.gather(table.rows, table_ops.gather(table.slot, ids))
     return table_ops.gather(table, ids)
 
 

@@ -21,6 +21,7 @@ class Optimizer(NamedTuple):
     epsilon_hat: bool = False  # its epsilon may stand beside the root of the raw second moment
     above_zero: tuple[str, ...] = ()  # constants that must not be 0
     memory_adds: bool = False  # what it remembers is a sum over steps; else a mean
+    still: bool = False  # leaves a row of gradient 0 as it is, and what it remembers of it
 
 
 class Schedule(NamedTuple):
@@ -64,9 +65,9 @@ OPTIMIZERS = Registry(
     "optimizer",
     adam=Optimizer(adam, ("beta1", "beta2", "epsilon"), **_ADAM),
     adamw=Optimizer(adamw, ("beta1", "beta2", "epsilon", "weight_decay"), **_ADAM),
-    adagrad=Optimizer(adagrad, ("epsilon",), sparse=True, memory_adds=True),
-    row_adagrad=Optimizer(row_adagrad, ("epsilon",), sparse=True, memory_adds=True),
-    sgd=Optimizer(sgd, sparse=True),
+    adagrad=Optimizer(adagrad, ("epsilon",), sparse=True, memory_adds=True, still=True),
+    row_adagrad=Optimizer(row_adagrad, ("epsilon",), sparse=True, memory_adds=True, still=True),
+    sgd=Optimizer(sgd, sparse=True, still=True),
 )
 SCHEDULES = Registry(
     "schedule",

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2v_jax import beginning, heldout, huffman, model
+from w2v_jax import beginning, heldout, huffman, model, subword_rows
 from w2v_jax.config import Config
 from w2v_jax.types import Params, UserError, Vocab
 
@@ -31,6 +31,7 @@ def centre_log_probs(
         raise UserError("`contexts`: at least one word")
     hyper, static = beginning.make_hyper(config, vocabulary), config.static()
     bias = heldout.correction(hyper, static)
+    params, _ = subword_rows.word_tables(params, config, vocabulary)
     ids = jnp.asarray(contexts, jnp.int32)
     if static.model == "cbow":
         shares = jnp.ones(len(ids)) / len(ids)

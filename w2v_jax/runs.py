@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import tqdm.auto
 
-from w2v_jax import beginning, columns, prediction, replicas, training
+from w2v_jax import beginning, columns, prediction, replicas, subword_rows, training
 from w2v_jax.config import Config
 from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
@@ -34,7 +34,7 @@ class Run:
     config: Config  # resolved: no field is None
     seed: int
     vectors: WordVectors  # the input embeddings
-    params: Params = field(repr=False)  # both tables, [V, D]
+    params: Params = field(repr=False)  # the tables, [V, D]; with subwords SubwordParams
     # step, epoch, words, loss, learning_rate; heldout_loss and perplexity where an epoch ends
     history: list[dict[str, Any]] = field(repr=False)
     loss: float  # mean loss per positive, of the epoch whose tables these are
@@ -123,16 +123,18 @@ def run(
     train_sec = time.perf_counter() - began - ends.seconds
     params, sums = ends.chosen(jax.device_get(columns.gathered(state.params)), sums)
     loss = mean_loss(sums)  # None where no step of the epoch was measured
-    if not all(np.isfinite(table).all() for table in params):
+    if not all(np.isfinite(table).all() for table in jax.tree.leaves(params)):
         raise UserError(_not_finite("the tables are not finite", config))
+    tables, made_up = subword_rows.word_tables(params, config, corpus.vocab)
     return Run(
         config=config,
         seed=seed,
         vectors=WordVectors(
             corpus.vocab.words,
-            np.asarray(params.input),
+            np.asarray(tables.input),
             trainable.untrained(corpus),
             corpus.vocab.counts,
+            made_up,
         ),
         params=params,
         history=history,

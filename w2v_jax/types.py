@@ -82,6 +82,14 @@ class Params(NamedTuple):
     output: jax.Array  # [V, D] output embeddings: contexts (skip-gram), centres (CBOW); or nodes
 
 
+class SubwordParams(NamedTuple):
+    """The embedding tables with subwords, whose rows make up a word's input embedding."""
+
+    input: jax.Array  # [V, D] the words' own rows
+    output: jax.Array  # [V, D]
+    ngrams: jax.Array  # [U, D] of the n-grams
+
+
 class Batch(NamedTuple):
     """T rows of weighted inputs, their positives, and the negatives of each positive."""
 
@@ -168,9 +176,21 @@ class StaticConfig(NamedTuple):
     epsilon_hat: bool = False  # epsilon beside the root of the raw second moment
     schedule: str = "constant"  # one of optimizers.SCHEDULES
     cbow_legacy_gradient: bool = False  # word2vec.c's: not divided by the number of contexts
+    subwords: bool = False  # a word's input embedding has its n-grams' rows in it
+    subword_legacy_gradient: bool = False  # fastText's: not divided by the number of rows
     replicas: int = 1  # R, each trains every R-th step of a chunk
     mesh: str = ""  # columns:S, tables split by columns over S devices; or one device
     platform: str = "cpu"  # cpu | gpu | tpu: of the devices that the program is compiled for
+
+
+@struct.dataclass
+class NgramIndex:
+    """The rows of the n-grams of each word: word w's are rows[begin[w]:begin[w + 1]]."""
+
+    begin: jax.Array  # [V + 1] int32
+    rows: jax.Array  # [n] int32, of the table of n-grams [U, D]
+    count: int = struct.field(pytree_node=False)  # U
+    longest: int = struct.field(pytree_node=False)  # n-grams that a word has at most
 
 
 @struct.dataclass
@@ -188,6 +208,7 @@ class HyperParams:
     epsilon: jax.Array  # [] float32, Adam's and Adagrad's
     weight_decay: jax.Array  # [] float32, AdamW's
     paths: jax.Array | None = None  # [V, L] int32, `huffman.paths`, for a loss of paths alone
+    ngrams: NgramIndex | None = None  # with subwords alone
 
 
 class SampledChunk(NamedTuple):
@@ -207,7 +228,7 @@ class SampledChunk(NamedTuple):
 class TrainState:
     """All that a run must keep to be resumed."""
 
-    params: Params
+    params: Params  # with subwords SubwordParams
     opt_state: Params  # optax's state of each table; update = sparse: a RowState
     step: jax.Array  # [] int32, updates made
 

@@ -1,13 +1,13 @@
 """loss -> jax.grad -> optax -> new TrainState."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from w2v_jax import checks, sparse_update
+from w2v_jax import checks, sparse_update, subword_rows, table_ops
 from w2v_jax.engines import ENGINES, pairs
 from w2v_jax.losses import LOSSES
 from w2v_jax.optimizers import OPTIMIZERS, SCHEDULES
@@ -16,9 +16,11 @@ from w2v_jax.types import (
     BlockBatch,
     HyperParams,
     Metrics,
+    NgramIndex,
     Params,
     PathBatch,
     StaticConfig,
+    SubwordParams,
     TrainState,
 )
 
@@ -100,9 +102,12 @@ def init_state(params: Params, hyper: HyperParams, static: StaticConfig) -> Trai
     step = jnp.zeros((), jnp.int32)
     transformation = optimizer(static, hyper, hyper.learning_rate, step)
     if static.update == "sparse":
-        opt_state = Params(*(sparse_update.init(table, transformation) for table in params))
+        opt_state = Params(*(sparse_update.init(table, transformation) for table in params[:2]))
     else:
         opt_state = Params(*(transformation.init(table) for table in params))
+    if static.subwords:
+        ngrams = subword_rows.init(params.ngrams, transformation)
+        opt_state = SubwordParams(*opt_state, ngrams)
     return TrainState(params=params, opt_state=opt_state, step=step)
 
 
@@ -122,6 +127,8 @@ def update_step(
     checks.check(static)
     transformation = optimizer(static, hyper, learning_rate, state.step)
     move = _sparse if static.update == "sparse" else _dense
+    if static.subwords:
+        move = partial(_subwords, index=hyper.ngrams)
     params, opt_state, metrics = move(state, batch, transformation, static)
     return TrainState(params=params, opt_state=opt_state, step=state.step + 1), metrics
 
@@ -163,3 +170,34 @@ def _sparse(state: TrainState, batch, transformation, static: StaticConfig):
         )
     ]
     return Params(*(m[0] for m in moved)), Params(*(m[1] for m in moved)), metrics
+
+
+def _subwords(state: TrainState, batch, transformation, static: StaticConfig, index: NgramIndex):
+    """The same where words' input embeddings are made up of their own rows and n-grams'."""
+    params, opt_state, engine = state.params, state.opt_state, ENGINES[static.engine]
+    size, dim = params.input.shape
+    ids = engine.input_ids(batch, size, static)
+    batched = subword_rows.of_batch(params, opt_state.input.representative, ids, index)
+    work = engine.work(Params(batched.table, params.output), batch, static)
+    slots = table_ops.gather(batched.representative, work.ids.input)
+    representative, of_output = sparse_update.deduplicate(
+        opt_state.output.representative, work.ids.output
+    )
+    indices = Params(jnp.where(work.ids.input < size, slots, len(ids)), of_output)
+    row_grads = Params(*(jnp.zeros((len(x), dim), jnp.float32) for x in (ids, of_output)))
+    row_grads, metrics = work.add(indices, row_grads)
+    row_grads = _reduced(row_grads, work.rows, static)
+    output, state_of_output = sparse_update.update(
+        params.output,
+        opt_state.output.replace(representative=representative),
+        work.ids.output,
+        of_output,
+        row_grads.output,
+        transformation,
+    )
+    (own, ngrams), (state_of_own, of_ngrams) = subword_rows.update(
+        *(params, opt_state, batched, row_grads.input, index, transformation),
+        static.subword_legacy_gradient,
+    )
+    new_state = SubwordParams(state_of_own, state_of_output, of_ngrams)
+    return SubwordParams(own, output, ngrams), new_state, metrics

@@ -22,7 +22,7 @@ class Pretrained(NamedTuple):
     sha256: str  # of all of this
 
 
-INPUT, OUTPUT = "params.input", "params.output"
+INPUT, OUTPUT, NGRAMS = "params.input", "params.output", "params.ngrams"
 
 
 def merged(old: Vocab, new: Vocab) -> tuple[Vocab, np.ndarray, np.ndarray]:

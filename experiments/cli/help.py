@@ -17,6 +17,7 @@ TOPICS = {
     ),
     "model and loss": (
         *("engine", "init", "loss", "reduction", "cbow_legacy_gradient", "export_vectors"),
+        *("subwords", "min_n", "max_n", "buckets", "subword_legacy_gradient"),
     ),
     "windows, negatives, subsampling": (
         *("dynamic_window", "expected_window", "full_windows", "window_limit", "negatives_limit"),

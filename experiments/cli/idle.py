@@ -13,6 +13,7 @@ def without_effect(config: Config) -> list[tuple[str, str]]:
         ("continue_schedule", "continue_from", not config.continue_from),
         ("sync_every", "replicas", config.replicas == 1),
         ("expected_window", "dynamic_window", not config.dynamic_window),
+        *((name, "subwords", not config.subwords) for name in ("min_n", "max_n", "buckets")),
         ("fallback_dataset", "corpus", bool(config.corpus)),
         ("fallback_dataset", "data_dir", bool(config.data_dir)),
         ("dataset", "corpus", bool(config.corpus)),

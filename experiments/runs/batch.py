@@ -3,6 +3,7 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from textwrap import wrap
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from experiments.cli.config import RunConfig
 from experiments.report import chance
 from experiments.report.tables import counted
 from experiments.runs import reading
-from w2v_jax import beginning, checks, training, visits
+from w2v_jax import beginning, checks, subword_rows, training, visits
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
 from w2v_jax.engines import ENGINES
@@ -70,23 +71,25 @@ def take(config: RunConfig, corpus: Corpus, number: int) -> Step:
         program = training.compile_program(state, key, corpus.chunk_size, hyper, static, 1)
     whole = training.Training(key, corpus, program, hyper, static, config.epochs)
     reports = training.train(state, whole)
-    before, taken = _copy(state.params), 0
+    tables = partial(_tables, config=config, vocab=corpus.vocab)
+    before, taken = tables(state.params), 0
     for state, report in islice(reports, number):
         taken = report.step
         if taken == number - 1:
-            before = _copy(state.params)
+            before = tables(state.params)
     if taken < number:
         raise UserError(f"--step={number}: the training has {counted(taken, 'step')}")
     visit = next(visits.visits(whole, report.position))
     make = ENGINES[static.engine].make_batch
     in_chunk = jnp.int32(report.position.done - 1)
     batch = jax.jit(make, static_argnames="static")(visit.sampled, in_chunk, hyper, static=static)
-    return Step(jax.device_get(batch), before, _copy(state.params), report)
+    return Step(jax.device_get(batch), before, tables(state.params), report)
 
 
-def _copy(params: Params) -> Params:
-    """On the host: what is yielded is gone with the next step."""
-    return jax.tree.map(lambda table: np.array(table, copy=True), params)
+def _tables(params: Params, config: RunConfig, vocab: Vocab) -> Params:
+    """Those of words on the host: what is yielded is gone with the next step."""
+    words, _ = subword_rows.word_tables(params, config, vocab)
+    return jax.tree.map(lambda table: np.array(table, copy=True), words)
 
 
 def examples_of(batch: Batch | PathBatch | BlockBatch, static: StaticConfig) -> Iterator[Example]:

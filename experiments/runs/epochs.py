@@ -15,7 +15,7 @@ from experiments.runs import rundir
 from experiments.runs.heldout_text import Heldout
 from experiments.runs.metrics import MetricAccumulator
 from experiments.runs.newest import exported
-from w2v_jax import columns, heldout
+from w2v_jax import columns, heldout, subword_rows
 from w2v_jax import processes as all_processes
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.early_stopping import EarlyStopping
@@ -143,7 +143,8 @@ class Epochs:
     def _similar(self, params: Params, line: dict) -> str:
         """Puts the neighbours of --show_similar's words into the line; as they are shown."""
         vocab = self._corpus.vocab
-        wv = WordVectors(vocab.words, exported(_on_the_host(params), self._config.export_vectors))
+        tables, _ = subword_rows.word_tables(_on_the_host(params), self._config, vocab)
+        wv = WordVectors(vocab.words, exported(tables, self._config.export_vectors))
         wv = rundir.with_untrained(self._workdir, wv)
         ids, _ = similarity.find_all(wv.words, list(self._config.show_similar))
         near, cosines = similarity.most_similar(wv.vectors, ids, NEIGHBOURS, wv.untrained)

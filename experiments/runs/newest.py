@@ -8,13 +8,14 @@ import numpy as np
 from experiments.cli import console
 from experiments.cli.config import EXPORTED, RunConfig
 from experiments.runs import fingerprint, rundir
+from w2v_jax import subword_rows
 from w2v_jax.checkpoint import Checkpoints, Saved
 from w2v_jax.data.vocab import load_counts
 from w2v_jax.losses import LOSSES
-from w2v_jax.types import Params, UserError, Vocab
+from w2v_jax.types import Params, SubwordParams, UserError, Vocab
 from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors.word_vectors import WordVectors
-from w2v_jax.warm_start import INPUT, OUTPUT
+from w2v_jax.warm_start import INPUT, NGRAMS, OUTPUT
 
 
 class Newest(NamedTuple):
@@ -38,7 +39,7 @@ def of_run(run: Path, table: str = "") -> Newest:
     trained = rundir.is_trained(run)
     if trained and table in ("", own):
         rundir.read_summary(run)  # or it is of a newer format
-        for path in rundir.vectors_paths(run):
+        for path in sorted(rundir.vectors_paths(run), key=lambda path: path.suffix != ".npz"):
             wv = rundir.with_counts(run, vectors_io.load(path, note=console.note))
             return Newest(rundir.with_untrained(run, wv), None, None)
     saved = _checkpoint(run)
@@ -62,7 +63,10 @@ def of_run(run: Path, table: str = "") -> Newest:
             f"--export_vectors={table or own}: the output embeddings of --loss={loss} are a tree's "
             "nodes, not words"
         )
-    wv = WordVectors(vocab.words, exported(params, table or own), counts=vocab.counts)
+    config = fingerprint.config_of(about) if about else RunConfig()
+    tables, made_up = subword_rows.word_tables(params, config, vocab)
+    vectors = exported(tables, table or own)
+    wv = WordVectors(vocab.words, vectors, counts=vocab.counts, subwords=made_up)
     wv = rundir.with_untrained(run, wv)
     return Newest(wv, None if ended else saved.step, None if ended else epoch)
 
@@ -98,6 +102,8 @@ def _tables(run: Path, saved: Saved) -> tuple[Params, Vocab]:
     """A checkpoint's tables and their words. Raises UserError where these don't fit."""
     vocab = load_counts(str(run / rundir.VOCAB))
     params = Params(saved.arrays[f"state.{INPUT}"], saved.arrays[f"state.{OUTPUT}"])
+    if (ngrams := saved.arrays.get(f"state.{NGRAMS}")) is not None:
+        params = SubwordParams(*params, ngrams)
     if len(vocab.words) != len(params.input):
         raise UserError(f"--run={run}: its vocabulary is another than its checkpoint's")
     return params, vocab

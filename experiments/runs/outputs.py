@@ -29,7 +29,7 @@ def finish(
     """
     with _told(workdir):
         there = rundir.formats_there(workdir)
-        rundir.write_vectors(workdir, wv, ("text", *config.export_formats, *there))
+        rundir.write_vectors(workdir, wv, (*_formats(config, wv), *there))
         (workdir / rundir.EVALUATION).unlink(missing_ok=True)
         summary = {**summary, "complete": False, "evaluation": {}}
         _write(workdir, summary, time.time() - STARTED)
@@ -46,12 +46,17 @@ def make_missing(config: RunConfig, workdir: Path) -> None:
     with _told(workdir):
         wv = newest.of_run(workdir).wv
         there = rundir.formats_there(workdir)
-        formats = [name for name in ("text", *config.export_formats) if name not in there]
+        formats = [name for name in _formats(config, wv) if name not in there]
         for path in rundir.write_vectors(workdir, wv, formats):
             console.log(f"written to {path}")
         before = 0.0 if complete else summary["total_sec"]
         plots_asked = config.plots and not _plots_there(workdir, config.picture_formats)
         _rest(config, workdir, summary, wv, before, plots_asked, [])
+
+
+def _formats(config: RunConfig, wv: WordVectors) -> list[str]:
+    """Those that a run leaves; npz alone keeps subwords."""
+    return ["text", *(["npz"] if wv.subwords else []), *config.export_formats]
 
 
 def _rest(

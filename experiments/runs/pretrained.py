@@ -8,15 +8,16 @@ import numpy as np
 
 from experiments.cli import console
 from experiments.cli.config import RunConfig
-from experiments.runs import rundir
+from experiments.runs import fingerprint, rundir
+from w2v_jax import subword_rows
 from w2v_jax.checkpoint import Checkpoints, checksum
 from w2v_jax.counting import counted
 from w2v_jax.data.vocab import counts_text, load_counts
 from w2v_jax.losses import LOSSES
-from w2v_jax.types import UserError, Vocab
+from w2v_jax.types import SubwordParams, UserError, Vocab
 from w2v_jax.vectors import io as vectors_io
 from w2v_jax.vectors.word_vectors import WordVectors
-from w2v_jax.warm_start import INPUT, Pretrained
+from w2v_jax.warm_start import INPUT, NGRAMS, OUTPUT, Pretrained
 
 
 def absolute(config: RunConfig) -> RunConfig:
@@ -31,6 +32,8 @@ def earlier(config: RunConfig) -> Pretrained | None:
     """What --continue_from names; None without it. Raises UserError where it can't be used."""
     if not config.continue_from:
         return None
+    if config.subwords:
+        raise UserError("--continue_from: no rows of n-grams go on; give --nosubwords")
     path = Path(config.continue_from)
     if not path.exists():
         raise UserError(f"--continue_from={path}: no such file or folder")
@@ -71,6 +74,8 @@ def _of_run(path: Path, config: RunConfig) -> Pretrained:
     before = (about or {"flags": {}})["flags"].get("loss", config.loss)
     if LOSSES[config.loss].paths or (before in LOSSES and LOSSES[before].paths):
         arrays = _without_nodes(path, config, arrays)
+    if NGRAMS in arrays:
+        arrays = _made_up(path, config, arrays, vocab, about)
     return _earlier(vocab, arrays, words)
 
 
@@ -85,6 +90,18 @@ def _without_nodes(path: Path, config: RunConfig, arrays: dict) -> dict:
         raise UserError(f"--continue_schedule: {told}")
     console.note(told)
     return {INPUT: arrays[INPUT]}
+
+
+def _made_up(path: Path, config: RunConfig, arrays: dict, vocab: Vocab, about) -> dict:
+    """The tables of words where the earlier run had subwords.
+
+    Raises UserError where the optimiser is to go on.
+    """
+    if config.continue_schedule:
+        raise UserError(f"--continue_schedule: {path} was trained with --subwords")
+    params = SubwordParams(arrays[INPUT], arrays[OUTPUT], arrays[NGRAMS])
+    tables, _ = subword_rows.word_tables(params, fingerprint.config_of(about), vocab)
+    return {INPUT: np.asarray(tables.input), OUTPUT: np.asarray(tables.output)}
 
 
 def _of_vectors(path, vocab: Vocab | None) -> Pretrained:

@@ -41,7 +41,7 @@ from experiments.runs.heldout_text import Heldout
 from experiments.runs.metrics import MetricAccumulator
 from experiments.runs.newest import exported
 from experiments.runs.open_run import OpenRun, open_run
-from w2v_jax import beginning, columns, replicas, training, visits, warm_start
+from w2v_jax import beginning, columns, replicas, subword_rows, training, visits, warm_start
 from w2v_jax import processes as all_processes
 from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
@@ -171,9 +171,10 @@ def _run(
                 *(untrained, partners),
             )
     summary = _summary(config, source, corpus, end, start.resumes, len(untrained))
-    params = columns.gathered(end.state.params)
-    table, vocab = exported(params, config.export_vectors), corpus.vocab
-    wv = WordVectors(vocab.words, table, counts=vocab.counts)
+    params, vocab = columns.gathered(end.state.params), corpus.vocab
+    tables, made_up = subword_rows.word_tables(params, config, vocab)
+    table = exported(tables, config.export_vectors)
+    wv = WordVectors(vocab.words, table, counts=vocab.counts, subwords=made_up)
     outputs.finish(config, workdir, summary, rundir.with_untrained(workdir, wv), end.unsaved)
 
 

@@ -18,6 +18,7 @@ class Engine(NamedTuple):
     order: Callable  # (key, SampledChunk, StaticConfig) -> centres, or blocks, as they are trained
     make_batch: Callable  # (SampledChunk, step [], HyperParams, StaticConfig) -> its batch
     work: Callable  # (Params, batch, StaticConfig) -> Work, from which `update` takes the gradient
+    input_ids: Callable  # (batch, V, StaticConfig) -> ids of input embeddings in use [n]; V: none
     rows_of_a_step: Callable  # (StaticConfig, L of a loss of paths) -> rows gathered for a batch
     check: Callable  # (StaticConfig) -> None; raises UserError for what it can't do
     uses: tuple[str, ...] = ()  # flags that have an effect with it
@@ -58,6 +59,7 @@ ENGINES = Registry(
         order=sampling.order_of_centres,
         make_batch=sampling.make_batch,
         work=pairs.work,
+        input_ids=pairs.input_ids,
         rows_of_a_step=pairs.rows_of_a_step,
         check=lambda static: None,
     ),
@@ -67,6 +69,7 @@ ENGINES = Registry(
         order=blocks.order_of_blocks,
         make_batch=blocks.make_blocks,
         work=blocks.work,
+        input_ids=blocks.input_ids,
         rows_of_a_step=blocks.rows_of_a_step,
         check=_check_blocks,
         uses=("block", "group_size", "negatives_per_group"),

@@ -144,6 +144,12 @@ def _true_indices(values: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
     return table_ops.scatter_set(jnp.zeros(size, jnp.int32), to, every), rank[-1] + 1
 
 
+def input_ids(batch: Batch | PathBatch, vocab_size: int, static: StaticConfig) -> jax.Array:
+    """Ids of the input embeddings that a batch uses, V where a slot is empty: [n] int32."""
+    del static
+    return jnp.where(batch.input_weights > 0, batch.inputs, vocab_size).reshape(-1)
+
+
 def ids(pairs: Rows) -> Params:
     """Ids of the rows that each table's gradient touches, an occurrence each: [n] int32 each."""
     return Params(pairs.inputs.reshape(-1), pairs.outputs.reshape(-1))

@@ -63,7 +63,7 @@ def read(path, file: BinaryIO, limit: int | None, note: Note) -> WordVectors:
     subwords = None
     if has_ngrams:
         table = _floats(path, file, header.buckets, width)
-        subwords = Subwords(table, header.shortest, header.longest)
+        subwords = Subwords(table, header.shortest, header.longest, header.buckets)
     return _told(path, words[:kept], own, subwords, note)
 
 

@@ -1,5 +1,6 @@
 """Words and vectors in NumPy's npz, without pickle; what it says of its size is not trusted."""
 
+import dataclasses
 import math
 import os
 import warnings
@@ -12,11 +13,14 @@ from numpy.lib import format as npy
 from w2v_jax.data.writing import whole_file
 from w2v_jax.types import UserError
 from w2v_jax.vectors.rows import Note, from_table
+from w2v_jax.vectors.subwords import Subwords
 from w2v_jax.vectors.word_vectors import WordVectors
 from w2v_jax.vectors.words import check
 
 MOST_UNICODE = 1 << 30  # bytes of a table of words in which each has room for the longest
 UNPACKED, PACKING = 1 << 26, 100  # bytes that an npz may unpack to anyhow; how often its own size
+SUBWORDS = "ngrams", "ngram_buckets", "ngram_settings"  # [U, D]; [U]; shortest, longest, buckets
+LONGEST = 100  # letters of an n-gram
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -35,13 +39,31 @@ def read(path, archive: zipfile.ZipFile, limit: int | None, note: Note) -> WordV
             words, vectors = (_array(archive, name, most) for name in ("words", "vectors"))
             has_counts = "counts.npy" in archive.namelist()
             counts = _array(archive, "counts", most) if has_counts else None
-            words = unpacked(words)
+            words, subwords = unpacked(words), None
+            if set(SUBWORDS) <= {name.removesuffix(".npy") for name in archive.namelist()}:
+                subwords = _subwords(path, *(_array(archive, name, most) for name in SUBWORDS))
         except UserError:
             raise
         except Exception as error:  # whatever zipfile, its packers and NumPy's header parser raise
             reason = " ".join(str(error).split()) or type(error).__name__
             raise UserError(f"{path}: not an npz of words and vectors: {reason[:200]}") from error
-    return from_arrays(path, words, vectors, counts, limit, note)
+    wv = from_arrays(path, words, vectors, counts, limit, note)
+    if subwords and subwords.table.shape[1] != wv.vectors.shape[1]:
+        raise UserError(f"{path}: {SUBWORDS[0]} have another D than vectors")
+    return dataclasses.replace(wv, subwords=subwords)
+
+
+def _subwords(path, table, buckets, settings) -> Subwords:
+    """The rows of n-grams, if they are such. Raises UserError."""
+    kinds = table.dtype.kind, buckets.dtype.kind, settings.dtype.kind
+    fits = table.ndim == 2 and buckets.shape == table.shape[:1] and settings.shape == (3,)
+    if kinds[0] != "f" or set(kinds[1:]) - {"i", "u"} or not fits:
+        raise UserError(f"{path}: {', '.join(SUBWORDS)} are no rows of n-grams")
+    shortest, longest, count = settings.tolist()
+    ascending = (np.diff(buckets) > 0).all() and ((buckets >= 0) & (buckets < count)).all()
+    if not 1 <= shortest <= longest <= LONGEST or not ascending or not np.isfinite(table).all():
+        raise UserError(f"{path}: {', '.join(SUBWORDS)} are no rows of n-grams")
+    return Subwords(table.astype(np.float32, copy=False), shortest, longest, count, buckets)
 
 
 def save(path, words: Sequence[str], **arrays) -> None:
@@ -61,9 +83,17 @@ def save(path, words: Sequence[str], **arrays) -> None:
 
 
 def save_vectors(path, wv: WordVectors) -> None:
-    """Words, vectors and, where they are known, counts. Raises UserError as `save` does."""
-    counts = {} if wv.counts is None else {"counts": np.asarray(wv.counts, np.int64)}
-    save(path, wv.words, vectors=wv.vectors, **counts)
+    """Words, vectors and, where they are known, counts and subwords.
+
+    Raises UserError as `save` does.
+    """
+    beside = {} if wv.counts is None else {"counts": np.asarray(wv.counts, np.int64)}
+    if made_up := wv.subwords:
+        used = np.arange(len(made_up.table)) if made_up.used is None else made_up.used
+        settings = np.array([made_up.shortest, made_up.longest, made_up.buckets], np.int64)
+        arrays = made_up.table, np.asarray(used, np.int64), settings
+        beside |= dict(zip(SUBWORDS, arrays, strict=True))
+    save(path, wv.words, vectors=wv.vectors, **beside)
 
 
 def from_arrays(path, words, vectors, counts, limit: int | None, note: Note) -> WordVectors:

@@ -66,18 +66,27 @@ def ngrams(words: Sequence[str], shortest: int, longest: int, buckets: int) -> N
 class Subwords:
     """The rows of n-grams, by which unknown words have vectors."""
 
-    table: np.ndarray  # [buckets, D] float32
+    table: np.ndarray  # [U, D] float32
     shortest: int
     longest: int
+    buckets: int
+    used: np.ndarray | None = None  # [U] int64, the bucket of each row, ascending; None: all
 
     def vector(self, word: str) -> np.ndarray | None:
         """The mean of a word's n-grams' rows [D] float32; None where it has none."""
-        found = ngrams([word], self.shortest, self.longest, len(self.table)).bucket
-        return (
-            self.table[found].mean(axis=0, dtype=np.float64).astype(np.float32)
-            if len(found)
-            else None
-        )
+        found = self.rows(ngrams([word], self.shortest, self.longest, self.buckets)).bucket
+        if not len(found):
+            return None
+        return self.table[found].mean(axis=0, dtype=np.float64).astype(np.float32)
+
+    def rows(self, found: Ngrams) -> Ngrams:
+        """Of n-grams by bucket those that have a row, by row: an untrained one says nothing."""
+        if self.used is None:
+            return found
+        row = np.searchsorted(self.used, found.bucket)
+        row = np.minimum(row, max(len(self.used) - 1, 0))
+        has_row = self.used[row] == found.bucket if len(self.used) else np.zeros(len(row), bool)
+        return Ngrams(found.word[has_row], row[has_row])
 
     def composed(self, words: Sequence[str], rows: np.ndarray) -> np.ndarray:
         """Words' vectors of their own rows: the mean with their n-grams' rows, [V, D] float32."""
@@ -86,7 +95,8 @@ class Subwords:
         vectors = np.empty(rows.shape, np.float32)
         for begin in range(0, len(words), _BATCH):
             part = words[begin : begin + _BATCH]
-            word, bucket = ngrams(part, self.shortest, self.longest, len(self.table))
+            found = ngrams(part, self.shortest, self.longest, self.buckets)
+            word, bucket = self.rows(found)
             ones = np.ones(len(word), np.float32)
             shape = len(part), len(self.table)
             sums = csr_array((ones, (word, bucket)), shape=shape) @ self.table
