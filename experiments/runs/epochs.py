@@ -14,8 +14,8 @@ from experiments.report import over_items
 from experiments.runs import rundir
 from experiments.runs.heldout_text import Heldout
 from experiments.runs.metrics import MetricAccumulator
-from experiments.runs.newest import exported
-from w2v_jax import columns, heldout, subword_rows
+from experiments.runs.newest import word_vectors
+from w2v_jax import columns, heldout
 from w2v_jax import processes as all_processes
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.early_stopping import EarlyStopping
@@ -23,7 +23,6 @@ from w2v_jax.partners import Partners
 from w2v_jax.training import Report
 from w2v_jax.types import HyperParams, Params, TrainState
 from w2v_jax.vectors import similarity
-from w2v_jax.vectors.word_vectors import WordVectors
 
 NEIGHBOURS = 5  # of a word
 
@@ -143,8 +142,7 @@ class Epochs:
     def _similar(self, params: Params, line: dict) -> str:
         """Puts the neighbours of --show_similar's words into the line; as they are shown."""
         vocab = self._corpus.vocab
-        tables, _ = subword_rows.word_tables(_on_the_host(params), self._config, vocab)
-        wv = WordVectors(vocab.words, exported(tables, self._config.export_vectors))
+        wv = word_vectors(_on_the_host(params), self._config, vocab)
         wv = rundir.with_untrained(self._workdir, wv)
         ids, _ = similarity.find_all(wv.words, list(self._config.show_similar))
         near, cosines = similarity.most_similar(wv.vectors, ids, NEIGHBOURS, wv.untrained)

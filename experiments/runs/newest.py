@@ -64,10 +64,7 @@ def of_run(run: Path, table: str = "") -> Newest:
             "nodes, not words"
         )
     config = fingerprint.config_of(about) if about else RunConfig()
-    tables, made_up = subword_rows.word_tables(params, config, vocab)
-    vectors = exported(tables, table or own)
-    wv = WordVectors(vocab.words, vectors, counts=vocab.counts, subwords=made_up)
-    wv = rundir.with_untrained(run, wv)
+    wv = rundir.with_untrained(run, word_vectors(params, config, vocab, table or own))
     return Newest(wv, None if ended else saved.step, None if ended else epoch)
 
 
@@ -107,6 +104,14 @@ def _tables(run: Path, saved: Saved) -> tuple[Params, Vocab]:
     if len(vocab.words) != len(params.input):
         raise UserError(f"--run={run}: its vocabulary is another than its checkpoint's")
     return params, vocab
+
+
+def word_vectors(params: Params, config: RunConfig, vocab: Vocab, which: str = "") -> WordVectors:
+    """The words' vectors of a training's tables; which: input, output or sum, '' for config's."""
+    tables, made_up = subword_rows.word_tables(params, config, vocab)
+    which = which or config.export_vectors
+    made_up = made_up if which == "input" else None  # unknown words have no output embedding
+    return WordVectors(vocab.words, exported(tables, which), (), vocab.counts, made_up)
 
 
 def exported(params: Params, which: str) -> np.ndarray:

@@ -39,16 +39,15 @@ from experiments.runs.checkpointing import Start
 from experiments.runs.epochs import Epochs
 from experiments.runs.heldout_text import Heldout
 from experiments.runs.metrics import MetricAccumulator
-from experiments.runs.newest import exported
+from experiments.runs.newest import word_vectors
 from experiments.runs.open_run import OpenRun, open_run
-from w2v_jax import beginning, columns, replicas, subword_rows, training, visits, warm_start
+from w2v_jax import beginning, columns, replicas, training, visits, warm_start
 from w2v_jax import processes as all_processes
 from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import SIZED, resolve
 from w2v_jax.replicas import Partners
 from w2v_jax.types import HyperParams, TrainState, UserError
-from w2v_jax.vectors.word_vectors import WordVectors
 
 
 def run(config: RunConfig, script: str) -> None:
@@ -171,10 +170,7 @@ def _run(
                 *(untrained, partners),
             )
     summary = _summary(config, source, corpus, end, start.resumes, len(untrained))
-    params, vocab = columns.gathered(end.state.params), corpus.vocab
-    tables, made_up = subword_rows.word_tables(params, config, vocab)
-    table = exported(tables, config.export_vectors)
-    wv = WordVectors(vocab.words, table, counts=vocab.counts, subwords=made_up)
+    wv = word_vectors(columns.gathered(end.state.params), config, corpus.vocab)
     outputs.finish(config, workdir, summary, rundir.with_untrained(workdir, wv), end.unsaved)
 
 

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 
 from experiments.report import chance
-from experiments.runs.newest import exported
+from experiments.runs.newest import word_vectors
 from experiments.sweeps.plan import Program, Trial
 from experiments.sweeps.run import Compiled, Trained
-from w2v_jax import heldout, subword_rows, sweeping
+from w2v_jax import heldout, sweeping
 from w2v_jax.vectors import evaluation, item_sets
 from w2v_jax.vectors.item_sets import ItemSet
 from w2v_jax.vectors.word_vectors import WordVectors
@@ -48,9 +48,7 @@ def results(
             continue
         measures, items, of_text = {}, {}, sums_of(by_line, i)
         own_params = jax.tree.map(lambda table: table[i], params)  # noqa: B023 (used at once)
-        tables, made_up = subword_rows.word_tables(own_params, trial.config, corpus.vocab)
-        table = exported(tables, trial.config.export_vectors)
-        wv = WordVectors(corpus.vocab.words, table, subwords=made_up)
+        wv = word_vectors(own_params, trial.config, corpus.vocab)
         if own is not None:
             items = item_sets.items_of(wv, own)
             measures = {m.name: m for m in item_sets.measured(wv, own, items)}
