@@ -25,6 +25,7 @@ from w2v_jax.types import NgramIndex, Params, SubwordParams, Vocab
 from w2v_jax.vectors.subwords import Subwords, ngrams
 
 PART = 2**18  # floats of the n-grams' rows that are gathered together: a core's cache has them
+LARGE_PART = 2**26  # the same on accelerators
 
 WORDS = 1024  # composed at a time, of a whole vocabulary
 
@@ -84,13 +85,16 @@ class Occurrences(NamedTuple):
         return jax.lax.fori_loop(0, self.parts, one, carry)
 
 
-def occurrences(ids: jax.Array, of: jax.Array, index: NgramIndex, dim: int) -> Occurrences:
+def occurrences(
+    ids: jax.Array, of: jax.Array, index: NgramIndex, dim: int, platform: str = "cpu"
+) -> Occurrences:
     """The n-grams of the words ids [n] where `of` [n] is true."""
     sizes = jnp.where(of, sizes_of(ids, index), 0)
     ends = jnp.cumsum(sizes)
     begins = look_up(index.begin, ids) - (ends - sizes)  # in index.rows, less the number here
     most = max(1, len(ids) * index.longest)
-    part = min(most, max(1, PART // dim))
+    floats = PART if platform == "cpu" else LARGE_PART
+    part = min(most, max(1, floats // dim))
     room = -(-most // part) * part
     parts = table_ops.most(-(-ends[-1] // part))
 
@@ -173,12 +177,16 @@ class Batched(NamedTuple):
 
 
 def of_batch(
-    params: SubwordParams, representative: jax.Array, ids: jax.Array, index: NgramIndex
+    params: SubwordParams,
+    representative: jax.Array,
+    ids: jax.Array,
+    index: NgramIndex,
+    platform: str,
 ) -> Batched:
     """The distinct words of a batch composed, once each; ids [n] of its input embeddings."""
     representative, indices = sparse_update.deduplicate(representative, ids)
     distinct = indices == jnp.arange(len(ids), dtype=indices.dtype)
-    found = occurrences(ids, distinct, index, params.input.shape[1])
+    found = occurrences(ids, distinct, index, params.input.shape[1], platform)
     rows = composed(params, ids, distinct, found, index)
     return Batched(ids, indices, representative, found, Composed(rows, representative))
 

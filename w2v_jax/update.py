@@ -177,7 +177,9 @@ def _subwords(state: TrainState, batch, transformation, static: StaticConfig, in
     params, opt_state, engine = state.params, state.opt_state, ENGINES[static.engine]
     size, dim = params.input.shape
     ids = engine.input_ids(batch, size, static)
-    batched = subword_rows.of_batch(params, opt_state.input.representative, ids, index)
+    batched = subword_rows.of_batch(
+        params, opt_state.input.representative, ids, index, static.platform
+    )
     work = engine.work(Params(batched.table, params.output), batch, static)
     slots = table_ops.gather(batched.representative, work.ids.input)
     representative, of_output = sparse_update.deduplicate(

@@ -35,7 +35,7 @@ def draw(path: Path, lines: Sequence[dict], task: Task) -> None:
     across = -(-len(marks) // -(-len(marks) // 6))  # rows as full as each other
     figure.legend(marks, list(styles), loc="outside lower center", ncols=across, frameon=False)
     model = {"skipgram": "Skip-gram", "cbow": "CBOW"}[task.model]
-    model += ", hierarchical softmax" * task.in_tree
+    model += ", hierarchical softmax" * task.in_tree + ", subwords" * task.subwords
     threads = counted(task.threads, "thread")
     title = f"{model}, {counted(task.words, 'word')}, D {task.dim}, {threads}"
     title += "; measures: means, 95% intervals over seeds"

@@ -64,6 +64,7 @@ def define_flags() -> None:
     flags.DEFINE_enum("model", "skipgram", ["skipgram", "cbow"], "Architecture.")
     losses = ["negative_sampling", "hierarchical_softmax"]
     flags.DEFINE_enum("loss", losses[0], losses, "What all are trained by.")
+    flags.DEFINE_boolean("subwords", False, "All train subwords; gensim's is its FastText.")
     flags.DEFINE_integer("dim", 100, "Embedding size D.", 1)
     flags.DEFINE_integer("window", 5, "Largest window W.", 1)
     flags.DEFINE_integer("negatives", 5, "Negatives K a positive.", 1)
@@ -135,6 +136,8 @@ def make_plan() -> Plan:
         )
     if values.loss != "negative_sampling" and values.gensim_export == "sum":
         raise UserError(f"--gensim_export=sum: not with --loss={values.loss}: words have one row")
+    if values.subwords and values.gensim_export == "sum":
+        raise UserError("--gensim_export=sum: not with --subwords")
     if len(set(values.baselines)) < len(values.baselines):
         raise UserError(f"--baselines={','.join(values.baselines)}: one is named twice")
     tools = Tools(
@@ -187,7 +190,7 @@ def measure(plan: Plan, chosen: Entry, seed: int) -> dict:
         raise UserError(f"--baselines={chosen.label}: exit status {child.status}: {last} ({log})")
     times = baseline.times(run, child.output)
     words = plan.task.words * chosen.epochs
-    wv = vectors_io.load(folder / baseline.vectors)
+    wv = vectors_io.load(folder / baseline.vectors(plan.task))
     items = item_sets.items_of(wv, plan.own)
     item_files.write(plan.folder, name, items)
     measures = MEASURES | {one.headline: one.headline for one in plan.own}

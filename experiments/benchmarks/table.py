@@ -137,6 +137,7 @@ def document(
     differences = title + gaps(lines, items) if several else ""
     threads = counted(task.threads, "thread")
     outputs = "hierarchical softmax" if task.in_tree else f"K {task.negatives}"
+    outputs += ", subwords" * task.subwords
     return f"""{name}, D {task.dim}, W {task.window}, {outputs}, t {task.subsample:g}, \
 min_count {task.min_count}, {counted(task.words, "word")}; {threads} of {machine}.
 

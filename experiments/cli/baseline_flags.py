@@ -18,6 +18,9 @@ _OURS = {
     "workdir": "output save out",
     "continue_from": "pretrainedVectors pretrained",
     "vectors": "model_file",
+    "min_n": "minn",
+    "max_n": "maxn",
+    "buckets": "bucket",
 }
 _SENTENCES = {
     "cbow": "--model=cbow or --model=skipgram",
@@ -32,9 +35,6 @@ _SENTENCES = {
     "min_alpha": "--schedule=linear, which ends at 0",
     "cbow_mean": "leave it out: CBOW takes the mean",
     "classes": "leave it out: there are no word classes",
-    "minn": "leave it out: no subwords are trained",
-    "maxn": "leave it out: no subwords are trained",
-    "bucket": "leave it out: no subwords are trained",
     "read_vocab": "leave it out: texts are cached as ids (--cache_dir)",
     "read-vocab": "leave it out: texts are cached as ids (--cache_dir)",
     "save_vocab": "leave it out: a run keeps its vocab.tsv",

@@ -20,6 +20,8 @@ KINDS = {
     "blocks, skip-gram": {},
     "blocks, CBOW": {"model": "cbow"},
     "pairs, skip-gram": {"engine": "pairs", "noise": "exclude_contexts", "window": 2},
+    "blocks, subwords": {"subwords": True},
+    "pairs, a tree": {"engine": "pairs", "loss": "hierarchical_softmax"},
     "pairs, CBOW": {"engine": "pairs", "model": "cbow", "update": "dense", "optimizer": "adam"},
 }
 SMALL = {"dim": 8, "batch_size": 64, "group_size": 32, "block": 8, "negatives_per_group": 8}

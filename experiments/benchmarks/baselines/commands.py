@@ -33,6 +33,7 @@ class Task(NamedTuple):
     epochs: int
     threads: int
     loss: str = "negative_sampling"  # or hierarchical_softmax
+    subwords: bool = False  # fastText's, n-grams of 3 to 6 letters
 
     @property
     def in_tree(self) -> bool:
@@ -70,7 +71,7 @@ class Baseline(NamedTuple):
     missing: Callable[[Tools, Task], str]  # why it cannot run here, or ''
     command: Callable[[Run], list[str]]
     times: Callable[[Run, str], dict]  # (run, what it printed) -> train_sec and what else is known
-    vectors: str  # where in the run's folder
+    vectors: Callable[[Task], str]  # where in the run's folder
 
 
 def _shared(run: Run, *names: str) -> list[str]:
@@ -98,6 +99,7 @@ def _w2v_jax_command(run: Run) -> list[str]:
         *_shared(run, "corpus", "model", "dim", "window", "negatives", "subsample", "min_count"),
         *_shared(run, "loss"),
         *of_loss,
+        *(["--subwords"] if run.task.subwords else []),
         *(f"--epochs={run.epochs}", f"--seed={run.seed}", f"--workdir={run.folder / 'run'}"),
         *("--noevaluate", "--noplots", "--show_similar=", "--show_analogies="),
         # New: from raw text each time, as the baselines do, and compiled each time.
@@ -120,6 +122,7 @@ def _gensim_command(run: Run) -> list[str]:
         *_shared(run, "loss"),
         *(f"--epochs={run.epochs}", f"--seed={run.seed}", f"--input={run.tools.gensim_input}"),
         *(*_shared(run, "threads"), f"--export={run.tools.gensim_export}"),
+        *(["--subwords"] if run.task.subwords else []),
         *(f"--vectors={run.folder / 'vectors.bin'}", f"--report={run.folder / 'report.json'}"),
     ]
 
@@ -139,12 +142,18 @@ def _d2l_missing(tools: Tools, task: Task) -> str:
         return "the chapter's loop is skip-gram's"
     if task.in_tree:
         return "the chapter trains by negative sampling"
+    if task.subwords:
+        return "the chapter trains no subwords"
     if reason := _program(tools.torch_python, "torch_python"):
         return reason
     has_torch = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"
     if subprocess.run([tools.torch_python, "-c", has_torch], capture_output=True).returncode:
         raise UserError(f"--torch_python={tools.torch_python}: has no torch")
     return ""
+
+
+def _word2vec_c_missing(tools: Tools, task: Task) -> str:
+    return "it has no subwords" if task.subwords else _program(tools.word2vec_c, "word2vec_c")
 
 
 def _word2vec_c_command(run: Run) -> list[str]:
@@ -189,8 +198,8 @@ def _fasttext_command(run: Run) -> list[str]:
         "loss": "hs" if task.in_tree else "ns",
         "minCount": task.min_count,
         "t": task.subsample,
-        "minn": 0,
-        "maxn": 0,
+        "minn": 3 if task.subwords else 0,
+        "maxn": 6 if task.subwords else 0,
         "thread": task.threads,
     }
     flags = [str(x) for k, v in options.items() for x in (f"-{k}", v)]
@@ -208,25 +217,28 @@ def _fasttext_times(run: Run, output: str) -> dict:
 
 BASELINES = {
     "w2v_jax": Baseline(
-        lambda tools, task: "", _w2v_jax_command, _w2v_jax_times, "run/vectors.txt"
+        lambda tools, task: "",
+        _w2v_jax_command,
+        _w2v_jax_times,
+        lambda task: f"run/vectors.{'npz' if task.subwords else 'txt'}",
     ),
     "gensim": Baseline(
         lambda tools, task: "" if find_spec("gensim") else "pip install 'w2v_jax[gensim]'",
         _gensim_command,
         _reported,
-        "vectors.bin",
+        lambda task: "vectors.bin",
     ),
     "word2vec_c": Baseline(
-        lambda tools, task: _program(tools.word2vec_c, "word2vec_c"),
+        _word2vec_c_missing,
         _word2vec_c_command,
         _word2vec_c_times,
-        "vectors.bin",
+        lambda task: "vectors.bin",
     ),
     "fasttext": Baseline(
         lambda tools, task: _program(tools.fasttext, "fasttext"),
         _fasttext_command,
         _fasttext_times,
-        "vectors.vec",
+        lambda task: f"vectors.{'bin' if task.subwords else 'vec'}",
     ),
-    "d2l": Baseline(_d2l_missing, _d2l_command, _reported, "vectors.txt"),
+    "d2l": Baseline(_d2l_missing, _d2l_command, _reported, lambda task: "vectors.txt"),
 }

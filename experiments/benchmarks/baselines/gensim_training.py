@@ -1,4 +1,4 @@
-"""gensim's Word2Vec in a process of its own; reports its times as JSON.
+"""gensim's Word2Vec or FastText in a process of its own; reports its times as JSON.
 
 python -m experiments.benchmarks.baselines.gensim_training --corpus=FILE --vectors=FILE ..
 """
@@ -16,6 +16,7 @@ def arguments() -> argparse.Namespace:
     for name in ("dim", "window", "negatives", "min_count", "epochs", "threads", "seed"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--loss", default="negative_sampling")
+    parser.add_argument("--subwords", action="store_true")
     parser.add_argument("--subsample", type=float, required=True)
     parser.add_argument("--input", choices=("sentences", "corpus_file"), required=True)
     parser.add_argument("--export", choices=("input", "sum"), required=True)
@@ -23,8 +24,9 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Vocabulary, training, vectors in word2vec's binary format."""
+    """Vocabulary, training, vectors in word2vec's binary format, or a model in fastText's."""
     args = arguments()
+    from gensim.models.fasttext import FastText, save_facebook_model
     from gensim.models.word2vec import LineSentence, Word2Vec
 
     if args.input == "sentences":
@@ -32,7 +34,7 @@ def main() -> None:
     else:
         text = {"corpus_file": args.corpus}
     in_tree = args.loss == "hierarchical_softmax"
-    model = Word2Vec(
+    model = (FastText if args.subwords else Word2Vec)(
         vector_size=args.dim,
         window=args.window,
         negative=0 if in_tree else args.negatives,
@@ -56,7 +58,10 @@ def main() -> None:
     trained = time.perf_counter()
     if args.export == "sum":
         model.wv.vectors += model.syn1neg
-    model.wv.save_word2vec_format(args.vectors, binary=True)
+    if args.subwords:
+        save_facebook_model(model, args.vectors)
+    else:
+        model.wv.save_word2vec_format(args.vectors, binary=True)
     with open(args.report, "w") as file:
         json.dump({"vocab_sec": scanned - began, "train_sec": trained - scanned}, file)
 
