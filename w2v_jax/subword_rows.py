@@ -59,7 +59,7 @@ class NgramState:
     """What the n-grams' rows remember between steps."""
 
     rows: sparse_update.RowState
-    sums: jax.Array  # [U, D] scratch: a step's gradient, 0 between steps
+    sums: jax.Array  # [U, D] scratch: the gradients of a step's distinct rows, 0 between steps
 
 
 def init(table: jax.Array, transformation: optax.GradientTransformation) -> NgramState:
@@ -224,31 +224,61 @@ def _of_ngrams(
     row_grads: jax.Array,
     transformation: optax.GradientTransformation,
 ) -> tuple[jax.Array, NgramState]:
-    """Each n-gram's row moves once, by the sum of its words' gradients.
-
-    A row that occurs in several parts has moved, and its sum is 0 again, when the second comes: the
-    optimiser must leave rows of gradient 0 as they are.
-    """
+    """Each n-gram's row moves once, by the sum of its words' gradients."""
     count = table.shape[0]
+    numbered = _numbered(found, state.rows.representative)
 
     def add(sums, slot, row):
-        return table_ops.scatter_add(sums, row, table_ops.gather(row_grads, slot))
+        number = table_ops.gather(numbered.number, row)
+        to = jnp.where(row < count, number, count)
+        return table_ops.scatter_add(sums, to, table_ops.gather(row_grads, slot))
 
-    def move(carry, slot, row):
-        del slot
+    part = min(found.part, count)
+    occurrence = jnp.arange(part, dtype=jnp.int32)
+
+    def move(i, carry):
         table, rows, sums = carry
-        representative, indices = sparse_update.deduplicate(rows.representative, row)
-        first = (indices == jnp.arange(found.part, dtype=indices.dtype)) & (row < count)
-        summed = jnp.where(first[:, None], table_ops.gather(sums, row), 0)
-        rows = rows.replace(representative=representative)
-        table, rows = sparse_update.update(table, rows, row, indices, summed, transformation)
-        return table, rows, table_ops.scatter_add_unique(sums, _once(row, first, count), -summed)
+        begin = jnp.minimum(i * part, count - part)
+        row = jax.lax.dynamic_slice_in_dim(numbered.rows, begin, part)
+        summed = jax.lax.optimization_barrier(table_ops.gather(sums, begin + occurrence))
+        new = (row < count) & (begin + occurrence >= i * part)  # the last part may begin earlier
+        row = jnp.where(new, row, count + occurrence)
+        table, rows = sparse_update.update(table, rows, row, occurrence, summed, transformation)
+        # Subtracted, not set, and read once before: otherwise XLA copies all sums.
+        return table, rows, table_ops.scatter_add_unique(sums, begin + occurrence, -summed)
 
     sums = found.each_part(add, state.sums)
-    table, rows, sums = found.each_part(move, (table, state.rows, sums))
+    parts = table_ops.most(-(-numbered.count // part))
+    rows = state.rows.replace(representative=numbered.number)
+    table, rows, sums = jax.lax.fori_loop(0, parts, move, (table, rows, sums))
     return table, NgramState(rows, sums)
 
 
-def _once(row: jax.Array, first: jax.Array, count: int) -> jax.Array:
-    """Rows where `first` is true, the others moved outside, each apart."""
-    return jnp.where(first, row, count + jnp.arange(len(row), dtype=row.dtype))
+class _Numbered(NamedTuple):
+    """The distinct rows of occurrences."""
+
+    number: jax.Array  # [U] int32, a row's number; of rows without one anything
+    rows: jax.Array  # [U] int32, the row of each number; U behind the last
+    count: jax.Array  # [] int32
+
+
+def _numbered(found: Occurrences, scratch: jax.Array) -> _Numbered:
+    """Numbers the distinct rows; scratch [U]."""
+    size, numbers = len(scratch), jnp.arange(len(found.row), dtype=jnp.int32)
+
+    def claim(scratch, number, row):
+        return table_ops.scatter_set(scratch, row, number)
+
+    def give(carry, number, row):
+        scratch, rows, count = carry
+        # A row's own is its last occurrence: in no later part is its number compared again.
+        own = (table_ops.gather(scratch, row) == number) & (row < size)
+        new = count + jnp.cumsum(own, dtype=jnp.int32) - 1
+        scratch = table_ops.scatter_set(scratch, jnp.where(own, row, size), new)
+        rows = table_ops.scatter_set(rows, jnp.where(own, new, size), row)
+        return scratch, rows, new[-1] + 1
+
+    of_numbers = found._replace(slot=numbers)
+    scratch = of_numbers.each_part(claim, scratch)
+    none = jnp.full(size, size, jnp.int32)
+    return _Numbered(*of_numbers.each_part(give, (scratch, none, jnp.int32(0))))
