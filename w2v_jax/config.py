@@ -181,6 +181,13 @@ class Config:
     )
     learning_rate: float = field(None, "Learning rate, at the start.", low=0.0)
     schedule: str = field("linear", "Learning-rate schedule.", choices=SCHEDULES)
+    final_rate: float = field(
+        0.0,
+        "Rate at the schedule's end, as a share of `learning_rate`.",
+        low=0.0,
+        high=1.0,
+        of="schedule",
+    )
     beta1: float = field(0.9, "Decay of the first moment.", low=0.0, high=1.0, of="optimizer")
     beta2: float = field(0.999, "Decay of the second moment.", low=0.0, high=1.0, of="optimizer")
     epsilon: float = field(

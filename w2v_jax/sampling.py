@@ -170,6 +170,8 @@ def make_batch(
         noise = _negatives_at(sampled, index, hyper, static)  # [T, P, K]
     used = (jnp.arange(static.negatives) < hyper.negatives).astype(jnp.float32)
     negative_weights = weights[:, :, None] * used[None, None, :]
+    if NOISE[static.noise].skips_target:
+        negative_weights *= (noise != positives[:, :, None]).astype(jnp.float32)
     return Batch(inputs, input_weights, positives, weights, noise, negative_weights)
 
 

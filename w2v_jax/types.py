@@ -187,6 +187,7 @@ class HyperParams:
     beta2: jax.Array  # [] float32, Adam's
     epsilon: jax.Array  # [] float32, Adam's and Adagrad's
     weight_decay: jax.Array  # [] float32, AdamW's
+    final_rate: jax.Array | float = 0.0  # [] float32, the schedule's end over learning_rate
     paths: jax.Array | None = None  # [V, L] int32, `huffman.paths`, for a loss of paths alone
 
 
