@@ -74,8 +74,8 @@ def trained(batches, hyper, static):
     static = static._replace(batch_size=1)
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *batches)
 
-    def step(state, at):
-        batch, done = at
+    def step(state, given):
+        batch, done = given
         rate = update.rate(hyper, static, done)
         return update.update_step(state, batch, rate, hyper, static)[0], rate
 
