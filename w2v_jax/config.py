@@ -153,6 +153,12 @@ class Config:
     # Optimisation
     epochs: int = field(None, "Passes over the corpus.", low=1, high=10**6)
     batch_size: int = field(None, "Centres a step T.", low=1, high=2**24)
+    order: str = field(
+        "random",
+        "Order of an epoch's centres: random within chunks of 2^20 tokens, chunks in random order; "
+        "text: as the text has them.",
+        choices=NAMES["order"],
+    )
     drop_last: bool = field(False, "Leave out an epoch's last batch where it is not full.")
     replicas: int = field(
         1,

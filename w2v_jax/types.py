@@ -159,6 +159,7 @@ class StaticConfig(NamedTuple):
     full_windows: bool = False  # only centres whose window is whole
     redraw: str = "epoch"  # epoch | once
     batch_size: int = 512  # T
+    order: str = "random"  # random | text: in which order an epoch trains its centres
     drop_last: bool = False  # leave out the last batch of an epoch where it is not full
     block: int = 16  # L
     group_size: int = 128  # centres that share negatives, T / G

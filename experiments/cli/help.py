@@ -24,7 +24,7 @@ TOPICS = {
         *("negatives_per_group", "redraw"),
     ),
     "optimisation": (
-        *("batch_size", "drop_last", "optimizer", "update", "schedule", "final_rate"),
+        *("batch_size", "order", "drop_last", "optimizer", "update", "schedule", "final_rate"),
         *("replicas", "sync_every"),
         *("beta1", "beta2", "epsilon", "epsilon_hat", "weight_decay"),
     ),
