@@ -28,6 +28,7 @@ SHARED = {
     "expected_window": False,
     "full_windows": False,
     "redraw": "epoch",
+    "order": "text",
     "subsample_rule": "word2vec_c",
     "engine": "pairs",
     "update": "sparse",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from laws import chi_square
 from scipy import stats
 
-from w2v_jax import sampling, subsampling
+from w2v_jax import sampling, subsampling, visits
 from w2v_jax.data import vocab
 from w2v_jax.types import StaticConfig
 
@@ -30,7 +30,12 @@ N = sum(LENGTHS)
 LINES = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
 PAIRS = StaticConfig(loss="softmax", window=3, batch_size=4, redraw="epoch")  # positives alone
 # Fields that only streams, or only batches, depend on: a compilation less for each value.
-OF_STREAMS = {"dynamic_window": True, "full_windows": False, "redraw": "epoch"}
+OF_STREAMS = {
+    "dynamic_window": True,
+    "full_windows": False,
+    "redraw": "epoch",
+    "order": "random",
+}
 
 
 def stream_of(hyper, static, lines=LINES, tokens=None, epoch=0, chunk=0, key=KEY, padding=3):
@@ -171,6 +176,19 @@ def test_centres_come_in_a_random_order(even):
     assert sorted(order) == list(range(6000))
     assert abs(np.corrcoef(order, np.arange(6000))[0, 1]) < 4 / np.sqrt(2000)
     assert abs(np.mean(np.diff(order) > 0) - 0.5) < 5 * np.sqrt(1 / 12 / 6000)
+
+
+def test_centres_come_in_the_texts_order_where_they_are_told_to(make_hyper):
+    keep = np.linspace(0.3, 1, N)
+    hyper = make_hyper(np.ones(N), window=3, keep_prob=keep)
+    in_text, random = (stream_of(hyper, PAIRS._replace(order=o)) for o in ("text", "random"))
+    order, other = (np.asarray(s.centre_order)[: int(s.centres)] for s in (in_text, random))
+    np.testing.assert_array_equal(order, np.sort(other))
+    assert (order != other).any()
+    for field in ("tokens", "line", "window"):
+        np.testing.assert_array_equal(getattr(in_text, field), getattr(random, field))
+    for epoch in range(3):
+        assert visits.chunk_order(KEY, epoch, 9, "text").tolist() == [*range(9)]
 
 
 # What is drawn
