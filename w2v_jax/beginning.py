@@ -49,6 +49,7 @@ def make_hyper(config: Config, vocabulary: Vocab) -> HyperParams:
         beta2=jnp.float32(config.beta2),
         epsilon=jnp.float32(config.epsilon),
         weight_decay=jnp.float32(config.weight_decay),
+        final_rate=jnp.float32(config.final_rate),
         paths=jnp.asarray(huffman.paths(vocabulary.counts)) if LOSSES[config.loss].paths else None,
         ngrams=ngrams(config, vocabulary).index if config.subwords else None,
     )

@@ -22,6 +22,7 @@ NAMES = {  # fields whose values the code itself tells apart
     "model": ("skipgram", "cbow"),
     "reduction": ("sum", "mean"),
     "redraw": ("epoch", "once"),
+    "order": ("random", "text"),
     "update": ("dense", "sparse"),
     "platform": ("cpu", "gpu", "tpu"),
 }

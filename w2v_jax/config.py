@@ -163,6 +163,12 @@ class Config:
     # Optimisation
     epochs: int = field(None, "Passes over the corpus.", low=1, high=10**6)
     batch_size: int = field(None, "Centres a step T.", low=1, high=2**24)
+    order: str = field(
+        "random",
+        "Order of an epoch's centres: random within chunks of 2^20 tokens, chunks in random order; "
+        "text: as the text has them.",
+        choices=NAMES["order"],
+    )
     drop_last: bool = field(False, "Leave out an epoch's last batch where it is not full.")
     replicas: int = field(
         1,
@@ -191,6 +197,13 @@ class Config:
     )
     learning_rate: float = field(None, "Learning rate, at the start.", low=0.0)
     schedule: str = field("linear", "Learning-rate schedule.", choices=SCHEDULES)
+    final_rate: float = field(
+        0.0,
+        "Rate at the schedule's end, as a share of `learning_rate`.",
+        low=0.0,
+        high=1.0,
+        of="schedule",
+    )
     beta1: float = field(0.9, "Decay of the first moment.", low=0.0, high=1.0, of="optimizer")
     beta2: float = field(0.999, "Decay of the second moment.", low=0.0, high=1.0, of="optimizer")
     epsilon: float = field(

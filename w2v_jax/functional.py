@@ -86,7 +86,7 @@ def make_train(
         _check(key, hyper, len(corpus.vocab.words), static)
 
         def epoch(state, number):
-            order = visits.chunk_order(key, number, len(sizes))
+            order = visits.chunk_order(key, number, len(sizes), static.order)
             progress = _progress(sizes, order, number, config.epochs, static.platform)
 
             def visit(slot, carry):

@@ -197,6 +197,7 @@ def _shared(config: Config) -> Config:
         name: plain[name].default for name in ("noise_power", "beta1", "beta2")
     }
     fields |= {"learning_rate": 1.0, "subsample": 0.0, "epsilon": 1.0, "weight_decay": 0.0}
+    fields |= {"final_rate": 0.0}
     return dataclasses.replace(config, **fields, window=1, negatives=1, subsample_rule="paper")
 
 

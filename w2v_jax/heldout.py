@@ -56,12 +56,14 @@ def measure(
     Loss: -log sigma(s_o) - K sum_w Pn(w) log sigma(-s_w), the mean over all draws of K negatives
     of Mikolov et al. 2013b, eq. 4. Where noise is never the positive, the sum is over the others,
     times 1 / (1 - Pn(o)): exact under exclude_target, and for CBOW under exclude_contexts; what the
-    laws leave out beyond that stays in. Under masked_mean it is the same, and trained by the full
-    softmax -log softmax(s)_o. A pair weighs keep(c) keep(o) times as much, a centre of CBOW keep(c)
-    times: the mean over all draws of what subsampling leaves, but for windows that reach further
-    where words between are left out (and CBOW's contexts are all there). None `without_loss`. A
-    loss of one's own takes its terms l(s, 1) and l(s, 0) in place of the two logarithms. Of
-    hierarchical softmax it is -log p(o) itself, and s_w = log p(w) below.
+    laws leave out beyond that stays in. Under skip_target it is the sum over the others as it is,
+    -K sum_{w != o} Pn(w) log sigma(-s_w), for skipped draws are not repeated. Under masked_mean it
+    is the same, and trained by the full softmax -log softmax(s)_o. A pair weighs keep(c) keep(o)
+    times as much, a centre of CBOW keep(c) times: the mean over all draws of what subsampling
+    leaves, but for windows that reach further where words between are left out (and CBOW's contexts
+    are all there). None `without_loss`. A loss of one's own takes its terms l(s, 1) and l(s, 0) in
+    place of the two logarithms. Of hierarchical softmax it is -log p(o) itself, and s_w = log p(w)
+    below.
 
     -log p, whose mean is the logarithm of the perplexity, asks how probable the text itself is, p
     normalised over the whole vocabulary. Skip-gram: p(context o | centre c); CBOW: p(centre o |
@@ -77,7 +79,8 @@ def measure(
       s = log p_train(o | c) - log(K Pn(o)) - log[A - p_train(o | c) / (1 - Pn(o))],
     A = sum_w p_train(w | c) / (1 - Pn(w)): about the odds p / (1 - p) in place of p. It matters
     for the few words whose probability beside c is not small, which come out too probable by that
-    factor; the other laws that leave words out act in the same direction. This isn't corrected.
+    factor; the other laws that leave words out act in the same direction. Under skip_target it is
+    the odds: s = log p_train(o | c) - log(K Pn(o)) - log[1 - p_train(o | c)]. This isn't corrected.
 
     Costs U V D multiplications (CBOW: n V D) and 2 U V exponentials; memory doesn't grow with V.
     perplexity: whether -log p is wanted, a sixth of it on CPU.
@@ -242,7 +245,9 @@ def _sums(
     if not NOISE[static.noise].hits_target:
         share = look_up(hyper.noise, words)
         own = loss.terms(scores, jnp.zeros_like(scores))
-        noise = (noise - share * own) / (1 - share)
+        noise = noise - share * own
+        if not NOISE[static.noise].skips_target:
+            noise /= 1 - share
     positive = loss.terms(scores, jnp.ones_like(scores))
     return ByLine(added(positive + hyper.negatives.astype(jnp.float32) * noise, kept), nats)
 

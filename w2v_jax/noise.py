@@ -27,7 +27,8 @@ class NegativeDistribution(NamedTuple):
     ratio: Callable | None = None  # law(word | positive) / Pn(word) for the blocks engine: below
     by_row: bool = False  # depends on all positives of a row, not on the positive alone
     log_noise: Callable | None = None  # Pn [V] -> log of the law that a perplexity takes, [V]
-    hits_target: bool | None = None  # whether a draw may be its own positive; None: not known
+    hits_target: bool | None = None  # whether a negative may be its own positive; None: not known
+    skips_target: bool = False  # a draw that is its own positive counts among the K, and weighs 0
     uses: tuple[str, ...] = ("noise_power",)  # flags that have an effect with it
 
 
@@ -112,7 +113,8 @@ def _seen_before(words: jax.Array, good: jax.Array) -> jax.Array:
 
 
 # The blocks engine draws its words of Pn, for many positives together, and weighs each by
-# law(word | positive) / Pn(word), where Pn(word) is not 0: the mean is the law's.
+# law(word | positive) / Pn(word), where Pn(word) is not 0: the mean is the law's. Of a law that
+# skips, law(word | positive) is the chance that a draw is the word and trains.
 # ratio: (positives [.., 1], words [.., n], Pn [V]) -> two factors of it, [.., 1] and [.., n]; None
 # in place of the second where the word has no say. Ids of V and more are no words.
 
@@ -129,6 +131,12 @@ def but_the_target(positives: jax.Array, words: jax.Array, noise: jax.Array) -> 
     return again, positives != words
 
 
+def skipping_the_target(positives: jax.Array, words: jax.Array, noise: jax.Array) -> tuple:
+    """[w != t]: draws that hit are not repeated, so that the sum over words is 1 - Pn(t)."""
+    del noise
+    return jnp.ones(positives.shape, jnp.float32), positives != words
+
+
 NOISE = Registry(
     "noise",
     with_replacement=NegativeDistribution(
@@ -140,6 +148,14 @@ NOISE = Registry(
         ratio=but_the_target,
         log_noise=jnp.log,
         hits_target=False,
+    ),
+    skip_target=NegativeDistribution(  # word2vec.c's TrainModelThread, gensim's word2vec_inner.pyx
+        with_replacement,
+        lambda window, k: 1,
+        ratio=skipping_the_target,
+        log_noise=jnp.log,
+        hits_target=False,
+        skips_target=True,
     ),
     exclude_contexts=NegativeDistribution(
         exclude_contexts,

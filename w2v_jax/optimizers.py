@@ -60,6 +60,16 @@ def adamw(learning_rate, beta1, beta2, epsilon, weight_decay) -> optax.GradientT
     return optax.adamw(learning_rate, beta1, beta2, epsilon, weight_decay=weight_decay)
 
 
+def linear(done: jax.Array, final_rate: jax.Array) -> jax.Array:
+    """1 - (1 - r) p, from 1 to r: word2vec.c's and gensim's decay, each with an r of its own."""
+    return optax.linear_schedule(1.0, final_rate, 1)(done)
+
+
+def cosine(done: jax.Array, final_rate: jax.Array) -> jax.Array:
+    """r + (1 - r) (1 + cos(pi p)) / 2, from 1 to r (Loshchilov & Hutter 2017)."""
+    return optax.cosine_decay_schedule(1.0, 1, final_rate)(done)
+
+
 _ADAM = {"sparse": True, "epsilon_hat": True, "above_zero": ("epsilon",)}
 OPTIMIZERS = Registry(
     "optimizer",
@@ -72,6 +82,6 @@ OPTIMIZERS = Registry(
 SCHEDULES = Registry(
     "schedule",
     constant=Schedule(optax.constant_schedule(1.0)),
-    linear=Schedule(optax.linear_schedule(1.0, 0.0, 1)),
-    cosine=Schedule(optax.cosine_decay_schedule(1.0, 1)),
+    linear=Schedule(linear, ("final_rate",)),
+    cosine=Schedule(cosine, ("final_rate",)),
 )

@@ -17,10 +17,13 @@ NOISE_BLOCK = 4096  # centres whose noise is drawn at a time where all of it is 
 
 
 def order_of_centres(key: jax.Array, sampled: SampledChunk, static: StaticConfig) -> jax.Array:
-    """The centres of a chunk in random order, then the other positions: [C] int32."""
+    """The centres of a chunk in `static.order`, then the other positions: [C] int32."""
     centre = (sampled.line >= 0) & has_contexts(sampled.line, sampled.window, static)
     # One sort: centres first, in random order (ties of 31 random bits stay in text order).
-    bits = jax.random.bits(key, sampled.line.shape, jnp.uint32)
+    if static.order == "text":
+        bits = jnp.zeros(sampled.line.shape, jnp.uint32)
+    else:
+        bits = jax.random.bits(key, sampled.line.shape, jnp.uint32)
     return order_of(jnp.where(centre, bits >> 1, jnp.uint32(2**31)), static.platform)
 
 
@@ -170,6 +173,8 @@ def make_batch(
         noise = _negatives_at(sampled, index, hyper, static)  # [T, P, K]
     used = (jnp.arange(static.negatives) < hyper.negatives).astype(jnp.float32)
     negative_weights = weights[:, :, None] * used[None, None, :]
+    if NOISE[static.noise].skips_target:
+        negative_weights *= (noise != positives[:, :, None]).astype(jnp.float32)
     return Batch(inputs, input_weights, positives, weights, noise, negative_weights)
 
 

@@ -259,11 +259,12 @@ def train_epoch(
     program: Callable,
     epoch: int | np.ndarray,
     epochs: int,
+    order: str = "random",
 ) -> tuple[Sharded, Metrics]:
     """One epoch of each trial, its chunks in its own order; the sums of its steps, leaves [S].
 
     corpus: whose text is in `texts`, or one for each trial, which are not there. epoch: of all, or
-    each trial's own [S].
+    each trial's own [S]. order: `static.order` of the trials.
 
     The same as `training.train` alone, but where a text of several chunks has one without a step:
     there `train` counts its words with the chunk before, for the schedule.
@@ -272,7 +273,7 @@ def train_epoch(
     count = sum(m.active.shape[0] for m in trials)
     corpora = [corpus] * count if shared else corpus
     epoch = np.broadcast_to(np.asarray(epoch, np.int32), count)
-    orders = _orders(trials, corpora, epoch)
+    orders = _orders(trials, corpora, epoch, order)
     tokens = np.array([len(one.ids) for one in corpora])
     bounds = [one.bounds for one in corpora]
     done, sums = epoch * tokens, []
@@ -300,15 +301,17 @@ def train_epoch(
     return trials, jax.tree.map(lambda *chunks: np.sum(chunks, axis=0), *sums)
 
 
-def _orders(trials: Sharded, corpora: Sequence[Corpus], epoch: np.ndarray) -> np.ndarray:
+def _orders(
+    trials: Sharded, corpora: Sequence[Corpus], epoch: np.ndarray, order: str
+) -> np.ndarray:
     """In which order each trial visits its text's chunks [S, most chunks] int32; -1: no more."""
     counts = np.array([len(one.bounds) - 1 for one in corpora])
     found = np.full((len(counts), counts.max()), -1, np.int32)
     for chunks in np.unique(counts).tolist():
-        order = jax.vmap(partial(visits.chunk_order, chunks=chunks))
+        visited = jax.vmap(partial(visits.chunk_order, chunks=chunks, order=order))
         parts = np.split(epoch, len(trials))
         each = zip(trials, parts, strict=True)
-        of_all = np.concatenate([np.asarray(order(m.key, own)) for m, own in each])
+        of_all = np.concatenate([np.asarray(visited(m.key, own)) for m, own in each])
         found[counts == chunks, :chunks] = of_all[counts == chunks]
     return found
 

@@ -167,6 +167,7 @@ class StaticConfig(NamedTuple):
     full_windows: bool = False  # only centres whose window is whole
     redraw: str = "epoch"  # epoch | once
     batch_size: int = 512  # T
+    order: str = "random"  # random | text: in which order an epoch trains its centres
     drop_last: bool = False  # leave out the last batch of an epoch where it is not full
     block: int = 16  # L
     group_size: int = 128  # centres that share negatives, T / G
@@ -207,6 +208,7 @@ class HyperParams:
     beta2: jax.Array  # [] float32, Adam's
     epsilon: jax.Array  # [] float32, Adam's and Adagrad's
     weight_decay: jax.Array  # [] float32, AdamW's
+    final_rate: jax.Array | float = 0.0  # [] float32, the schedule's end over learning_rate
     paths: jax.Array | None = None  # [V, L] int32, `huffman.paths`, for a loss of paths alone
     ngrams: NgramIndex | None = None  # with subwords alone
 

@@ -75,7 +75,7 @@ def visits(
     training: Training,
     start: Position = Position(),  # noqa: B008 (immutable)
 ) -> Iterator[Visit]:
-    """The chunks of each epoch, in a permutation of (seed, epoch), drawn; from `start` on.
+    """The chunks of each epoch, in the order of `chunk_order`, drawn; from `start` on.
 
     A chunk without a step counts with the one before, so that no word is lost from the count; an
     epoch without one is passed over. Raises UserError where the whole run holds no step.
@@ -120,7 +120,8 @@ def _sampled_chunks(training: Training, start: Position) -> Iterator[Drawn]:
     bounds, size = corpus.bounds, corpus.chunk_size
     kept, texts = None, {}
     for epoch in range(start.epoch, training.epochs):
-        order, done = np.asarray(chunk_order(key, epoch, len(bounds) - 1)), 0
+        order = np.asarray(chunk_order(key, epoch, len(bounds) - 1, training.static.order))
+        done = 0
         for slot, chunk in enumerate(order):
             begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
             done += end - begin
@@ -139,8 +140,13 @@ def _sampled_chunks(training: Training, start: Position) -> Iterator[Drawn]:
             yield Drawn(epoch, slot, sampled, done)
 
 
-def chunk_order(key: jax.Array, epoch: int, chunks: int) -> jax.Array:
-    """The permutation [chunks] in which an epoch visits the chunks, by (seed, epoch)."""
+def chunk_order(key: jax.Array, epoch: int, chunks: int, order: str) -> jax.Array:
+    """The permutation [chunks] in which an epoch visits the chunks, by (seed, epoch).
+
+    With order = text they come as the text has them.
+    """
+    if order == "text":
+        return jnp.arange(chunks)
     return jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, 2), epoch), chunks)
 
 

@@ -183,6 +183,7 @@ def make_hyper(counts: np.ndarray) -> HyperParams:
         beta2=jnp.float32(0.999),
         epsilon=jnp.float32(values.epsilon),
         weight_decay=jnp.float32(0),
+        final_rate=jnp.float32(0),
     )
 
 

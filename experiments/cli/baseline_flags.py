@@ -32,7 +32,7 @@ _SENTENCES = {
     "workers": "leave it out: all cores are used",
     "debug": "leave it out",
     "limit": "leave it out: vectors are read whole",
-    "min_alpha": "--schedule=linear, which ends at 0",
+    "min_alpha": "--final_rate, its share of --learning_rate",
     "cbow_mean": "leave it out: CBOW takes the mean",
     "classes": "leave it out: there are no word classes",
     "read_vocab": "leave it out: texts are cached as ids (--cache_dir)",

@@ -25,9 +25,9 @@ TOPICS = {
         *("negatives_per_group", "redraw"),
     ),
     "optimisation": (
-        *("batch_size", "drop_last", "optimizer", "update", "schedule", "beta1", "beta2"),
+        *("batch_size", "order", "drop_last", "optimizer", "update", "schedule", "final_rate"),
         *("replicas", "sync_every"),
-        *("epsilon", "epsilon_hat", "weight_decay"),
+        *("beta1", "beta2", "epsilon", "epsilon_hat", "weight_decay"),
     ),
     "text that is not trained on": (
         *("heldout", "early_stopping", "perplexity", "perplexity_window"),

@@ -170,10 +170,11 @@ def begin(program: Program, compiled: Compiled, early_stopping: int) -> tuple[Pr
 
 def epoch_more(old: Progress, program: Program, compiled: Compiled) -> Progress:
     """An epoch more of all trials."""
-    epochs, epoch = program.trials[0].config.epochs, old.epochs
+    config, epoch = program.trials[0].config, old.epochs
+    epochs = config.epochs
     before, best = active_of(old.trials), old.best
     trials, sums = sweeping.train_epoch(
-        old.trials, compiled.text, compiled.texts, compiled.train_chunk, epoch, epochs
+        old.trials, compiled.text, compiled.texts, compiled.train_chunk, epoch, epochs, config.order
     )
     active, stopped = active_of(trials), old.stopped
     new = [metrics.mean_loss(m) for m in np.array(sums, float).T]

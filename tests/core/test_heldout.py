@@ -179,8 +179,10 @@ def naive_measure(params, hyper, window, static):
                 value, drawn = -np.log(reference.sigmoid(scores[o])), noise.copy()
                 if static.noise != "with_replacement":
                     drawn[o] = 0
+                if static.noise != "skip_target":
+                    drawn /= drawn.sum()
                 for w in range(V):
-                    share = drawn[w] / drawn.sum()
+                    share = drawn[w]
                     value -= int(hyper.negatives) * share * np.log(reference.sigmoid(-scores[w]))
             weight *= keep[o] * (1 if centre is None else keep[centre])
             loss[i] += weight * value, weight
@@ -190,8 +192,10 @@ def naive_measure(params, hyper, window, static):
 TASKS = [
     dict(noise="with_replacement"),
     dict(noise="exclude_target"),
+    dict(noise="skip_target"),
     dict(loss="softmax"),
     dict(model="cbow", noise="with_replacement"),
+    dict(model="cbow", noise="skip_target"),
     dict(model="cbow", noise="exclude_contexts", expected_window=True),
     dict(model="cbow", loss="softmax"),
 ]
@@ -420,4 +424,16 @@ def test_the_optimum_when_noise_leaves_out_its_target(make_hyper):
     for target in range(V):
         others = np.where(np.arange(V) == target, 0, noise)
         slope += p[target] * 2 * others / others.sum() * reference.sigmoid(scores)
+    np.testing.assert_allclose(slope, 0, atol=1e-12)
+
+
+def test_the_optimum_when_noise_that_hits_its_target_is_skipped(make_hyper):
+    """The docstring again: under skip_target the odds stand in place of the probability."""
+    p = joint()[0] / joint()[0].sum()
+    noise = COUNTS**0.75 / np.sum(COUNTS**0.75)
+    scores = np.log(p) - np.log(2 * noise) - np.log(1 - p)
+    slope = -p * reference.sigmoid(-scores)
+    for target in range(V):
+        others = np.where(np.arange(V) == target, 0, noise)
+        slope += p[target] * 2 * others * reference.sigmoid(scores)
     np.testing.assert_allclose(slope, 0, atol=1e-12)

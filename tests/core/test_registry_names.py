@@ -49,6 +49,7 @@ REFUSED = [
     ({"engine": "blocks", "loss": "masked_mean"}, "--loss=masked_mean: --engine=blocks has"),
     ({"engine": "blocks", "noise": "without_replacement"}, "--noise=without_replacement"),
     ({"engine": "blocks", "redraw": "once"}, "--redraw=once"),
+    ({"engine": "blocks", "order": "text"}, "--order=text"),
     ({"engine": "blocks", "group_size": 6}, "--group_size=6"),
     ({"update": "sparse", "loss": "softmax"}, "--loss=softmax"),
     ({"model": "cbow", "noise": "exclude_contexts"}, "--noise=exclude_contexts"),

@@ -11,10 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from batches import flat
+from fuzzing import cases
+from hypothesis import given
+from hypothesis import strategies as st
 from laws import chi_square
 from scipy import stats
 
-from w2v_jax import sampling, subsampling
+from w2v_jax import sampling, subsampling, visits
 from w2v_jax.data import vocab
 from w2v_jax.types import StaticConfig
 
@@ -27,7 +30,12 @@ N = sum(LENGTHS)
 LINES = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
 PAIRS = StaticConfig(loss="softmax", window=3, batch_size=4, redraw="epoch")  # positives alone
 # Fields that only streams, or only batches, depend on: a compilation less for each value.
-OF_STREAMS = {"dynamic_window": True, "full_windows": False, "redraw": "epoch"}
+OF_STREAMS = {
+    "dynamic_window": True,
+    "full_windows": False,
+    "redraw": "epoch",
+    "order": "random",
+}
 
 
 def stream_of(hyper, static, lines=LINES, tokens=None, epoch=0, chunk=0, key=KEY, padding=3):
@@ -170,6 +178,19 @@ def test_centres_come_in_a_random_order(even):
     assert abs(np.mean(np.diff(order) > 0) - 0.5) < 5 * np.sqrt(1 / 12 / 6000)
 
 
+def test_centres_come_in_the_texts_order_where_they_are_told_to(make_hyper):
+    keep = np.linspace(0.3, 1, N)
+    hyper = make_hyper(np.ones(N), window=3, keep_prob=keep)
+    in_text, random = (stream_of(hyper, PAIRS._replace(order=o)) for o in ("text", "random"))
+    order, other = (np.asarray(s.centre_order)[: int(s.centres)] for s in (in_text, random))
+    np.testing.assert_array_equal(order, np.sort(other))
+    assert (order != other).any()
+    for field in ("tokens", "line", "window"):
+        np.testing.assert_array_equal(getattr(in_text, field), getattr(random, field))
+    for epoch in range(3):
+        assert visits.chunk_order(KEY, epoch, 9, "text").tolist() == [*range(9)]
+
+
 # What is drawn
 
 
@@ -251,6 +272,34 @@ def test_the_noise_words_used_follow_the_law(make_hyper):
     _, _, outputs, labels, weights = rows_of(sampled, hyper, static)
     words = outputs[(labels == 0) & (weights > 0)]
     assert chi_square(np.bincount(words, minlength=5), pn * len(words)) > 1e-3
+
+
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+@cases(6)
+@given(counts=st.lists(st.integers(1, 9), min_size=1, max_size=5), k=st.integers(1, 4))
+def test_noise_that_hits_its_target_weighs_nothing_and_the_rest_is_as_drawn(
+    make_hyper, model, counts, k
+):
+    pn = np.array([*counts, *[0] * (5 - len(counts))]) / sum(counts)  # one shape, one program
+    hyper = make_hyper(pn, window=3, negatives=k)
+    static = NOISY._replace(model=model, batch_size=1000)
+    tokens = np.random.default_rng(0).integers(0, len(counts), 3000)
+    sampled = stream_of(hyper, static, lines=np.zeros(3000, np.int32), tokens=tokens)
+    skipped, every = (
+        rows_of(sampled, hyper, static._replace(noise=law))
+        for law in ("skip_target", "with_replacement")
+    )
+    for one, other in zip(skipped[:4], every[:4], strict=True):
+        np.testing.assert_array_equal(one, other)
+    outputs, weights, before = (
+        x.reshape(-1, 5) for x in (skipped[2], skipped[4], every[4])
+    )  # a positive and its K
+    hits = (outputs == outputs[:, :1]) & (np.arange(5) > 0)
+    np.testing.assert_array_equal(weights, np.where(hits, 0, before))
+    used = before[:, 1:] > 0
+    expected = np.broadcast_to(pn[outputs[:, :1]], used.shape)[used]
+    error = np.sqrt(np.sum(expected * (1 - expected)))
+    assert abs(np.sum(hits[:, 1:][used]) - expected.sum()) <= 5 * error + 1e-3
 
 
 def test_no_noise_word_is_a_context_of_its_centre(noisy):

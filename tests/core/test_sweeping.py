@@ -28,7 +28,9 @@ KINDS = {  # few, as each is compiled for the sweep and for the run alone
     "pairs, masked mean": SHORT._replace(
         loss="masked_mean", noise="exclude_contexts", redraw="once", drop_last=True
     ),
-    "pairs, paths": SHORT._replace(loss="hierarchical_softmax", update="sparse"),
+    "pairs, paths, the text's order": SHORT._replace(
+        loss="hierarchical_softmax", update="sparse", order="text"
+    ),
     "blocks": BLOCKS._replace(optimizer="row_adagrad", schedule="linear"),
     "blocks, cbow, dense adam": BLOCKS._replace(model="cbow", update="dense", optimizer="adam"),
 }
@@ -75,7 +77,9 @@ def together(trials, corpus, static, vmap_width=1, devices=1, epochs=(0, EPOCHS)
     text = sweeping.text_of(corpus, used)
     program, sums = compiled(sharded, text, static, vmap_width), []
     for epoch in range(*epochs):
-        sharded, metrics = sweeping.train_epoch(sharded, corpus, text, program, epoch, EPOCHS)
+        sharded, metrics = sweeping.train_epoch(
+            sharded, corpus, text, program, epoch, EPOCHS, static.order
+        )
         sums.append(metrics)
     return of_all(sharded), sums
 

@@ -146,6 +146,7 @@ def test_results_do_not_depend_on_the_steps_of_a_dispatch(chunked):
 GOING_ON = {
     "pairs, skip-gram": PLAIN,
     "pairs, CBOW, dense Adam": PLAIN._replace(model="cbow", schedule="cosine"),
+    "pairs, the text's order": PLAIN._replace(order="text"),
     "blocks, skip-gram": PLAIN._replace(
         engine="blocks",
         block=4,

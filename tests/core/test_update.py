@@ -367,3 +367,5 @@ def test_rate_at_the_start_a_quarter_half_and_the_end(make_hyper, schedule, want
         for p in (0, 0.25, 0.5, 1)
     ]
     np.testing.assert_allclose(rates, wanted, atol=1e-7)
+    left = update.rate(hyper.replace(final_rate=0.2), StaticConfig(schedule=schedule), 1.0)
+    assert left == pytest.approx(0.5 if schedule == "constant" else 0.1)

@@ -33,7 +33,7 @@ STATIC = StaticConfig(
 LAWS = [
     (model, noise, legacy)
     for model in ("skipgram", "cbow")
-    for noise in ("with_replacement", "exclude_target")
+    for noise in ("with_replacement", "exclude_target", "skip_target")
     for legacy in (False, True)
     if model == "cbow" or not legacy
 ]
@@ -331,13 +331,15 @@ def test_in_expectation_over_noise_it_is_the_pairs_engines_objective(make_hyper,
         )
         for target in np.asarray(targets):
             law = pn.copy()
-            if noise == "exclude_target":
+            if noise != "with_replacement":
                 law[target] = 0
+            if noise == "exclude_target":
                 law /= law.sum()
             wanted[centre] += 3 * law
     error = drawn.std(axis=0) / np.sqrt(len(drawn))
     assert (np.abs(drawn.mean(axis=0) - wanted) <= 5 * error + 1e-5).all()
-    assert wanted.sum() == pytest.approx(3 * (context_weights.sum() if model == "skipgram" else 8))
+    full = 3 * (context_weights.sum() if model == "skipgram" else 8)
+    assert wanted.sum() == pytest.approx(full) or (noise == "skip_target" and wanted.sum() < full)
 
 
 # The sample whose loss is taken

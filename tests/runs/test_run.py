@@ -14,6 +14,7 @@ from w2v_jax.data import corpus as corpora
 from w2v_jax.data.vocab import load_counts
 from w2v_jax.defaults import resolve
 from w2v_jax.engines import blocks
+from w2v_jax.optimizers import OPTIMIZERS
 from w2v_jax.types import UserError
 from w2v_jax.vectors import io as vectors_io
 
@@ -223,6 +224,7 @@ def test_help_shows_the_flags_and_ends_with_status_0(capsys):
 
 
 SWEEPS = ("study", "search")
+BASELINES = ("word2vec_c", "gensim", "fasttext", "koan")  # of test_baseline_flagfiles
 
 
 @pytest.mark.parametrize(
@@ -254,11 +256,13 @@ def test_every_flagfile_parses(text_folder, monkeypatch):
             continue
         seen.clear()
         script = "ptb_cbow" if "cbow" in path.stem else "ptb_skipgram"
-        text = ["--corpus=any.txt"] if path.stem.startswith("corpus") else []
+        of_text = path.stem.startswith("corpus") or path.stem in BASELINES
+        text = ["--corpus=any.txt"] if of_text else []
         script = "train_corpus" if text else script
         assert start(script, f"--flagfile={path}", *text) == 0, path
         assert text or path.stem.startswith("quickstart") or seen[script].dataset == "ptb"
-        for flag in ("engine", "update", "optimizer", "epsilon", "learning_rate"):
+        used = {"epsilon"} & {*OPTIMIZERS[seen[script].optimizer].uses}
+        for flag in ("engine", "update", "optimizer", "learning_rate", *used):
             assert f"--{flag}=" in path.read_text(), (path, flag)  # scripts' defaults differ
 
 

@@ -30,6 +30,7 @@ def _check_blocks(static: StaticConfig) -> None:
         "loss": [name for name, loss in LOSSES.items() if loss.in_blocks],
         "noise": [name for name, law in NOISE.items() if law.ratio],
         "redraw": ["epoch"],
+        "order": ["random"],  # the loss is taken of each step's first blocks
         "full_windows": [False],
         "drop_last": [False],
     }

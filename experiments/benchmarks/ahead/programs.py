@@ -100,6 +100,7 @@ def _start(spec: Spec, static: StaticConfig) -> tuple[jax.Array, HyperParams, Tr
         beta2=f32,
         epsilon=f32,
         weight_decay=f32,
+        final_rate=f32,
     )
     table = jax.ShapeDtypeStruct((spec.vocab_size, spec.config().dim), jnp.float32)
     init = partial(update.init_state, static=static)
