@@ -6,6 +6,7 @@ import itertools
 import os
 import platform
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -154,9 +155,12 @@ def _run(
     with processes.joined(others) as partners:
         hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
         resident = memory.check(config, corpus, hyper, partners, others.sharing())
-        start = _beginning(config, corpus, key, hyper, earlier, index, this)
+        begin = partial(_beginning, config, corpus, key, hyper, earlier, index, this)
         if resumes:
-            start = checkpointing.resumed(config, workdir, start, key, corpus.words * config.epochs)
+            total = corpus.words * config.epochs
+            start = checkpointing.resumed(config, workdir, begin, key, total)
+        else:
+            start = begin()
         start = other_processes.lead(start, partners)
         of_epochs = Epochs(
             *(config, workdir, corpus, hyper, held, start.state.params, start.epochs, start.best)
@@ -266,9 +270,15 @@ def _beginning(
     earlier,
     index,
     this: dict,
+    blank: bool = False,
 ) -> Start:
-    """Where a new run starts; earlier, index: what it goes on from (warm_start), or None."""
-    state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
+    """Where a new run starts; earlier, index: what it goes on from (warm_start), or None.
+
+    blank: for its shapes alone, without the tables that the text would make.
+    """
+    size = len(corpus.vocab.words)
+    tables = beginning.blank(config, size) if blank else beginning.tables(config, corpus)
+    state = beginning.initial_state(config, size, key, hyper, tables)
     before = 0
     if earlier:
         lying = jax.tree.map(lambda leaf: leaf.sharding, state)
