@@ -48,7 +48,7 @@ from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import SIZED, resolve
 from w2v_jax.replicas import Partners
-from w2v_jax.types import HyperParams, TrainState, UserError
+from w2v_jax.types import HyperParams, Params, TrainState, UserError
 from w2v_jax.vectors.word_vectors import WordVectors
 
 
@@ -277,7 +277,7 @@ def _beginning(
     blank: for its shapes alone, without the tables that the text would make.
     """
     size = len(corpus.vocab.words)
-    tables = beginning.blank(config, size) if blank else beginning.tables(config, corpus)
+    tables = beginning.blank(config, size) if blank else _tables(config, corpus)
     state = beginning.initial_state(config, size, key, hyper, tables)
     before = 0
     if earlier:
@@ -287,6 +287,16 @@ def _beginning(
         earlier.arrays.clear()  # they may be as large as the state
         before = earlier.words if config.continue_schedule else 0
     return Start(state, visits.Position(), None, None, 0, before, this)
+
+
+def _tables(config: RunConfig, corpus: Corpus) -> Params | None:
+    """`beginning.tables`; what they take is told, as it counts to no other figure."""
+    began = time.perf_counter()
+    tables = beginning.tables(config, corpus)
+    if tables:
+        took = time.perf_counter() - began
+        console.log(f"first tables of the text (--init={config.init}): {took:.1f} s")
+    return tables
 
 
 def without_missing_extras(config: RunConfig) -> RunConfig:

@@ -71,6 +71,7 @@ class Baseline(NamedTuple):
     command: Callable[[Run], list[str]]
     times: Callable[[Run, str], dict]  # (run, what it printed) -> train_sec and what else is known
     vectors: str  # where in the run's folder
+    trains: bool = True  # in epochs; else it counts the text once, and has no seed
 
 
 def _shared(run: Run, *names: str) -> list[str]:
@@ -120,6 +121,14 @@ def _gensim_command(run: Run) -> list[str]:
         *_shared(run, "loss"),
         *(f"--epochs={run.epochs}", f"--seed={run.seed}", f"--input={run.tools.gensim_input}"),
         *(*_shared(run, "threads"), f"--export={run.tools.gensim_export}"),
+        *(f"--vectors={run.folder / 'vectors.bin'}", f"--report={run.folder / 'report.json'}"),
+    ]
+
+
+def _ppmi_command(run: Run) -> list[str]:
+    return [
+        *(sys.executable, "-m", "experiments.benchmarks.baselines.ppmi_training"),
+        *_shared(run, "corpus", "dim", "window", "subsample", "min_count"),
         *(f"--vectors={run.folder / 'vectors.bin'}", f"--report={run.folder / 'report.json'}"),
     ]
 
@@ -215,6 +224,9 @@ BASELINES = {
         _gensim_command,
         _reported,
         "vectors.bin",
+    ),
+    "ppmi_svd": Baseline(
+        lambda tools, task: "", _ppmi_command, _reported, "vectors.bin", trains=False
     ),
     "word2vec_c": Baseline(
         lambda tools, task: _program(tools.word2vec_c, "word2vec_c"),
