@@ -20,6 +20,7 @@ from w2v_jax.types import Params, UserError, Vocab
 USES = ("window", "noise_power", "subsample", "subsample_rule")  # traced fields that `tables` uses
 LEAST = 1e-3  # a context's weight below which words further away are left out
 DENSE = 1000  # words of which the whole matrix is factorised
+ROWS = 2**16  # of a table that are multiplied in float64 at a time
 ROUNDS, PARTS = 20, 5  # of the iteration, each of D / PARTS vectors
 
 
@@ -146,9 +147,9 @@ def truncated_svd(matrix: Any, dim: int) -> tuple[np.ndarray, np.ndarray, np.nda
         right = right.T
     else:
         basis = _krylov(matrix, width)
-        turned = matrix.T @ basis
-        right, values, turn = np.linalg.svd(turned, full_matrices=False)
-        left = basis @ turn.T
+        across = matrix.T @ basis
+        turn, values = _principal(across)
+        left, right = basis @ turn, across @ (turn * _inverse(values, 1e-5 * values[0]))
     left, values, right = left[:, :dim], values[:dim], right[:, :dim]
     signs = np.sign(left[np.argmax(np.abs(left), axis=0), np.arange(dim)])
     signs = np.where(signs == 0, 1, signs).astype(np.float32)
@@ -156,15 +157,40 @@ def truncated_svd(matrix: Any, dim: int) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def _krylov(matrix: Any, width: int) -> np.ndarray:
-    """An orthonormal basis [V, ROUNDS width] of M X, (M M^T) M X, ..; X [V, width] is random."""
+    """An orthonormal basis [V, ROUNDS width] of M X, (M M^T) M X, ..; X [V, width] is random.
+
+    Columns are 0 where these have no further direction.
+    """
     size = matrix.shape[0]
     basis = np.zeros((size, ROUNDS * width), np.float32)
     block = matrix @ np.random.default_rng(0).standard_normal((size, width), np.float32)
     for i in range(ROUNDS):
         before = basis[:, : i * width]
-        for _ in range(2):  # what rounding left is taken away too
+        # Twice, as rounding leaves some of what was taken away.
+        for least in (1e-5 * np.linalg.norm(block), 0.1):
             block -= before @ (before.T @ block)
-            block = np.linalg.qr(block)[0]
+            turn, values = _principal(block)
+            block = block @ (turn * _inverse(values, least))
         basis[:, i * width : (i + 1) * width] = block
         block = matrix @ (matrix.T @ block)
     return basis
+
+
+def _principal(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Right singular vectors [n, n] of a tall table [V, n], and its singular values, falling.
+
+    By its columns' products: LAPACK's own ways through a tall table take many small steps, each of
+    which waits for all threads.
+    """
+    products = np.zeros((table.shape[1],) * 2)
+    for first in range(0, len(table), ROWS):
+        part = table[first : first + ROWS].astype(np.float64)
+        products += part.T @ part
+    squares, vectors = np.linalg.eigh(products)
+    values = np.sqrt(np.maximum(squares[::-1], 0))
+    return vectors[:, ::-1].astype(np.float32), values.astype(np.float32)
+
+
+def _inverse(values: np.ndarray, least: float) -> np.ndarray:
+    """1 / values, and 0 where they are no greater than `least`."""
+    return np.divide(1, values, out=np.zeros_like(values), where=values > least)

@@ -156,6 +156,17 @@ def test_the_svd_comes_as_near_as_its_rank_can(monkeypatch, dense):
     assert (left[np.abs(left).argmax(axis=0), np.arange(dim)] > 0).all()
 
 
+def test_a_matrix_of_less_rank_than_dimensions_has_an_end(monkeypatch):
+    monkeypatch.setattr(ppmi, "DENSE", 0)
+    rng = np.random.default_rng(2)
+    made = (rng.random((150, 3)) @ rng.random((3, 150))).astype(np.float32)
+    left, values, right = ppmi.truncated_svd(sparse.csr_matrix(made), 10)
+    np.testing.assert_allclose((left * values) @ right.T, made, atol=1e-3)
+    assert values[2] > 1 > 0.01 > values[3]
+    zero = ppmi.truncated_svd(sparse.csr_matrix((150, 150), dtype=np.float32), 10)
+    assert not any(part.any() for part in zero)
+
+
 def test_as_many_dimensions_as_words_are_the_matrix_itself():
     matrix = random_matrix(20, 0.5)
     left, values, right = ppmi.truncated_svd(matrix, 20)
