@@ -6,8 +6,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from w2v_jax import losses, model, sampling, subsampling
+from w2v_jax import beginning, losses, model, sampling, subsampling
+from w2v_jax.beginning import OF_TEXT
 from w2v_jax.checks import REGISTRIES
+from w2v_jax.config import Config
+from w2v_jax.data.corpus import Corpus
+from w2v_jax.defaults import resolve
 from w2v_jax.engines import blocks
 from w2v_jax.losses import Loss
 from w2v_jax.model import INITS
@@ -113,6 +117,12 @@ SMALL = StaticConfig(
 
 
 def tables(init="xavier"):
+    if init in OF_TEXT:
+        lines = jax.random.randint(KEY, (8, 6), 0, V).tolist()
+        lines = [[str(word) for word in line] for line in [*lines, range(V)]]
+        corpus = Corpus.from_sentences(lines, min_count=1)
+        config = resolve(Config(init=init, dim=D), corpus)
+        return jax.tree.map(jnp.array, beginning.tables(config, corpus))
     return model.init_params(KEY, V, D, init)
 
 

@@ -19,7 +19,7 @@ from jax.sharding import PartitionSpec as P
 
 from w2v_jax import layouts
 from w2v_jax.counting import counted
-from w2v_jax.types import StaticConfig, TrainState, UserError
+from w2v_jax.types import Params, StaticConfig, TrainState, UserError
 
 AXIS = "columns"
 MOST = 1024  # devices of a mesh
@@ -75,14 +75,17 @@ def shardings(state: Any, mesh: Mesh) -> Any:
     )
 
 
-def made(make: Callable[..., TrainState], key: jax.Array, mesh: str) -> TrainState:
-    """make(key), split: each device draws its own columns, and none ever holds a table.
+def made(make: Callable[..., TrainState], given: jax.Array | Params, mesh: str) -> TrainState:
+    """make(given), split: each device makes its own columns, and none ever holds a table.
 
-    Its bits are those of one device. Raises UserError as `devices`.
+    given: a key, or tables of the host. The bits are those of one device. Raises UserError as
+    `devices`.
     """
     on = devices(mesh)
-    lying = shardings(jax.eval_shape(make, key), on)
-    return jax.jit(make, out_shardings=lying)(everywhere(key, on))
+    lying = shardings(jax.eval_shape(make, given), on)
+    is_tables = isinstance(given, Params)
+    given = like(given, shardings(given, on)) if is_tables else everywhere(given, on)
+    return jax.jit(make, out_shardings=lying)(given)
 
 
 def everywhere(tree: Any, mesh: Mesh) -> Any:

@@ -65,13 +65,15 @@ def make_train(
     ..) is config's, with the fields in `changes`; `make_hyper` makes what it holds. A window and
     negatives in hyper may be at most config's, or its limits. Alone it gives the bits of
     `w2v_jax.train` with `jax.random.key(seed)` on a CPU (of several chunks:
-    where each holds a step). Raises UserError where the text leaves nothing to train on.
+    where each holds a step). Tables that the text makes (init=ppmi_svd) are by config's fields,
+    whatever hyper holds. Raises UserError where the text leaves nothing to train on.
     """
     check_corpus(corpus)
     config = resolve(make(config, changes), corpus)
     beginning.check(config, corpus)
     checks.check_alone(config.static(), "a training as one function")
     text, bounds = sweeping.text_of(corpus, jax.devices()[:1])[0], corpus.bounds
+    first = beginning.tables(config, corpus)
     static = config.static()._replace(platform=training.platform_of(text))
     xla_flags.warn_of_slow_scatter(static.platform)
     sizes = np.diff(bounds)
@@ -99,7 +101,7 @@ def make_train(
             start = state, no_metrics()
             return jax.lax.fori_loop(0, len(sizes), visit, start)
 
-        state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
+        state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper, first)
         numbers = jnp.arange(config.epochs, dtype=jnp.int32)
         state, metrics = jax.lax.scan(epoch, state, numbers)
         return state.params, metrics

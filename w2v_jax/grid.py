@@ -191,14 +191,19 @@ def _is_list(values: Any) -> bool:
 
 
 def _shared(config: Config) -> Config:
-    """What trainings of one program have in common: the config, its traced fields aside."""
+    """What trainings of one program have in common: the config, its traced fields aside.
+
+    Not aside are those by which the text makes first tables, which are a part of the program.
+    """
     plain = Config.__dataclass_fields__
     fields: dict[str, Any] = {
         name: plain[name].default for name in ("noise_power", "beta1", "beta2")
     }
     fields |= {"learning_rate": 1.0, "subsample": 0.0, "epsilon": 1.0, "weight_decay": 0.0}
-    fields |= {"final_rate": 0.0}
-    return dataclasses.replace(config, **fields, window=1, negatives=1, subsample_rule="paper")
+    fields |= {"final_rate": 0.0, "window": 1, "negatives": 1, "subsample_rule": "paper"}
+    if config.init in beginning.OF_TEXT:
+        fields = {n: x for n, x in fields.items() if n not in beginning.OF_TEXT[config.init].USES}
+    return dataclasses.replace(config, **fields)
 
 
 def _trained(jobs: list[tuple[int, int, Config]], corpus: Corpus, width: int):

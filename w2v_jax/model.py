@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from w2v_jax import table_ops
-from w2v_jax.types import Params, Registry
+from w2v_jax.types import Params, Registry, UserError
 
 PRECISION = jax.lax.Precision.HIGHEST  # accelerators would round float32 products otherwise
 
@@ -34,6 +34,14 @@ def gensim(input_key: jax.Array, output_key: jax.Array, shape: tuple[int, int]) 
     return Params(_uniform(input_key, shape, 1.0 / shape[1]), jnp.zeros(shape, jnp.float32))
 
 
+def ppmi_svd(input_key: jax.Array, output_key: jax.Array, shape: tuple[int, int]) -> Params:
+    """U sqrt(S), V sqrt(S) of the text's PPMI: a text makes them, by `ppmi.tables`, and no key.
+
+    Raises UserError.
+    """
+    raise UserError("`init=ppmi_svd`: such tables are made of a text, and none is given here")
+
+
 def _normal(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
     # Within a program XLA would make one factor of ours and normal's own, and round otherwise.
     return jax.lax.optimization_barrier(jax.random.normal(key, shape))
@@ -44,7 +52,14 @@ def _uniform(key: jax.Array, shape: tuple[int, int], bound: float) -> jax.Array:
 
 
 # (key of the input table, key of the output table, (V, D)) -> the two tables
-INITS = Registry("init", book=book, xavier=xavier, word2vec_c=word2vec_c, gensim=gensim)
+INITS = Registry(
+    "init",
+    book=book,
+    xavier=xavier,
+    word2vec_c=word2vec_c,
+    gensim=gensim,
+    ppmi_svd=ppmi_svd,
+)
 
 
 def init_params(key: jax.Array, vocab_size: int, dim: int, init: str) -> Params:

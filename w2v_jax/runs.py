@@ -93,7 +93,8 @@ def run(
     beginning.check(config, corpus)
     key = jax.random.key(checked_seed(seed))
     hyper, static = beginning.make_hyper(config, corpus.vocab), config.static()
-    state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
+    first = beginning.tables(config, corpus)
+    state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper, first)
     steps = replicas.dispatch_steps(STEPS, config.replicas, config.sync_every)
     program = training.compile_program(state, key, corpus.chunk_size, hyper, static, steps)
     history: list[dict[str, Any]] = []

@@ -10,6 +10,7 @@ from absl import flags
 from experiments.cli import datasets, idle, quoted
 from experiments.cli.errors import as_flags
 from w2v_jax import config as checking
+from w2v_jax.beginning import OF_TEXT, check_init
 from w2v_jax.config import Config, field
 from w2v_jax.data.preparation import encoding_of
 from w2v_jax.data.sources import DATASETS, OWN
@@ -277,6 +278,11 @@ def check(config: RunConfig) -> None:
         raise UserError(
             f"`export_vectors={config.export_vectors}`: with `loss={config.loss}` the output "
             "embeddings are a tree's nodes, not words"
+        )
+    check_init(config)
+    if config.continue_from and config.init in OF_TEXT:
+        raise UserError(
+            f"`init={config.init}`: does not go with `continue_from`, whose rows have other axes"
         )
     for analogy in config.show_analogies:
         if len(quoted.words(analogy, ":")) != 3:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from w2v_jax.beginning import OF_TEXT
 from w2v_jax.checks import REGISTRIES
 from w2v_jax.config import Config
 
@@ -47,6 +48,8 @@ def _unused(config: Config) -> list[tuple[str, str]]:
         return above and (fault(above) or ("" if flag in uses[above] else above))
 
     used = set().union(*(names for flag, names in uses.items() if not fault(flag)))
+    if config.init in OF_TEXT:
+        used |= set(OF_TEXT[config.init].USES)
     idle = [name for name in of if _base(name) in spoken_of - used]
     return [(name, fault(of[name]) or of[name]) for name in idle]
 

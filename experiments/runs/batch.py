@@ -65,7 +65,8 @@ def take(config: RunConfig, corpus: Corpus, number: int) -> Step:
     beginning.check(config, corpus)
     checks.check_alone(config.static(), "a training that is shown")
     hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
-    state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
+    first = beginning.tables(config, corpus)
+    state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper, first)
     static = config.static()._replace(platform=training.platform_of(state))
     with console.compiling():
         program = training.compile_program(state, key, corpus.chunk_size, hyper, static, 1)

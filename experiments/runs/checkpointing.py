@@ -1,6 +1,7 @@
 """When a run's state is saved, and what is saved with it; how it is taken up again."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from experiments.runs import fingerprint, rundir
 from experiments.runs.epochs import Epochs
 from experiments.runs.metrics import MetricAccumulator
 from w2v_jax import checkpoint, columns
+from w2v_jax.beginning import OF_TEXT
 from w2v_jax.checkpoint import Checkpoints
 from w2v_jax.training import Report
 from w2v_jax.types import Params, TrainState, UserError
@@ -155,19 +157,22 @@ def _saved_of(state: TrainState, key: jax.Array, best: Params | None) -> dict:
     return saved | {"best": best} if best else saved
 
 
-def resumed(config: RunConfig, workdir: Path, first: Start, key: jax.Array, total: int) -> Start:
-    """Where the newest whole checkpoint left a run; `first`, its beginning, where there is none.
+def resumed(
+    config: RunConfig, workdir: Path, begin: Callable[..., Start], key: jax.Array, total: int
+) -> Start:
+    """Where the newest whole checkpoint left a run; its beginning, where there is none.
 
-    total: words of all epochs. Raises UserError where a checkpoint is of a newer format or of
-    another program.
+    begin: (blank) -> the beginning; blank: in shape alone. total: words of all epochs. Raises
+    UserError where a checkpoint is of a newer format or of another program.
     """
+    first = begin(blank=True)
     best = first.state.params if config.early_stopping else None
     checkpoints, like = opened(workdir, config), jax.eval_shape(_saved_of, first.state, key, best)
     saved = checkpoints.restore(checkpoint.names_of(like), console.note)
     checkpoints.close()
     if saved is None:
         console.log("no checkpoint: the run begins anew")
-        return first
+        return begin(blank=False) if config.init in OF_TEXT else first
     fingerprint.check(
         f"{checkpoints.folder}/{saved.step}", saved.about["identity"], first.fingerprint
     )

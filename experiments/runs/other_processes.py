@@ -69,7 +69,8 @@ def _train(config: RunConfig, corpus: Corpus, partners: Partners, sharing: int) 
     """Trains to the end, or to a signal, whose number it returns; 0: the end."""
     hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
     resident = memory.check(config, corpus, hyper, partners, sharing)
-    state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
+    blank = beginning.blank(config, len(corpus.vocab.words))
+    state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper, blank)
     state, position, before, ended = _from_first(state, Position(), 0, False, partners)
     if ended:
         return 0

@@ -6,6 +6,7 @@ import itertools
 import os
 import platform
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +48,7 @@ from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import SIZED, resolve
 from w2v_jax.replicas import Partners
-from w2v_jax.types import HyperParams, TrainState, UserError
+from w2v_jax.types import HyperParams, Params, TrainState, UserError
 
 
 def run(config: RunConfig, script: str) -> None:
@@ -153,9 +154,12 @@ def _run(
     with processes.joined(others) as partners:
         hyper, key = beginning.make_hyper(config, corpus.vocab), jax.random.key(config.seed)
         resident = memory.check(config, corpus, hyper, partners, others.sharing())
-        start = _beginning(config, corpus, key, hyper, earlier, index, this)
+        begin = partial(_beginning, config, corpus, key, hyper, earlier, index, this)
         if resumes:
-            start = checkpointing.resumed(config, workdir, start, key, corpus.words * config.epochs)
+            total = corpus.words * config.epochs
+            start = checkpointing.resumed(config, workdir, begin, key, total)
+        else:
+            start = begin()
         start = other_processes.lead(start, partners)
         of_epochs = Epochs(
             *(config, workdir, corpus, hyper, held, start.state.params, start.epochs, start.best)
@@ -263,9 +267,15 @@ def _beginning(
     earlier,
     index,
     this: dict,
+    blank: bool = False,
 ) -> Start:
-    """Where a new run starts; earlier, index: what it goes on from (warm_start), or None."""
-    state = beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
+    """Where a new run starts; earlier, index: what it goes on from (warm_start), or None.
+
+    blank: for its shapes alone, without the tables that the text would make.
+    """
+    size = len(corpus.vocab.words)
+    tables = beginning.blank(config, size) if blank else _tables(config, corpus)
+    state = beginning.initial_state(config, size, key, hyper, tables)
     before = 0
     if earlier:
         lying = jax.tree.map(lambda leaf: leaf.sharding, state)
@@ -274,6 +284,16 @@ def _beginning(
         earlier.arrays.clear()  # they may be as large as the state
         before = earlier.words if config.continue_schedule else 0
     return Start(state, visits.Position(), None, None, 0, before, this)
+
+
+def _tables(config: RunConfig, corpus: Corpus) -> Params | None:
+    """`beginning.tables`; what they take is told, as it counts to no other figure."""
+    began = time.perf_counter()
+    tables = beginning.tables(config, corpus)
+    if tables:
+        took = time.perf_counter() - began
+        console.log(f"first tables of the text (--init={config.init}): {took:.1f} s")
+    return tables
 
 
 def without_missing_extras(config: RunConfig) -> RunConfig:

@@ -220,7 +220,9 @@ def first(trial: Trial, corpus: Corpus) -> tuple[jax.Array, HyperParams, TrainSt
     """A trial's key, distributions and first state."""
     config = trial.config
     key, hyper = jax.random.key(config.seed), beginning.make_hyper(config, corpus.vocab)
-    return key, hyper, beginning.initial_state(config, len(corpus.vocab.words), key, hyper)
+    own = corpus.resampled(config.resample) if config.init in beginning.OF_TEXT else corpus
+    tables, size = beginning.tables(config, own), len(corpus.vocab.words)
+    return key, hyper, beginning.initial_state(config, size, key, hyper, tables)
 
 
 def active_of(trials: sweeping.Sharded) -> np.ndarray:

@@ -12,9 +12,10 @@ import pytest
 from messages import told
 from scripts import start, text_of
 
+import w2v_jax as w2v
 from experiments.benchmarks import child_process, plain_corpus
 from experiments.benchmarks import table as benchmark_table
-from experiments.benchmarks.baselines import gensim_training
+from experiments.benchmarks.baselines import gensim_training, ppmi_training
 from experiments.benchmarks.baselines.commands import BASELINES, Run, Task, Tools
 from experiments.benchmarks.baselines.entries import entry, order, particular
 from experiments.report import over_items, tables
@@ -90,10 +91,13 @@ def test_commands_hold_the_shared_settings(tmp_path):
     run = Run(TASK, Tools(word2vec_c="w2v", fasttext="ft", torch_python="py"), 3, "", 8, tmp_path)
     for baseline in BASELINES.values():
         line = " ".join(baseline.command(run))
-        for spellings in (
-            ("--dim=10", "-size 10", "-dim 10"),
+        of_training = (
             ("--epochs=3", "-iter 3", "-epoch 3"),
             ("--negatives=5", "-negative 5", "-neg 5"),
+        )
+        for spellings in (
+            *(of_training if baseline.trains else ()),
+            ("--dim=10", "-size 10", "-dim 10"),
             ("--subsample=0.0001", "-sample 0.0001", "-t 0.0001"),
             ("--min_count=1", "-min-count 1", "-minCount 1"),
             ("--window=5", "-window 5", "-ws 5"),
@@ -103,6 +107,29 @@ def test_commands_hold_the_shared_settings(tmp_path):
     assert f"--cache_dir={tmp_path / 'cache'}" in command  # a new one: raw text, as the others read
     assert "skip-gram" in BASELINES["d2l"].missing(Tools(), TASK._replace(model="cbow"))
     assert BASELINES["fasttext"].missing(Tools(), TASK) == "no --fasttext=PATH"
+
+
+def test_counting_gives_the_tables_that_a_training_may_begin_with(tmp_path, monkeypatch):
+    text = tmp_path / "text.txt"
+    lines = np.random.default_rng(0).integers(0, 9, (30, 6)).tolist()
+    text.write_text("".join(" ".join(map(str, line)) + "\n" for line in lines))
+    task = TASK._replace(corpus=str(text), dim=4, window=2, subsample=0.1, min_count=1)
+    command = BASELINES["ppmi_svd"].command(Run(task, Tools(), 1, "", 3, tmp_path))
+    monkeypatch.setattr(sys, "argv", command[2:])
+    ppmi_training.main()
+    found = vectors_io.load(tmp_path / "vectors.bin")
+    fields = dict(init="ppmi_svd", dim=4, window=2, subsample=0.1, min_count=1)
+    still = dict(optimizer="sgd", learning_rate=0.0, epochs=1)
+    run = w2v.train(str(text), progress=False, **fields, **still)
+    assert found.words == run.vectors.words
+    np.testing.assert_array_equal(found.vectors, run.vectors.vectors)
+    assert set(BASELINES["ppmi_svd"].times(Run(task, Tools(), 1, "", 3, tmp_path), "")) == {
+        "vocab_sec",
+        "train_sec",
+    }
+    assert entry("ppmi_svd", TASK, Tools()).epochs == 1
+    with told("--baselines=ppmi_svd@2: ppmi_svd has no epochs"):
+        entry("ppmi_svd@2", TASK, Tools())
 
 
 def test_gensims_export_is_its_input_rows_or_both_tables_summed(tmp_path, monkeypatch):

@@ -37,6 +37,9 @@ SHARED = {
     "schedule": "linear",
     "drop_last": False,
     "replicas": 1,
+    "min_n": 3,
+    "max_n": 6,
+    "buckets": 2_000_000,
     "export_vectors": "input",
 }
 OWN = {
@@ -51,6 +54,7 @@ OWN = {
     "fasttext": dict(
         model="skipgram", dim=100, min_count=5, epochs=5, learning_rate=0.05, init="gensim",
         subsample=1e-4, noise="exclude_target", noise_power=0.5, cbow_legacy_gradient=False,
+        subwords=True, subword_legacy_gradient=True,
     ),
     "koan": dict(
         model="cbow", dim=200, min_count=1, epochs=1, learning_rate=0.075, init="word2vec_c",
@@ -84,7 +88,7 @@ def test_a_flagfile_says_every_choice_that_makes_the_baseline(baseline, make_cor
     said = re.findall(r"^--(?:no(?=\w+$))?(\w+)", (FLAGFILES / f"{name}.cfg").read_text(), re.M)
     assert len(said) == len(set(said)) and "batch_size" in said
     idle = {"lower", "tokens", "max_vocab", "full_windows", "redraw", "drop_last", "replicas"}
-    idle |= {"cbow_legacy_gradient"} if name == "fasttext" else set()  # skip-gram has none
+    idle |= {"cbow_legacy_gradient"} if name == "fasttext" else {"min_n", "max_n", "buckets"}
     assert {*SHARED, *OWN[name]} - idle <= {*said}  # what defaults may change isn't left to them
 
 

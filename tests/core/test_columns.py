@@ -48,7 +48,8 @@ def begun(corpus, **fields):
     """What a training of these settings starts from: config, hyperparameters, state."""
     config = resolve(Config(**SMALL, **fields), corpus)
     hyper = beginning.make_hyper(config, corpus.vocab)
-    return config, hyper, beginning.initial_state(config, len(corpus.vocab.words), KEY, hyper)
+    first, size = beginning.tables(config, corpus), len(corpus.vocab.words)
+    return config, hyper, beginning.initial_state(config, size, KEY, hyper, first)
 
 
 def lowered(corpus, **fields):

@@ -72,6 +72,7 @@ class Baseline(NamedTuple):
     command: Callable[[Run], list[str]]
     times: Callable[[Run, str], dict]  # (run, what it printed) -> train_sec and what else is known
     vectors: Callable[[Task], str]  # where in the run's folder
+    trains: bool = True  # in epochs; else it counts the text once, and has no seed
 
 
 def _shared(run: Run, *names: str) -> list[str]:
@@ -123,6 +124,18 @@ def _gensim_command(run: Run) -> list[str]:
         *(f"--epochs={run.epochs}", f"--seed={run.seed}", f"--input={run.tools.gensim_input}"),
         *(*_shared(run, "threads"), f"--export={run.tools.gensim_export}"),
         *(["--subwords"] if run.task.subwords else []),
+        *(f"--vectors={run.folder / 'vectors.bin'}", f"--report={run.folder / 'report.json'}"),
+    ]
+
+
+def _ppmi_missing(tools: Tools, task: Task) -> str:
+    return "it has no subwords" if task.subwords else ""
+
+
+def _ppmi_command(run: Run) -> list[str]:
+    return [
+        *(sys.executable, "-m", "experiments.benchmarks.baselines.ppmi_training"),
+        *_shared(run, "corpus", "dim", "window", "subsample", "min_count"),
         *(f"--vectors={run.folder / 'vectors.bin'}", f"--report={run.folder / 'report.json'}"),
     ]
 
@@ -227,6 +240,9 @@ BASELINES = {
         _gensim_command,
         _reported,
         lambda task: "vectors.bin",
+    ),
+    "ppmi_svd": Baseline(
+        _ppmi_missing, _ppmi_command, _reported, lambda task: "vectors.bin", trains=False
     ),
     "word2vec_c": Baseline(
         _word2vec_c_missing,

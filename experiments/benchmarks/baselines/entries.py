@@ -29,6 +29,10 @@ def entry(label: str, task: Task, tools: Tools) -> Entry:
         )
     if flagfile and name != "w2v_jax":
         raise UserError(f"--baselines={label}: only w2v_jax takes a flagfile")
+    if not BASELINES[name].trains:
+        if epochs:
+            raise UserError(f"--baselines={label}: {name} has no epochs, it counts the text once")
+        epochs = 1
     flagfile = (flagfile or tools.ours) if name == "w2v_jax" else ""
     if flagfile:
         flagfile_text("ours or --baselines", flagfile)
