@@ -12,7 +12,15 @@ from w2v_jax.data.corpus import Corpus
 from w2v_jax.losses import LOSSES
 from w2v_jax.noise import NOISE
 from w2v_jax.subword_rows import Ngrams
-from w2v_jax.types import HyperParams, Params, SubwordParams, TrainState, UserError, Vocab
+from w2v_jax.types import (
+    HyperParams,
+    NgramIndex,
+    Params,
+    SubwordParams,
+    TrainState,
+    UserError,
+    Vocab,
+)
 
 OF_TEXT = {"ppmi_svd": ppmi}  # init -> its check(config, vocabulary) and tables(config, corpus)
 
@@ -66,13 +74,25 @@ def make_hyper(config: Config, vocabulary: Vocab) -> HyperParams:
         weight_decay=jnp.float32(config.weight_decay),
         final_rate=jnp.float32(config.final_rate),
         paths=jnp.asarray(huffman.paths(vocabulary.counts)) if LOSSES[config.loss].paths else None,
-        ngrams=ngrams(config, vocabulary).index if config.subwords else None,
+        ngrams=_on_device(ngrams(config, vocabulary).index) if config.subwords else None,
     )
 
 
 def ngrams(config: Config, vocabulary: Vocab) -> Ngrams:
     """The n-grams of a vocabulary's words, where `config.subwords`."""
     return subword_rows.of_words(vocabulary.words, config.min_n, config.max_n, config.buckets)
+
+
+def _on_device(index: NgramIndex) -> NgramIndex:
+    return jax.tree.map(jnp.asarray, index)
+
+
+def untrained(config: Config, corpus: Corpus) -> np.ndarray:
+    """Words [V] bool that learn nothing: without a context, and without others' n-grams."""
+    never = trainable.without_context(corpus)
+    if not config.subwords or not never.any():
+        return never
+    return subword_rows.untrained(never, ngrams(config, corpus.vocab).index)
 
 
 def tables(config: Config, corpus: Corpus) -> Params | None:

@@ -60,8 +60,6 @@ def check(static: StaticConfig) -> None:
     ENGINES[static.engine].check(static)
     if static.subwords:
         _check_subwords(static)
-    elif static.subword_legacy_gradient:
-        raise UserError("`subword_legacy_gradient` is of `subwords`")
     if static.update == "sparse" and loss.vocabulary:
         raise UserError(f"`update=sparse`: every row is touched by `loss={static.loss}`")
     if static.update == "sparse" and not chosen.sparse:
@@ -72,12 +70,17 @@ def check(static: StaticConfig) -> None:
 
 def _check_subwords(static: StaticConfig) -> None:
     """What needs whole tables of words has none where these are made up."""
+    if LOSSES[static.loss].vocabulary:
+        raise UserError(f"`loss={static.loss}`: not with `subwords`: it moves all rows")
     if static.update != "sparse":
         raise UserError(f"`update={static.update}`: `subwords` needs `update=sparse`")
-    if not OPTIMIZERS[static.optimizer].still:
-        able = " or ".join(name for name, one in OPTIMIZERS.items() if one.still)
+    if static.replicas > 1:
+        raise UserError(f"`replicas={static.replicas}`: not with `subwords`")
+    if static.mesh:
+        raise UserError(f"`mesh={static.mesh}`: not with `subwords`")
+    if not OPTIMIZERS[static.optimizer].keeps_unmoved_rows:
+        able = " or ".join(name for name, one in OPTIMIZERS.items() if one.keeps_unmoved_rows)
         raise UserError(f"`optimizer={static.optimizer}`: `subwords` needs {able}")
-    check_alone(static, "a table of n-grams")
 
 
 def check_alone(static: StaticConfig, whose: str) -> None:

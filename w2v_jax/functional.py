@@ -14,14 +14,7 @@ from w2v_jax.config import Config, make
 from w2v_jax.counting import counted
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
-from w2v_jax.types import (
-    HyperParams,
-    Metrics,
-    Params,
-    StaticConfig,
-    UserError,
-    no_metrics,
-)
+from w2v_jax.types import HyperParams, Metrics, Params, StaticConfig, UserError, no_metrics
 
 ALL = 2**30  # more steps than a chunk has
 

@@ -14,7 +14,6 @@ from scipy.special import stdtrit
 from w2v_jax import beginning, subword_rows, sweeping
 from w2v_jax.config import Config, make
 from w2v_jax.counting import counted
-from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import resolve
 from w2v_jax.functional import check_corpus, make_train, stack
@@ -146,7 +145,7 @@ def sweep(
     for i, own in enumerate(every):
         programs.setdefault(_shared(own), []).append(i)
     swept = [name for name, x in axes.items() if _is_list(x)]
-    untrained, done = trainable.untrained(corpus), {}
+    done = {}
     for numbers in programs.values():
         room = {
             f"{name}_limit": max(getattr(every[i], name) for i in numbers)
@@ -157,7 +156,8 @@ def sweep(
         ]
         for (i, seed, own), loss, params in _trained(jobs, corpus, vmap_width):
             tables, made_up = subword_rows.word_tables(params, own, corpus.vocab)
-            known = untrained, corpus.vocab.counts, made_up
+            never = tuple(np.flatnonzero(beginning.untrained(own, corpus)).tolist())
+            known = never, corpus.vocab.counts, made_up
             wv = WordVectors(corpus.vocab.words, np.asarray(tables.input), *known)
             done[i, seed] = Trial({n: grid[i][n] for n in swept}, seed, own, loss, wv)
     return Sweep([done[i, seed] for i in range(len(grid)) for seed in chosen])

@@ -21,7 +21,7 @@ class Optimizer(NamedTuple):
     epsilon_hat: bool = False  # its epsilon may stand beside the root of the raw second moment
     above_zero: tuple[str, ...] = ()  # constants that must not be 0
     memory_adds: bool = False  # what it remembers is a sum over steps; else a mean
-    still: bool = False  # leaves a row of gradient 0 as it is, and what it remembers of it
+    keeps_unmoved_rows: bool = False  # leaves rows of gradient 0 as they are, and their memory
 
 
 class Schedule(NamedTuple):
@@ -71,13 +71,14 @@ def cosine(done: jax.Array, final_rate: jax.Array) -> jax.Array:
 
 
 _ADAM = {"sparse": True, "epsilon_hat": True, "above_zero": ("epsilon",)}
+_ADAGRAD = {"sparse": True, "memory_adds": True, "keeps_unmoved_rows": True}
 OPTIMIZERS = Registry(
     "optimizer",
     adam=Optimizer(adam, ("beta1", "beta2", "epsilon"), **_ADAM),
     adamw=Optimizer(adamw, ("beta1", "beta2", "epsilon", "weight_decay"), **_ADAM),
-    adagrad=Optimizer(adagrad, ("epsilon",), sparse=True, memory_adds=True, still=True),
-    row_adagrad=Optimizer(row_adagrad, ("epsilon",), sparse=True, memory_adds=True, still=True),
-    sgd=Optimizer(sgd, sparse=True, still=True),
+    adagrad=Optimizer(adagrad, ("epsilon",), **_ADAGRAD),
+    row_adagrad=Optimizer(row_adagrad, ("epsilon",), **_ADAGRAD),
+    sgd=Optimizer(sgd, sparse=True, keeps_unmoved_rows=True),
 )
 SCHEDULES = Registry(
     "schedule",

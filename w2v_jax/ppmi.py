@@ -20,6 +20,7 @@ from w2v_jax.types import Params, UserError, Vocab
 USES = ("window", "noise_power", "subsample", "subsample_rule")  # traced fields that `tables` uses
 LEAST = 1e-3  # a context's weight below which words further away are left out
 DENSE = 1000  # words of which the whole matrix is factorised
+PAIRS = 2**22  # of words at a time that windows without subsampling hold, on one side
 ROWS = 2**16  # of a table that are multiplied in float64 at a time
 ROUNDS, PARTS = 20, 5  # of the iteration, each of D / PARTS vectors
 
@@ -64,6 +65,11 @@ def _tables(
     keep = vocab.keep_probability(corpus.vocab.counts, subsample, subsample_rule)
     found = ppmi(counts(corpus, keep, window, dynamic_window), noise_power)
     left, values, right = truncated_svd(found, dim)
+    rank = int(np.sum(values > 1e-5 * values[0]))
+    if rank < dim:  # a column that is 0 in both tables would stay so
+        raise UserError(
+            f"`dim={dim}`: `init=ppmi_svd` finds {counted(rank, 'dimension')} in the text"
+        )
     made = Params(left * np.sqrt(values), right * np.sqrt(values))
     for table in made:
         table.flags.writeable = False
@@ -86,21 +92,25 @@ def counts(corpus: Corpus, keep: np.ndarray, window: int, dynamic: bool) -> Any:
     distance = np.arange(1, window + 1, dtype=np.float32)
     weights = (window + 1 - distance) / window if dynamic else np.ones_like(distance)
     keep, bounds = keep.astype(np.float32), corpus.bounds
+    piece = max(1, PAIRS // window)
     for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        of_chunk = list(_pairs(*corpus.arrays(begin, end, end - begin), keep, weights))
-        if of_chunk:
-            one, other, value = map(np.concatenate, zip(*of_chunk, strict=True))
-            total += sparse.coo_matrix((value, (one, other)), (size, size)).tocsr()
+        tokens, line = corpus.arrays(begin, end, end - begin)
+        for first in range(0, len(tokens), piece):
+            centres = np.arange(first, min(first + piece, len(tokens)), dtype=np.int32)
+            of_piece = list(_pairs(centres, tokens, line, keep, weights))
+            if of_piece:
+                one, other, value = map(np.concatenate, zip(*of_piece, strict=True))
+                total += sparse.coo_matrix((value, (one, other)), (size, size)).tocsr()
     return (total + total.T).tocsr()
 
 
 def _pairs(
-    tokens: np.ndarray, line: np.ndarray, keep: np.ndarray, weights: np.ndarray
+    first: np.ndarray, tokens: np.ndarray, line: np.ndarray, keep: np.ndarray, weights: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Of each distance in the text: ids of two words, the lesser first, and the pair's weight."""
+    """Of each distance behind `first`: two words' ids, the lesser first, and the pair's weight."""
     kept, size = keep[tokens], len(tokens)
-    first = np.arange(size, dtype=np.int32)
-    between = np.zeros((len(weights), size), np.float32)  # P(b words between are kept) [W, n]
+    # [W, n], P(b words between are kept)
+    between = np.zeros((len(weights), len(first)), np.float32)
     between[0] = 1
     for distance in range(1, size):
         second = first + distance

@@ -14,7 +14,6 @@ import tqdm.auto
 
 from w2v_jax import beginning, columns, prediction, replicas, subword_rows, training
 from w2v_jax.config import Config
-from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.epoch_ends import EpochEnds
 from w2v_jax.heldout_text import Windows
@@ -133,7 +132,7 @@ def run(
         vectors=WordVectors(
             corpus.vocab.words,
             np.asarray(tables.input),
-            trainable.untrained(corpus),
+            tuple(np.flatnonzero(beginning.untrained(config, corpus)).tolist()),
             corpus.vocab.counts,
             made_up,
         ),

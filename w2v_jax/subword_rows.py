@@ -3,9 +3,9 @@
     h_w = (v_w + sum_{g in G_w} z_g) / (1 + |G_w|)
 
 The engines see h_w in the place of v_w and give its gradient; here it is spread over the rows. A
-batch's work grows with the n-grams of its distinct words, which are taken a part at a time: no
-array has room for the longest word everywhere. Source: Bojanowski et al. 2017, 3.2; fastText
-divides by 1 + |G_w|, which the paper does not.
+batch's work grows with the n-grams of its distinct words, which are taken a part at a time. Only
+lists of numbers have room for as many as the longest words of the text could have. Source:
+Bojanowski et al. 2017, 3.2; fastText divides by 1 + |G_w|, which the paper does not.
 """
 
 from collections.abc import Callable
@@ -45,11 +45,13 @@ def of_words(words: tuple[str, ...], min_n: int, max_n: int, buckets: int) -> Ng
     order = np.argsort(found.word, kind="stable")
     sizes = np.bincount(found.word, minlength=len(words))
     begin = np.concatenate([[0], np.cumsum(sizes)])
-    index = NgramIndex(
-        begin=jnp.asarray(begin, jnp.int32),
-        rows=jnp.asarray(row[order] if len(row) else [0], jnp.int32),
+    sums = np.cumsum(np.sort(sizes)[::-1])
+    numbers = [2**i for i in range(len(words).bit_length())] + [len(words)]
+    index = NgramIndex(  # of NumPy's arrays: one of a trace would outlive it here
+        begin=begin.astype(np.int32),
+        rows=(row[order] if len(row) else np.zeros(1)).astype(np.int32),
         count=max(1, len(used)),  # a gather needs a row to read
-        longest=int(sizes.max(initial=0)),
+        most=tuple(int(sums[number - 1]) for number in numbers),
     )
     return Ngrams(index, used)
 
@@ -88,11 +90,11 @@ class Occurrences(NamedTuple):
 def occurrences(
     ids: jax.Array, of: jax.Array, index: NgramIndex, dim: int, platform: str = "cpu"
 ) -> Occurrences:
-    """The n-grams of the words ids [n] where `of` [n] is true."""
+    """The n-grams of the words ids [n] where `of` [n] is true, no word twice."""
     sizes = jnp.where(of, sizes_of(ids, index), 0)
     ends = jnp.cumsum(sizes)
     begins = look_up(index.begin, ids) - (ends - sizes)  # in index.rows, less the number here
-    most = max(1, len(ids) * index.longest)
+    most = max(1, index.most[min((len(ids) - 1).bit_length(), len(index.most) - 1)])
     floats = PART if platform == "cpu" else LARGE_PART
     part = min(most, max(1, floats // dim))
     room = -(-most // part) * part
@@ -129,6 +131,17 @@ def composed(
         return table_ops.scatter_add(sums, slot, rows)
 
     return found.each_part(add, own) / (1 + sizes_of(ids, index)).astype(own.dtype)[:, None]
+
+
+def untrained(never: np.ndarray, index: NgramIndex) -> np.ndarray:
+    """Words [V] bool of those that `never` had a context whose n-grams no other word trained."""
+    rows, sizes = np.asarray(index.rows), np.diff(index.begin)
+    word = np.repeat(np.arange(len(never)), sizes)
+    rows = rows[: len(word)]
+    trained = np.zeros(index.count, bool)
+    trained[rows[~never[word]]] = True
+    shares = np.bincount(word, weights=trained[rows], minlength=len(never)) > 0
+    return never & ~shares
 
 
 def of_all_words(params: Params | SubwordParams, index: NgramIndex | None) -> Params:
@@ -266,7 +279,7 @@ def _numbered(found: Occurrences, scratch: jax.Array) -> _Numbered:
     """Numbers the distinct rows; scratch [U]."""
     size, numbers = len(scratch), jnp.arange(len(found.row), dtype=jnp.int32)
 
-    def claim(scratch, number, row):
+    def write(scratch, number, row):
         return table_ops.scatter_set(scratch, row, number)
 
     def give(carry, number, row):
@@ -279,6 +292,6 @@ def _numbered(found: Occurrences, scratch: jax.Array) -> _Numbered:
         return scratch, rows, new[-1] + 1
 
     of_numbers = found._replace(slot=numbers)
-    scratch = of_numbers.each_part(claim, scratch)
+    scratch = of_numbers.each_part(write, scratch)
     none = jnp.full(size, size, jnp.int32)
     return _Numbered(*of_numbers.each_part(give, (scratch, none, jnp.int32(0))))

@@ -191,7 +191,7 @@ class NgramIndex:
     begin: jax.Array  # [V + 1] int32
     rows: jax.Array  # [n] int32, of the table of n-grams [U, D]
     count: int = struct.field(pytree_node=False)  # U
-    longest: int = struct.field(pytree_node=False)  # n-grams that a word has at most
+    most: tuple[int, ...] = struct.field(pytree_node=False)  # that 1, 2, 4 .. words have at most
 
 
 @struct.dataclass
@@ -208,7 +208,7 @@ class HyperParams:
     beta2: jax.Array  # [] float32, Adam's
     epsilon: jax.Array  # [] float32, Adam's and Adagrad's
     weight_decay: jax.Array  # [] float32, AdamW's
-    final_rate: jax.Array | float = 0.0  # [] float32, the schedule's end over learning_rate
+    final_rate: jax.Array | np.floating = np.float32(0)  # [], the schedule's end over learning_rate
     paths: jax.Array | None = None  # [V, L] int32, `huffman.paths`, for a loss of paths alone
     ngrams: NgramIndex | None = None  # with subwords alone
 

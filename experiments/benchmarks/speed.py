@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -138,6 +139,9 @@ def make_plan() -> Plan:
         raise UserError(f"--gensim_export=sum: not with --loss={values.loss}: words have one row")
     if values.subwords and values.gensim_export == "sum":
         raise UserError("--gensim_export=sum: not with --subwords")
+    others = [f for f in values.ours_flag if re.match(r"--export_vectors=(?!input$)", f)]
+    if values.subwords and others:
+        raise UserError(f"--ours_flag={others[0]}: not with --subwords")
     if len(set(values.baselines)) < len(values.baselines):
         raise UserError(f"--baselines={','.join(values.baselines)}: one is named twice")
     tools = Tools(

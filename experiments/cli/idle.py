@@ -6,6 +6,8 @@ from w2v_jax.beginning import OF_TEXT
 from w2v_jax.checks import REGISTRIES
 from w2v_jax.config import Config
 
+OF_SUBWORDS = "min_n", "max_n", "buckets", "subword_legacy_gradient"
+
 
 def without_effect(config: Config) -> list[tuple[str, str]]:
     """Flags that the others make idle, each with the flag that does."""
@@ -14,7 +16,7 @@ def without_effect(config: Config) -> list[tuple[str, str]]:
         ("continue_schedule", "continue_from", not config.continue_from),
         ("sync_every", "replicas", config.replicas == 1),
         ("expected_window", "dynamic_window", not config.dynamic_window),
-        *((name, "subwords", not config.subwords) for name in ("min_n", "max_n", "buckets")),
+        *((name, "subwords", not config.subwords) for name in OF_SUBWORDS),
         ("fallback_dataset", "corpus", bool(config.corpus)),
         ("fallback_dataset", "data_dir", bool(config.data_dir)),
         ("dataset", "corpus", bool(config.corpus)),

@@ -44,7 +44,6 @@ from experiments.runs.newest import word_vectors
 from experiments.runs.open_run import OpenRun, open_run
 from w2v_jax import beginning, columns, replicas, training, visits, warm_start
 from w2v_jax import processes as all_processes
-from w2v_jax.data import trainable
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.defaults import SIZED, resolve
 from w2v_jax.replicas import Partners
@@ -248,7 +247,7 @@ def _trained(
 
 def _untrained(config: RunConfig, corpus: Corpus, earlier) -> list[str]:
     """Words without a context: of this text, and in what it goes on from."""
-    never = trainable.without_context(corpus).tolist()
+    never = beginning.untrained(config, corpus).tolist()
     here = [word for word, alone in zip(corpus.vocab.words, never, strict=True) if alone]
     if not earlier:
         return here

@@ -49,7 +49,8 @@ def write(folder: Path, trial: int, items: dict, wv: WordVectors, formats: Itera
     """What is known of a trial beside its line; formats: of its vectors."""
     if items:
         item_files.write(folder, trial, items)
-    for name in dict.fromkeys(formats):
+    # npz alone keeps subwords.
+    for name in dict.fromkeys([*formats, *(["npz"] if formats and wv.subwords else [])]):
         rundir.save_as(name, _path(folder, trial, name), wv)
 
 

@@ -303,7 +303,7 @@ def test_what_does_not_go_with_subwords_is_refused():
             Config(subwords=True, **changes)
     for changes, named in (
         ({"min_n": 4, "max_n": 3}, "`max_n=3`"),
-        ({"subword_legacy_gradient": True}, "`subword_legacy_gradient`"),
+        ({"subwords": True, "loss": "softmax", "engine": "pairs"}, "`loss=softmax`"),
         ({"buckets": 0}, "`buckets=0`"),
     ):
         with pytest.raises(UserError, match=named):
@@ -334,3 +334,37 @@ def test_a_state_has_no_scratch_that_grows_with_buckets():
     assert isinstance(state, TrainState)
     largest = max(leaf.shape[0] for leaf in jax.tree.leaves(state) if leaf.ndim)
     assert largest == hyper.ngrams.count < 200
+
+
+def test_hyperparameters_of_a_trace_do_not_outlive_it():
+    corpus = w2v.Corpus.from_sentences([["trace", "traced"], ["tracing", "traces"]], min_count=1)
+    config = resolve(Config(subwords=True, dim=4, min_count=1), corpus)
+    jax.eval_shape(lambda: beginning.make_hyper(config, corpus.vocab))
+    after = beginning.make_hyper(config, corpus.vocab).ngrams
+    assert len(np.asarray(after.rows)) == np.asarray(after.begin)[-1]
+
+
+@cases(60)
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=30), st.data())
+def test_there_is_room_for_the_longest_words(lengths, data):
+    words = [f"{number:x}".rjust(n, "z") for number, n in enumerate(lengths)]
+    index = index_of(words).index
+    sizes = np.diff(index.begin)
+    count = data.draw(st.integers(1, len(words)))
+    ids = np.argsort(-sizes, kind="stable")[:count].astype(np.int32)
+    found = subword_rows.occurrences(jnp.asarray(ids), jnp.ones(count, bool), index, D)
+    assert len(found.row) >= sizes[ids].sum()
+    expected = [row for w in ids for row in index.rows[index.begin[w] : index.begin[w + 1]]]
+    assert np.asarray(found.row)[: len(expected)].tolist() == expected
+    assert (np.asarray(found.row)[len(expected) :] == index.count).all()
+
+
+def test_words_that_share_ngrams_with_trained_ones_are_trained():
+    lines = [["walk", "talk"], ["walked", "talked"], ["walks"], ["zzz"]] * 5
+    corpus = w2v.Corpus.from_sentences(lines, min_count=1)
+    for subwords, expected in ((True, {"zzz"}), (False, {"zzz", "walks"})):
+        config = resolve(Config(subwords=subwords, dim=4, min_count=1), corpus)
+        never = beginning.untrained(config, corpus)
+        assert {w for w, alone in zip(corpus.vocab.words, never, strict=True) if alone} == expected
+    run = w2v.train(lines, subwords=True, dim=4, min_count=1, epochs=2, progress=False)
+    assert len(run.vectors.most_similar("walks")) > 0

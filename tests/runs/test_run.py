@@ -207,7 +207,7 @@ def test_train_corpus_reads_any_text_and_drops_rare_words(tmp_path, capsys):
 
 
 def test_exported_vectors_are_the_table_asked_for():
-    from experiments.runs.run import exported
+    from experiments.runs.newest import exported
     from w2v_jax.types import Params
 
     params = Params(np.ones((2, 3)), np.full((2, 3), 2.0))

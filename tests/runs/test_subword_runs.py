@@ -10,6 +10,7 @@ from interrupted import after_lines
 from scripts import SMALL, start
 
 import w2v_jax as w2v
+from w2v_jax import subword_rows
 from w2v_jax.checkpoint import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -70,6 +71,7 @@ def test_a_checkpoint_has_the_vectors_of_the_run(whole, tmp_path):
 
 
 def test_a_sweeps_trial_is_the_run_alone(text, tmp_path):
+    subword_rows.of_words.cache_clear()  # as of a new process
     out, alone = tmp_path / "sweep", tmp_path / "alone"
     same = [*GIVEN, f"--corpus={text}", f"--heldout={text}", "--engine=blocks", "--update=sparse"]
     same += ["--optimizer=row_adagrad", "--epsilon=0.1", "--schedule=linear", "--unk=drop"]
@@ -83,7 +85,8 @@ def test_a_sweeps_trial_is_the_run_alone(text, tmp_path):
     assert start("train_corpus", *same, "--learning_rate=1.2", f"--workdir={alone}") == 0
     summary = json.loads((alone / "summary.json").read_text())
     assert lines[-1]["heldout_loss"] == pytest.approx(summary["heldout_loss"], rel=1e-5)
-    one = w2v.load(out / "vectors" / "2.txt")
+    one = w2v.load(out / "vectors" / "2.npz")
+    assert one.has_vector("jumpings")
     np.testing.assert_allclose(one.vectors, w2v.load(alone / "vectors.txt").vectors, atol=1e-5)
 
 

@@ -194,3 +194,36 @@ def test_the_commands_know_unknown_words(capsys, model):
     assert start("query", f"--vectors={path}", "--similar=fox,foxy") == 0
     told = capsys.readouterr().out
     assert "  foxy (unknown, by its n-grams) -> " in told and "  fox -> " in told
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ngram_buckets", np.array([3, 1], np.uint64)),
+        ("ngram_buckets", np.array([1, 9], np.int64)),
+        ("ngram_buckets", np.array([1], np.int64)),
+        ("ngram_settings", np.array([3, 6, 0])),
+        ("ngram_settings", np.array([4, 3, 9])),
+        ("ngram_settings", np.array([3, 6])),
+        ("ngrams", np.full((2, 4), 1e300)),
+        ("ngrams", np.full((2, 4), np.nan)),
+        ("ngrams", np.zeros((2, 5))),
+        ("ngrams", np.zeros((2, 4), np.int32)),
+        ("ngrams", None),
+    ],
+)
+def test_rows_of_ngrams_that_are_none_are_refused(tmp_path, name, value):
+    arrays = {
+        "words": np.array(["a", "b"]),
+        "vectors": np.ones((2, 4), np.float32),
+        "ngrams": np.ones((2, 4), np.float32),
+        "ngram_buckets": np.array([1, 3]),
+        "ngram_settings": np.array([3, 6, 9]),
+    }
+    path = tmp_path / "x.npz"
+    np.savez(path, **arrays)
+    assert w2v.load(path).subwords is not None
+    arrays[name] = value
+    np.savez(path, **{key: array for key, array in arrays.items() if array is not None})
+    with pytest.raises(UserError, match="ngram"):
+        w2v.load(path)

@@ -40,7 +40,11 @@ def read(path, archive: zipfile.ZipFile, limit: int | None, note: Note) -> WordV
             has_counts = "counts.npy" in archive.namelist()
             counts = _array(archive, "counts", most) if has_counts else None
             words, subwords = unpacked(words), None
-            if set(SUBWORDS) <= {name.removesuffix(".npy") for name in archive.namelist()}:
+            there = {name.removesuffix(".npy") for name in archive.namelist()}
+            if absent := set(SUBWORDS) - there:
+                if len(absent) < len(SUBWORDS):
+                    raise UserError(f"{path}: no array named {min(absent)}")
+            else:
                 subwords = _subwords(path, *(_array(archive, name, most) for name in SUBWORDS))
         except UserError:
             raise
@@ -60,10 +64,13 @@ def _subwords(path, table, buckets, settings) -> Subwords:
     if kinds[0] != "f" or set(kinds[1:]) - {"i", "u"} or not fits:
         raise UserError(f"{path}: {', '.join(SUBWORDS)} are no rows of n-grams")
     shortest, longest, count = settings.tolist()
-    ascending = (np.diff(buckets) > 0).all() and ((buckets >= 0) & (buckets < count)).all()
-    if not 1 <= shortest <= longest <= LONGEST or not ascending or not np.isfinite(table).all():
+    ascending = (buckets[1:] > buckets[:-1]).all() and ((buckets >= 0) & (buckets < count)).all()
+    with np.errstate(over="ignore"):
+        table = table.astype(np.float32, copy=False)
+    known = 1 <= shortest <= longest <= LONGEST and 1 <= count < 2**31
+    if not known or not ascending or not np.isfinite(table).all():
         raise UserError(f"{path}: {', '.join(SUBWORDS)} are no rows of n-grams")
-    return Subwords(table.astype(np.float32, copy=False), shortest, longest, count, buckets)
+    return Subwords(table, shortest, longest, count, buckets.astype(np.int64))
 
 
 def save(path, words: Sequence[str], **arrays) -> None:
@@ -89,9 +96,10 @@ def save_vectors(path, wv: WordVectors) -> None:
     """
     beside = {} if wv.counts is None else {"counts": np.asarray(wv.counts, np.int64)}
     if made_up := wv.subwords:
-        used = np.arange(len(made_up.table)) if made_up.used is None else made_up.used
+        buckets = made_up.bucket_of_row
+        buckets = np.arange(len(made_up.table)) if buckets is None else buckets
         settings = np.array([made_up.shortest, made_up.longest, made_up.buckets], np.int64)
-        arrays = made_up.table, np.asarray(used, np.int64), settings
+        arrays = made_up.table, np.asarray(buckets, np.int64), settings
         beside |= dict(zip(SUBWORDS, arrays, strict=True))
     save(path, wv.words, vectors=wv.vectors, **beside)
 

@@ -70,7 +70,9 @@ class Subwords:
     shortest: int
     longest: int
     buckets: int
-    used: np.ndarray | None = None  # [U] int64, the bucket of each row, ascending; None: all
+    bucket_of_row: np.ndarray | None = (
+        None  # [U] int64, the bucket of each row, ascending; None: all
+    )
 
     def vector(self, word: str) -> np.ndarray | None:
         """The mean of a word's n-grams' rows [D] float32; None where it has none."""
@@ -81,11 +83,11 @@ class Subwords:
 
     def rows(self, found: Ngrams) -> Ngrams:
         """Of n-grams by bucket those that have a row, by row: an untrained one says nothing."""
-        if self.used is None:
+        known = self.bucket_of_row
+        if known is None:
             return found
-        row = np.searchsorted(self.used, found.bucket)
-        row = np.minimum(row, max(len(self.used) - 1, 0))
-        has_row = self.used[row] == found.bucket if len(self.used) else np.zeros(len(row), bool)
+        row = np.minimum(np.searchsorted(known, found.bucket), max(len(known) - 1, 0))
+        has_row = known[row] == found.bucket if len(known) else np.zeros(len(row), bool)
         return Ngrams(found.word[has_row], row[has_row])
 
     def composed(self, words: Sequence[str], rows: np.ndarray) -> np.ndarray:

@@ -5,13 +5,16 @@ python -m experiments.benchmarks.baselines.ppmi_training --corpus=FILE --vectors
 
 import argparse
 import json
+import sys
 import time
 
+from experiments.cli.errors import as_flags
 from w2v_jax import ppmi
 from w2v_jax.config import Config
 from w2v_jax.data.corpus import Corpus
 from w2v_jax.data.writing import write_atomically
 from w2v_jax.defaults import resolve
+from w2v_jax.types import UserError
 from w2v_jax.vectors import io
 from w2v_jax.vectors.word_vectors import WordVectors
 
@@ -43,4 +46,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {as_flags(str(error))}")
