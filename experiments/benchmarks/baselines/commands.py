@@ -203,7 +203,8 @@ def _fasttext_command(run: Run) -> list[str]:
     options = {
         "input": task.corpus,
         "output": run.folder / "vectors",
-        "lr": 0.025 if task.model == "skipgram" else 0.05,
+        # word2vec.c's, to compare the two; with subwords its own.
+        "lr": 0.025 if task.model == "skipgram" and not task.subwords else 0.05,
         "dim": task.dim,
         "ws": task.window,
         "epoch": run.epochs,
