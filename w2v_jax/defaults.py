@@ -35,8 +35,8 @@ CASES = {
         Case(0.002),
     ),
     "epsilon": (
-        # A word's gradient goes to some 24 rows, a share each. Less has more of WordSim-353 and fewer
-        # analogies.
+        # A word's gradient goes to some 24 rows, a share each. A smaller epsilon has more of
+        # WordSim-353 and less of analogies.
         Case(3.0, {"subwords": (True,), "model": ("skipgram",), "optimizer": ADAGRAD}),
         Case(0.005, {"subwords": (True,), "model": ("cbow",), "optimizer": ADAGRAD}),
         Case(10.0, {"loss": ("hierarchical_softmax",), "optimizer": ADAGRAD}),
